@@ -1,0 +1,48 @@
+# Every target does its own set-up: Python >= 3.11 with venv, and make, are all that is needed.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test test-slow lint format lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1@/' | column -t -s@
+
+setup: $(READY) ## create .venv and install the locked packages (hashes checked)
+
+# uv comes from the lock like everything else, its hash checked by pip, and installs the rest.
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}: name another with make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@sed -n '/^uv==/,/^    # via/p' requirements.lock > $(VENV)/bootstrap.txt
+	$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/bootstrap.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --compile-bytecode --editable .
+	@touch $@
+
+train: $(READY) ## train the default: the CNN on handwritten digits
+	$(BIN)/python train.py
+
+test: $(READY) ## the fast tests
+	$(BIN)/python -m pytest
+
+test-slow: $(READY) ## the slower proofs
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY) ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## format and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY) ## resolve requirements.lock anew, for every platform
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --upgrade \
+		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+clean: ## remove caches and the environment, never runs
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,9 @@
+"""The one exception that a user is meant to read."""
+
+
+class UserError(Exception):
+    """A fault that the user can mend: shown as its sentence alone, without a traceback.
+
+    The sentence says what was given, what was expected, and what to type instead.
+    The command that meets it exits with code 2.
+    """
