@@ -1,0 +1,1 @@
+"""Compose, check and freeze a config: everything that happens before torch is imported."""

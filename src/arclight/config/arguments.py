@@ -1,0 +1,36 @@
+"""The `key=value` words of the scripts, read like those of `train.py`."""
+
+import sys
+from collections.abc import Sequence
+
+from arclight.config.check import did_you_mean
+from arclight.errors import UserError
+
+
+def arguments(
+    usage: str | None, required: Sequence[str] = (), optional: Sequence[str] = ()
+) -> dict[str, str]:
+    """The command line as a mapping; `--help` prints the usage and ends the program.
+
+    Raises:
+        UserError: a word that is not `key=value`, an unknown key, or a missing one.
+    """
+    words = sys.argv[1:]
+    if "--help" in words or "-h" in words:
+        print((usage or "").strip())
+        sys.exit(0)
+    given = {}
+    known = [*required, *optional]
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not value:
+            raise UserError(
+                f"{word} is not of the form key=value; the keys are {', '.join(known)}."
+            )
+        if key not in known:
+            raise UserError(f"{key} is unknown{did_you_mean(key, known)}")
+        given[key] = value
+    for key in required:
+        if key not in given:
+            raise UserError(f"{key} must be given: type {key}=VALUE.")
+    return given

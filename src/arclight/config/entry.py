@@ -1,0 +1,94 @@
+"""The rim of every command: a fault that the user can mend ends as a sentence and exit code 2."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from arclight.config.check import did_you_mean
+from arclight.config.freeze import flatten
+from arclight.errors import UserError
+
+EXIT_USER_ERROR = 2
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Prints user errors, and Hydra's about the command line, as sentences; exits with code 2.
+
+    `HYDRA_FULL_ERROR=1` in the environment shows the traceback instead.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    full = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise, so that the words are ours
+    try:
+        yield
+    except UserError as error:
+        if full:
+            raise
+        _end(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        if full:
+            raise
+        _end(in_a_sentence(error))
+
+
+def _end(sentence: str) -> None:
+    print(f"error: {sentence}", file=sys.stderr)
+    sys.exit(EXIT_USER_ERROR)
+
+
+def in_a_sentence(error: Exception) -> str:
+    """Hydra's complaint as what was given, what is expected, and what to type."""
+    text = str(error)
+    missing = re.search(r"Could not find '(?P<group>[^']*)/(?P<option>[^'/]*)'", text)
+    if missing:
+        return _unknown_option(missing["group"], missing["option"], list(_options(error)))
+    key = re.search(r"Could not override '(?P<key>[^']+)'", text)
+    if key:
+        return f"{key['key']} is not a key of the config{_suggest(key['key'])}"
+    group = re.search(r"Could not override '?(?P<key>[\w/@]+)'?", text)
+    if group:
+        return f"{group['key']} is not a group of the config{_suggest(group['key'])}"
+    cause = f" {error.__cause__}" if error.__cause__ else ""
+    return " ".join(line.strip() for line in (text + cause).splitlines() if line.strip())
+
+
+def _options(error: Exception) -> list[str]:
+    return [o for o in (getattr(error, "options", None) or []) if not o.startswith("_")]
+
+
+def _unknown_option(group: str, option: str, options: list[str]) -> str:
+    close = did_you_mean(option, options, f"{group}=")
+    if close.startswith(": did you mean"):
+        close += f" The choices are {', '.join(sorted(options))}."
+    else:
+        close = f": the choices are {', '.join(sorted(options))}."
+    return f"{group}={option} is not there{close}"
+
+
+def _suggest(key: str) -> str:
+    """Composes the config without the faulty word to know which keys exist."""
+    from hydra import compose
+    from hydra.core.global_hydra import GlobalHydra
+
+    words = [w for w in sys.argv[1:] if "=" in w and w.split("=")[0].lstrip("+~") != key]
+    try:
+        if not GlobalHydra.instance().is_initialized():
+            return "."
+        cfg = compose("train", overrides=words)
+    except Exception:
+        return "; python train.py --cfg job shows those that are."
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.to_container(cfg)
+    assert isinstance(plain, dict)
+    keys = [k for k, _ in flatten({str(k): v for k, v in plain.items()})]
+    hint = did_you_mean(key, keys)
+    if not hint.startswith(": did you mean"):
+        siblings = [k for k in keys if k.rpartition(".")[0] == key.rpartition(".")[0]]
+        hint = did_you_mean(key, siblings) if siblings else "."
+    return f"{hint.rstrip()} python train.py --cfg job shows them all."

@@ -1,0 +1,142 @@
+"""What a `_target_` accepts, read from its source without importing it.
+
+Importing a model means importing torch (seconds); reading its signature takes a millisecond. So a
+misspelt or mistyped key is named at once, and a target that the project does not define itself
+(`os.system`, a name that a module merely imported) is never reached at all.
+"""
+
+import ast
+import importlib.util
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+PACKAGE = "arclight"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a target: its annotation (source tree) and whether it must be given."""
+
+    name: str
+    annotation: ast.expr | None
+    required: bool
+
+
+class UnknownTargetError(Exception):
+    """The target is not a class or function that the project defines."""
+
+
+@lru_cache
+def parameters(target: str) -> dict[str, Parameter]:
+    """The parameters of a class or function such as `arclight.models.cnn.CNN`, by name.
+
+    Raises:
+        UnknownTargetError: the project does not define it.
+    """
+    module, _, name = target.rpartition(".")
+    definition = _definition(module, name)
+    if isinstance(definition, ast.FunctionDef):
+        return _of_function(definition)
+    init = next(
+        (n for n in definition.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"),
+        None,
+    )
+    if init is not None:
+        found = _of_function(init)
+        found.pop("self", None)
+        return found
+    fields = [n for n in definition.body if isinstance(n, ast.AnnAssign)]
+    return {
+        n.target.id: Parameter(n.target.id, n.annotation, n.value is None)
+        for n in fields
+        if isinstance(n.target, ast.Name)
+    }
+
+
+def _definition(module: str, name: str) -> ast.ClassDef | ast.FunctionDef:
+    if module.split(".")[0] != PACKAGE:
+        raise UnknownTargetError
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or spec.origin is None:
+        raise UnknownTargetError
+    for node in ast.parse(Path(spec.origin).read_text()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return node
+    raise UnknownTargetError
+
+
+def _of_function(node: ast.FunctionDef) -> dict[str, Parameter]:
+    positional = [*node.args.posonlyargs, *node.args.args]
+    optional = len(node.args.defaults)
+    found = {}
+    for i, arg in enumerate(positional):
+        required = i < len(positional) - optional
+        found[arg.arg] = Parameter(arg.arg, arg.annotation, required)
+    for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+        found[arg.arg] = Parameter(arg.arg, arg.annotation, default is None)
+    return found
+
+
+def fits(value: object, annotation: ast.expr | None) -> bool:
+    """Whether a plain config value fits a simple annotation; anything not simple fits."""
+    match annotation:
+        case ast.Constant(value=None):
+            return value is None
+        case ast.Name(id="bool"):
+            return isinstance(value, bool)
+        case ast.Name(id="int"):
+            return isinstance(value, int) and not isinstance(value, bool)
+        case ast.Name(id="float"):
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case ast.Name(id="str"):
+            return isinstance(value, str)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return fits(value, left) or fits(value, right)
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
+            return (
+                value in ast.literal_eval(choices)
+                if isinstance(choices, ast.Tuple)
+                else (value == ast.literal_eval(choices))
+            )
+        case ast.Subscript(value=ast.Name(id="list" | "Sequence"), slice=item):
+            return isinstance(value, list) and all(fits(v, item) for v in value)
+        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[item, _])):
+            return isinstance(value, list) and all(fits(v, item) for v in value)
+        case ast.Subscript(value=ast.Name(id="dict")):
+            return isinstance(value, dict)
+        case _:
+            return True
+
+
+_WORDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "list": "a list",
+    "tuple": "a list",
+    "Sequence": "a list",
+    "dict": "a mapping",
+}
+
+
+def in_words(annotation: ast.expr | None) -> str:
+    """The annotation as a person would say it: "a whole number or null"."""
+    match annotation:
+        case ast.Constant(value=None):
+            return "null"
+        case ast.Name(id=name):
+            return _WORDS.get(name, name)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return f"{in_words(left)} or {in_words(right)}"
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
+            values = ast.literal_eval(choices)
+            return " or ".join(map(str, values if isinstance(values, tuple) else [values]))
+        case ast.Subscript(value=ast.Name(id=name)):
+            return _WORDS.get(name, name)
+        case _:
+            return "another type"

@@ -1,0 +1,1 @@
+"""What a model learns from: sources, splits, order, augmentation, loaders, and the data modules."""

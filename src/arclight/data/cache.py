@@ -1,0 +1,57 @@
+"""Arrays that cost time to make, kept as files."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arclight.errors import UserError
+
+
+def cache_folder(given: str | None) -> Path:
+    """`given`, else `$ARCLIGHT_CACHE`, else `~/.cache/arclight`."""
+    return Path(given or os.environ.get("ARCLIGHT_CACHE") or "~/.cache/arclight").expanduser()
+
+
+def cached(folder: Path, key: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """The array that `make` returns, memory-mapped from the file that this key names.
+
+    The file appears whole or not at all, so any number of processes may ask for it at once.
+
+    Args:
+        folder: the cache.
+        key: everything that the array depends on.
+        make: called when no such file exists.
+
+    Raises:
+        UserError: the cache cannot be written.
+    """
+    file = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
+    if not file.exists():
+        array = make()
+        try:
+            _write_whole(file, array)
+        except OSError as error:
+            raise UserError(
+                f"The cache folder {folder} cannot be written ({error.strerror}): "
+                "type data.cache=FOLDER with one that can."
+            ) from error
+    # Copy on write: processes share the pages, and torch gets the writable array it asks for.
+    return np.load(file, mmap_mode="c")
+
+
+def _write_whole(file: Path, array: NDArray[Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            np.save(out, array)
+        os.replace(temporary, file)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,209 @@
+"""Data sets that Hugging Face `datasets` reads: from the hub, or a local folder of parquet files."""
+
+import contextlib
+import os
+import socket
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from arclight.data.decode import Encoded, read_image
+from arclight.data.sources import Source, Split
+from arclight.errors import UserError
+
+
+@dataclass(frozen=True)
+class HubSplit:
+    """One split of a `datasets.DatasetDict`, its images left encoded."""
+
+    name: str
+    path: str
+    encoded: Any  # a datasets.Dataset with the image column alone
+    labels: NDArray[np.int64]
+    pixels: None = None
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.encoded._fingerprint)
+
+    def image(self, index: int) -> Image.Image:
+        encoded, where = self._stored(index)
+        return read_image(encoded, where)
+
+    def content(self, index: int) -> bytes:
+        encoded, _ = self._stored(index)
+        return encoded if isinstance(encoded, bytes) else encoded.read_bytes()
+
+    def _stored(self, index: int) -> tuple[Encoded, str]:
+        where = f"Row {index} of split {self.name} of {self.path}"
+        (cell,) = self.encoded[index].values()
+        if cell is not None and cell["bytes"] is not None:
+            return cell["bytes"], where
+        if cell is not None and cell["path"] is not None:
+            return Path(cell["path"]), cell["path"]
+        raise UserError(f"{where} has no image: remove that row.")
+
+
+def open_hub(
+    path: str, folder: Path | None, image_column: str | None, label_column: str | None
+) -> Source:
+    """Opens a hub id, or a local folder that `datasets` understands.
+
+    Columns are found by the type of their features. A label column that is not a `ClassLabel` is
+    numbered by its sorted values in all splits.
+
+    Raises:
+        UserError: it is not reachable, or a column is missing or ambiguous.
+    """
+    data = _load(path, folder)
+    features = next(iter(data.values())).features
+    image = _image_column(path, features, image_column)
+    label = _label_column(path, features, label_column, image)
+    splits: dict[str, Split] = {}
+    values = {name: _column(path, name, split, label) for name, split in data.items()}
+    names = getattr(features[label], "names", None)
+    if names is None:
+        distinct = sorted({v for column in values.values() for v in column})
+        number = {value: i for i, value in enumerate(distinct)}
+        values = {name: [number[v] for v in column] for name, column in values.items()}
+        names = [str(value) for value in distinct]
+
+    from datasets import Image as ImageFeature
+
+    for name, split in data.items():
+        encoded = split.select_columns([image]).cast_column(image, ImageFeature(decode=False))
+        labels = np.array(values[name], dtype=np.int64)
+        splits[name] = HubSplit(name, path, encoded, labels)
+    return Source(path, list(names), splits)
+
+
+def _load(path: str, folder: Path | None) -> Any:
+    with _quiet_hub() as reachable:
+        import datasets
+        from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+
+        cache = datasets.config.HF_DATASETS_CACHE
+        try:
+            return datasets.load_dataset(str(folder.resolve()) if folder else path)
+        except (ConnectionError, DatasetNotFoundError) as error:
+            why = "does not exist or needs a login" if reachable else "is out of reach: no network"
+            raise UserError(
+                f"data.path={path} is no folder here, and on the Hugging Face hub {path} {why}; "
+                "with a local copy, type data.path=FOLDER."
+            ) from error
+        except (DatasetGenerationError, OSError, ValueError) as error:
+            cause = error.__cause__ or error
+            if folder and _empty(folder):
+                raise UserError(
+                    f"data.path={path} is an empty folder: type data.path=FOLDER with one that "
+                    "holds parquet files or class folders of images."
+                ) from error
+            if isinstance(cause, OSError) and not os.access(_first_existing(cache), os.W_OK):
+                raise UserError(
+                    f"The cache of Hugging Face datasets {cache} cannot be written: type "
+                    "HF_HOME=FOLDER before the command, with a folder that can."
+                ) from error
+            raise UserError(
+                f"data.path={path} cannot be read as a data set "
+                f"({str(cause).strip().splitlines()[0].rstrip('.')}): type data.path=FOLDER with "
+                "one that holds parquet files (train-*.parquet) or class folders of images."
+            ) from error
+
+
+def _empty(folder: Path) -> bool:
+    return not any(f.is_file() for f in folder.rglob("*"))
+
+
+def _first_existing(path: str | Path) -> Path:
+    return next(p for p in (Path(path), *Path(path).parents) if p.exists())
+
+
+@contextlib.contextmanager
+def _quiet_hub() -> Iterator[bool]:
+    """No progress bars, and no half minute of retries without a network; yields whether one is."""
+    import datasets
+    import huggingface_hub
+
+    bars = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    offline = datasets.config.HF_HUB_OFFLINE
+    reachable = not offline and _reachable(huggingface_hub.constants.ENDPOINT)
+    settings = (datasets.config, huggingface_hub.constants)
+    try:
+        for module in settings:
+            module.HF_HUB_OFFLINE = not reachable
+        yield reachable
+    finally:
+        for module in settings:
+            module.HF_HUB_OFFLINE = offline
+        if bars:
+            datasets.enable_progress_bars()
+
+
+def _reachable(endpoint: str) -> bool:
+    url = urllib.parse.urlsplit(endpoint)
+    if urllib.request.getproxies():
+        return True  # a direct connection would prove nothing
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        socket.create_connection((url.hostname or "", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _image_column(path: str, features: Any, given: str | None) -> str:
+    if given is not None:
+        return _known(path, features, given, "image_column")
+    found = [name for name, feature in features.items() if type(feature).__name__ == "Image"]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UserError(
+            f"{path} has no image column among {', '.join(features)}: type data.image_column=NAME "
+            "if one of them holds image files, or another data.path."
+        )
+    raise UserError(
+        f"{path} has {len(found)} image columns: type data.image_column=NAME with one of "
+        f"{', '.join(found)}."
+    )
+
+
+def _label_column(path: str, features: Any, given: str | None, image: str) -> str:
+    if given is not None:
+        return _known(path, features, given, "label_column")
+    found = [name for name, feature in features.items() if type(feature).__name__ == "ClassLabel"]
+    if not found:
+        plain = {n: getattr(f, "dtype", "") for n, f in features.items() if n != image}
+        found = [n for n, kind in plain.items() if kind == "string" or kind.startswith("int")]
+        found = ["label"] if "label" in found else found
+    if len(found) == 1:
+        return found[0]
+    raise UserError(
+        f"{path} has {len(found) or 'no'} columns that could be the label: type "
+        f"data.label_column=NAME with one of {', '.join(found or features)}."
+    )
+
+
+def _known(path: str, features: Any, given: str, key: str) -> str:
+    if given not in features:
+        raise UserError(
+            f"data.{key}={given} is not a column of {path}: type one of {', '.join(features)}."
+        )
+    return given
+
+
+def _column(path: str, name: str, split: Any, label: str) -> list[Any]:
+    values: list[Any] = split.select_columns([label]).with_format("arrow")[:][label].to_pylist()
+    if None in values:
+        raise UserError(
+            f"Row {values.index(None)} of split {name} of {path} has no {label}: remove that row."
+        )
+    return values

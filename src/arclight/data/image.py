@@ -1,0 +1,284 @@
+"""Images with one label each: the data module of image classification."""
+
+import hashlib
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+
+from arclight.data.augment import Augment, Finish
+from arclight.data.cache import cache_folder, cached
+from arclight.data.decode import Normalise, Shape
+from arclight.data.facts import ImageFacts
+from arclight.data.memory import MemoryLoader, decode_rows, decoded
+from arclight.data.order import EvalBatches, TrainBatches
+from arclight.data.probe import check_labels, find_shape, mean_and_std
+from arclight.data.sources import Split, open_source
+from arclight.data.splits import Rows, carve, choose_splits, limited, same_content
+from arclight.data.workers import WorkerLoader
+from arclight.errors import UserError
+
+Loader = MemoryLoader | WorkerLoader
+Stage = Literal["train", "val", "test"]
+STAGES: tuple[Stage, ...] = ("train", "val", "test")
+_MEASURED = 2048  # images that give mean and std where not all are decoded
+
+
+class Part(NamedTuple):
+    """Rows of a split of the source."""
+
+    split: Split
+    rows: Rows
+
+
+class ImageData(LightningDataModule):
+    """A labelled set of images, from its path to batches on the device.
+
+    After `setup()`, `facts` says what a model must know. No trainer is needed for that; with one
+    attached, its rank, device, accumulation and position are used.
+
+    Args:
+        path: `sklearn:digits`, a folder (of class folders, or of parquet files named by split as
+            on the hub), or a Hugging Face hub id.
+        image_column: of a parquet or hub data set; None: the only one that holds images.
+        label_column: likewise; None: the only one that holds classes.
+        train_split: the source's split to train on; None: found among the usual names.
+        val_split: likewise; None and none found: `val_fraction` of the training split.
+        test_split: likewise; None and none found: `test_fraction` of the training split.
+        image_size: height and width in pixels; None: as in the data.
+        channels: 1 (grey) or 3 (RGB); None: as in the data.
+        batch_size: images of one optimizer step, over all processes and accumulated batches.
+        eval_batch_size: images of one evaluation batch over all processes; None: `batch_size`.
+        val_fraction: see `val_split`.
+        test_fraction: see `test_split`; taken before the validation images.
+        split_seed: decides who is in which split, independently of the run's seed.
+        limit: use so many images of each split; None: all.
+        loader: `memory` decodes all once and augments whole batches, `workers` decodes as it
+            goes, `auto` takes memory where the decoded images fit into `memory_limit_gb`.
+        memory_limit_gb: see `loader`.
+        num_workers: processes of the `workers` loader.
+        augment: what is done to training images; None: nothing.
+        mean: to subtract, per channel, on the scale 0 to 1; None: of the training images.
+        std: to divide by; None: of the training images.
+        cache: folder of decoded images; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
+        seed: the run's seed, for order and augmentation.
+
+    Raises:
+        UserError: the data or these arguments have a fault that the user can mend.
+    """
+
+    facts: ImageFacts
+
+    def __init__(
+        self,
+        path: str,
+        image_column: str | None = None,
+        label_column: str | None = None,
+        train_split: str | None = None,
+        val_split: str | None = None,
+        test_split: str | None = None,
+        image_size: int | None = None,
+        channels: int | None = None,
+        batch_size: int = 128,
+        eval_batch_size: int | None = None,
+        val_fraction: float = 0.1,
+        test_fraction: float = 0.1,
+        split_seed: int = 0,
+        limit: int | None = None,
+        loader: Literal["auto", "memory", "workers"] = "auto",
+        memory_limit_gb: float = 4.0,
+        num_workers: int = 4,
+        augment: Augment | None = None,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+        cache: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for key, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
+            if not 0 <= fraction < 1:
+                raise UserError(f"data.{key}={fraction} should be from 0 to less than 1.")
+        if channels not in (None, 1, 3):
+            raise UserError(f"data.channels={channels} should be 1 (grey), 3 (RGB) or null.")
+        self.path, self.columns = path, (image_column, label_column)
+        self.split_names = (train_split, val_split, test_split)
+        self.image_size, self.channels = image_size, channels
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
+        self.val_fraction, self.test_fraction = val_fraction, test_fraction
+        self.split_seed, self.limit = split_seed, limit
+        self.loader, self.memory_limit_gb, self.num_workers = loader, memory_limit_gb, num_workers
+        self.augment = augment or Augment()
+        self.mean, self.std = mean, std
+        self.cache, self.seed = cache_folder(cache), seed
+
+    def setup(self, stage: str | None = None) -> None:
+        """Opens, divides and measures the data; a second call does nothing."""
+        if hasattr(self, "facts"):
+            return
+        source = open_source(self.path, *self.columns)
+        names = choose_splits(source.splits, *self.split_names)
+        used = {s: source.splits[n] for s, n in zip(STAGES, names, strict=True) if n is not None}
+        check_labels(source, used.values())
+        self.shape = find_shape(used.values(), self.image_size, self.channels)
+        self.pixels = self._in_memory(used)
+        self.parts = self._divide(used)
+        mean, std = self._mean_and_std()
+        self.facts = ImageFacts(
+            num_classes=len(source.class_names),
+            class_names=source.class_names,
+            image_size=self.shape.size,
+            channels=self.shape.channels,
+            mean=mean,
+            std=std,
+            sizes={stage: len(rows) for stage, (_, rows) in self.parts.items()},
+            fingerprint=self._fingerprint(),
+        )
+
+    def _in_memory(self, used: dict[Stage, Split]) -> dict[str, Tensor] | None:
+        """The decoded splits by name; None if they are to be decoded by workers."""
+        splits = {split.name: split for split in used.values()}
+        each = self.shape.channels * self.shape.size**2
+        size = each * sum(len(split.labels) for split in splits.values())
+        whole_files = self.augment.resized_crop > 0  # its crop is taken from the original
+        if self.loader == "memory" and whole_files:
+            raise UserError(
+                "data.augment.resized_crop crops the original images, which data.loader=memory "
+                "does not keep: type data.loader=workers."
+            )
+        if self.loader == "workers" or whole_files:
+            return None
+        if self.loader == "auto" and size > self.memory_limit_gb * 1e9:
+            return None
+        return {
+            name: torch.from_numpy(decoded(split, self.shape, self.cache))
+            for name, split in splits.items()
+        }
+
+    def _divide(self, used: dict[Stage, Split]) -> dict[Stage, Part]:
+        """The split and rows of each stage; absent validation and test sets are carved out."""
+        train = used["train"]
+        rows = {stage: np.arange(len(split.labels)) for stage, split in used.items()}
+        val = 0.0 if "val" in used else self.val_fraction
+        test = 0.0 if "test" in used else self.test_fraction
+        if val or test:
+            carved = carve(train.labels, self._same(train), val, test, self.split_seed)
+            rows = dict(zip(STAGES, carved, strict=True)) | {
+                s: rows[s] for s in used if s != "train"
+            }
+        return {
+            stage: Part(
+                used.get(stage, train),
+                limited(rows.get(stage, np.arange(0)), self.limit, self.split_seed),
+            )
+            for stage in STAGES
+        }
+
+    def _same(self, split: Split) -> Rows:
+        """A number for each image, equal for copies: of the pixels, or else of the file."""
+        if self.pixels is not None:
+            return same_content(image.tobytes() for image in self.pixels[split.name].numpy())
+        n = len(split.labels)
+        key = f"same 1|{split.fingerprint}|{n}"
+        return cached(self.cache, key, lambda: same_content(map(split.content, range(n))))
+
+    def _images(self, stage: Stage) -> Tensor:
+        """The decoded images of a stage, `(n, channels, size, size)`."""
+        assert self.pixels is not None
+        split, rows = self.parts[stage]
+        images = self.pixels[split.name]
+        if len(rows) == len(images):
+            return images
+        return images.index_select(0, torch.from_numpy(rows))
+
+    def _mean_and_std(self) -> tuple[list[float], list[float]]:
+        channels = self.shape.channels
+        for key, given in (("mean", self.mean), ("std", self.std)):
+            if given is not None and (len(given) != channels or (key == "std" and 0 in given)):
+                raise UserError(
+                    f"data.{key}={given} should be {channels} numbers, one per channel"
+                    f"{', none of them 0' if key == 'std' else ''}: type null to compute it."
+                )
+        if self.mean is not None and self.std is not None:
+            return self.mean, self.std
+        if self.pixels is not None:
+            mean, std = mean_and_std(self._images("train"))
+        else:
+            split, rows = self.parts["train"]
+            some = rows[np.unique(np.linspace(0, len(rows) - 1, _MEASURED).astype(int))]
+            key = f"mean and std 1|{split.fingerprint}|{self.shape}|{some.tolist()}"
+            mean, std = cached(
+                self.cache,
+                key,
+                lambda: np.array(
+                    mean_and_std(torch.from_numpy(decode_rows(split, some, self.shape)))
+                ),
+            ).tolist()
+        return self.mean or mean, self.std or std
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for stage, (split, rows) in self.parts.items():
+            digest.update(f"{stage} {len(rows)}".encode())
+            digest.update(split.labels[rows].tobytes())
+            if self.pixels is not None:
+                digest.update(self._images(stage).numpy().tobytes())
+            else:
+                digest.update(split.fingerprint.encode() + rows.tobytes())
+        return digest.hexdigest()
+
+    def train_dataloader(self) -> Loader:
+        rank, world, device = self._process()
+        trainer = self.trainer
+        if trainer is None:
+            batches = TrainBatches(self.facts.sizes["train"], self.batch_size, self.seed)
+        else:
+            progress = trainer.fit_loop.epoch_loop.batch_progress
+            batches = TrainBatches(
+                self.facts.sizes["train"],
+                self.batch_size,
+                self.seed,
+                rank,
+                world,
+                trainer.accumulate_grad_batches,
+                # Counted up after the step, saved in every checkpoint, and never set back.
+                position=lambda: progress.total.processed,
+                taken=trainer.limit_train_batches,
+            )
+        return self._loader("train", batches, device)
+
+    def val_dataloader(self) -> Loader | list[Loader]:
+        """Without validation images, no loader: the trainer then does not validate."""
+        return self._evaluation("val") if self.facts.sizes["val"] else []
+
+    def test_dataloader(self) -> Loader:
+        if not self.facts.sizes["test"]:
+            raise UserError(
+                f"{self.path} has no test images: type data.test_fraction=0.1 to take some of "
+                "the training images, or data.test_split=NAME."
+            )
+        return self._evaluation("test")
+
+    def _evaluation(self, stage: Stage) -> Loader:
+        rank, world, device = self._process()
+        batches = EvalBatches(self.facts.sizes[stage], self.eval_batch_size, rank, world)
+        return self._loader(stage, batches, device)
+
+    def _process(self) -> tuple[int, int, torch.device]:
+        if self.trainer is None:
+            return 0, 1, torch.device("cpu")
+        return self.trainer.global_rank, self.trainer.world_size, self.trainer.strategy.root_device
+
+    def _loader(
+        self, stage: Stage, batches: TrainBatches | EvalBatches, device: torch.device
+    ) -> Loader:
+        normalise = Normalise(self.facts.mean, self.facts.std, device)
+        augment = self.augment if stage == "train" else None
+        finish = Finish(normalise, self.facts.num_classes, augment)
+        split, rows = self.parts[stage]
+        if self.pixels is not None:
+            labels = torch.from_numpy(split.labels[rows])
+            return MemoryLoader(self._images(stage), labels, batches, finish, device)
+        workers = self.num_workers
+        return WorkerLoader(split, rows, self.shape, batches, finish, device, workers)

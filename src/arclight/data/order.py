@@ -1,0 +1,146 @@
+"""The order of the data, as a pure function of (seed, epoch).
+
+Nothing here has a state: where a run stands is one number, the count of micro-batches it has been
+given. So a resumed run goes on with exactly the next sample, whatever the number of workers, and
+one run cut over 1, 2 or 8 processes learns from the same global batches.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from arclight.errors import UserError
+
+ROW = 32
+"""Random numbers that each sample has in each epoch: eight blocks of the Philox counter."""
+
+
+def mix(purpose: str, *numbers: int) -> int:
+    """A 128-bit key for these numbers; two different (purpose, numbers) do not share one."""
+    words = ",".join([purpose, *map(str, numbers)])
+    return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=16).digest(), "little")
+
+
+def epoch_order(seed: int, epoch: int, n: int) -> Tensor:
+    """The permutation `(n,)` in which this epoch visits the samples."""
+    order = np.random.Generator(np.random.Philox(key=mix("order", seed, epoch))).permutation(n)
+    return torch.from_numpy(order)
+
+
+def random_table(seed: int, epoch: int, n: int, first: int = 0) -> Tensor:
+    """What is random about samples `first ... first + n - 1` in this epoch: `(n, ROW)` in [0, 1).
+
+    A row depends on (seed, epoch, sample) alone. Philox counts (Salmon et al., 2011), so one row
+    in the middle is made without those before it: a worker makes one, a loader in memory all.
+    """
+    blocks = ROW // 8  # one count gives four 64-bit words, eight float32
+    bits = np.random.Philox(key=mix("sample", seed, epoch), counter=first * blocks)
+    return torch.from_numpy(np.random.Generator(bits).random((n, ROW), dtype=np.float32))
+
+
+class TrainBatches:
+    """The micro-batches of one rank: an iterable of index tensors.
+
+    Global batch k of an epoch is `order[k * B : (k + 1) * B]`; the remainder is dropped. It is cut
+    into `world * accumulate` equal parts, of which rank r takes part `m * world + r` as its m-th
+    micro-batch: together they are the same samples whatever `world` and `accumulate` are.
+
+    Args:
+        n: samples in the training set.
+        batch_size: B, the samples of one optimizer step over all ranks and micro-batches.
+        seed: the run's seed.
+        rank: this process among `world`.
+        accumulate: micro-batches of one optimizer step.
+        position: how many micro-batches this rank has been given since the run's start. Every
+            `iter()` asks it and goes on from there to the end of that epoch.
+        taken: what the trainer takes of an epoch: a number of micro-batches, or a share (Lightning's
+            `limit_train_batches`). Where it is less than all, epochs are shorter, not shifted.
+
+    Raises:
+        UserError: the batch size cannot be cut into equal parts, or exceeds the data set.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        accumulate: int = 1,
+        position: Callable[[], int] = lambda: 0,
+        taken: int | float = 1.0,
+    ) -> None:
+        parts = world * accumulate
+        if batch_size < 1 or batch_size % parts:
+            near = max(parts, round(batch_size / parts) * parts)
+            raise UserError(
+                f"data.batch_size={batch_size} is the batch of one optimizer step and must divide "
+                f"into {world} processes x {accumulate} accumulated batches: "
+                f"type data.batch_size={near}."
+            )
+        if n < batch_size:
+            raise UserError(
+                f"data.batch_size={batch_size} is more than the {n} training samples: "
+                f"type data.batch_size={max(parts, n // parts * parts)} or less."
+            )
+        self.n, self.batch_size, self.seed = n, batch_size, seed
+        self.rank, self.world, self.accumulate = rank, world, accumulate
+        self.position = position
+        count = taken if isinstance(taken, int) else int(taken * len(self))
+        self.epoch_length = max(1, min(count, len(self)))
+
+    def __len__(self) -> int:
+        return (self.n // self.batch_size) * self.accumulate
+
+    def where(self) -> tuple[int, int]:
+        """The run's epoch, and the next micro-batch in it."""
+        return divmod(self.position(), self.epoch_length)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self.of_epoch(*self.where())
+
+    def of_epoch(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
+        """The micro-batches of one epoch from the `start`-th on, as index tensors."""
+        order = epoch_order(self.seed, epoch, self.n)
+        size = self.batch_size // (self.world * self.accumulate)
+        for i in range(start, len(self)):
+            part = i * self.world + self.rank
+            yield order[part * size : (part + 1) * size]
+
+
+class EvalBatches:
+    """Every sample exactly once over all ranks, in equally many batches on each, without padding.
+
+    A rank's share is every `world`-th sample, cut into nearly equal chunks. So no rank waits for
+    another at the end, and no sample counts twice. A chunk is never empty: where the shares differ
+    and a rank's batch is one sample, a chunk may hold two.
+
+    Args:
+        n: samples in the set.
+        batch_size: samples of one batch over all ranks, at most.
+        rank: this process among `world`.
+
+    Raises:
+        UserError: there are fewer samples than processes.
+    """
+
+    def __init__(self, n: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
+        if n < world:
+            raise UserError(
+                f"{n} samples cannot be evaluated on {world} processes: type trainer.devices=1, "
+                "or give a larger data.val_fraction or data.test_fraction."
+            )
+        self.n, self.rank, self.world = n, rank, world
+        per_rank = max(1, batch_size // world)
+        self._batches = min(-(-(-(-n // world)) // per_rank), n // world)
+
+    def __len__(self) -> int:
+        return self._batches
+
+    def __iter__(self) -> Iterator[Tensor]:
+        share = torch.arange(self.rank, self.n, self.world)
+        return iter(share.tensor_split(self._batches))

@@ -1,0 +1,103 @@
+"""Which images a run trains, validates and tests on: a pure function of the data and a seed."""
+
+import hashlib
+from collections.abc import Collection, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arclight.data.order import mix
+from arclight.errors import UserError
+
+Rows = NDArray[np.int64]
+
+TRAIN_NAMES = ("train", "training")
+VAL_NAMES = ("val", "validation", "valid", "dev")
+TEST_NAMES = ("test", "testing")
+
+
+def choose_splits(
+    names: Collection[str], train: str | None, val: str | None, test: str | None
+) -> tuple[str, str | None, str | None]:
+    """The source's splits to train, validate and test on; None where one must be made.
+
+    A name that is given must exist; one that is None is found among the usual names, unless it
+    already serves as another.
+
+    Raises:
+        UserError: a given name does not exist, or none looks like training data.
+    """
+    known = ", ".join(names)
+    for key, given in (("train_split", train), ("val_split", val), ("test_split", test)):
+        if given is not None and given not in names:
+            raise UserError(f"data.{key}={given} is not a split of the data: type one of {known}.")
+    taken = {train, val, test}
+
+    def find(usual: Iterable[str]) -> str | None:
+        lower = {name.lower(): name for name in names if name not in taken}
+        return next((lower[name] for name in usual if name in lower), None)
+
+    train = train or find(TRAIN_NAMES) or (next(iter(names)) if len(names) == 1 else None)
+    if train is None:
+        raise UserError(
+            f"None of the splits {known} is named train: type data.train_split=NAME with one."
+        )
+    return train, val or find(VAL_NAMES), test or find(TEST_NAMES)
+
+
+def same_content(contents: Iterable[bytes]) -> Rows:
+    """A number for each item, equal for equal contents."""
+    digests = [hashlib.blake2b(c, digest_size=16).digest() for c in contents]
+    return np.unique(np.frombuffer(b"".join(digests), dtype="V16"), return_inverse=True)[1]
+
+
+def hold_out(rows: Rows, labels: Rows, same: Rows, fraction: float, key: int) -> tuple[Rows, Rows]:
+    """Cuts `rows` into (kept, held out), stratified by label.
+
+    A class of two or more distinct images is on both sides. Images with the same content stay
+    together, on the side that the class of the first of them decides.
+
+    Args:
+        rows: indices into `labels` and `same`.
+        labels: the class of each image.
+        same: a number for each image, equal for images with the same content.
+        fraction: share of each class to hold out.
+        key: decides which.
+    """
+    rng = np.random.Generator(np.random.Philox(key=key))
+    groups, first, size = np.unique(same[rows], return_index=True, return_counts=True)
+    by_class = labels[rows][first]
+    held: list[Rows] = []
+    for label in np.unique(by_class):
+        members = rng.permutation(np.flatnonzero(by_class == label))
+        upto = np.cumsum(size[members])
+        wanted = fraction * upto[-1]
+        count = int(np.searchsorted(upto, wanted - 0.5)) + 1
+        count = min(count, len(members) - 1)
+        held.append(groups[members[:count]])
+    is_held = np.isin(same[rows], np.concatenate(held))
+    return rows[~is_held], rows[is_held]
+
+
+def carve(
+    labels: Rows, same: Rows, val_fraction: float, test_fraction: float, seed: int
+) -> tuple[Rows, Rows, Rows]:
+    """Rows to train, validate and test on, where the last two are taken from the training split.
+
+    The test images are `test_fraction` of all, the validation images `val_fraction` of the rest;
+    a fraction of 0 takes none.
+    """
+    rows, test, val = np.arange(len(labels)), np.arange(0), np.arange(0)
+    if test_fraction:
+        rows, test = hold_out(rows, labels, same, test_fraction, mix("test", seed))
+    if val_fraction:
+        rows, val = hold_out(rows, labels, same, val_fraction, mix("val", seed))
+    return rows, val, test
+
+
+def limited(rows: Rows, limit: int | None, seed: int) -> Rows:
+    """The first `limit` rows of a shuffle, in their old order."""
+    if limit is None or limit >= len(rows):
+        return rows
+    rng = np.random.Generator(np.random.Philox(key=mix("limit", seed, len(rows))))
+    return np.sort(rng.permutation(rows)[:limit])

@@ -1,0 +1,57 @@
+"""Files that are whole or not there: written beside the target, synced, then renamed over it."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+TEMPORARY = ".part"
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Calls `write` with a file that appears under `path` only when it is complete and on the disk.
+
+    The temporary file lies in the target's own folder, so that `$TMPDIR` plays no part and the
+    rename is atomic. Whatever goes wrong, an older file under `path` stays as it was.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    try:
+        with part.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a rename in the folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text())
+    assert isinstance(content, dict)
+    return content
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what a killed process left half-written."""
+    for part in folder.glob(f".*{TEMPORARY}"):
+        part.unlink(missing_ok=True)

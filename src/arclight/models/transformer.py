@@ -1,0 +1,157 @@
+"""The transformer block that ViT and GPT are built from."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from arclight.errors import UserError
+from arclight.models.checks import check_probability, nearest_divisor
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al., 2016): in training, zeroes a whole sample's branch.
+
+    What is kept is divided by the probability of keeping it, so the mean stays the same.
+    """
+
+    def __init__(self, p: float = 0.0) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, ...)` to the same shape; one draw for each sample."""
+        if self.p == 0.0 or not self.training:
+            return x
+        keep = 1.0 - self.p
+        shape = (x.shape[0],) + (1,) * (x.ndim - 1)
+        return x * x.new_empty(shape).bernoulli_(keep).div_(keep)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p:g}"
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention (Vaswani et al., 2017), batch first, by fused kernels.
+
+    Parameter names, shapes, initialisation and masks are `nn.MultiheadAttention`'s.
+
+    Raises:
+        UserError: `n_heads` does not divide `d_model`.
+    """
+
+    def __init__(self, d_model: int, n_heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        if n_heads < 1 or d_model % n_heads:
+            raise UserError(
+                f"model.n_heads={n_heads} does not divide model.d_model={d_model}: "
+                f"type model.n_heads={nearest_divisor(d_model, n_heads)}, for example."
+            )
+        self.n_heads = n_heads
+        self.dropout = dropout
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * d_model, d_model))
+        self.in_proj_bias = nn.Parameter(torch.empty(3 * d_model))
+        self.out_proj = nn.Linear(d_model, d_model)
+        # In nn.MultiheadAttention's order, so that a seed gives the weights it would give there.
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.in_proj_bias)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
+        """`(batch, tokens, d_model)` to the same shape; for `mask` see `TransformerBlock`."""
+        batch, tokens, d_model = x.shape
+        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
+        # (batch, tokens, 3 * d_model) -> three of (batch, n_heads, tokens, d_head)
+        q, k, v = qkv.view(batch, tokens, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
+        if mask is not None:
+            # nn.MultiheadAttention marks what may not be seen, the kernel what may
+            mask = ~mask if mask.dtype == torch.bool else mask.to(q.dtype)
+            if mask.ndim == 3:
+                mask = mask.view(batch, self.n_heads, tokens, tokens)
+        out = F.scaled_dot_product_attention(
+            q, k, v, mask, self.dropout if self.training else 0.0, is_causal=causal
+        )
+        out = out.transpose(1, 2).reshape(batch, tokens, d_model)
+        projected: Tensor = self.out_proj(out)
+        return projected
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention, then a feed-forward layer, each with a residual (Vaswani et al., 2017).
+
+    Args:
+        d_model: width of a token.
+        n_heads: attention heads; divides `d_model`.
+        d_ff: width of the feed-forward layer.
+        dropout: of attention weights, of the feed-forward layer and of both branches.
+        norm_first: normalise each branch's input instead of the sum (pre-norm, Xiong et al.,
+            2020): trains deep stacks without a delicate warm-up.
+        drop_path: probability of skipping a branch, drawn per sample (stochastic depth).
+        norm_eps: added to the variance in layer norm.
+
+    Raises:
+        UserError: `n_heads` does not divide `d_model`, or a probability is not in [0, 1).
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        n_heads: int,
+        d_ff: int,
+        dropout: float = 0.1,
+        *,
+        norm_first: bool = False,
+        drop_path: float = 0.0,
+        norm_eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        check_probability("dropout", dropout)
+        check_probability("drop_path", drop_path)
+        self.norm_first = norm_first
+        self.attn = SelfAttention(d_model, n_heads, dropout)
+        self.ff = nn.Sequential(
+            nn.Linear(d_model, d_ff),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(d_ff, d_model),
+        )
+        self.ln1 = nn.LayerNorm(d_model, eps=norm_eps)
+        self.ln2 = nn.LayerNorm(d_model, eps=norm_eps)
+        self.dropout = nn.Dropout(dropout)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
+        """`(batch, tokens, d_model)` to the same shape.
+
+        Args:
+            x: the tokens.
+            mask: as `nn.MultiheadAttention`'s `attn_mask`: boolean, where True may *not* be
+                attended to, or floating and added to the scores; `(tokens, tokens)`,
+                `(batch * n_heads, tokens, tokens)`, or four dimensions that broadcast to
+                `(batch, n_heads, tokens, tokens)`.
+            causal: a token sees itself and those before it; given instead of a mask.
+        """
+        if self.norm_first:
+            x = x + self._branch(self.attn(self.ln1(x), mask, causal=causal))
+            return x + self._branch(self.ff(self.ln2(x)))
+        x = self.ln1(x + self._branch(self.attn(x, mask, causal=causal)))
+        out: Tensor = self.ln2(x + self._branch(self.ff(x)))
+        return out
+
+    def _branch(self, x: Tensor) -> Tensor:
+        out: Tensor = self.drop_path(self.dropout(x))
+        return out
+
+
+def init_trunc_normal(module: nn.Module, std: float = 0.02) -> None:
+    """Every linear and attention weight below `module` from a truncated normal, biases zero.
+
+    What BERT, ViT in timm and DeiT start from (Devlin et al., 2019; Touvron et al., 2021).
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.trunc_normal_(part.weight, std=std)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+        elif isinstance(part, SelfAttention):
+            nn.init.trunc_normal_(part.in_proj_weight, std=std)
+            nn.init.zeros_(part.in_proj_bias)

@@ -1,0 +1,190 @@
+"""Vision transformer: an image as a sequence of patches."""
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from arclight.errors import UserError
+from arclight.models.checks import check_choice, check_probability, nearest_divisor
+from arclight.models.transformer import TransformerBlock, init_trunc_normal
+
+
+class ViT(nn.Module):
+    """Vision transformer (Dosovitskiy et al., 2021).
+
+    The defaults are the plainest form: post-norm blocks and a class token. The published models
+    set `norm_first`, `final_norm`, `norm_eps=1e-6` and `init="trunc_normal"`.
+
+    Args:
+        image_size: pixels a side of the square images.
+        patch_size: pixels a side of a patch; divides `image_size`.
+        num_classes: how many logits.
+        d_model: width of a token.
+        n_heads: attention heads; divides `d_model`.
+        n_layers: transformer blocks.
+        in_channels: 1 for grey images, 3 for colour.
+        d_ff: width of the feed-forward layers; None: 4 * `d_model`.
+        dropout: of attention weights, of the feed-forward layers and of both branches.
+        drop_path: stochastic depth of the last block; rises linearly from 0 at the first.
+        norm_first: pre-norm blocks.
+        final_norm: layer norm between pooling and the head; pre-norm blocks want it.
+        norm_eps: added to the variance in layer norm.
+        pool: "cls" reads a class token; "mean" is the mean over patches, and has no class token
+            (Beyer et al., 2022).
+        init: "reference" is PyTorch's own initialisation with zero position and class
+            embeddings; "trunc_normal" draws embeddings and weights from a truncated normal of
+            deviation 0.02, as timm does, with zero biases.
+        activation_checkpointing: recompute each block in the backward pass: less memory, about a
+            third more time (Chen et al., 2016).
+
+    Raises:
+        UserError: sizes that do not divide, a probability outside [0, 1), or (in `forward`) an
+            image of another size.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        patch_size: int,
+        num_classes: int,
+        d_model: int,
+        n_heads: int,
+        n_layers: int,
+        *,
+        in_channels: int = 3,
+        d_ff: int | None = None,
+        dropout: float = 0.1,
+        drop_path: float = 0.0,
+        norm_first: bool = False,
+        final_norm: bool = False,
+        norm_eps: float = 1e-5,
+        pool: Literal["cls", "mean"] = "cls",
+        init: Literal["reference", "trunc_normal"] = "reference",
+        activation_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        if patch_size < 1 or image_size % patch_size:
+            raise UserError(
+                f"model.patch_size={patch_size} does not divide images of "
+                f"{image_size}x{image_size}: type "
+                f"model.patch_size={nearest_divisor(image_size, patch_size)}, or give "
+                "data.image_size a multiple of the patch size."
+            )
+        check_choice("pool", pool, "cls", "mean")
+        check_choice("init", init, "reference", "trunc_normal")
+        check_probability("drop_path", drop_path)
+        self.image_size = image_size
+        self.activation_checkpointing = activation_checkpointing
+        num_patches = (image_size // patch_size) ** 2
+        num_cls = 1 if pool == "cls" else 0
+
+        self.patch_embed = nn.Conv2d(in_channels, d_model, patch_size, patch_size)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, d_model)) if num_cls else None
+        self.pos_embed = nn.Parameter(torch.zeros(1, num_patches + num_cls, d_model))
+        self.transformer = nn.ModuleList(
+            TransformerBlock(
+                d_model,
+                n_heads,
+                4 * d_model if d_ff is None else d_ff,
+                dropout,
+                norm_first=norm_first,
+                drop_path=drop_path * i / max(1, n_layers - 1),
+                norm_eps=norm_eps,
+            )
+            for i in range(n_layers)
+        )
+        self.norm = nn.LayerNorm(d_model, eps=norm_eps) if final_norm else nn.Identity()
+        self.head = nn.Linear(d_model, num_classes)
+        if init == "trunc_normal":
+            self._init_trunc_normal()
+
+    def _init_trunc_normal(self) -> None:
+        init_trunc_normal(self)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        if self.cls_token is not None:
+            nn.init.trunc_normal_(self.cls_token, std=0.02)
+        # For patches of 16 this is also the convolution's own deviation; for the few pixels of a
+        # small patch that would be far larger, and would drown the position embeddings.
+        nn.init.trunc_normal_(self.patch_embed.weight, std=0.02)
+        if self.patch_embed.bias is not None:
+            nn.init.zeros_(self.patch_embed.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images `(batch, in_channels, image_size, image_size)` to logits `(batch, num_classes)`.
+
+        Each image is classified on its own: what else is in the batch does not matter.
+        """
+        height, width = x.shape[-2:]
+        if height != self.image_size or width != self.image_size:
+            raise UserError(
+                f"The model was built for images of {self.image_size}x{self.image_size} and was "
+                f"given {height}x{width}: type data.image_size={self.image_size}."
+            )
+        x = self.patch_embed(x).flatten(2).transpose(1, 2)  # (batch, patches, d_model)
+        if self.cls_token is not None:
+            x = torch.cat([self.cls_token.expand(x.size(0), -1, -1), x], dim=1)
+        x = x + self.pos_embed
+        for block in self.transformer:
+            if self.activation_checkpointing and self.training:
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+        # Pool, then norm: the same as norm, then pool for a class token, and less work.
+        x = x.mean(dim=1) if self.cls_token is None else x[:, 0]
+        logits: Tensor = self.head(self.norm(x))
+        return logits
+
+
+def from_timm_vit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a timm `VisionTransformer` under the names that `ViT` gives them.
+
+    They fit a `ViT` of the same sizes with `norm_first=True, final_norm=True, norm_eps=1e-6`,
+    and `pool="mean"` where timm's has `global_pool="avg", class_token=False`.
+
+    Raises:
+        UserError: the model has parts that `ViT` has not, or pools in another way.
+    """
+    renamed: dict[str, Tensor] = {}
+    unknown = []
+    for key, value in state_dict.items():
+        name = _from_timm_name(key)
+        if name is None:
+            unknown.append(key)
+        else:
+            renamed[name] = value
+    if unknown:
+        raise UserError(
+            f"The timm weights have {unknown[0]}"
+            + (f" and {len(unknown) - 1} more keys" if len(unknown) > 1 else "")
+            + ", which arclight.models.vit.ViT has no place for: give it a plain VisionTransformer "
+            "(vit_tiny_patch16_224, for example), or use timm's own model."
+        )
+    if ("cls_token" in state_dict) == ("fc_norm.weight" in state_dict):
+        raise UserError(
+            "The timm weights pool in a way that arclight.models.vit.ViT does not: it takes a "
+            "class token with norm, or no class token with fc_norm; use timm's own model."
+        )
+    return renamed
+
+
+_TIMM_NAMES = {
+    r"(cls_token|pos_embed|head\.(?:weight|bias))": r"\1",
+    r"patch_embed\.proj\.(weight|bias)": r"patch_embed.\1",
+    r"(?:fc_)?norm\.(weight|bias)": r"norm.\1",
+    r"blocks\.(\d+)\.norm([12])\.(weight|bias)": r"transformer.\1.ln\2.\3",
+    r"blocks\.(\d+)\.attn\.qkv\.(weight|bias)": r"transformer.\1.attn.in_proj_\2",
+    r"blocks\.(\d+)\.attn\.proj\.(weight|bias)": r"transformer.\1.attn.out_proj.\2",
+    r"blocks\.(\d+)\.mlp\.fc1\.(weight|bias)": r"transformer.\1.ff.0.\2",
+    r"blocks\.(\d+)\.mlp\.fc2\.(weight|bias)": r"transformer.\1.ff.3.\2",
+}
+
+
+def _from_timm_name(key: str) -> str | None:
+    for pattern, name in _TIMM_NAMES.items():
+        if match := re.fullmatch(pattern, key):
+            return match.expand(name)
+    return None

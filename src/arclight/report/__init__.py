@@ -1,0 +1,1 @@
+"""Reading run directories: figures and tables. Nothing here trains."""

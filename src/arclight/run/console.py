@@ -1,0 +1,58 @@
+"""What a run says: on the terminal and, with the time, in its `train.log`."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+
+log = logging.getLogger("arclight")
+
+
+@contextmanager
+def attach(file: Path | None) -> Iterator[None]:
+    """Sends the run's words to the terminal and to `file`; None: a process that only warns."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+    if file:
+        keep = logging.FileHandler(file)
+        keep.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        handlers.append(keep)
+    log.setLevel(logging.INFO if file else logging.WARNING)
+    log.propagate = False
+    log.handlers = handlers
+    shown = warnings.showwarning
+    warnings.showwarning = _warn
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()
+
+
+def say(text: str) -> None:
+    """One line or block for the user."""
+    log.info(text)
+
+
+def _warn(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    log.warning("%s: %s", category.__name__, message)
+
+
+def table(rows: Sequence[tuple[str, str]], title: str) -> str:
+    """A small table of names and values, as text."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(title=title, box=box.SIMPLE, show_header=False, title_justify="left")
+    drawn.add_column(style="bold")
+    drawn.add_column(overflow="fold")
+    for row in rows:
+        drawn.add_row(*row)
+    out = StringIO()
+    Console(file=out, width=100, no_color=True).print(drawn)
+    return out.getvalue().rstrip()

@@ -1,0 +1,37 @@
+"""Whether the machine has what the config asks for."""
+
+from typing import Any
+
+from arclight.errors import UserError
+
+
+def require_devices(trainer: dict[str, Any]) -> None:
+    """Raises `UserError` where the trainer's accelerator or the number of devices is not there."""
+    import torch
+
+    accelerator, devices = trainer["accelerator"], trainer["devices"]
+    if accelerator == "gpu":
+        there = torch.cuda.device_count()
+        if not there:
+            raise UserError(
+                "trainer=gpu needs a CUDA device and this machine shows none; type trainer=cpu."
+            )
+        if devices != "auto" and devices > there:
+            raise UserError(
+                f"trainer.devices={devices} but this machine shows {there}; "
+                f"type trainer.devices={there}."
+            )
+    if accelerator == "mps" and not torch.backends.mps.is_available():
+        raise UserError(
+            "trainer=mps needs an Apple GPU and this machine has none; type trainer=cpu."
+        )
+
+
+def process_count(trainer: dict[str, Any]) -> int:
+    """How many processes this machine runs for the config: one for each device."""
+    devices = trainer["devices"]
+    if devices != "auto":
+        return int(devices)
+    import torch
+
+    return torch.cuda.device_count() if trainer["accelerator"] == "gpu" else 1

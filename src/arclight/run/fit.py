@@ -1,0 +1,215 @@
+"""What executing a run does: build from the frozen config, train, test the best, write it down."""
+
+import logging
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from arclight.config.build import build
+from arclight.errors import UserError
+from arclight.report.plots import confusion_matrix, curves
+from arclight.run.console import say, table
+from arclight.run.directory import RunDirectory
+from arclight.run.manifest import hardware
+from arclight.seeds import mix
+from arclight.tasks.image_classification import ImageClassification
+from arclight.tasks.task import Task
+from arclight.training.checkpoints import (
+    BEST,
+    LAST,
+    Checkpoints,
+    load_weights,
+    newest_readable,
+    read,
+)
+from arclight.training.finite import SkipNonFinite
+from arclight.training.interrupts import Interrupts
+from arclight.training.loggers import MetricsFile, read_metrics
+from arclight.training.progress import Progress
+from arclight.training.randomness import StepSeeds
+from arclight.training.record import Record
+
+warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+for _name in ("lightning.pytorch", "lightning.fabric"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+@dataclass
+class Parts:
+    """What a config builds, before any trainer is there."""
+
+    config: dict[str, Any]
+    data: Any  # a LightningDataModule with `facts`
+    task: Task
+
+
+def build_parts(config: dict[str, Any]) -> Parts:
+    """The data, read and described, and the task with its model, initialised from the seed."""
+    data = build(config["data"])
+    data.setup()
+    return Parts(config, data, build_task(config, data.facts))
+
+
+def build_task(config: dict[str, Any], facts: Any) -> Task:
+    """The task and its model; what the model's config leaves null comes from the data's facts."""
+    known = facts.for_model()
+    found = {k: known[k] for k, v in config["model"].items() if v is None and k in known}
+    torch.manual_seed(mix(config["seed"], "weights"))
+    model = build(config["model"], **found)
+    task = build(
+        config["task"],
+        model=model,
+        facts=facts,
+        optimizer=lambda module, fused: build(config["optimizer"], model=module, fused=fused),
+        schedule=lambda optimizer, total_steps, steps_per_epoch: build(
+            config["scheduler"],
+            optimizer=optimizer,
+            total_steps=total_steps,
+            steps_per_epoch=steps_per_epoch,
+        ),
+    )
+    assert isinstance(task, Task)
+    return task
+
+
+def fit(run: RunDirectory) -> dict[str, Any]:
+    """Trains from where the directory's checkpoints end; returns what the summary keeps."""
+    parts = build_parts(run.config)
+    metrics = MetricsFile(run.metrics_file)
+    trainer = _assemble(run, parts.config, [metrics, *_loggers(run, parts.config)])
+    if trainer.is_global_zero:
+        run.update_manifest(hardware=hardware(), data=parts.data.facts.to_dict())
+        say(table(_opening(run, parts, trainer), "Arclight"))
+    seconds = _train(run, parts, trainer, metrics)
+    best = run.checkpoints / BEST
+    tested = best if best.exists() else run.checkpoints / LAST
+    step = load_weights(parts.task, tested)
+    trainer.test(parts.task, datamodule=parts.data, verbose=False)
+    figures = measured(trainer, "test/")
+    results = {
+        "metrics": {**_validated(run, step), **figures},
+        "tested_checkpoint": tested.name,
+        "tested_step": step,
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
+        "parameters": _count(parts.task),
+        "training_seconds": round(seconds, 3),
+    }
+    if trainer.is_global_zero:
+        for logger in trainer.loggers:
+            logger.log_metrics(figures, trainer.global_step)
+        images = _draw(run, parts.task)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image("plots", [str(image) for image in images])
+            logger.finalize("success")
+        say(table(_closing(run, results), "Results"))
+    return results
+
+
+def _assemble(run: RunDirectory, config: dict[str, Any], loggers: list[Logger]) -> L.Trainer:
+    """The trainer with everything that happens around a step, in the order in which it happens."""
+    given = {"folder": run.checkpoints, "run_id": run.manifest["run_id"]}
+    chosen = [build(node, **given) for node in config["callbacks"].values() if node]
+    checkpoints = next((c for c in chosen if isinstance(c, Checkpoints)), None)
+    if checkpoints is None:
+        raise UserError(
+            "callbacks.checkpoints cannot be null: a run is resumed and tested from it."
+        )
+    stop = config["on_nonfinite"] == "stop"
+    record = Record(config["trainer"]["log_every_n_steps"], stop_on_nonfinite=stop)
+    callbacks: list[Callback] = [
+        StepSeeds(config["seed"]),
+        *(c for c in chosen if c is not None),
+        *([] if stop else [SkipNonFinite()]),
+        record,
+        Progress(record, say),
+        Interrupts(checkpoints),
+    ]
+    trainer = build(
+        config["trainer"],
+        run_dir=run.path,
+        callbacks=callbacks,
+        loggers=loggers,
+        deterministic=config["deterministic"],
+    )
+    assert isinstance(trainer, L.Trainer)
+    return trainer
+
+
+def _loggers(run: RunDirectory, config: dict[str, Any]) -> list[Logger]:
+    given = {"run_dir": run.path, "run_id": run.manifest["run_id"], "name": run.path.name}
+    return [build(node, **given) for node in (config["logger"] or {}).values() if node]
+
+
+def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer, metrics: MetricsFile) -> float:
+    """Trains to the end and returns the seconds it took."""
+    start, complaints = newest_readable(run.checkpoints, run.manifest["run_id"])
+    for complaint in complaints:
+        say(f"warning: {complaint}; the one before it is used.")
+    if trainer.is_global_zero:
+        metrics.rewind(read(start)["global_step"] if start else -1)
+    if start:
+        say(f"Continuing from {start.name}.")
+    if parts.config["compile"]:
+        parts.task.model.compile()  # in place: the weights keep their names
+    began = time.perf_counter()
+    try:
+        trainer.fit(parts.task, datamodule=parts.data, ckpt_path=start)
+    except SIGTERMException:
+        interrupts = next(c for c in trainer.callbacks if isinstance(c, Interrupts))  # type: ignore[attr-defined]
+        raise SystemExit(128 + interrupts.signum) from None
+    return time.perf_counter() - began
+
+
+def measured(trainer: L.Trainer, prefix: str) -> dict[str, float]:
+    """The figures of the last evaluation, to the digits that single precision holds."""
+    figures = trainer.callback_metrics.items()
+    return {k: round(float(v), 7) for k, v in figures if k.startswith(prefix)}
+
+
+def _count(task: Task) -> int:
+    return sum(p.numel() for p in task.model.parameters())
+
+
+def _validated(run: RunDirectory, step: int) -> dict[str, float]:
+    """The validation figures of the tested checkpoint."""
+    rows = [r for r in read_metrics(run.metrics_file) if int(r["step"]) == step]
+    return {k: float(v) for r in rows for k, v in r.items() if k.startswith("val/") and v}
+
+
+def _draw(run: RunDirectory, task: Task) -> list[Path]:
+    images = [curves(run.metrics_file, run.plots / "curves.png")]
+    if isinstance(task, ImageClassification):
+        names = task.facts.class_names
+        target = run.plots / "confusion_matrix.png"
+        images.append(confusion_matrix(task.confusion_matrix, names, target))
+    return [image for image in images if image]
+
+
+def _opening(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> list[tuple[str, str]]:
+    sizes = parts.data.facts.sizes
+    model = type(parts.task.model).__name__
+    processes = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
+    return [
+        ("run", str(run.path)),
+        ("model", f"{model}, {_count(parts.task):,} parameters"),
+        ("data", ", ".join(f"{n:,} {split}" for split, n in sizes.items())),
+        ("device", f"{trainer.strategy.root_device}{processes}, {trainer.precision}"),
+    ]
+
+
+def _closing(run: RunDirectory, results: dict[str, Any]) -> list[tuple[str, str]]:
+    figures = [(k, f"{v:.4f}") for k, v in results["metrics"].items()]
+    seconds = f"{results['training_seconds']:.1f} s"
+    spent = f"{results['epochs']} epochs, {results['steps']} steps, {seconds}"
+    tested = f"{results['tested_checkpoint']} of step {results['tested_step']}"
+    return [*figures, ("tested", tested), ("trained", spent), ("run", str(run.path))]

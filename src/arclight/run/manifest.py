@@ -1,0 +1,88 @@
+"""What a run was made of: command, code, packages, hardware; enough to do it again."""
+
+import hashlib
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).parents[3]
+
+
+def describe(config: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of a run that starts now; what needs torch or the data is added by the run."""
+    return {
+        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "folder": os.getcwd(),
+        "seed": config["seed"],
+        "git": git_state(),
+        "lock_sha256": lock_hash(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": packages(),
+    }
+
+
+def git_state() -> dict[str, str | None]:
+    """The commit and the patch of uncommitted changes, or Nones outside a repository."""
+    commit = _git("rev-parse", "HEAD")
+    return {
+        "commit": commit,
+        "branch": _git("rev-parse", "--abbrev-ref", "HEAD") if commit else None,
+        "patch": _git("diff", "HEAD", "--binary") if commit else None,
+    }
+
+
+def lock_hash() -> str | None:
+    lock = PROJECT / "requirements.lock"
+    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None
+
+
+def packages() -> dict[str, str]:
+    """Name and version of every installed package."""
+    return dict(sorted((d.name, d.version) for d in distributions() if d.name))
+
+
+def hardware() -> dict[str, Any]:
+    """What the run computes on, as torch sees it."""
+    import torch
+
+    found: dict[str, Any] = {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+    }
+    if found["gpus"]:
+        found["cuda"] = torch.version.cuda
+        found["driver"] = _output(
+            "nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"
+        )
+    return found
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git(*words: str) -> str | None:
+    return _output("git", "-C", str(PROJECT), *words)
+
+
+def _output(*command: str) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip("\n")

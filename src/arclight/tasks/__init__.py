@@ -1,0 +1,1 @@
+"""What is learned: Lightning modules that join a model, a loss and its metrics."""

@@ -1,0 +1,1 @@
+"""How a task is trained: optimizers, schedules, checkpoints and what happens around the step."""

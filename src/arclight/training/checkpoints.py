@@ -1,0 +1,253 @@
+"""Checkpoint files: whole under their final name, and which of them are kept."""
+
+import math
+import os
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.io import CheckpointIO
+from lightning.pytorch.callbacks import Checkpoint
+
+from arclight.errors import UserError
+from arclight.files import TEMPORARY, write_whole
+from arclight.training.finite import require_finite_weights
+
+LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+
+
+class UnreadableCheckpointError(Exception):
+    """The file is not a whole checkpoint of this kind."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint as plain containers and tensors on the CPU.
+
+    Raises:
+        UnreadableCheckpointError: cut short, damaged, or not a checkpoint of a run.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch itself does not verify the checksums it writes
+        if damaged:
+            raise UnreadableCheckpointError(f"{path} is damaged")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except UnreadableCheckpointError:
+        raise
+    except Exception as error:
+        raise UnreadableCheckpointError(f"{path} cannot be read as a checkpoint") from error
+    if not isinstance(content, dict) or not {"state_dict", "global_step", "run_id"} <= set(content):
+        raise UnreadableCheckpointError(f"{path} is not a checkpoint of a run")
+    return content
+
+
+def load_weights(task: L.LightningModule, path: Path) -> int:
+    """Loads a checkpoint's weights into the task and returns the step they were saved at.
+
+    Raises:
+        UserError: the file cannot be read, or holds the weights of another model.
+    """
+    try:
+        content = read(path)
+        task.load_state_dict(content["state_dict"])
+    except UnreadableCheckpointError as error:
+        raise UserError(f"{error}; name another with checkpoint=FILE.") from error
+    except RuntimeError as error:
+        raise UserError(
+            f"{path} holds the weights of another model: {str(error).splitlines()[-1].strip()}"
+        ) from error
+    return int(content["global_step"])
+
+
+class WholeCheckpointIO(CheckpointIO):
+    """Lightning's door to the disk: files appear whole, and only plain containers are read."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        try:
+            write_whole(Path(path), lambda file: torch.save(checkpoint, file))
+        except OSError as error:
+            raise UserError(
+                f"The checkpoint {path} cannot be written: {error.strerror}; "
+                "the older checkpoints are intact. Make room and execute the run again."
+            ) from error
+
+    def load_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        map_location: Callable[..., Any] | None = None,
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        return read(Path(path))
+
+    def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+class Checkpoints(Checkpoint):
+    """Keeps `last.ckpt`, the one before it, and the best by a validation figure.
+
+    A save is one file; the others are names (hard links) of it, so keeping more costs no writing.
+    Saves happen after validation, and every so many steps between; a step that validation follows
+    waits for it, so that a resumed run never misses one.
+
+    Args:
+        folder: where the files are.
+        run_id: marks the files, so that another run's are not mistaken for this one's.
+        monitor: the figure that chooses the best, such as `val/accuracy`.
+        mode: whether more (`max`) or less (`min`) of it is better.
+        keep_best: how many of the best are kept: `best.ckpt` and the runners-up `step=N.ckpt`.
+        every_n_steps: also save every so many optimizer steps.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        run_id: str,
+        monitor: str = "val/loss",
+        mode: Literal["max", "min"] = "min",
+        keep_best: int = 1,
+        every_n_steps: int | None = None,
+    ) -> None:
+        self.folder = folder
+        self.run_id = run_id
+        self.monitor = monitor
+        self.mode = mode
+        self.keep_best = keep_best
+        self.every_n_steps = every_n_steps
+        self.best: list[tuple[int, float]] = []  # (step, score), best first
+        self._saved = -1
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        step = trainer.global_step
+        loop = trainer.fit_loop.epoch_loop
+        if step == self._saved or loop._should_accumulate() or self._validation_follows(trainer):
+            return
+        due = self.every_n_steps is not None and step % self.every_n_steps == 0
+        if due or step == trainer.max_steps:
+            self.save(trainer)
+
+    @staticmethod
+    def _validation_follows(trainer: L.Trainer) -> bool:
+        fetcher = trainer.fit_loop._data_fetcher
+        assert fetcher is not None
+        return trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        score = trainer.callback_metrics.get(self.monitor)
+        if score is None:
+            raise UserError(
+                f"callbacks.checkpoints.monitor={self.monitor} is not measured; "
+                f"choose from {', '.join(sorted(trainer.callback_metrics))}."
+            )
+        better = -1.0 if self.mode == "max" else 1.0
+        if math.isfinite(score):
+            self.best.append((trainer.global_step, float(score)))
+            self.best.sort(key=lambda entry: (better * entry[1], entry[0]))
+            del self.best[self.keep_best :]
+        self.save(trainer)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.save_if_new(trainer)  # there may have been no validation in this epoch
+
+    def save_if_new(self, trainer: L.Trainer) -> None:
+        """Saves unless the current step is saved already."""
+        if trainer.global_step != self._saved:
+            self.save(trainer)
+
+    def save(self, trainer: L.Trainer) -> None:
+        """Saves `last.ckpt` and settles the names of the others.
+
+        Raises:
+            NonFiniteError: a weight is not finite; nothing is written.
+        """
+        require_finite_weights(trainer)
+        self._saved = trainer.global_step
+        last = self.folder / LAST
+        if trainer.is_global_zero and last.exists():
+            link_over(last, self.folder / PREVIOUS)
+        trainer.save_checkpoint(last, weights_only=False)
+        if trainer.is_global_zero:
+            self.settle(trainer.global_step)
+
+    def settle(self, step: int) -> None:
+        """Makes the best files what `self.best` says, given that `last.ckpt` is of `step`.
+
+        Repeating it changes nothing, so a resumed run calls it to finish what a kill cut short.
+        """
+        best = self.folder / BEST
+        if self.best and self.best[0][0] == step:
+            if len(self.best) > 1 and best.exists():
+                runner_up = self._runner_up(self.best[1][0])
+                if not runner_up.exists():
+                    best.replace(runner_up)
+            link_over(self.folder / LAST, best)
+        elif step in [s for s, _ in self.best]:
+            link_over(self.folder / LAST, self._runner_up(step))
+        kept = {self._runner_up(s) for s, _ in self.best[1:]}
+        for file in self.folder.glob("step=*.ckpt"):
+            if file not in kept:
+                file.unlink()
+
+    def _runner_up(self, step: int) -> Path:
+        return self.folder / f"step={step}.ckpt"
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["run_id"] = self.run_id
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = [(int(step), float(score)) for step, score in state_dict["best"]]
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._saved = trainer.global_step  # nothing is new before the first step
+        if trainer.is_global_zero and (self.folder / LAST).exists() and trainer.global_step:
+            self.settle(trainer.global_step)
+
+
+def link_over(source: Path, target: Path) -> None:
+    """Gives `source` a second name, replacing the target at once; a copy where links cannot be."""
+    part = target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY}")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(source, part)
+    except OSError:
+        shutil.copyfile(source, part)
+    part.replace(target)
+    part.unlink(missing_ok=True)  # renaming one name of a file to another of its names does nothing
+
+
+def newest_readable(folder: Path, run_id: str) -> tuple[Path | None, list[str]]:
+    """The newest checkpoint to resume from, and a sentence for each newer one that is unfit.
+
+    Raises:
+        UserError: there are checkpoints, but none can be used.
+    """
+    complaints: list[str] = []
+    for name in (LAST, PREVIOUS, BEST):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            if read(path)["run_id"] != run_id:
+                raise UnreadableCheckpointError(f"{path} belongs to another run")
+            return path, complaints
+        except UnreadableCheckpointError as error:
+            complaints.append(str(error))
+    if complaints:
+        raise UserError(
+            f"No checkpoint of this run can be used: {'; '.join(complaints)}. "
+            "Put back a good one, or start a new run."
+        )
+    return None, []

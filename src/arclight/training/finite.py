@@ -1,0 +1,72 @@
+"""A loss or a weight that is not finite ends the run; it never reaches a checkpoint."""
+
+import math
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
+
+
+class NonFiniteError(Exception):
+    """Training has diverged."""
+
+
+ADVICE = "Try a lower optimizer.lr, a longer scheduler.warmup or trainer.gradient_clip_val=1."
+
+
+def require_finite_loss(loss: float, trainer: L.Trainer) -> None:
+    """Raises `NonFiniteError` for a NaN or infinite mean loss."""
+    if not math.isfinite(loss):
+        raise NonFiniteError(
+            f"The training loss is {loss} at step {trainer.global_step} "
+            f"(epoch {trainer.current_epoch + 1}). {ADVICE}"
+        )
+
+
+def require_finite_weights(trainer: L.Trainer) -> None:
+    """Raises `NonFiniteError` where a parameter holds a NaN or an infinity."""
+    weights = [p.detach() for p in trainer.lightning_module.parameters()]
+    if weights and not torch.isfinite(get_total_norm(weights)):
+        raise NonFiniteError(
+            f"The weights are not finite at step {trainer.global_step} "
+            f"(epoch {trainer.current_epoch + 1}), so no checkpoint was saved. {ADVICE}"
+        )
+
+
+class SkipNonFinite(Callback):
+    """`on_nonfinite=skip`: a step whose gradients are not finite changes nothing.
+
+    Without gradients an optimizer leaves weights, momentum and decay alone. Looking costs a wait
+    for the device in every step, which is why it is a choice. Too many in a row end the run.
+    """
+
+    MOST_IN_A_ROW = 100
+
+    def __init__(self) -> None:
+        self.skipped = 0
+        self._in_a_row = 0
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
+    ) -> None:
+        parameters = [p for p in pl_module.parameters() if p.grad is not None]
+        if torch.isfinite(get_total_norm([p.grad for p in parameters if p.grad is not None])):
+            self._in_a_row = 0
+            return
+        self.skipped += 1
+        self._in_a_row += 1
+        for parameter in parameters:
+            parameter.grad = None
+        if self._in_a_row == self.MOST_IN_A_ROW:
+            raise NonFiniteError(
+                f"The gradients were not finite in {self._in_a_row} steps in a row, "
+                f"up to step {trainer.global_step}. {ADVICE}"
+            )
+
+    def state_dict(self) -> dict[str, int]:
+        return {"skipped": self.skipped, "in_a_row": self._in_a_row}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.skipped, self._in_a_row = state_dict["skipped"], state_dict["in_a_row"]

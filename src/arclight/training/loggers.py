@@ -1,0 +1,118 @@
+"""Where figures go: `metrics.csv` always; Weights & Biases and TensorBoard by choice."""
+
+import csv
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from arclight.errors import UserError
+from arclight.files import write_text
+
+
+class MetricsFile(Logger):
+    """`metrics.csv`: one row for each time that something was logged, empty where it was not.
+
+    A run that is resumed at a step first drops the rows after it, so that the file is what the
+    undisturbed run would have written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self._columns: list[str] = []
+
+    @property
+    def name(self) -> str:
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def rewind(self, step: int) -> None:
+        """Keeps only the rows up to `step`."""
+        rows = read_metrics(self.path) if self.path.exists() else []
+        self._rewrite([row for row in rows if int(row["step"]) <= step])
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        row = {"step": str(step), **{k: _number(v) for k, v in metrics.items()}}
+        if set(row) - set(self._columns):
+            self._columns += [k for k in row if k not in self._columns]
+            self._rewrite([*(read_metrics(self.path) if self.path.exists() else []), row])
+            return
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, self._columns, lineterminator="\n").writerow(row)
+
+    def _rewrite(self, rows: Sequence[dict[str, str]]) -> None:
+        self._columns = list(dict.fromkeys([*self._columns, *(k for row in rows for k in row)]))
+        lines = [self._columns, *([row.get(c, "") for c in self._columns] for row in rows)]
+        write_text(self.path, "".join(",".join(line) + "\n" for line in lines) if rows else "")
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        """The run directory keeps the config itself."""
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.9g}"
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """The rows of a `metrics.csv`, values as text; a last line cut short by a kill is left out."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [row for row in rows if None not in row.values() and row["step"].isdigit()]
+
+
+def wandb_logger(
+    run_dir: Path,
+    run_id: str,
+    name: str,
+    project: str = "arclight",
+    entity: str | None = None,
+    group: str | None = None,
+    tags: Sequence[str] = (),
+    notes: str | None = None,
+    mode: Literal["auto", "online", "offline"] = "auto",
+) -> Logger:
+    """A W&B run under the run directory's own id, so that a resumed run goes on in the same one."""
+    import wandb
+
+    if mode == "auto":
+        given = os.environ.get("WANDB_MODE")
+        key = os.environ.get("WANDB_API_KEY") or wandb.api.api_key
+        mode = "offline" if given != "online" and (given or not key) else "online"
+    folder = run_dir / "wandb"
+    folder.mkdir(exist_ok=True)
+    if mode == "offline":
+        print(f"W&B is offline; later, with a key: wandb sync {folder}/wandb/offline-run-*")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)  # inside wandb
+        return WandbLogger(
+            name=name,
+            save_dir=folder,
+            id=run_id,
+            project=project,
+            entity=entity,
+            group=group,
+            tags=list(tags),
+            notes=notes,
+            offline=mode == "offline",
+            resume="allow",
+        )
+
+
+def tensorboard_logger(run_dir: Path) -> Logger:
+    """TensorBoard's event files in the run directory."""
+    try:
+        return TensorBoardLogger(run_dir, name="", version="tensorboard")
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "logger=tensorboard needs a package that is not installed: "
+            'type pip install -e ".[tensorboard]"'
+        ) from error

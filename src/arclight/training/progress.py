@@ -1,0 +1,76 @@
+"""A progress bar that costs microseconds a step, and one line for each validation."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+from tqdm import tqdm
+
+from arclight.training.record import Record
+
+REDRAW_SECONDS = 0.2
+
+
+class Progress(Callback):
+    """Loss, accuracy, examples/s and time left, on a terminal; elsewhere only the lines.
+
+    The bar shows the figures that `Record` read last: it never waits for the device itself.
+
+    Args:
+        record: where the figures come from.
+        say: where a line for each validation goes.
+    """
+
+    def __init__(self, record: Record, say: Callable[[str], None]) -> None:
+        self.record = record
+        self.say = say
+        self._bar: tqdm[Any] | None = None
+        self._drawn = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero and sys.stderr.isatty():
+            self._bar = tqdm(
+                total=int(trainer.estimated_stepping_batches),
+                initial=trainer.global_step,
+                unit=" steps",
+                dynamic_ncols=True,
+                leave=False,
+            )
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if self._bar is not None and time.monotonic() - self._drawn > REDRAW_SECONDS:
+            self._redraw(trainer)
+
+    def _redraw(self, trainer: L.Trainer) -> None:
+        assert self._bar is not None
+        self._bar.n = trainer.global_step
+        self._bar.set_description_str(f"epoch {trainer.current_epoch + 1}", refresh=False)
+        self._bar.set_postfix_str(in_words(self.record.latest), refresh=True)
+        self._drawn = time.monotonic()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn != "fit" or not trainer.is_global_zero:
+            return
+        epochs = "" if trainer.max_epochs in (None, -1) else f"/{trainer.max_epochs}"
+        where = f"epoch {trainer.current_epoch + 1}{epochs}, step {trainer.global_step}"
+        if self._bar is not None:
+            self._bar.clear()
+        self.say(f"{where}: {in_words(self.record.latest)}")
+        if self._bar is not None:
+            self._redraw(trainer)
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def in_words(figures: dict[str, float]) -> str:
+    """`train/loss 0.513, train/accuracy 0.91, 12,345 examples/s`."""
+    words = [f"{k} {v:.4g}" for k, v in figures.items() if k != "examples_per_second"]
+    if "examples_per_second" in figures:
+        words.append(f"{figures['examples_per_second']:,.0f} examples/s")
+    return ", ".join(words)

@@ -1,0 +1,85 @@
+"""A config is checked against the signatures of what it builds, without importing torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+from arclight.config.build import build
+from arclight.config.check import check
+from arclight.config.signature import UnknownTargetError, parameters
+from arclight.errors import UserError
+from tests.conftest import Composed, options
+
+
+@pytest.mark.parametrize("group", ["model", "optimizer", "scheduler", "trainer", "logger", "debug"])
+def test_every_shipped_config_is_sound(composed: Composed, group: str) -> None:
+    for option in options(group):
+        check(composed(f"{group}={option}"))
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_experiment_is_sound_and_says_what_to_expect(
+    composed: Composed, experiment: str
+) -> None:
+    check(composed(f"experiment={experiment}", "data.path=somewhere"))
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("trainer.max_epochs=many", "trainer.max_epochs=many should be a whole number or null."),
+        ("optimizer.lr=fast", "optimizer.lr=fast should be a number."),
+        ("compile=perhaps", "compile=perhaps should be true or false."),
+        ("trainer.accelerator=tpu", "trainer.accelerator=tpu should be cpu or gpu or mps."),
+        ("+model.widht=3", "model.widht is unknown to CNN"),
+        ("+optimizer.weight_deacy=3", "did you mean optimizer.weight_decay?"),
+        ("data.path=???", "data.path must be given: type data.path=VALUE."),
+        ("seed=one", "seed=one should be a whole number."),
+    ],
+)
+def test_a_fault_is_named_with_its_mend(composed: Composed, override: str, sentence: str) -> None:
+    with pytest.raises(UserError) as caught:
+        check(composed(override))
+    assert sentence in str(caught.value)
+
+
+def test_all_faults_are_reported_at_once(composed: Composed) -> None:
+    with pytest.raises(UserError) as caught:
+        check(composed("trainer.max_epochs=x", "optimizer.lr=y", "+data.z=1"))
+    assert len(str(caught.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "subprocess.run",
+        "arclight.run.manifest.subprocess.run",  # a name that a module imports is not its own
+        "arclight.config.build.importlib",
+        "arclight.nowhere.Thing",
+        "torch.utils.collect_env.run",
+    ],
+)
+def test_only_what_the_project_defines_is_built(composed: Composed, target: str) -> None:
+    config = composed()
+    config["model"]["_target_"] = target
+    with pytest.raises(UserError, match="only what src/arclight defines"):
+        check(config)
+    with pytest.raises(UnknownTargetError):
+        build({"_target_": target})
+
+
+def test_a_signature_is_read_without_importing_torch() -> None:
+    code = (
+        "import sys; from arclight.config.signature import parameters;"
+        "assert 'num_classes' in parameters('arclight.models.cnn.CNN');"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_required_parameters_are_known() -> None:
+    known = parameters("arclight.models.vit.ViT")
+    assert known["patch_size"].required
+    assert not known["drop_path"].required

@@ -1,0 +1,50 @@
+"""Shared by all tests: a cache and run directories of their own, and configs composed in-process."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import open_dict
+
+from arclight.config.freeze import freeze
+
+PROJECT = Path(__file__).parents[1]
+CONFIGS = PROJECT / "configs"
+SHARED_DATA = PROJECT.parent / "shared" / "data"
+
+
+def options(group: str) -> list[str]:
+    """The choices of a config group, as its files are named."""
+    return sorted(f.stem for f in (CONFIGS / group).glob("*.yaml") if f.stem[0] != "_")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    before = os.environ.get("ARCLIGHT_CACHE")
+    os.environ["ARCLIGHT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    os.environ.pop("ARCLIGHT_CACHE")
+    if before:
+        os.environ["ARCLIGHT_CACHE"] = before
+
+
+Composed = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def composed() -> Composed:
+    """Composes and freezes a config as train.py does: `composed("model=vit", "seed=1")`."""
+
+    def make(*overrides: str) -> dict[str, Any]:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            cfg = compose("train", overrides=list(overrides), return_hydra_config=True)
+            HydraConfig.instance().set_config(cfg)
+            with open_dict(cfg):
+                del cfg["hydra"]
+            return freeze(cfg)
+
+    return make

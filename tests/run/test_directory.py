@@ -1,0 +1,85 @@
+"""A run directory is made whole, belongs to one process at a time, and is never taken twice."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from arclight.errors import UserError
+from arclight.run.directory import RunDirectory, create, newest_unfinished, open_run
+
+
+def make(root: Path, path: Path | None = None) -> RunDirectory:
+    return create(path, root, "cnn-digits", {"seed": 0}, ["seed=0"], {"command": "train.py"})
+
+
+def test_a_new_directory_holds_config_overrides_manifest_and_summary(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    assert run.config == {"seed": 0}
+    assert (run.path / "overrides.yaml").read_text() == "- seed=0\n"
+    assert run.manifest["command"] == "train.py"
+    assert run.status == "created"
+
+
+def test_runs_that_start_in_the_same_instant_get_directories_of_their_own(tmp_path: Path) -> None:
+    runs: list[RunDirectory] = []
+    threads = [threading.Thread(target=lambda: runs.append(make(tmp_path))) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({run.path for run in runs}) == 20
+    assert len({run.manifest["run_id"] for run in runs}) == 20
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_folder_with_other_files_is_not_taken(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("\\begin{document}")
+    with pytest.raises(UserError, match="already holds files"):
+        make(tmp_path, folder)
+    assert [f.name for f in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be made in"):
+        make(tmp_path / "file")
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    with run.held():
+        assert run.is_held
+        with pytest.raises(UserError, match="being executed by another process"), run.held():
+            pass
+    assert not run.is_held
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    leftovers = [run.path / ".summary.json.1.part", run.checkpoints / ".last.ckpt.1.part"]
+    for file in leftovers:
+        file.write_text("half")
+    with run.held():
+        assert not any(file.exists() for file in leftovers)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a folder"):
+        open_run(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="is not a run directory"):
+        open_run(tmp_path)
+
+
+def test_the_newest_unfinished_run_is_found(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no unfinished run"):
+        newest_unfinished(tmp_path)
+    older, newer, finished = make(tmp_path), make(tmp_path), make(tmp_path)
+    older.update_summary(status="interrupted")
+    newer.update_summary(status="interrupted")
+    finished.update_summary(status="finished")
+    assert newest_unfinished(tmp_path).path == newer.path
+    with newer.held():
+        assert newest_unfinished(tmp_path).path == older.path

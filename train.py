@@ -1,0 +1,18 @@
+"""Train a model: `python train.py model=vit trainer=gpu`. `--help` lists the choices."""
+
+import hydra
+from omegaconf import DictConfig
+
+from arclight.config.entry import plain_errors
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="train")
+def main(cfg: DictConfig) -> None:
+    from arclight.run.start import start
+
+    start(cfg)
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main()
