@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arclight.errors import UserError
+from arclight.files import write_whole
 
 
 def cache_folder(given: str | None) -> Path:
@@ -33,25 +33,15 @@ def cached(folder: Path, key: str, make: Callable[[], NDArray[Any]]) -> NDArray[
     """
     file = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
     if not file.exists():
-        array = make()
+        made = make()
         try:
-            _write_whole(file, array)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(file, lambda out: np.save(out, made))
         except OSError as error:
             raise UserError(
                 f"The cache folder {folder} cannot be written ({error.strerror}): "
                 "type data.cache=FOLDER with one that can."
             ) from error
     # Copy on write: processes share the pages, and torch gets the writable array it asks for.
-    return np.load(file, mmap_mode="c")
-
-
-def _write_whole(file: Path, array: NDArray[Any]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            np.save(out, array)
-        os.replace(temporary, file)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    array: NDArray[Any] = np.load(file, mmap_mode="c")
+    return array

@@ -15,6 +15,7 @@ from arclight.data.facts import ImageFacts
 from arclight.errors import UserError
 
 Encoded = bytes | Path
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError)
 _ORIENTATION = 0x0112  # the Exif tag by which cameras note how they were held
 _GREY_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"}
 
@@ -36,7 +37,7 @@ def read_image(encoded: Encoded, where: str) -> Image.Image:
                 return ImageOps.exif_transpose(image)
             return image
     # Pillow's readers let all of these escape from a damaged file.
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as error:
+    except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise UserError(f"{where} cannot be read as an image: replace or remove it.") from error
 
 

@@ -26,7 +26,7 @@ class DigitsSplit:
         return Image.fromarray(self.pixels[index, 0])
 
     def content(self, index: int) -> bytes:
-        return self.pixels[index].tobytes()
+        return bytes(self.pixels[index].tobytes())
 
 
 def open_digits() -> Source:

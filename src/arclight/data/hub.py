@@ -1,11 +1,11 @@
-"""Data sets that Hugging Face `datasets` reads: from the hub, or a local folder of parquet files."""
+"""What Hugging Face `datasets` reads: data sets on the hub, and local folders of parquet files."""
 
 import contextlib
-import os
+import errno
 import socket
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,70 +75,66 @@ def open_hub(
         values = {name: [number[v] for v in column] for name, column in values.items()}
         names = [str(value) for value in distinct]
 
-    from datasets import Image as ImageFeature
-
     for name, split in data.items():
-        encoded = split.select_columns([image]).cast_column(image, ImageFeature(decode=False))
         labels = np.array(values[name], dtype=np.int64)
-        splits[name] = HubSplit(name, path, encoded, labels)
+        splits[name] = HubSplit(name, path, _encoded(path, split, image), labels)
     return Source(path, list(names), splits)
 
 
 def _load(path: str, folder: Path | None) -> Any:
-    with _quiet_hub() as reachable:
-        import datasets
-        from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+    import datasets
+    from datasets.exceptions import DatasetGenerationError
 
-        cache = datasets.config.HF_DATASETS_CACHE
+    with _quiet_hub(may_connect=folder is None) as reachable:
         try:
             return datasets.load_dataset(str(folder.resolve()) if folder else path)
-        except (ConnectionError, DatasetNotFoundError) as error:
-            why = "does not exist or needs a login" if reachable else "is out of reach: no network"
-            raise UserError(
-                f"data.path={path} is no folder here, and on the Hugging Face hub {path} {why}; "
-                "with a local copy, type data.path=FOLDER."
-            ) from error
         except (DatasetGenerationError, OSError, ValueError) as error:
-            cause = error.__cause__ or error
-            if folder and _empty(folder):
-                raise UserError(
-                    f"data.path={path} is an empty folder: type data.path=FOLDER with one that "
-                    "holds parquet files or class folders of images."
-                ) from error
-            if isinstance(cause, OSError) and not os.access(_first_existing(cache), os.W_OK):
-                raise UserError(
-                    f"The cache of Hugging Face datasets {cache} cannot be written: type "
-                    "HF_HOME=FOLDER before the command, with a folder that can."
-                ) from error
-            raise UserError(
-                f"data.path={path} cannot be read as a data set "
-                f"({str(cause).strip().splitlines()[0].rstrip('.')}): type data.path=FOLDER with "
-                "one that holds parquet files (train-*.parquet) or class folders of images."
-            ) from error
+            raise UserError(_fault(path, folder, error, reachable)) from error
 
 
-def _empty(folder: Path) -> bool:
-    return not any(f.is_file() for f in folder.rglob("*"))
+def _fault(path: str, folder: Path | None, error: Exception, reachable: bool) -> str:
+    import datasets
 
-
-def _first_existing(path: str | Path) -> Path:
-    return next(p for p in (Path(path), *Path(path).parents) if p.exists())
+    cache = datasets.config.HF_DATASETS_CACHE
+    cause = error.__cause__ or error  # of a DatasetGenerationError
+    if folder and not any(f.is_file() for f in folder.rglob("*")):
+        return (
+            f"data.path={path} is an empty folder: type data.path=FOLDER with one that holds "
+            "parquet files or class folders of images."
+        )
+    if isinstance(cause, OSError) and (cause.errno == errno.ENOSPC or str(cache) in str(cause)):
+        return (
+            f"The cache of Hugging Face datasets {cache} cannot be written ({cause.strerror}): "
+            "type HF_HOME=FOLDER before the command, with a folder that can."
+        )
+    if not folder and isinstance(error, ConnectionError | FileNotFoundError):
+        why = "does not exist or needs a login" if reachable else "is out of reach: no network"
+        return (
+            f"data.path={path} is no folder here, and on the Hugging Face hub {path} {why}; "
+            "with a local copy, type data.path=FOLDER."
+        )
+    words = " ".join(str(cause).split())
+    return (
+        f"data.path={path} cannot be read as a data set ({words[:300].rstrip('.')}): type "
+        "data.path=FOLDER with one that holds parquet files (train-*.parquet) or class folders "
+        "of images."
+    )
 
 
 @contextlib.contextmanager
-def _quiet_hub() -> Iterator[bool]:
+def _quiet_hub(may_connect: bool) -> Iterator[bool]:
     """No progress bars, and no half minute of retries without a network; yields whether one is."""
     import datasets
     import huggingface_hub
 
-    bars = datasets.is_progress_bar_enabled()
+    bars, offline = datasets.is_progress_bar_enabled(), datasets.config.HF_HUB_OFFLINE
+    may_connect = may_connect and not offline
+    reachable = may_connect and _reachable(huggingface_hub.constants.ENDPOINT)
+    settings: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
     datasets.disable_progress_bars()
-    offline = datasets.config.HF_HUB_OFFLINE
-    reachable = not offline and _reachable(huggingface_hub.constants.ENDPOINT)
-    settings = (datasets.config, huggingface_hub.constants)
+    for module in settings:
+        module.HF_HUB_OFFLINE = not reachable
     try:
-        for module in settings:
-            module.HF_HUB_OFFLINE = not reachable
         yield reachable
     finally:
         for module in settings:
@@ -148,9 +144,9 @@ def _quiet_hub() -> Iterator[bool]:
 
 
 def _reachable(endpoint: str) -> bool:
-    url = urllib.parse.urlsplit(endpoint)
     if urllib.request.getproxies():
         return True  # a direct connection would prove nothing
+    url = urllib.parse.urlsplit(endpoint)
     port = url.port or (443 if url.scheme == "https" else 80)
     try:
         socket.create_connection((url.hostname or "", port), timeout=5).close()
@@ -159,7 +155,7 @@ def _reachable(endpoint: str) -> bool:
     return True
 
 
-def _image_column(path: str, features: Any, given: str | None) -> str:
+def _image_column(path: str, features: Mapping[str, Any], given: str | None) -> str:
     if given is not None:
         return _known(path, features, given, "image_column")
     found = [name for name, feature in features.items() if type(feature).__name__ == "Image"]
@@ -176,7 +172,7 @@ def _image_column(path: str, features: Any, given: str | None) -> str:
     )
 
 
-def _label_column(path: str, features: Any, given: str | None, image: str) -> str:
+def _label_column(path: str, features: Mapping[str, Any], given: str | None, image: str) -> str:
     if given is not None:
         return _known(path, features, given, "label_column")
     found = [name for name, feature in features.items() if type(feature).__name__ == "ClassLabel"]
@@ -192,12 +188,25 @@ def _label_column(path: str, features: Any, given: str | None, image: str) -> st
     )
 
 
-def _known(path: str, features: Any, given: str, key: str) -> str:
+def _known(path: str, features: Mapping[str, Any], given: str, key: str) -> str:
     if given not in features:
         raise UserError(
             f"data.{key}={given} is not a column of {path}: type one of {', '.join(features)}."
         )
     return given
+
+
+def _encoded(path: str, split: Any, image: str) -> Any:
+    """The image column alone, as bytes or paths."""
+    from datasets import Image as ImageFeature
+
+    try:
+        return split.select_columns([image]).cast_column(image, ImageFeature(decode=False))
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise UserError(
+            f"data.image_column={image} of {path} does not hold images: type one that does, of "
+            f"{', '.join(split.features)}."
+        ) from error
 
 
 def _column(path: str, name: str, split: Any, label: str) -> list[Any]:

@@ -1,7 +1,7 @@
 """Images with one label each: the data module of image classification."""
 
 import hashlib
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -9,28 +9,19 @@ from lightning import LightningDataModule
 from torch import Tensor
 
 from arclight.data.augment import Augment, Finish
-from arclight.data.cache import cache_folder, cached
-from arclight.data.decode import Normalise, Shape
+from arclight.data.cache import cache_folder
+from arclight.data.decode import Normalise
 from arclight.data.facts import ImageFacts
-from arclight.data.memory import MemoryLoader, decode_rows, decoded
+from arclight.data.memory import decoded
 from arclight.data.order import EvalBatches, TrainBatches
-from arclight.data.probe import check_labels, find_shape, mean_and_std
+from arclight.data.parts import Loader, Part
+from arclight.data.probe import check_labels, find_shape
 from arclight.data.sources import Split, open_source
-from arclight.data.splits import Rows, carve, choose_splits, limited, same_content
-from arclight.data.workers import WorkerLoader
+from arclight.data.splits import Rows, carve, choose_splits, limited
 from arclight.errors import UserError
 
-Loader = MemoryLoader | WorkerLoader
 Stage = Literal["train", "val", "test"]
 STAGES: tuple[Stage, ...] = ("train", "val", "test")
-_MEASURED = 2048  # images that give mean and std where not all are decoded
-
-
-class Part(NamedTuple):
-    """Rows of a split of the source."""
-
-    split: Split
-    rows: Rows
 
 
 class ImageData(LightningDataModule):
@@ -100,6 +91,15 @@ class ImageData(LightningDataModule):
         for key, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
             if not 0 <= fraction < 1:
                 raise UserError(f"data.{key}={fraction} should be from 0 to less than 1.")
+        counts = {
+            "batch_size": batch_size,
+            "eval_batch_size": eval_batch_size,
+            "image_size": image_size,
+            "limit": limit,
+        }
+        for key, count in counts.items():
+            if count is not None and count < 1:
+                raise UserError(f"data.{key}={count} should be 1 or more.")
         if channels not in (None, 1, 3):
             raise UserError(f"data.channels={channels} should be 1 (grey), 3 (RGB) or null.")
         self.path, self.columns = path, (image_column, label_column)
@@ -125,6 +125,7 @@ class ImageData(LightningDataModule):
         self.pixels = self._in_memory(used)
         self.parts = self._divide(used)
         mean, std = self._mean_and_std()
+        digests = b"".join(part.digest() for part in self.parts.values())
         self.facts = ImageFacts(
             num_classes=len(source.class_names),
             class_names=source.class_names,
@@ -132,65 +133,50 @@ class ImageData(LightningDataModule):
             channels=self.shape.channels,
             mean=mean,
             std=std,
-            sizes={stage: len(rows) for stage, (_, rows) in self.parts.items()},
-            fingerprint=self._fingerprint(),
+            sizes={stage: len(part) for stage, part in self.parts.items()},
+            fingerprint=hashlib.sha256(digests).hexdigest(),
         )
 
-    def _in_memory(self, used: dict[Stage, Split]) -> dict[str, Tensor] | None:
-        """The decoded splits by name; None if they are to be decoded by workers."""
+    def _in_memory(self, used: dict[Stage, Split]) -> dict[str, Tensor]:
+        """The decoded splits by name; empty if workers are to decode them."""
         splits = {split.name: split for split in used.values()}
-        each = self.shape.channels * self.shape.size**2
-        size = each * sum(len(split.labels) for split in splits.values())
-        whole_files = self.augment.resized_crop > 0  # its crop is taken from the original
-        if self.loader == "memory" and whole_files:
+        images = sum(len(split.labels) for split in splits.values())
+        size = images * self.shape.channels * self.shape.size**2
+        originals = self.augment.resized_crop > 0  # its crop is taken from the original
+        if self.loader == "memory" and originals:
             raise UserError(
                 "data.augment.resized_crop crops the original images, which data.loader=memory "
                 "does not keep: type data.loader=workers."
             )
-        if self.loader == "workers" or whole_files:
-            return None
-        if self.loader == "auto" and size > self.memory_limit_gb * 1e9:
-            return None
+        too_large = self.loader == "auto" and size > self.memory_limit_gb * 1e9
+        if self.loader == "workers" or originals or too_large:
+            return {}
         return {
             name: torch.from_numpy(decoded(split, self.shape, self.cache))
             for name, split in splits.items()
         }
 
     def _divide(self, used: dict[Stage, Split]) -> dict[Stage, Part]:
-        """The split and rows of each stage; absent validation and test sets are carved out."""
-        train = used["train"]
+        """The images of each stage; absent validation and test sets are carved out of train."""
+
+        def part(stage: Stage, rows: Rows) -> Part:
+            split = used.get(stage, used["train"])
+            return Part(split, rows, self.shape, self.pixels.get(split.name))
+
         rows = {stage: np.arange(len(split.labels)) for stage, split in used.items()}
         val = 0.0 if "val" in used else self.val_fraction
         test = 0.0 if "test" in used else self.test_fraction
         if val or test:
-            carved = carve(train.labels, self._same(train), val, test, self.split_seed)
-            rows = dict(zip(STAGES, carved, strict=True)) | {
-                s: rows[s] for s in used if s != "train"
-            }
+            same = part("train", rows["train"]).same(self.cache)
+            carved = carve(used["train"].labels, same, val, test, self.split_seed)
+            rows = {**rows, "train": carved[0]}
+            rows.setdefault("val", carved[1])
+            rows.setdefault("test", carved[2])
+        none = np.arange(0)
         return {
-            stage: Part(
-                used.get(stage, train),
-                limited(rows.get(stage, np.arange(0)), self.limit, self.split_seed),
-            )
+            stage: part(stage, limited(rows.get(stage, none), self.limit, self.split_seed))
             for stage in STAGES
         }
-
-    def _same(self, split: Split) -> Rows:
-        """A number for each image, equal for copies: of the pixels, or else of the file."""
-        if self.pixels is not None:
-            return same_content(image.tobytes() for image in self.pixels[split.name].numpy())
-        n = len(split.labels)
-        key = f"same 1|{split.fingerprint}|{n}"
-        return cached(self.cache, key, lambda: same_content(map(split.content, range(n))))
-
-    def _images(self, stage: Stage) -> Tensor:
-        """The decoded images of a stage, `(n, channels, size, size)`."""
-        assert self.pixels is not None
-        split, rows = self.parts[stage]
-        images = self.pixels[split.name]
-        if len(rows) == len(images):
-            return images
-        return images.index_select(0, torch.from_numpy(rows))
 
     def _mean_and_std(self) -> tuple[list[float], list[float]]:
         channels = self.shape.channels
@@ -202,31 +188,8 @@ class ImageData(LightningDataModule):
                 )
         if self.mean is not None and self.std is not None:
             return self.mean, self.std
-        if self.pixels is not None:
-            mean, std = mean_and_std(self._images("train"))
-        else:
-            split, rows = self.parts["train"]
-            some = rows[np.unique(np.linspace(0, len(rows) - 1, _MEASURED).astype(int))]
-            key = f"mean and std 1|{split.fingerprint}|{self.shape}|{some.tolist()}"
-            mean, std = cached(
-                self.cache,
-                key,
-                lambda: np.array(
-                    mean_and_std(torch.from_numpy(decode_rows(split, some, self.shape)))
-                ),
-            ).tolist()
+        mean, std = self.parts["train"].mean_and_std(self.cache)
         return self.mean or mean, self.std or std
-
-    def _fingerprint(self) -> str:
-        digest = hashlib.sha256()
-        for stage, (split, rows) in self.parts.items():
-            digest.update(f"{stage} {len(rows)}".encode())
-            digest.update(split.labels[rows].tobytes())
-            if self.pixels is not None:
-                digest.update(self._images(stage).numpy().tobytes())
-            else:
-                digest.update(split.fingerprint.encode() + rows.tobytes())
-        return digest.hexdigest()
 
     def train_dataloader(self) -> Loader:
         rank, world, device = self._process()
@@ -243,7 +206,7 @@ class ImageData(LightningDataModule):
                 world,
                 trainer.accumulate_grad_batches,
                 # Counted up after the step, saved in every checkpoint, and never set back.
-                position=lambda: progress.total.processed,
+                position=lambda: progress.total.processed,  # type: ignore[attr-defined]
                 taken=trainer.limit_train_batches,
             )
         return self._loader("train", batches, device)
@@ -276,9 +239,4 @@ class ImageData(LightningDataModule):
         normalise = Normalise(self.facts.mean, self.facts.std, device)
         augment = self.augment if stage == "train" else None
         finish = Finish(normalise, self.facts.num_classes, augment)
-        split, rows = self.parts[stage]
-        if self.pixels is not None:
-            labels = torch.from_numpy(split.labels[rows])
-            return MemoryLoader(self._images(stage), labels, batches, finish, device)
-        workers = self.num_workers
-        return WorkerLoader(split, rows, self.shape, batches, finish, device, workers)
+        return self.parts[stage].loader(batches, finish, device, self.num_workers)

@@ -6,6 +6,7 @@ one run cut over 1, 2 or 8 processes learns from the same global batches.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -56,8 +57,8 @@ class TrainBatches:
         accumulate: micro-batches of one optimizer step.
         position: how many micro-batches this rank has been given since the run's start. Every
             `iter()` asks it and goes on from there to the end of that epoch.
-        taken: what the trainer takes of an epoch: a number of micro-batches, or a share (Lightning's
-            `limit_train_batches`). Where it is less than all, epochs are shorter, not shifted.
+        taken: what the trainer takes of an epoch: a number of micro-batches, or a share of them
+            (Lightning's `limit_train_batches`). Epochs are then shorter.
 
     Raises:
         UserError: the batch size cannot be cut into equal parts, or exceeds the data set.
@@ -135,8 +136,9 @@ class EvalBatches:
                 "or give a larger data.val_fraction or data.test_fraction."
             )
         self.n, self.rank, self.world = n, rank, world
-        per_rank = max(1, batch_size // world)
-        self._batches = min(-(-(-(-n // world)) // per_rank), n // world)
+        largest_share = math.ceil(n / world)
+        needed = math.ceil(largest_share / max(1, batch_size // world))
+        self._batches = min(needed, n // world)  # no more than the smallest share has samples
 
     def __len__(self) -> int:
         return self._batches

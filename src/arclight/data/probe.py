@@ -68,7 +68,7 @@ def mean_and_std(images: Tensor) -> tuple[list[float], list[float]]:
     """
     total = torch.zeros(images.shape[1], dtype=torch.int64)
     squares = torch.zeros_like(total)
-    for chunk in images.split(1024):
+    for chunk in torch.split(images, 1024):
         values = chunk.to(torch.int32)
         total += values.sum((0, 2, 3))
         squares += (values * values).sum((0, 2, 3))

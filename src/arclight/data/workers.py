@@ -146,5 +146,5 @@ def resized_crop(image: Image.Image, shape: Shape, smallest: float, u: list[floa
     return image.resize(shape.sides, Image.Resampling.BILINEAR, box=box)
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Any:
     return batch

@@ -143,12 +143,12 @@ class TransformerBlock(nn.Module):
 
 
 def init_trunc_normal(module: nn.Module, std: float = 0.02) -> None:
-    """Every linear and attention weight below `module` from a truncated normal, biases zero.
+    """Linear, convolution and attention weights from a truncated normal; their biases zero.
 
     What BERT, ViT in timm and DeiT start from (Devlin et al., 2019; Touvron et al., 2021).
     """
     for part in module.modules():
-        if isinstance(part, nn.Linear):
+        if isinstance(part, nn.Linear | nn.Conv2d):
             nn.init.trunc_normal_(part.weight, std=std)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)

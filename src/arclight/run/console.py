@@ -21,7 +21,8 @@ def attach(file: Path | None) -> Iterator[None]:
         handlers.append(keep)
     log.setLevel(logging.INFO if file else logging.WARNING)
     log.propagate = False
-    log.handlers = handlers
+    for handler in handlers:
+        log.addHandler(handler)
     shown = warnings.showwarning
     warnings.showwarning = _warn
     try:

@@ -98,7 +98,7 @@ def fit(run: RunDirectory) -> dict[str, Any]:
         "metrics": {**_validated(run, step), **figures},
         "tested_checkpoint": tested.name,
         "tested_step": step,
-        "epochs": trainer.current_epoch,
+        "epochs": round(trainer.global_step / parts.task.steps_per_epoch, 2),
         "steps": trainer.global_step,
         "parameters": _count(parts.task),
         "training_seconds": round(seconds, 3),

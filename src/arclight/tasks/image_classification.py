@@ -71,11 +71,11 @@ class ImageClassification(Task):
             self.top5.update(logits, classes)
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict(self._results("val"), logger=False)
+        self.log_dict(self._results("val"), logger=False, sync_dist=True)
 
     def on_test_epoch_end(self) -> None:
         self.confusion_matrix = self.confusion.compute().cpu()
-        self.log_dict(self._results("test"), logger=False)
+        self.log_dict(self._results("test"), logger=False, sync_dist=True)
 
     def _results(self, stage: str) -> dict[str, float]:
         matrix = self.confusion.compute().double()

@@ -85,8 +85,9 @@ class Task(L.LightningModule):
         # Fused kernels unscale fp16 gradients themselves, which rules out clipping them before.
         fused = self.trainer.precision != "16-mixed" and self.device.type in ("cpu", "cuda")
         optimizer = self._make_optimizer(self.model, fused)
-        total = int(self.trainer.estimated_stepping_batches)
+        self.trainer.fit_loop.setup_data()  # so that the length of an epoch is known
         batches = int(self.trainer.num_training_batches)
-        epoch = max(1, batches // self.trainer.accumulate_grad_batches)
-        schedule = self._make_schedule(optimizer, total, epoch)
+        self.steps_per_epoch = max(1, batches // self.trainer.accumulate_grad_batches)
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = self._make_schedule(optimizer, total, self.steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,53 @@
+"""Small data sets on disk, and a cache of Hugging Face datasets for these tests alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hub_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    import datasets
+
+    before = datasets.config.HF_DATASETS_CACHE
+    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("hub")
+    yield
+    datasets.config.HF_DATASETS_CACHE = before
+
+
+def picture(number: int, size: tuple[int, int] = (12, 12), mode: str = "RGB") -> Image.Image:
+    """A picture of noise of its own; `size` is (width, height)."""
+    width, height = size
+    shape = (height, width) if mode == "L" else (height, width, 3)
+    pixels = np.random.default_rng(number).integers(0, 256, shape, dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def image_folder(folder: Path, per_class: dict[str, int], **kind: Any) -> Path:
+    """Makes `folder/CLASS/NUMBER.png`."""
+    number = 0
+    for name, count in per_class.items():
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            picture(number, **kind).save(folder / name / f"{i:03}.png")
+            number += 1
+    return folder
+
+
+def parquet_folder(folder: Path, columns: dict[str, Any], **splits: dict[str, list[Any]]) -> Path:
+    """Writes each split as the hub does: `SPLIT-00000-of-00001.parquet`, with typed columns."""
+    import datasets
+
+    folder.mkdir(parents=True, exist_ok=True)
+    bars = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    for name, rows in splits.items():
+        data = datasets.Dataset.from_dict(rows, features=datasets.Features(columns))
+        data.to_parquet(folder / f"{name}-00000-of-00001.parquet")
+    if bars:
+        datasets.enable_progress_bars()
+    return folder
