@@ -1,12 +1,16 @@
 """Train a model: `python train.py model=vit trainer=gpu`. `--help` lists the choices."""
 
+from pathlib import Path
+
 import hydra
 from omegaconf import DictConfig
 
 from arclight.config.entry import plain_errors
 
+CONFIGS = Path(__file__).parent / "configs"
 
-@hydra.main(version_base="1.3", config_path="configs", config_name="train")
+
+@hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
 def main(cfg: DictConfig) -> None:
     from arclight.run.start import start
 
@@ -14,5 +18,5 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors():
+    with plain_errors(CONFIGS):
         main()

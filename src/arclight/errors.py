@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""The exceptions that a user is meant to read."""
 
 
 class UserError(Exception):
@@ -7,3 +7,7 @@ class UserError(Exception):
     The sentence says what was given, what was expected, and what to type instead.
     The command that meets it exits with code 2.
     """
+
+
+class RunFailedError(Exception):
+    """A job of a multirun that has already said why it failed; the others go on."""

@@ -1,8 +1,7 @@
 """A frozen config is plain, resolved, and without secrets."""
 
-from omegaconf import OmegaConf
-
 import pytest
+from omegaconf import OmegaConf
 
 from arclight.config.freeze import MASK, differences, freeze
 from arclight.errors import UserError

@@ -42,7 +42,8 @@ def test_workers_and_memory_serve_the_same_batches(split: Split, tmp_path: Path)
         WorkerLoader(split, np.arange(30), SHAPE, batches, FINISH, num_workers=n) for n in (0, 2)
     )
     epochs = []
-    for position in (0, 3, 7):  # two whole epochs, and one from within
+    for start in (0, 3, 7):  # two whole epochs, and one from within
+        position = start
         epochs.append(list(memory))
         assert same(epochs[-1], list(alone))
         assert same(epochs[-1], list(two))

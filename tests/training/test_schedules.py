@@ -1,5 +1,7 @@
 """Schedules are pure functions of the step."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -40,7 +42,7 @@ def test_cosine_warms_up_to_the_peak_and_ends_at_the_minimum() -> None:
     assert found[10] == pytest.approx(2.0)
     assert found[55] == pytest.approx(2 * 0.55)
     assert found[100] == pytest.approx(0.2)
-    assert all(a > b for a, b in zip(found[10:], found[11:], strict=False))
+    assert all(a > b for a, b in pairwise(found[10:]))
 
 
 def test_linear_and_constant() -> None:

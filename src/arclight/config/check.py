@@ -17,7 +17,7 @@ GIVEN_AT_RUN_TIME = {
     "optimizer": {"model", "fused"},
     "scheduler": {"optimizer", "total_steps", "steps_per_epoch"},
     "trainer": {"run_dir", "callbacks", "loggers", "deterministic"},
-    "logger": {"run_dir", "run_id", "name"},
+    "logger": {"run_dir", "run_id", "name", "say"},
     "callbacks": {"folder", "run_id"},
 }
 

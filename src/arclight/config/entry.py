@@ -5,19 +5,23 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from arclight.config.check import did_you_mean
 from arclight.config.freeze import flatten
-from arclight.errors import UserError
+from arclight.errors import RunFailedError, UserError
 
 EXIT_USER_ERROR = 2
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
+def plain_errors(configs: Path | None = None) -> Iterator[None]:
     """Prints user errors, and Hydra's about the command line, as sentences; exits with code 2.
 
     `HYDRA_FULL_ERROR=1` in the environment shows the traceback instead.
+
+    Args:
+        configs: the config folder, to suggest the key that was meant.
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -30,10 +34,13 @@ def plain_errors() -> Iterator[None]:
         if full:
             raise
         _end(str(error))
+    except RunFailedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
     except (HydraException, OmegaConfBaseException) as error:
         if full:
             raise
-        _end(in_a_sentence(error))
+        _end(in_a_sentence(error, configs))
 
 
 def _end(sentence: str) -> None:
@@ -41,7 +48,7 @@ def _end(sentence: str) -> None:
     sys.exit(EXIT_USER_ERROR)
 
 
-def in_a_sentence(error: Exception) -> str:
+def in_a_sentence(error: Exception, configs: Path | None = None) -> str:
     """Hydra's complaint as what was given, what is expected, and what to type."""
     text = str(error)
     missing = re.search(r"Could not find '(?P<group>[^']*)/(?P<option>[^'/]*)'", text)
@@ -49,10 +56,10 @@ def in_a_sentence(error: Exception) -> str:
         return _unknown_option(missing["group"], missing["option"], list(_options(error)))
     key = re.search(r"Could not override '(?P<key>[^']+)'", text)
     if key:
-        return f"{key['key']} is not a key of the config{_suggest(key['key'])}"
+        return f"{key['key']} is not a key of the config{_suggest(key['key'], configs)}"
     group = re.search(r"Could not override '?(?P<key>[\w/@]+)'?", text)
     if group:
-        return f"{group['key']} is not a group of the config{_suggest(group['key'])}"
+        return f"{group['key']} is not a group of the config{_suggest(group['key'], configs)}"
     cause = f" {error.__cause__}" if error.__cause__ else ""
     return " ".join(line.strip() for line in (text + cause).splitlines() if line.strip())
 
@@ -70,25 +77,26 @@ def _unknown_option(group: str, option: str, options: list[str]) -> str:
     return f"{group}={option} is not there{close}"
 
 
-def _suggest(key: str) -> str:
-    """Composes the config without the faulty word to know which keys exist."""
-    from hydra import compose
-    from hydra.core.global_hydra import GlobalHydra
-
-    words = [w for w in sys.argv[1:] if "=" in w and w.split("=")[0].lstrip("+~") != key]
-    try:
-        if not GlobalHydra.instance().is_initialized():
-            return "."
-        cfg = compose("train", overrides=words)
-    except Exception:
-        return "; python train.py --cfg job shows those that are."
+def _suggest(key: str, configs: Path | None) -> str:
+    """Composes the config without the faulty word, to know which keys there are."""
+    from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    plain = OmegaConf.to_container(cfg)
+    if configs is None:
+        return "."
+    words = [w for w in sys.argv[1:] if "=" in w and w.split("=")[0].lstrip("+~") != key]
+    try:
+        with initialize_config_dir(str(configs.resolve()), version_base="1.3"):
+            plain = OmegaConf.to_container(compose("train", overrides=words))
+    except Exception:  # another word is at fault as well
+        return "; python train.py --cfg job shows those that are."
     assert isinstance(plain, dict)
     keys = [k for k, _ in flatten({str(k): v for k, v in plain.items()})]
+    keys += [k for k in map(str, plain) if k not in keys]
     hint = did_you_mean(key, keys)
-    if not hint.startswith(": did you mean"):
-        siblings = [k for k in keys if k.rpartition(".")[0] == key.rpartition(".")[0]]
-        hint = did_you_mean(key, siblings) if siblings else "."
-    return f"{hint.rstrip()} python train.py --cfg job shows them all."
+    if hint.startswith(": did you mean"):
+        return hint
+    siblings = [k for k in keys if k.rpartition(".")[0] == key.rpartition(".")[0]]
+    if siblings and "." in key:
+        return did_you_mean(key, siblings)
+    return "; python train.py --cfg job shows those that are."

@@ -49,10 +49,10 @@ class Part:
         return self.pixels.index_select(0, torch.from_numpy(self.rows))
 
     def same(self, cache: Path) -> Rows:
-        """A number for each row, equal for copies: of the pixels, or else of the file."""
+        """The first of the rows with the same content: the same pixels, or else the same file."""
         if self.pixels is not None:
             return same_content(image.tobytes() for image in self.images().numpy())
-        key = f"same 1|{self.split.fingerprint}|{len(self)}"
+        key = f"same rows 1|{self.split.fingerprint}|{len(self)}"
         return cached(cache, key, lambda: same_content(map(self.split.content, self.rows.tolist())))
 
     def mean_and_std(self, cache: Path) -> tuple[list[float], list[float]]:

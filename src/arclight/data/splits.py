@@ -46,9 +46,11 @@ def choose_splits(
 
 
 def same_content(contents: Iterable[bytes]) -> Rows:
-    """A number for each item, equal for equal contents."""
+    """The index of the first item with the same content, for each item."""
     digests = [hashlib.blake2b(c, digest_size=16).digest() for c in contents]
-    return np.unique(np.frombuffer(b"".join(digests), dtype="V16"), return_inverse=True)[1]
+    keys = np.frombuffer(b"".join(digests), dtype="V16")
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    return first[which]
 
 
 def hold_out(rows: Rows, labels: Rows, same: Rows, fraction: float, key: int) -> tuple[Rows, Rows]:

@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from arclight.config.build import build
@@ -32,7 +32,7 @@ from arclight.training.checkpoints import (
 )
 from arclight.training.finite import SkipNonFinite
 from arclight.training.interrupts import Interrupts
-from arclight.training.loggers import MetricsFile, read_metrics
+from arclight.training.loggers import MetricsFile, close, conclude, read_metrics
 from arclight.training.progress import Progress
 from arclight.training.randomness import StepSeeds
 from arclight.training.record import Record
@@ -83,36 +83,43 @@ def build_task(config: dict[str, Any], facts: Any) -> Task:
 def fit(run: RunDirectory) -> dict[str, Any]:
     """Trains from where the directory's checkpoints end; returns what the summary keeps."""
     parts = build_parts(run.config)
-    metrics = MetricsFile(run.metrics_file)
-    trainer = _assemble(run, parts.config, [metrics, *_loggers(run, parts.config)])
-    if trainer.is_global_zero:
-        run.update_manifest(hardware=hardware(), data=parts.data.facts.to_dict())
-        say(table(_opening(run, parts, trainer), "Arclight"))
-    seconds = _train(run, parts, trainer, metrics)
+    loggers = [MetricsFile(run.metrics_file), *_loggers(run, parts.config)]
+    succeeded = False
+    try:
+        trainer = _assemble(run, parts.config, loggers)
+        if trainer.is_global_zero:
+            run.update_manifest(hardware=hardware(), data=parts.data.facts.to_dict())
+            say(table(_opening(run, parts, trainer), "Arclight"))
+        seconds = _train(run, parts, trainer)
+        results = _test(run, parts, trainer)
+        results["training_seconds"] = round(seconds, 3)
+        if trainer.is_global_zero:
+            conclude(loggers, results["metrics"], _draw(run, parts.task))
+            say(table(_closing(run, results), "Results"))
+        succeeded = True
+    finally:
+        close(loggers, succeeded)
+    return results
+
+
+def _test(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> dict[str, Any]:
+    """Tests the best checkpoint, or the last where nothing was validated."""
     best = run.checkpoints / BEST
     tested = best if best.exists() else run.checkpoints / LAST
     step = load_weights(parts.task, tested)
     trainer.test(parts.task, datamodule=parts.data, verbose=False)
     figures = measured(trainer, "test/")
-    results = {
+    if trainer.is_global_zero:
+        for logger in trainer.loggers:
+            logger.log_metrics(figures, trainer.global_step)
+    return {
         "metrics": {**_validated(run, step), **figures},
         "tested_checkpoint": tested.name,
         "tested_step": step,
         "epochs": round(trainer.global_step / parts.task.steps_per_epoch, 2),
         "steps": trainer.global_step,
         "parameters": _count(parts.task),
-        "training_seconds": round(seconds, 3),
     }
-    if trainer.is_global_zero:
-        for logger in trainer.loggers:
-            logger.log_metrics(figures, trainer.global_step)
-        images = _draw(run, parts.task)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_image("plots", [str(image) for image in images])
-            logger.finalize("success")
-        say(table(_closing(run, results), "Results"))
-    return results
 
 
 def _assemble(run: RunDirectory, config: dict[str, Any], loggers: list[Logger]) -> L.Trainer:
@@ -146,17 +153,22 @@ def _assemble(run: RunDirectory, config: dict[str, Any], loggers: list[Logger]) 
 
 
 def _loggers(run: RunDirectory, config: dict[str, Any]) -> list[Logger]:
-    given = {"run_dir": run.path, "run_id": run.manifest["run_id"], "name": run.path.name}
-    return [build(node, **given) for node in (config["logger"] or {}).values() if node]
+    names = {"run_id": run.manifest["run_id"], "name": run.path.name}
+    nodes = [node for node in (config["logger"] or {}).values() if node]
+    return [build(node, run_dir=run.path, say=say, **names) for node in nodes]
 
 
-def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer, metrics: MetricsFile) -> float:
+def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
     """Trains to the end and returns the seconds it took."""
     start, complaints = newest_readable(run.checkpoints, run.manifest["run_id"])
     for complaint in complaints:
         say(f"warning: {complaint}; the one before it is used.")
     if trainer.is_global_zero:
-        metrics.rewind(read(start)["global_step"] if start else -1)
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsFile):
+                logger.rewind(read(start)["global_step"] if start else -1)
+            else:
+                logger.log_hyperparams(parts.config)
     if start:
         say(f"Continuing from {start.name}.")
     if parts.config["compile"]:

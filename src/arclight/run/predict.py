@@ -29,7 +29,7 @@ def predict(
     import torch
 
     from arclight.data.decode import model_input
-    from arclight.data.image import ImageFacts
+    from arclight.data.facts import ImageFacts
     from arclight.run.fit import build_task
     from arclight.training.checkpoints import load_weights
 

@@ -1,5 +1,6 @@
 """From a composed config to an executed run directory."""
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,24 +10,34 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from arclight.config.check import check
+from arclight.config.entry import EXIT_USER_ERROR
 from arclight.config.freeze import differences, freeze
-from arclight.errors import UserError
+from arclight.errors import RunFailedError, UserError
 from arclight.run.directory import RunDirectory, create, newest_unfinished, open_run
 from arclight.run.execute import execute
 from arclight.run.manifest import describe
 
 
-class RunFailedError(Exception):
-    """One job of a multirun ended badly; it has already said why."""
-
-
 def start(cfg: DictConfig) -> None:
-    """Makes or finds the run directory that the command means, and executes it."""
+    """Makes or finds the run directory that the command means, and executes it.
+
+    Ends the program with the run's exit code; in a multirun only a signal ends it, and a run that
+    fails raises `RunFailedError`.
+    """
     hydra = HydraConfig.get()
-    run = _resumed(cfg, list(hydra.overrides.task)) if cfg.resume else _made(cfg, hydra)
-    code = execute(run)
-    if code and hydra.mode == RunMode.MULTIRUN and code < 128:
-        raise RunFailedError(f"{run.path} failed")
+    several = hydra.mode == RunMode.MULTIRUN
+    try:
+        run = _resumed(cfg, list(hydra.overrides.task)) if cfg.resume else _made(cfg, hydra)
+        code = execute(run)
+    except UserError as error:
+        if several:
+            raise RunFailedError(str(error)) from error
+        print(f"error: {error}", file=sys.stderr)  # here, since Hydra adds a line to what it sees
+        sys.exit(EXIT_USER_ERROR)
+    if code == EXIT_USER_ERROR and cfg.run_dir is None and not any(run.checkpoints.iterdir()):
+        shutil.rmtree(run.path)  # nothing was trained, and the sentence has been said
+    if code and several and code < 128:
+        raise RunFailedError(f"the run in {run.path} failed")
     if code:
         sys.exit(code)
 

@@ -3,7 +3,7 @@
 import csv
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,6 +73,7 @@ def wandb_logger(
     run_dir: Path,
     run_id: str,
     name: str,
+    say: Callable[[str], None],
     project: str = "arclight",
     entity: str | None = None,
     group: str | None = None,
@@ -87,24 +88,40 @@ def wandb_logger(
         given = os.environ.get("WANDB_MODE")
         key = os.environ.get("WANDB_API_KEY") or wandb.api.api_key
         mode = "offline" if given != "online" and (given or not key) else "online"
-    folder = run_dir / "wandb"
-    folder.mkdir(exist_ok=True)
     if mode == "offline":
-        print(f"W&B is offline; later, with a key: wandb sync {folder}/wandb/offline-run-*")
+        say(f"W&B is offline; later, with a key: wandb sync {run_dir}/wandb/offline-run-*")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)  # inside wandb
         return WandbLogger(
             name=name,
-            save_dir=folder,
+            save_dir=run_dir,
             id=run_id,
             project=project,
             entity=entity,
             group=group,
             tags=list(tags),
             notes=notes,
-            offline=mode == "offline",
+            mode=mode,
             resume="allow",
         )
+
+
+def conclude(loggers: Sequence[Logger], figures: dict[str, float], images: Sequence[Path]) -> None:
+    """The final figures and pictures of a finished run, where a logger has a place for them."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.summary.update(figures)
+            logger.log_image("plots", [str(image) for image in images])
+
+
+def close(loggers: Sequence[Logger], succeeded: bool) -> None:
+    """Closes every logger; W&B's run too, so that the next run of this process gets its own."""
+    for logger in loggers:
+        logger.finalize("success" if succeeded else "failed")
+        if isinstance(logger, WandbLogger):
+            import wandb
+
+            wandb.finish(exit_code=0 if succeeded else 1)
 
 
 def tensorboard_logger(run_dir: Path) -> Logger:
