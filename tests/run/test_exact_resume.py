@@ -28,6 +28,7 @@ EVERYTHING = (
     "callbacks.ema.decay=0.9",
     "callbacks.early_stopping.patience=50",
     "callbacks.checkpoints.keep_best=2",
+    "callbacks.checkpoints.asynchronous=true",
     "data.augment.mixup=0.2",
     "trainer.accumulate_grad_batches=2",
     "trainer.val_check_interval=0.5",
@@ -100,6 +101,7 @@ def test_every_step_is_a_point_to_resume_from(
 
     def save_and_copy(self: Checkpoints, trainer: Any) -> None:
         save(self, trainer)
+        trainer.strategy.checkpoint_io.wait()
         if self.folder == run.checkpoints:
             shutil.copytree(run.path, tmp_path / f"at-{trainer.global_step}")
 

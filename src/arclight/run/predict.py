@@ -20,8 +20,6 @@ def predict(
     """
     directory = open_run(run)
     file = chosen_checkpoint(directory, checkpoint)
-    from arclight.data.decode import image_files
-
     files = image_files(Path(input).expanduser())
     if "data" not in directory.manifest:
         raise UserError(f"{run} has not read its data yet; train it first.")
@@ -52,3 +50,22 @@ def predict(
     else:
         csv.writer(sys.stdout).writerows(rows)
     return rows
+
+
+def image_files(place: Path) -> list[Path]:
+    """The image itself, or all images below a folder, sorted.
+
+    Raises:
+        UserError: there is no such place, or no image in it.
+    """
+    if place.is_file():
+        return [place]
+    if not place.is_dir():
+        raise UserError(f"input={place} is neither a file nor a folder.")
+    from PIL import Image
+
+    known = Image.registered_extensions()
+    files = sorted(f for f in place.rglob("*") if f.suffix.lower() in known)
+    if not files:
+        raise UserError(f"input={place} holds no image; name a folder with image files.")
+    return files

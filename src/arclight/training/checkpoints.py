@@ -6,12 +6,15 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any, Literal
 
 import lightning as L
 import torch
 from lightning.fabric.plugins.io import CheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor
 
 from arclight.errors import UserError
 from arclight.files import TEMPORARY, write_whole
@@ -63,19 +66,63 @@ def load_weights(task: L.LightningModule, path: Path) -> int:
     return int(content["global_step"])
 
 
+Commit = Callable[[Callable[[], None]], None]
+
+
 class WholeCheckpointIO(CheckpointIO):
-    """Lightning's door to the disk: files appear whole, and only plain containers are read."""
+    """Lightning's door to the disk: files appear whole, and only plain containers are read.
+
+    Args:
+        asynchronous: training goes on as soon as the state is copied; a thread writes the copy.
+            A file is whole or not there all the same; the next save, and the end, wait for it.
+    """
+
+    def __init__(self, asynchronous: bool = False) -> None:
+        self.asynchronous = asynchronous
+        self._writer: Thread | None = None
+        self._error: BaseException | None = None
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+        self,
+        checkpoint: dict[str, Any],
+        path: str | os.PathLike[str],
+        storage_options: Commit | None = None,
     ) -> None:
-        try:
-            write_whole(Path(path), lambda file: torch.save(checkpoint, file))
-        except OSError as error:
-            raise UserError(
-                f"The checkpoint {path} cannot be written: {error.strerror}; "
-                "the older checkpoints are intact. Make room and execute the run again."
-            ) from error
+        """Writes the checkpoint.
+
+        Args:
+            storage_options: called with the writing itself, to do what belongs before and after it.
+
+        Raises:
+            UserError: this write, or an asynchronous one before it, failed; older files are whole.
+        """
+        self.wait()
+        commit = storage_options or (lambda write: write())
+        if not self.asynchronous:
+            commit(lambda: _write(checkpoint, Path(path)))
+            return
+        copy = apply_to_collection(checkpoint, Tensor, lambda t: t.detach().to("cpu", copy=True))
+
+        def work() -> None:
+            try:
+                commit(lambda: _write(copy, Path(path)))
+            except BaseException as error:
+                self._error = error
+
+        self._writer = Thread(target=work, name="checkpoint")
+        self._writer.start()
+
+    def wait(self) -> None:
+        """Returns when nothing is being written; raises what went wrong in the thread."""
+        if self._writer is not None:
+            self._writer.join()
+            self._writer = None
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def teardown(self) -> None:
+        self.wait()
 
     def load_checkpoint(
         self,
@@ -87,6 +134,17 @@ class WholeCheckpointIO(CheckpointIO):
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
         Path(path).unlink(missing_ok=True)
+
+
+def _write(checkpoint: dict[str, Any], path: Path) -> None:
+    try:
+        write_whole(path, lambda file: torch.save(checkpoint, file))
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise UserError(
+            f"The checkpoint {path} cannot be written: {reason}; the older checkpoints are intact. "
+            "Make room and execute the run again."
+        ) from error
 
 
 class Checkpoints(Checkpoint):
@@ -103,6 +161,7 @@ class Checkpoints(Checkpoint):
         mode: whether more (`max`) or less (`min`) of it is better.
         keep_best: how many of the best are kept: `best.ckpt` and the runners-up `step=N.ckpt`.
         every_n_steps: also save every so many optimizer steps.
+        asynchronous: write in a thread while training goes on.
     """
 
     def __init__(
@@ -113,6 +172,7 @@ class Checkpoints(Checkpoint):
         mode: Literal["max", "min"] = "min",
         keep_best: int = 1,
         every_n_steps: int | None = None,
+        asynchronous: bool = False,
     ) -> None:
         self.folder = folder
         self.run_id = run_id
@@ -120,6 +180,7 @@ class Checkpoints(Checkpoint):
         self.mode = mode
         self.keep_best = keep_best
         self.every_n_steps = every_n_steps
+        self.asynchronous = asynchronous
         self.best: list[tuple[int, float]] = []  # (step, score), best first
         self._saved = -1
 
@@ -171,27 +232,31 @@ class Checkpoints(Checkpoint):
         require_finite_weights(trainer)
         self._saved = trainer.global_step
         last = self.folder / LAST
-        if trainer.is_global_zero and last.exists():
-            link_over(last, self.folder / PREVIOUS)
-        trainer.save_checkpoint(last, weights_only=False)
-        if trainer.is_global_zero:
-            self.settle(trainer.global_step)
+        step, best = trainer.global_step, list(self.best)
 
-    def settle(self, step: int) -> None:
-        """Makes the best files what `self.best` says, given that `last.ckpt` is of `step`.
+        def commit(write: Callable[[], None]) -> None:
+            if last.exists():
+                link_over(last, self.folder / PREVIOUS)
+            write()
+            self.settle(step, best)
+
+        trainer.save_checkpoint(last, weights_only=False, storage_options=commit)
+
+    def settle(self, step: int, scores: list[tuple[int, float]]) -> None:
+        """Makes the best files what the scores say, given that `last.ckpt` is of `step`.
 
         Repeating it changes nothing, so a resumed run calls it to finish what a kill cut short.
         """
         best = self.folder / BEST
-        if self.best and self.best[0][0] == step:
-            if len(self.best) > 1 and best.exists():
-                runner_up = self._runner_up(self.best[1][0])
+        if scores and scores[0][0] == step:
+            if len(scores) > 1 and best.exists():
+                runner_up = self._runner_up(scores[1][0])
                 if not runner_up.exists():
                     best.replace(runner_up)
             link_over(self.folder / LAST, best)
-        elif step in [s for s, _ in self.best]:
+        elif step in [s for s, _ in scores]:
             link_over(self.folder / LAST, self._runner_up(step))
-        kept = {self._runner_up(s) for s, _ in self.best[1:]}
+        kept = {self._runner_up(s) for s, _ in scores[1:]}
         for file in self.folder.glob("step=*.ckpt"):
             if file not in kept:
                 file.unlink()
@@ -213,7 +278,7 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._saved = trainer.global_step  # nothing is new before the first step
         if trainer.is_global_zero and (self.folder / LAST).exists() and trainer.global_step:
-            self.settle(trainer.global_step)
+            self.settle(trainer.global_step, self.best)
 
 
 def link_over(source: Path, target: Path) -> None:

@@ -1,7 +1,6 @@
 """Lightning's Trainer, with the parts that a run directory brings itself."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 
 from arclight.errors import UserError
-from arclight.training.checkpoints import WholeCheckpointIO
+from arclight.training.checkpoints import Checkpoints, WholeCheckpointIO
 
 
 def make_trainer(
@@ -42,6 +41,8 @@ def make_trainer(
     The bar, the checkpoints and the loggers are the run's own; the data modules share the data
     among processes themselves.
     """
+    checkpoints = [c for c in callbacks if isinstance(c, Checkpoints)]
+    asynchronous = any(c.asynchronous for c in checkpoints)
     if not torch.cuda.device_count():
         # Lightning asks the driver through NVML, which without a device costs each step 0.2 ms.
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
@@ -72,18 +73,12 @@ def make_trainer(
         default_root_dir=run_dir,
         callbacks=callbacks,
         logger=loggers,
-        plugins=[WholeCheckpointIO()],
+        plugins=[WholeCheckpointIO(asynchronous)],
         use_distributed_sampler=False,
-        enable_checkpointing=any_checkpoints(callbacks),
+        enable_checkpointing=bool(checkpoints),
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-
-
-def any_checkpoints(callbacks: Sequence[Callback]) -> bool:
-    from lightning.pytorch.callbacks import Checkpoint
-
-    return any(isinstance(c, Checkpoint) for c in callbacks)
 
 
 def resolve_precision(
