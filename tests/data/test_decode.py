@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.data.conftest import picture
 
 from arclight.data.decode import Shape, channels_of, model_input, read_image, to_channels
 from arclight.data.facts import ImageFacts
 from arclight.errors import UserError
+from tests.data.conftest import picture
 
 GREY = ImageFacts(2, ["a", "b"], 8, 1, [0.5], [0.25], {"train": 1, "val": 0, "test": 0}, "")
 COLOUR = ImageFacts(2, ["a", "b"], 8, 3, [0.5] * 3, [0.25] * 3, {}, "")

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.conftest import SHARED_DATA, Composed
-from tests.data.conftest import image_folder, parquet_folder, picture
 
 from arclight.config.build import build
 from arclight.config.check import check
 from arclight.data.augment import Augment
 from arclight.data.image import ImageData
 from arclight.errors import UserError
+from tests.conftest import SHARED_DATA, Composed
+from tests.data.conftest import image_folder, parquet_folder, picture
 
 
 def ready(path: Path | str, **given: Any) -> ImageData:

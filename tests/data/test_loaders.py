@@ -1,12 +1,12 @@
 """Both loaders serve the same batches, from memory or from any number of workers."""
 
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.data.conftest import image_folder, picture
 
 from arclight.data.augment import Augment, Finish
 from arclight.data.decode import Normalise, Shape
@@ -15,6 +15,7 @@ from arclight.data.order import EvalBatches, TrainBatches, random_table
 from arclight.data.sources import Split, open_source
 from arclight.data.workers import WorkerLoader, resized_crop
 from arclight.errors import UserError
+from tests.data.conftest import image_folder, picture
 
 SHAPE = Shape(3, 12, resize=False)
 AUGMENT = Augment(crop=2, flip=True, policy="trivial", erase=0.5, mixup=0.2, cutmix=1.0)
@@ -50,6 +51,11 @@ def test_workers_and_memory_serve_the_same_batches(split: Split, tmp_path: Path)
     assert [len(epoch) for epoch in epochs] == [3, 3, 2]
     assert not same(epochs[0], epochs[1])
     assert len(memory) == len(two) == 3
+    assert len(multiprocessing.active_children()) == 2
+    two.close()
+    assert not multiprocessing.active_children()
+    assert same(list(two), epochs[-1])
+    two.close()
     x, y = epochs[0][0]
     assert (x.shape, x.dtype, y.shape) == ((8, 3, 12, 12), torch.float32, (8, 3))
 
@@ -103,6 +109,7 @@ def test_a_fault_in_a_worker_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         list(loader)
     file = tmp_path / "a" / "002.png"
+    assert not multiprocessing.active_children()
     assert str(error.value) == f"{file} cannot be read as an image: replace or remove it."
 
 

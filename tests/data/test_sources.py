@@ -10,10 +10,10 @@ import datasets
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.conftest import image_folder, parquet_folder, picture
 
 from arclight.data.sources import open_source
 from arclight.errors import UserError
+from tests.data.conftest import image_folder, parquet_folder, picture
 
 IMAGE, CLASSES = datasets.Image(), datasets.ClassLabel(names=["cat", "dog"])
 

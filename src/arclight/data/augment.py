@@ -2,6 +2,9 @@
 
 The same (seed, epoch, sample) gives the same picture, whatever batch, process or loader it is in.
 Only mixup and CutMix look at a neighbour, and that one depends on the batch.
+
+On the CPU the plain copying is NumPy's: it moves whole lines where torch moves single bytes, and
+needs no second thread, whose being late would stall each of a dozen small operations.
 """
 
 from dataclasses import dataclass
@@ -137,7 +140,7 @@ def crop(images: Tensor, top: Tensor, left: Tensor, reach: int, padding: str) ->
     # Every window of every image as a view, (batch, tops, lefts, channels, height, width) ...
     shape = (batch, 2 * reach + 1, 2 * reach + 1, channels, height, width)
     windows = padded.as_strided(shape, (s[0], s[2], s[3], s[1], s[2], s[3]))
-    # ... of which each image takes one. NumPy copies whole lines: 4.6 times faster than torch.
+    # ... of which each image takes one.
     if images.device.type == "cpu":
         chosen = windows.numpy()[np.arange(batch), top.numpy(), left.numpy()]
         return torch.from_numpy(chosen)
@@ -147,7 +150,10 @@ def crop(images: Tensor, top: Tensor, left: Tensor, reach: int, padding: str) ->
 
 def _padded(images: Tensor, reach: int, padding: str) -> Tensor:
     if padding == "zeros":
-        return F.pad(images, (reach, reach, reach, reach))
+        batch, channels, height, width = images.shape
+        padded = images.new_zeros(batch, channels, height + 2 * reach, width + 2 * reach)
+        padded[:, :, reach:-reach, reach:-reach] = images
+        return padded
     for dim in (-2, -1):  # torch's own reflection knows no uint8
         size = images.shape[dim]
         source = torch.arange(-reach, size + reach, device=images.device).abs()
@@ -157,11 +163,13 @@ def _padded(images: Tensor, reach: int, padding: str) -> Tensor:
 
 
 def flip(images: Tensor, which: Tensor) -> Tensor:
-    """Mirrors those images left to right; `which` is `(batch,)`, bool."""
-    # Both versions, then one memory copy per image: five times faster than `torch.where`.
-    both = torch.cat([images, images.flip(-1)])
-    pick = torch.arange(len(images)) + which * len(images)
-    return both.index_select(0, pick.to(images.device, non_blocking=True))
+    """Mirrors those images left to right; `which` is `(batch,)`, bool, on the CPU."""
+    if images.device.type == "cpu":
+        pixels, chosen = images.numpy().copy(), which.numpy()
+        pixels[chosen] = pixels[chosen][..., ::-1]
+        return torch.from_numpy(pixels)
+    there = which.to(images.device, non_blocking=True)[:, None, None, None]
+    return torch.where(there, images.flip(-1), images)
 
 
 def erase(images: Tensor, u: Tensor, probability: float) -> Tensor:

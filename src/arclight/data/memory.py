@@ -88,10 +88,11 @@ class MemoryLoader:
             yield self._batch(indices, None if table is None else table.index_select(0, indices))
 
     def _batch(self, indices: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
+        if self.labels.device.type == "cpu":  # without torch's threads: see augment.py
+            images = torch.from_numpy(self.images.numpy()[indices.numpy()])
+            return self.finish(images, self.labels[indices], rows)
         there = indices.to(self.labels.device, non_blocking=True)
-        return self.finish(
-            self.images.index_select(0, there), self.labels.index_select(0, there), rows
-        )
+        return self.finish(self.images[there], self.labels[there], rows)
 
     # A loader with these two is one that Lightning knows it can resume. It has nothing to keep:
     # where it stands follows from the trainer's own count.

@@ -72,7 +72,26 @@ class WorkerLoader:
                 there = images.to(self.device, non_blocking=True)
                 yield self.finish(there, labels.to(self.device, non_blocking=True), rows)
         except UserError as error:  # a worker's comes wrapped in its traceback
+            self.close()
             raise UserError(str(error).rpartition("UserError: ")[2].strip()) from None
+
+    def close(self) -> None:
+        """Ends the workers; another `iter()` starts new ones.
+
+        Left to the garbage collector, each would be waited for in vain for five seconds.
+        """
+        if self._iterator is not None and self.loader.num_workers:
+            self._iterator._shutdown_workers()
+        self._iterator = None
+
+    # By this name Lightning finds, ends and forgets a loader's workers when a fit is over.
+    @property
+    def _iterator(self) -> Any:
+        return self.loader._iterator
+
+    @_iterator.setter
+    def _iterator(self, iterator: Any) -> None:
+        self.loader._iterator = iterator
 
     # See MemoryLoader.
     def state_dict(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
+from torchmetrics import SumMetric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
 from arclight.data.facts import ImageFacts
@@ -35,7 +35,7 @@ class ImageClassification(Task):
         self.facts = facts
         self.label_smoothing = label_smoothing
         self.confusion = MulticlassConfusionMatrix(facts.num_classes, validate_args=False)
-        self.loss = MeanMetric(nan_strategy="disable")
+        self.loss_sum = SumMetric(nan_strategy="disable")  # looking for NaNs would wait each batch
         self.top5 = (
             MulticlassAccuracy(facts.num_classes, top_k=5, average="micro", validate_args=False)
             if facts.num_classes > 5
@@ -65,7 +65,7 @@ class ImageClassification(Task):
     def _evaluate(self, batch: Batch) -> None:
         images, classes = batch
         logits = self.model(images).float()
-        self.loss.update(F.cross_entropy(logits, classes), weight=len(classes))
+        self.loss_sum.update(F.cross_entropy(logits, classes, reduction="sum"))
         self.confusion.update(logits, classes)
         if self.top5 is not None:
             self.top5.update(logits, classes)
@@ -82,13 +82,13 @@ class ImageClassification(Task):
         right, labelled, predicted = matrix.diag(), matrix.sum(1), matrix.sum(0)
         seen = labelled + predicted > 0
         results = {
-            f"{stage}/loss": self.loss.compute().item(),
+            f"{stage}/loss": (self.loss_sum.compute() / matrix.sum()).item(),
             f"{stage}/accuracy": (right.sum() / matrix.sum()).item(),
             f"{stage}/f1": (2 * right / (labelled + predicted))[seen].mean().item(),
         }
         if self.top5 is not None:
             results[f"{stage}/top5"] = self.top5.compute().item()
             self.top5.reset()
-        self.loss.reset()
+        self.loss_sum.reset()
         self.confusion.reset()
         return results

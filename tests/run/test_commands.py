@@ -1,0 +1,238 @@
+"""The commands a user types: train, evaluate, predict, reproduce; on a run of a few steps."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from arclight.errors import UserError
+from arclight.files import read_json
+from arclight.run.directory import RunDirectory, create
+from arclight.run.evaluate import evaluate
+from arclight.run.execute import execute
+from arclight.run.predict import predict
+from arclight.run.reproduce import reproduce
+from tests.conftest import PROJECT, Composed
+
+TINY = ("data.limit=64", "data.batch_size=32", "trainer.max_epochs=1")
+
+
+def train(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(PROJECT / "train.py"), *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("commands")
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> tuple[RunDirectory, str]:
+    done = train("run_dir=mine", *TINY, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return RunDirectory(folder / "mine"), done.stdout
+
+
+def test_a_run_leaves_all_that_the_design_names(trained: tuple[RunDirectory, str]) -> None:
+    run, said = trained
+    names = {str(f.relative_to(run.path)) for f in run.path.rglob("*") if f.is_file()}
+    assert names == {
+        ".lock",
+        "config.yaml",
+        "overrides.yaml",
+        "manifest.json",
+        "summary.json",
+        "metrics.csv",
+        "train.log",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "plots/curves.png",
+        "plots/confusion_matrix.png",
+    }
+    assert "test/accuracy" in said
+    assert "run" in said
+    summary = run.summary
+    assert summary["status"] == "finished"
+    assert summary["error"] is None
+    assert summary["parameters"] == 373_130
+    assert {"val/loss", "test/accuracy", "test/f1", "test/top5"} <= set(summary["metrics"])
+    manifest = run.manifest
+    assert manifest["packages"]["lightning"]
+    assert manifest["hardware"]["cores"] == os.cpu_count()
+    assert manifest["data"]["sizes"] == {"train": 64, "val": 64, "test": 64}
+    assert "max_epochs: 1" in run.config_file.read_text()
+
+
+def test_the_same_command_on_a_finished_run_does_nothing(
+    folder: Path, trained: tuple[RunDirectory, str]
+) -> None:
+    before = trained[0].summary
+    done = train("run_dir=mine", *TINY, cwd=folder)
+    assert done.returncode == 0
+    assert "finished already" in done.stdout
+    assert trained[0].summary == before
+
+
+def test_another_config_on_an_existing_run_is_refused_with_the_difference(
+    folder: Path, trained: tuple[RunDirectory, str]
+) -> None:
+    done = train("run_dir=mine", *TINY, "optimizer.lr=0.5", cwd=folder)
+    assert done.returncode == 2
+    assert "optimizer.lr: 0.001 -> 0.5" in done.stderr or "optimizer.lr:" in done.stderr
+    assert "resume=mine" in done.stderr
+
+
+def test_evaluate_gives_the_runs_own_figures(trained: tuple[RunDirectory, str]) -> None:
+    run, _ = trained
+    figures = evaluate(str(run.path))
+    assert figures == {k: v for k, v in run.summary["metrics"].items() if k[:5] == "test/"}
+
+
+def test_predict_labels_image_files(trained: tuple[RunDirectory, str], tmp_path: Path) -> None:
+    run, _ = trained
+    images = tmp_path / "images"
+    images.mkdir()
+    for i in range(3):
+        Image.new("L", (8, 8), 80 * i).save(images / f"{i}.png")
+    Image.new("RGB", (20, 30)).save(images / "photo.jpg")  # any size and mode is converted
+    (images / "notes.txt").write_text("not an image")
+    predict(str(run.path), str(images), output=str(tmp_path / "labels.csv"))
+    with (tmp_path / "labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [Path(r["file"]).name for r in rows] == ["0.png", "1.png", "2.png", "photo.jpg"]
+    for row in rows:
+        chances = {k: float(v) for k, v in row.items() if k not in ("file", "label")}
+        assert sum(chances.values()) == pytest.approx(1, abs=1e-4)
+        assert chances[row["label"]] == max(chances.values())
+
+
+def test_predict_names_what_is_wrong(trained: tuple[RunDirectory, str], tmp_path: Path) -> None:
+    run = str(trained[0].path)
+    with pytest.raises(UserError, match="neither a file nor a folder"):
+        predict(run, str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match="holds no image"):
+        predict(run, str(tmp_path))
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG but not really")
+    with pytest.raises(UserError, match=r"broken\.png cannot be read as an image"):
+        predict(run, str(tmp_path))
+
+
+def test_a_file_that_is_no_checkpoint_is_named(
+    trained: tuple[RunDirectory, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "model.ckpt"
+    file.write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match=r"model\.ckpt cannot be read as a checkpoint"):
+        evaluate(str(trained[0].path), checkpoint=str(file))
+
+
+def test_the_weights_of_another_model_are_refused(
+    composed: Composed, trained: tuple[RunDirectory, str], tmp_path: Path
+) -> None:
+    other = create(tmp_path / "o", tmp_path, "o", composed("model.widths=[8,8,8]"), [], {})
+    checkpoint = str(trained[0].checkpoints / "best.ckpt")
+    with pytest.raises(UserError, match="holds the weights of another model"):
+        evaluate(str(other.path), checkpoint=checkpoint)
+
+
+def test_reproduce_ends_in_the_same_bits(
+    composed: Composed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = composed(*TINY, "deterministic=true")
+    from arclight.run.manifest import describe
+
+    run = create(tmp_path / "first", tmp_path, "first", config, [], describe(config))
+    assert execute(run) == 0
+    assert reproduce(str(run.path), output=str(tmp_path / "second")) == 0
+    assert "Reproduced (equal bits wanted)" in capsys.readouterr().out
+    figures = dict(run.summary["metrics"])
+    run.update_summary(metrics={**figures, "test/accuracy": figures["test/accuracy"] + 0.5})
+    assert reproduce(str(run.path), output=str(tmp_path / "third")) == 1
+    assert "NOT reproduced" in capsys.readouterr().out
+
+
+def test_an_unfinished_run_cannot_be_reproduced(composed: Composed, tmp_path: Path) -> None:
+    run = create(tmp_path / "first", tmp_path, "first", composed(), [], {})
+    with pytest.raises(UserError, match="is not finished"):
+        reproduce(str(run.path))
+
+
+def test_an_exception_is_a_failed_run_with_its_traceback(
+    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("in the model")
+
+    run = create(tmp_path / "r", tmp_path, "r", composed(*TINY), [], {})
+    monkeypatch.setattr("arclight.models.cnn.CNN.forward", broken)
+    assert execute(run) == 1
+    assert run.summary["status"] == "failed"
+    assert run.summary["error"] == "ZeroDivisionError: in the model"
+    assert "Traceback" in run.log_file.read_text()
+
+
+def test_two_processes_share_one_directory_and_test_every_example_once(
+    composed: Composed, tmp_path: Path
+) -> None:
+    """359 test images on two processes: an odd number, without padding."""
+    config = composed("trainer=ddp_cpu", "trainer.max_epochs=1", "trainer.log_every_n_steps=5")
+    run = create(tmp_path / "ddp", tmp_path, "ddp", config, [], {})
+    assert execute(run) == 0
+    assert [f.name for f in tmp_path.iterdir()] == ["ddp"]
+    figures = evaluate(str(run.path))  # in one process
+    assert figures["test/accuracy"] == run.summary["metrics"]["test/accuracy"]
+    assert figures["test/loss"] == pytest.approx(run.summary["metrics"]["test/loss"], rel=1e-6)
+
+
+def test_help_and_cfg_import_nothing_but_hydra(folder: Path) -> None:
+    code = (
+        "import sys, runpy; sys.argv = ['train.py', '--cfg', 'job']\n"
+        f"try: runpy.run_path({str(PROJECT / 'train.py')!r}, run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'lightning', 'numpy', 'wandb', 'datasets', 'timm'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "model:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("model=vitt", "model=vitt is not there: did you mean model=vit?"),
+        ("trainer.max_epoch=3", "did you mean trainer.max_epochs?"),
+        ("trainer=gpu", "trainer=gpu needs a CUDA device"),
+        ("data.path=nowhere/at/all", "does not exist"),
+    ],
+)
+def test_a_mistyped_word_is_a_sentence_and_exit_code_2(
+    folder: Path, word: str, sentence: str
+) -> None:
+    if word == "trainer=gpu":
+        import torch
+
+        if torch.cuda.is_available():
+            pytest.skip("there is a GPU")
+    done = train(word, "runs=mistyped", cwd=folder)
+    assert done.returncode == 2
+    assert sentence in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not list((folder / "mistyped").glob("*"))
+
+
+@pytest.mark.slow
+def test_a_multirun_goes_on_after_a_job_that_fails(folder: Path) -> None:
+    done = train("-m", "optimizer.lr=0.01,fast,0.02", "runs=several", *TINY, cwd=folder)
+    assert done.returncode == 1
+    assert "optimizer.lr=fast should be a number" in done.stderr + done.stdout
+    summaries = [read_json(f) for f in (folder / "several").glob("**/summary.json")]
+    assert [s["status"] for s in summaries] == ["finished", "finished"]
