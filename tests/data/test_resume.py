@@ -14,7 +14,7 @@ from arclight.data.image import ImageData
 
 # Lightning 2.6.6 asks torch 2.15 in a way that torch would like to forget; no fault of ours.
 pytestmark = pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec.*:FutureWarning")
-MAX_EPOCHS = 3
+MAX_EPOCHS = 2
 
 
 class Witness(LightningModule):

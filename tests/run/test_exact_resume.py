@@ -39,6 +39,7 @@ SLOW_WAYS = {
     "steps, not epochs": ("trainer.max_steps=9", "trainer.max_epochs=null"),
     "no validation": ("trainer.limit_val_batches=0",),
     "worker loader": ("data.loader=workers", "data.num_workers=0", *EVERYTHING),
+    "batch norm, channels last": ("model=cnn", "model.widths=[8,8,8]"),
     "two workers": ("data.loader=workers", "data.num_workers=2", *EVERYTHING),
     "limited batches": ("trainer.limit_train_batches=4", *EVERYTHING),
     "skipping": ("on_nonfinite=skip",),

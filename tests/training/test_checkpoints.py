@@ -97,11 +97,11 @@ def test_the_best_files_follow_the_scores(tmp_path: Path) -> None:
     scores = {1: 0.5, 2: 0.9, 3: 0.7, 4: 0.9, 5: 0.95}
     for step, score in scores.items():
         kept.best.append((step, score))
-        kept.best.sort(key=lambda entry: (-entry[1], entry[0]))
+        kept.best.sort(key=lambda entry: (-entry[1], -entry[0]))
         del kept.best[2:]
         save(tmp_path / "last.ckpt", step)
         kept.settle(step, kept.best)
         kept.settle(step, kept.best)  # what a resumed run does again
     assert read(tmp_path / "best.ckpt")["global_step"] == 5
-    assert read(tmp_path / "step=2.ckpt")["global_step"] == 2
-    assert sorted(f.name for f in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt", "step=2.ckpt"]
+    assert read(tmp_path / "step=4.ckpt")["global_step"] == 4
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt", "step=4.ckpt"]

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from arclight.data.decode import Normalise
@@ -134,26 +135,20 @@ def crop(images: Tensor, top: Tensor, left: Tensor, reach: int, padding: str) ->
         reach: pixels.
         padding: `zeros` or `reflect`.
     """
-    padded = _padded(images, reach, padding)
-    batch, channels, height, width = images.shape
-    s = padded.stride()
-    # Every window of every image as a view, (batch, tops, lefts, channels, height, width) ...
-    shape = (batch, 2 * reach + 1, 2 * reach + 1, channels, height, width)
-    windows = padded.as_strided(shape, (s[0], s[2], s[3], s[1], s[2], s[3]))
-    # ... of which each image takes one.
+    batch, _, height, width = images.shape
     if images.device.type == "cpu":
-        chosen = windows.numpy()[np.arange(batch), top.numpy(), left.numpy()]
-        return torch.from_numpy(chosen)
+        border = ((0, 0), (0, 0), (reach, reach), (reach, reach))
+        mode: Literal["constant", "reflect"] = "constant" if padding == "zeros" else "reflect"
+        windows = sliding_window_view(np.pad(images.numpy(), border, mode), (height, width), (2, 3))
+        return torch.from_numpy(windows[np.arange(batch), :, top.numpy(), left.numpy()])
+    every = _padded(images, reach, padding).unfold(2, height, 1).unfold(3, width, 1)
     top, left = (t.to(images.device, non_blocking=True) for t in (top, left))
-    return windows[torch.arange(batch, device=images.device), top, left]
+    return every[torch.arange(batch, device=images.device), :, top, left]
 
 
 def _padded(images: Tensor, reach: int, padding: str) -> Tensor:
     if padding == "zeros":
-        batch, channels, height, width = images.shape
-        padded = images.new_zeros(batch, channels, height + 2 * reach, width + 2 * reach)
-        padded[:, :, reach:-reach, reach:-reach] = images
-        return padded
+        return F.pad(images, (reach, reach, reach, reach))
     for dim in (-2, -1):  # torch's own reflection knows no uint8
         size = images.shape[dim]
         source = torch.arange(-reach, size + reach, device=images.device).abs()

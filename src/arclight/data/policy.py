@@ -6,6 +6,7 @@ operation go through it together, and the choice comes from the images' rows of 
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -68,10 +69,12 @@ def apply_operations(images: Tensor, op: Tensor, magnitude: Tensor) -> Tensor:
     return images
 
 
+@lru_cache
 def _is_signed() -> Tensor:
     return torch.tensor([name in _SIGNED for name in OPERATIONS])
 
 
+@lru_cache
 def _strengths(policy: str, height: int, width: int) -> Tensor:
     """Magnitudes `(operations, bins)`, as in torchvision's two policies."""
     wide = policy == "trivial"

@@ -14,6 +14,7 @@ from arclight.errors import UserError
 from arclight.run.console import attach, log, say
 from arclight.run.devices import process_count, require_devices
 from arclight.run.directory import RunDirectory, open_run
+from arclight.run.nodes import this_node
 from arclight.signals import exit_on_signals
 
 
@@ -23,11 +24,14 @@ def execute(run: RunDirectory) -> int:
     0: finished, now or before. 1: an exception, its traceback is in `train.log`. 2: a fault that
     the user can mend. 128 + n: stopped by signal n, to be continued by executing it again.
     """
+    trainer = run.config["trainer"]
+    if trainer["num_nodes"] > 1 and this_node() > 0:  # the first node keeps the records
+        require_devices(trainer)
+        return _launched(run)
     with run.held():
         if run.status == "finished":
             print(f"{run.path} is finished already; nothing to do.")
             return 0
-        trainer = run.config["trainer"]
         require_devices(trainer)
         again = run.status != "created"
         run.update_summary(
@@ -37,9 +41,14 @@ def execute(run: RunDirectory) -> int:
         )
         if process_count(trainer) * trainer["num_nodes"] == 1:
             return _work(run)
-        from arclight.run.ranks import launch
+        return _launched(run)
 
-        return launch(run, process_count(trainer), trainer["num_nodes"])
+
+def _launched(run: RunDirectory) -> int:
+    from arclight.run.ranks import launch
+
+    trainer = run.config["trainer"]
+    return launch(run, process_count(trainer), trainer["num_nodes"])
 
 
 def _work(run: RunDirectory) -> int:

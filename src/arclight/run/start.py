@@ -16,6 +16,7 @@ from arclight.errors import RunFailedError, UserError
 from arclight.run.directory import RunDirectory, create, newest_unfinished, open_run
 from arclight.run.execute import execute
 from arclight.run.manifest import describe
+from arclight.run.nodes import this_node, wait_for
 
 
 def start(cfg: DictConfig) -> None:
@@ -56,6 +57,13 @@ def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:
     config = freeze(cfg)
     check(config)
     path = Path(cfg.run_dir).expanduser() if cfg.run_dir else None
+    if config["trainer"]["num_nodes"] > 1:
+        if path is None:
+            raise UserError(
+                "A run on several nodes needs a name: type run_dir=PATH on all of them."
+            )
+        if this_node() > 0:
+            return wait_for(path)
     if hydra.mode == RunMode.MULTIRUN and path is None:
         path = Path(hydra.sweep.dir) / hydra.sweep.subdir
     if path and (path / "config.yaml").is_file():

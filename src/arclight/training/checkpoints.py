@@ -211,7 +211,8 @@ class Checkpoints(Checkpoint):
         better = -1.0 if self.mode == "max" else 1.0
         if math.isfinite(score):
             self.best.append((trainer.global_step, float(score)))
-            self.best.sort(key=lambda entry: (better * entry[1], entry[0]))
+            # of equals the later: it has seen more, at a lower learning rate
+            self.best.sort(key=lambda entry: (better * entry[1], -entry[0]))
             del self.best[self.keep_best :]
         self.save(trainer)
 

@@ -38,7 +38,8 @@ class Interrupts(Callback):
         self.signum = signum
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        if self._told():
+        # Between the parts of an accumulated batch a checkpoint would lose the gradients so far.
+        if not trainer.fit_loop.epoch_loop._should_accumulate() and self._told():
             # Lightning looks at this after a due validation, on every process at the same step.
             trainer._signal_connector.received_sigterm = True
 

@@ -1,0 +1,27 @@
+# Sourced by the job files: a job that is about to run out of time goes on in a later one.
+#
+# SLURM sends SIGUSR1 to this shell before the time limit (--signal); it is passed on; train.py saves
+# the step in hand and exits with 138; the job is requeued, under the same id and so into the same run
+# directory, where the same command continues. A preempted job gets SIGTERM, is saved likewise, and
+# is requeued by SLURM itself (--requeue).
+
+REQUEUE=138 # 128 + SIGUSR1
+JOB="${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
+RUN_DIR="${RUN_DIR:-runs/slurm-$JOB}"
+
+run_and_requeue() {
+    local code=0
+    "$@" &
+    local job=$!
+    trap 'kill -USR1 $job' USR1
+    trap 'kill -TERM $job' TERM
+    wait $job || code=$?
+    while kill -0 $job 2>/dev/null; do # a signal ends a wait before the job has ended
+        code=0
+        wait $job || code=$?
+    done
+    if [ "$code" -eq $REQUEUE ]; then
+        scontrol requeue "$JOB"
+    fi
+    exit "$code"
+}

@@ -1,0 +1,112 @@
+"""Measurements of the project beside a bare loop: raw samples, a small table, a JSON file."""
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+from arclight.files import write_json
+from arclight.run.manifest import git_state, hardware, packages
+
+VERSIONS = ("torch", "torchvision", "lightning", "hydra-core", "numpy")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim: samples of both sides, taken in turns, and the figure that follows from them.
+
+    Attributes:
+        name: what was measured.
+        unit: of the samples.
+        project: one sample for each round.
+        bare: the rival's of the same rounds; empty where the claim is about the project alone.
+        figure: what is claimed: the `ratio` or `difference` of the two, or the `project`'s own.
+        target: what the figure should be; None: for information.
+        at_least: the figure should be no smaller than the target; else no larger.
+    """
+
+    name: str
+    unit: str
+    project: list[float]
+    bare: list[float]
+    figure: Literal["ratio", "difference", "project"] = "ratio"
+    target: float | None = None
+    at_least: bool = False
+
+    @property
+    def figures(self) -> list[float]:
+        """The figure of each round; neighbours in time are compared, so drift cancels."""
+        if self.figure == "project":
+            return self.project
+        pairs = zip(self.project, self.bare, strict=True)
+        if self.figure == "ratio":
+            return [ours / theirs for ours, theirs in pairs]
+        return [ours - theirs for ours, theirs in pairs]
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median figure reaches the target."""
+        if self.target is None:
+            return None
+        found = median(self.figures)
+        return found >= self.target if self.at_least else found <= self.target
+
+    def in_words(self) -> list[str]:
+        unit = "x" if self.figure == "ratio" else f" {self.unit}"
+        sign = "+" if self.figure == "difference" else ""
+        low, high = min(self.figures), max(self.figures)
+        goal = {None: "", True: "met", False: "missed"}[self.met]
+        return [
+            self.name,
+            _with_spread(self.project, self.unit),
+            _with_spread(self.bare, self.unit) if self.bare else "",
+            f"{_short(median(self.figures), sign)}{unit} ({_short(low)} to {_short(high)})",
+            f"{'>=' if self.at_least else '<='} {self.target:g}: {goal}" if goal else "",
+            str(len(self.project)),
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "median": median(self.figures), "met": self.met}
+
+
+def _short(number: float, sign: str = "") -> str:
+    return f"{number:{sign},.0f}" if abs(number) >= 1000 else f"{number:{sign}.3g}"
+
+
+def _with_spread(samples: Sequence[float], unit: str) -> str:
+    return f"{_short(median(samples))} {unit} ({_short(min(samples))} to {_short(max(samples))})"
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Medians (least to most) of both sides, and of the figure that is claimed."""
+    lines = [["what", "project", "bare loop", "figure", "target", "n"]]
+    lines += [row.in_words() for row in rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    lines.insert(1, ["-" * width for width in widths])
+    padded = (
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+    return "\n".join(line.rstrip() for line in padded)
+
+
+def write(rows: Sequence[Row], path: Path) -> None:
+    """The raw samples, with all that a reader needs to judge or repeat them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    installed = packages()
+    content = {
+        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "commit": git_state()["commit"],
+        "hardware": hardware(),
+        "versions": {
+            "python": sys.version.split()[0],
+            **{name: installed[name] for name in VERSIONS if name in installed},
+        },
+        "rows": [row.to_dict() for row in rows],
+    }
+    write_json(path, content)

@@ -1,0 +1,1 @@
+"""What interrupts a run, done on purpose: kills, signals, damaged files, full disks."""

@@ -1,0 +1,302 @@
+"""Start runs as a user does, disturb them at random moments, and compare how they end."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, Literal
+
+import torch
+
+from arclight.run.directory import RunDirectory
+from arclight.training.checkpoints import read
+from arclight.training.loggers import read_metrics
+
+PROJECT = Path(__file__).parents[2]
+MARK = "ARCLIGHT_FAULT_SUITE"  # in the environment of all that a command starts
+PATIENCE = 300.0  # seconds for a command that nobody disturbs
+
+SMALL = (
+    "model=vit",
+    "model.d_model=64",
+    "model.n_layers=2",
+    "model.dropout=0.1",
+    "data.limit=96",
+    "data.batch_size=16",
+    "callbacks.ema.decay=0.9",
+)
+TWO_PROCESSES = ("trainer=ddp_cpu",)
+
+
+@dataclass
+class Trial:
+    """One thing done to the project, and whether it held its promise."""
+
+    what: str
+    good: bool
+    note: str = ""
+    count: int = 1  # how many disturbances it stands for
+
+
+@dataclass
+class Part:
+    """Trials of one kind: a row of the table."""
+
+    name: str
+    promise: str
+    trials: list[Trial] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what was hit, and what it took
+    skipped: str = ""  # why nothing was done
+
+    def add(self, what: str, faults: Sequence[str], count: int = 1) -> None:
+        self.trials.append(Trial(what, not faults, "; ".join(faults), count))
+
+    @property
+    def done(self) -> int:
+        return sum(t.count for t in self.trials)
+
+    @property
+    def good(self) -> int:
+        return sum(t.count for t in self.trials if t.good)
+
+    @property
+    def failed(self) -> list[Trial]:
+        return [t for t in self.trials if not t.good]
+
+    @property
+    def verdict(self) -> str:
+        """`50 of 50 bitwise equal (12 in the start, 30 in training, 8 in saving)`."""
+        if self.skipped:
+            return f"skipped: {self.skipped}"
+        notes = f" ({', '.join(self.notes)})" if self.notes else ""
+        return f"{self.good} of {self.done} {self.promise}{notes}"
+
+
+class Command:
+    """A command in processes of its own, all of which are found again, and ended, at the end.
+
+    Args:
+        words: after `python`.
+        folder: where it runs; its output is kept there.
+        env: added to the environment.
+    """
+
+    def __init__(self, *words: str, folder: Path, env: dict[str, str] | None = None) -> None:
+        self._mark = f"{MARK}={secrets.token_hex(8)}".encode()
+        key, _, value = self._mark.decode().partition("=")
+        self._output = folder / f"output-{value}.txt"
+        self.began = time.time()
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, *words],
+                cwd=folder,
+                env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {}), key: value},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> "Command":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text(errors="replace")
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def code(self) -> int:
+        """The exit code as a shell shows it, after the end."""
+        code = self.process.wait(PATIENCE)
+        return code if code >= 0 else 128 - code
+
+    def pids(self) -> list[int]:
+        """All living processes that the command started, itself included."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it ended meanwhile
+                if self._mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+        return sorted(found)
+
+    def ranks(self) -> list[int]:
+        """Those that train in a run of several processes."""
+        found = []
+        for pid in self.pids():
+            with suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if b"arclight.run.execute" in words:
+                    found.append(pid)
+        return found
+
+    def send(self, number: int) -> None:
+        """Signals the process that the user started, as a shell or a scheduler does."""
+        with suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+    def kill(self, pids: Sequence[int] | None = None) -> None:
+        """SIGKILL to these processes; None: to all, until none is left."""
+        for pid in self.pids() if pids is None else pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if pids is None:
+            self.process.wait(PATIENCE)
+            while left := self.pids():
+                self.kill(left)
+                time.sleep(0.02)
+
+    def gone_within(self, seconds: float) -> float | None:
+        """The seconds until no process was left, or None if some are still there."""
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            if not self.running and not self.pids():
+                return time.monotonic() - began
+            time.sleep(0.05)
+        return None
+
+
+def train(run: RunDirectory, *overrides: str, **env: str) -> Command:
+    """`python train.py run_dir=RUN ...`, which makes the directory or continues in it."""
+    place = f"run_dir={run.path}"
+    return Command(str(PROJECT / "train.py"), place, *overrides, folder=run.path.parent, env=env)
+
+
+def finished(run: RunDirectory, *overrides: str) -> list[str]:
+    """Runs the command to its end, undisturbed; returns what was not as it should be."""
+    with train(run, *overrides) as command:
+        code = command.code
+        if code or run.status != "finished":
+            return [f"exit code {code} in the end: {last_line(command.output)}"]
+    return []
+
+
+def last_line(text: str) -> str:
+    return next((line for line in reversed(text.splitlines()) if line.strip()), "no output")
+
+
+@dataclass
+class Reference:
+    """An undisturbed run: how it ends, and how long it takes to begin and to train."""
+
+    run: RunDirectory
+    overrides: tuple[str, ...]
+    ending: dict[str, Any]
+    start_seconds: float  # from the command to the first checkpoint
+    train_seconds: float  # from there to the last
+
+    @property
+    def steps(self) -> int:
+        return int(self.ending["steps"])
+
+
+def undisturbed(run: RunDirectory, *overrides: str) -> Reference:
+    """Runs once to the end and watches.
+
+    Raises:
+        RuntimeError: it does not even end well by itself.
+    """
+    with train(run, *overrides) as command:
+        while command.running and saves(run) is None:
+            time.sleep(0.02)
+        first = time.time()
+        if command.code:
+            raise RuntimeError(f"The undisturbed run failed: {command.output}")
+        last = run.checkpoints.joinpath("last.ckpt").stat().st_mtime
+        return Reference(run, overrides, ending(run), first - command.began, last - first)
+
+
+def saves(run: RunDirectory) -> tuple[int, int] | None:
+    """Changes with each save of `last.ckpt`; None before the first."""
+    with suppress(FileNotFoundError):
+        stat = (run.checkpoints / "last.ckpt").stat()
+        return stat.st_ino, stat.st_mtime_ns
+    return None
+
+
+def ending(run: RunDirectory) -> dict[str, Any]:
+    """All that must be equal: the last checkpoint, and the figures but for the speed."""
+    last = read(run.checkpoints / "last.ckpt")
+    rows = read_metrics(run.metrics_file)
+    for row in rows:
+        row.pop("examples_per_second", None)
+    best = run.checkpoints / "best.ckpt"
+    return {
+        **{k: last[k] for k in ("state_dict", "optimizer_states", "lr_schedulers", "global_step")},
+        "best": read(best)["state_dict"] if best.exists() else None,
+        "rows": rows,
+        **{k: run.summary[k] for k in ("metrics", "steps", "epochs", "tested_step")},
+    }
+
+
+def differences(a: Any, b: Any, where: str = "") -> Iterator[str]:
+    """Where two endings are not equal bit by bit."""
+    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
+        for key in a:
+            yield from differences(a[key], b[key], f"{where}/{key}")
+    elif isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            yield from differences(x, y, f"{where}/{i}")
+    elif isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+        if a.dtype != b.dtype or not torch.equal(a, b):
+            yield f"{where} differs"
+    elif a != b:
+        yield f"{where} differs"
+
+
+def unlike(run: RunDirectory, reference: Reference) -> list[str]:
+    """The first differences to the undisturbed run, in words; empty: equal bit by bit."""
+    found = list(differences(ending(run), reference.ending))
+    return [*found[:3], f"{len(found)} differences in all"] if found else []
+
+
+def litter(folder: Path) -> list[str]:
+    """Half-written files and half-made directories."""
+    return [f.name for pattern in (".*.part", ".*.new") for f in folder.rglob(pattern)]
+
+
+Moment = Literal["start", "training", "end"]
+
+
+def wait_for(
+    moment: Moment, command: Command, run: RunDirectory, reference: Reference, rng: Random
+) -> str:
+    """Sleeps until a random moment of this kind, or the command's end; says what it does then."""
+    before = saves(run)
+    limit = rng.uniform(0, reference.start_seconds) if moment == "start" else PATIENCE
+    pause = {"start": 0.0, "training": reference.train_seconds / 3, "end": 2.0}[moment]
+    sign = f"step {reference.steps}:"  # of the last validation's line
+    end = time.monotonic() + limit
+    while command.running and time.monotonic() < end:
+        if moment == "training" and saves(run) != before:
+            break
+        if moment == "end" and sign in command.output:
+            break
+        time.sleep(0.01)
+    end = time.monotonic() + rng.uniform(0, pause)
+    while command.running and time.monotonic() < end:
+        time.sleep(0.005)
+    if not command.running:
+        return "over"
+    if sign in command.output:
+        return "ending"
+    return "starting" if saves(run) == before else "training"

@@ -1,0 +1,127 @@
+"""The SLURM job files, with fake `srun` and `scontrol` on PATH."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from arclight.run.directory import RunDirectory
+from tests.conftest import PROJECT
+
+FILES = sorted((PROJECT / "scripts" / "slurm").glob("*.sbatch"))
+
+SRUN = """#!/bin/sh
+# starts the command once for each node, as srun does with one task a node
+node=0
+while [ $node -lt ${SLURM_JOB_NUM_NODES:-1} ]; do
+    SLURM_NODEID=$node "$@" &
+    pids="$pids $!"
+    node=$((node + 1))
+done
+trap 'kill -USR1 $pids' USR1
+trap 'kill -TERM $pids' TERM
+code=0
+for pid in $pids; do
+    wait $pid || code=$?
+    while kill -0 $pid 2>/dev/null; do code=0; wait $pid || code=$?; done
+done
+exit $code
+"""
+SCONTROL = """#!/bin/sh
+if [ "$1" = show ]; then echo localhost; else echo "$@" >> "$FAKE_SLURM/requeued"; fi
+"""
+PYTHON = f"""#!/bin/sh
+exec {sys.executable} "$@"
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> dict[str, str]:
+    """An environment in which the job files run on this machine."""
+    for name, text in {"srun": SRUN, "scontrol": SCONTROL, "python": PYTHON}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    return {
+        **os.environ,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "FAKE_SLURM": str(tmp_path),
+        "SLURM_JOB_ID": "77",
+        "SLURM_JOB_NODELIST": "localhost",
+        "RUN_DIR": str(tmp_path / "run"),
+    }
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_a_job_file_is_sound_and_asks_to_be_requeued(file: Path) -> None:
+    subprocess.run(["bash", "-n", file], check=True)
+    text = file.read_text()
+    for line in ("--requeue", "--open-mode=append", "--signal=B:USR1@"):
+        assert f"#SBATCH {line}" in text
+
+
+def job(name: str, *words: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
+    file = PROJECT / "scripts" / "slurm" / f"{name}.sbatch"
+    command = ["bash", str(file), *words]
+    return subprocess.Popen(command, cwd=PROJECT, env=env, start_new_session=True)
+
+
+def wait_for_checkpoint(run: RunDirectory) -> None:
+    end = time.monotonic() + 120
+    while not (run.checkpoints / "last.ckpt").exists():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_job_out_of_time_is_saved_requeued_and_continued(
+    cluster: dict[str, str], tmp_path: Path
+) -> None:
+    words = ("trainer=cpu", "data.batch_size=32", "trainer.max_epochs=20")
+    run = RunDirectory(tmp_path / "run")
+    first = job("one_gpu", *words, env=cluster)
+    wait_for_checkpoint(run)
+    first.send_signal(signal.SIGUSR1)  # SLURM's warning goes to the batch shell alone
+    assert first.wait(60) == 138
+    assert run.status == "interrupted"
+    assert (tmp_path / "requeued").read_text() == "requeue 77\n"
+    assert job("one_gpu", *words, env=cluster).wait(300) == 0
+    assert run.status == "finished"
+    assert run.summary["times_resumed"] == 1
+
+
+@pytest.mark.slow
+def test_a_preempted_job_is_saved_and_left_for_slurm_to_requeue(
+    cluster: dict[str, str], tmp_path: Path
+) -> None:
+    run = RunDirectory(tmp_path / "run")
+    first = job("one_gpu", "trainer=cpu", "trainer.max_epochs=100", env=cluster)
+    wait_for_checkpoint(run)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(60) == 143
+    assert run.status == "interrupted"
+    assert not (tmp_path / "requeued").exists()
+
+
+@pytest.mark.slow
+def test_two_nodes_train_one_run(cluster: dict[str, str], tmp_path: Path) -> None:
+    env = {**cluster, "SLURM_JOB_NUM_NODES": "2"}
+    words = ("trainer=ddp_cpu", "trainer.devices=1", "trainer.max_epochs=2")
+    assert job("many_nodes", *words, env=env).wait(300) == 0
+    run = RunDirectory(tmp_path / "run")
+    assert run.status == "finished"
+    assert "2 processes" in run.log_file.read_text()
+
+
+@pytest.mark.slow
+def test_an_array_takes_a_line_for_each_task(cluster: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "sweep.txt").write_text("seed=1\nseed=2 optimizer.lr=0.01\n")
+    env = {**cluster, "SLURM_ARRAY_JOB_ID": "9", "SLURM_ARRAY_TASK_ID": "2"}
+    words = (str(tmp_path / "sweep.txt"), "trainer=cpu", "debug=fast")
+    assert job("array", *words, env=env).wait(300) == 0
+    config = RunDirectory(tmp_path / "run").config
+    assert config["seed"] == 2
+    assert config["optimizer"]["lr"] == 0.01
