@@ -1,4 +1,4 @@
-"""Shared by all tests: a cache and run directories of their own, and configs composed in-process."""
+"""Shared by all tests: a cache of their own, and configs composed in-process."""
 
 import os
 from collections.abc import Callable, Iterator

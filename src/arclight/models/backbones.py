@@ -1,0 +1,56 @@
+"""The door to timm: its image models, ready for images as small as ours."""
+
+import difflib
+from typing import Any
+
+from torch import nn
+
+from arclight.errors import UserError
+
+
+def timm_model(
+    name: str,
+    num_classes: int,
+    in_channels: int = 3,
+    drop_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
+    small_images: bool = False,
+) -> nn.Module:
+    """A model of timm (Wightman, 2019) with random weights and a head for `num_classes`.
+
+    Args:
+        name: timm's name, such as `resnet18`.
+        num_classes: outputs of the head.
+        in_channels: channels of the images.
+        drop_rate: dropout before the head.
+        drop_path_rate: stochastic depth (Huang et al., 2016), where the model has it.
+        small_images: a 3x3 convolution of stride 1 without pooling in the place of a ResNet's stem,
+            as He et al. (2016) use for images of 32 pixels.
+
+    Raises:
+        UserError: timm has no such model, or `small_images` with one that is not a ResNet.
+    """
+    import timm
+
+    if not timm.is_model(name):
+        close = difflib.get_close_matches(name, timm.list_models(), n=1)
+        hint = f"did you mean model.name={close[0]}?" if close else "timm.list_models() names all."
+        raise UserError(f"model.name={name} is not a model of timm: {hint}")
+    options: dict[str, Any] = {"drop_path_rate": drop_path_rate} if drop_path_rate else {}
+    model: nn.Module = timm.create_model(
+        name, num_classes=num_classes, in_chans=in_channels, drop_rate=drop_rate, **options
+    )
+    if small_images:
+        _shrink_stem(model, name)
+    return model
+
+
+def _shrink_stem(model: nn.Module, name: str) -> None:
+    stem = getattr(model, "conv1", None)
+    if not isinstance(stem, nn.Conv2d) or not hasattr(model, "maxpool"):
+        raise UserError(
+            f"model.small_images=true is for ResNets, not {name}: type model.small_images=false."
+        )
+    small = nn.Conv2d(stem.in_channels, stem.out_channels, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(small.weight, mode="fan_out", nonlinearity="relu")
+    model.conv1, model.maxpool = small, nn.Identity()
