@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow lint format lock clean
+.PHONY: help setup train test test-slow lint format faults benchmark lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1@/' | column -t -s@
@@ -35,6 +35,12 @@ lint: $(READY) ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+faults: $(READY) ## kill, interrupt and starve runs for an hour, and print what came out
+	$(BIN)/python scripts/faults.py
+
+benchmark: $(READY) ## what the project costs over a bare loop, on a quiet machine
+	$(BIN)/python scripts/benchmark.py all
 
 format: $(READY) ## format and mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -1,9 +1,14 @@
-"""Independent seeds from a few integers."""
+"""Independent keys for generators from a purpose and a few integers."""
 
 import hashlib
 
 
-def mix(*parts: int | str) -> int:
-    """A 63-bit seed that is a pure function of its parts; any change of a part changes it all."""
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
+def mix(purpose: str, *numbers: int) -> int:
+    """A 128-bit key for these numbers; two different (purpose, numbers) do not share one."""
+    words = ",".join([purpose, *map(str, numbers)])
+    return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=16).digest(), "little")
+
+
+def torch_seed(purpose: str, *numbers: int) -> int:
+    """The same in the 63 bits that `torch.manual_seed` takes on every device."""
+    return mix(purpose, *numbers) >> 65

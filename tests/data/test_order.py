@@ -11,10 +11,10 @@ from arclight.data.order import (
     EvalBatches,
     TrainBatches,
     epoch_order,
-    mix,
     random_table,
 )
 from arclight.errors import UserError
+from arclight.seeds import mix
 
 
 def test_an_epochs_order_depends_on_seed_and_epoch_alone() -> None:

@@ -5,7 +5,6 @@ given. So a resumed run goes on with exactly the next sample, whatever the numbe
 one run cut over 1, 2 or 8 processes learns from the same global batches.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator
 
@@ -14,15 +13,10 @@ import torch
 from torch import Tensor
 
 from arclight.errors import UserError
+from arclight.seeds import mix
 
 ROW = 32
 """Random numbers that each sample has in each epoch: eight blocks of the Philox counter."""
-
-
-def mix(purpose: str, *numbers: int) -> int:
-    """A 128-bit key for these numbers; two different (purpose, numbers) do not share one."""
-    words = ",".join([purpose, *map(str, numbers)])
-    return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=16).digest(), "little")
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> Tensor:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from arclight.data.order import mix
 from arclight.errors import UserError
+from arclight.seeds import mix
 
 Rows = NDArray[np.int64]
 

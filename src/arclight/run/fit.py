@@ -19,7 +19,7 @@ from arclight.report.plots import confusion_matrix, curves
 from arclight.run.console import say, table
 from arclight.run.directory import RunDirectory
 from arclight.run.manifest import hardware
-from arclight.seeds import mix
+from arclight.seeds import torch_seed
 from arclight.tasks.image_classification import ImageClassification
 from arclight.tasks.task import Task
 from arclight.training.checkpoints import (
@@ -62,7 +62,7 @@ def build_task(config: dict[str, Any], facts: Any) -> Task:
     """The task and its model; what the model's config leaves null comes from the data's facts."""
     known = facts.for_model()
     found = {k: known[k] for k, v in config["model"].items() if v is None and k in known}
-    torch.manual_seed(mix(config["seed"], "weights"))
+    torch.manual_seed(torch_seed("weights", config["seed"]))
     model = build(config["model"], **found)
     task = build(
         config["task"],

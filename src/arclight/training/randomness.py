@@ -4,7 +4,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from arclight.seeds import mix
+from arclight.seeds import torch_seed
 
 
 class StepSeeds(Callback):
@@ -21,4 +21,4 @@ class StepSeeds(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: object, batch_idx: int
     ) -> None:
         done = trainer.fit_loop.epoch_loop.total_batch_idx
-        torch.manual_seed(mix(self.seed, done, trainer.global_rank))
+        torch.manual_seed(torch_seed("step", self.seed, done, trainer.global_rank))

@@ -1,0 +1,241 @@
+"""Files that fail: damaged checkpoints, full disks, read-only targets."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+
+from arclight.errors import UserError
+from arclight.run.directory import RunDirectory, create
+from arclight.run.execute import execute
+from arclight.training.checkpoints import Checkpoints, newest_readable, read
+from tests.fault.harness import (
+    PROJECT,
+    SMALL,
+    Command,
+    Part,
+    differences,
+    ending,
+    last_line,
+    litter,
+    saves,
+    undisturbed,
+    unlike,
+)
+
+Say = Callable[[str], None]
+SIZE = 16  # MB of the small disk: enough for a whole run
+SPARE = 600_000  # bytes that are left when there is no room for a checkpoint
+LONG = (*SMALL, "trainer.max_epochs=30", "callbacks.checkpoints.every_n_steps=2")
+DAMAGES = ("truncated", "empty", "bit-flipped", "foreign", "another run's", "not a checkpoint")
+
+
+def damage(file: Path, how: str) -> None:
+    """Replaces a checkpoint by one that must not be used; its other names keep the good one."""
+    data = bytearray(file.read_bytes())
+    file.unlink()
+    if how == "truncated":
+        del data[len(data) // 2 :]
+    elif how == "empty":
+        data.clear()
+    elif how == "bit-flipped":
+        data[len(data) // 2] ^= 1  # far from the headers: in the numbers of a tensor
+    elif how == "not a checkpoint":
+        data = bytearray(b"\x89PNG")
+    elif how == "foreign":
+        return torch.save({"weights": torch.ones(3)}, file)
+    elif how == "another run's":
+        file.write_bytes(data)
+        return torch.save({**read(file), "run_id": "another"}, file)
+    file.write_bytes(data)
+    return None
+
+
+def damaged(folder: Path, config: dict[str, Any]) -> Part:
+    """Each kind of damage to the last checkpoint, then to all, of a run that was interrupted."""
+    part = Part("damaged last.ckpt", "resumed from the one before, the bad file named")
+    whole = create(folder / "whole", folder, "run", config, [], {"command": "test"})
+    _executed(whole)
+    like = ending(whole)
+    broken = create(folder / "broken", folder, "run", config, [], {"command": "test"})
+    with mock.patch.object(Checkpoints, "save", _stopping_at(like["steps"] // 2)):
+        _executed(broken)
+    for how in DAMAGES:
+        run = RunDirectory(shutil.copytree(broken.path, folder / how.replace(" ", "-")))
+        last = run.checkpoints / "last.ckpt"
+        damage(last, how)
+        code, said = _executed(run)
+        faults = [] if str(last) in said else ["the bad file is not named"]
+        if code:
+            faults.append(f"exit code {code}: {last_line(said)}")
+        part.add(how, faults or list(differences(ending(run), like)))
+    run = RunDirectory(shutil.copytree(broken.path, folder / "none-left"))
+    for file in run.checkpoints.iterdir():
+        damage(file, "truncated")
+    code, said = _executed(run)
+    clear = "No checkpoint of this run can be used" in said and "Traceback" not in said
+    part.add("none left", [] if clear and code == 2 else [f"exit code {code}: {last_line(said)}"])
+    return part
+
+
+def _stopping_at(step: int) -> Callable[[Checkpoints, Any], None]:
+    """A save after which the process is told to stop."""
+    save = Checkpoints.save
+
+    def save_and_stop(self: Checkpoints, trainer: Any) -> None:
+        save(self, trainer)
+        if trainer.global_step == step:
+            raise SystemExit(143)
+
+    return save_and_stop
+
+
+def _executed(run: RunDirectory) -> tuple[int, str]:
+    """Executes in this process: the exit code, and what the terminal showed."""
+    with redirect_stdout(StringIO()) as said:
+        code = execute(run)
+    return code, said.getvalue()
+
+
+@contextmanager
+def mounted(folder: Path, *words: str) -> Iterator[Path]:
+    """A mount on a folder, gone afterwards.
+
+    Raises:
+        PermissionError: mounting is not allowed here.
+    """
+    folder.mkdir(exist_ok=True)
+    _mount(*words, str(folder))
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _mount(*words: str) -> None:
+    try:
+        done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise PermissionError("there is no mount command") from error
+    if done.returncode:
+        raise PermissionError(f"mounting is not allowed: {last_line(done.stderr)}")
+
+
+def small_disk(folder: Path) -> Any:
+    return mounted(folder / "disk", "-t", "tmpfs", "-o", f"size={SIZE}m", "none")
+
+
+def disk(folder: Path, say: Say) -> Part:
+    """Targets that cannot be written: full for a checkpoint, full, and read-only."""
+    part = Part("full and read-only disks", "a sentence, older files intact, then bitwise equal")
+    try:
+        with small_disk(folder):
+            pass
+    except PermissionError as error:
+        part.skipped = str(error)
+        return part
+    like = undisturbed(RunDirectory(folder / "undisturbed"), *LONG)
+    for what, disturbance in DISTURBANCES.items():
+        with small_disk(folder) as place:
+            run = RunDirectory(place / "run")
+            faults = disturbance(run, folder)
+            faults += _older_files(run)
+            with _command(run, folder) as command:
+                if command.code:
+                    faults.append(f"then exit code {command.code}: {last_line(command.output)}")
+                else:
+                    faults += unlike(run, like)
+        part.add(what, faults)
+        say(f"{part.name}: {what}: {'; '.join(faults) or 'good'}")
+    return part
+
+
+def _command(run: RunDirectory, folder: Path) -> Command:
+    """`train.py` with its output on another disk than the run."""
+    words = (str(PROJECT / "train.py"), f"run_dir={run.path}", *LONG)
+    return Command(*words, folder=folder)
+
+
+def _full(run: RunDirectory, folder: Path, spare: int) -> list[str]:
+    """The disk fills up while the run trains."""
+    ballast = run.path.parent / "ballast"
+    with _command(run, folder) as command:
+        wait_for_a_save(command, run)
+        while command.running:
+            fill(ballast, spare)
+            time.sleep(0.01)
+        faults = _said(command, "No space left on device")
+    if not spare:  # a start on a full disk
+        with _command(run, folder) as command:
+            faults += [f"at the start: {f}" for f in _said(command, "No space left on device")]
+    ballast.unlink()
+    return faults
+
+
+def _read_only_checkpoints(run: RunDirectory, folder: Path) -> list[str]:
+    """The checkpoints' folder becomes read-only while the run trains."""
+    place = run.checkpoints
+    with _command(run, folder) as command:
+        wait_for_a_save(command, run)
+        with mounted(place, "--bind", str(place)):
+            _mount("-o", "remount,bind,ro", str(place))
+            return _said(command, "Read-only file system")
+
+
+def _read_only_start(run: RunDirectory, folder: Path) -> list[str]:
+    """An interrupted run is continued where nothing can be written."""
+    with _command(run, folder) as command:
+        wait_for_a_save(command, run)
+        command.kill()
+    _mount("-o", "remount,ro", str(run.path.parent))
+    with _command(run, folder) as command:
+        faults = _said(command, "Read-only file system")
+    _mount("-o", "remount,rw", str(run.path.parent))
+    return faults
+
+
+Disturbance = Callable[[RunDirectory, Path], list[str]]
+DISTURBANCES: dict[str, Disturbance] = {
+    "no room for a checkpoint": lambda run, folder: _full(run, folder, SPARE),
+    "no room for anything": lambda run, folder: _full(run, folder, 0),
+    "checkpoints become read-only": _read_only_checkpoints,
+    "a start where all is read-only": _read_only_start,
+}
+
+
+def fill(ballast: Path, spare: int) -> None:
+    """Takes what is free on the disk but for `spare` bytes."""
+    disk = os.statvfs(ballast.parent)
+    size = disk.f_bavail * disk.f_frsize - spare
+    with suppress(OSError), ballast.open("ab", buffering=0) as file:
+        file.write(bytes(max(0, size)))
+
+
+def wait_for_a_save(command: Command, run: RunDirectory) -> None:
+    while command.running and saves(run) is None:
+        time.sleep(0.01)
+
+
+def _said(command: Command, reason: str) -> list[str]:
+    """What was wrong with how the command ended: it names the reason, without a traceback."""
+    faults = [f"exit code {command.code}"] if command.code in (0, *range(128, 192)) else []
+    if reason not in command.output or "Traceback" in command.output:
+        faults.append(f"no clear sentence: {last_line(command.output)}")
+    return faults
+
+
+def _older_files(run: RunDirectory) -> list[str]:
+    faults = [f"{name} left over" for name in litter(run.path)]
+    try:
+        path, complaints = newest_readable(run.checkpoints, run.manifest["run_id"])
+    except UserError as error:
+        return [*faults, str(error)]
+    return [*faults, *complaints, *([] if path else ["no checkpoint"])]
