@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,13 @@ STEPS = 18
 
 
 @pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])  # they take their time
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No pictures, and no threads that wait for each other in small steps."""
+    monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -123,8 +128,9 @@ def test_an_exception_in_the_model_is_a_failure_with_its_traceback(
 
 MOMENTS = {
     "in a step": ("training_step", 8),
+    "in a step that validation follows": ("training_step", 12),
     "in the last step": ("training_step", STEPS),
-    "in validation": ("validation_step", 8),
+    "in validation": ("validation_step", 12),
     "in the last validation": ("validation_step", STEPS),
     "in the last save": ("save", STEPS),
     "in the test": ("test_step", STEPS),
