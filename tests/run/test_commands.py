@@ -177,6 +177,21 @@ def test_an_exception_is_a_failed_run_with_its_traceback(
     assert "Traceback" in run.log_file.read_text()
 
 
+def test_out_of_memory_is_a_sentence_with_what_to_try(
+    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def greedy(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    run = create(tmp_path / "r", tmp_path, "r", composed(*TINY), [], {})
+    monkeypatch.setattr("arclight.models.cnn.CNN.forward", greedy)
+    assert execute(run) == 2
+    assert "data.batch_size=32" in run.summary["error"]
+    assert "trainer.accumulate_grad_batches=2" in run.summary["error"]
+
+
 def test_two_processes_share_one_directory_and_test_every_example_once(
     composed: Composed, tmp_path: Path
 ) -> None:

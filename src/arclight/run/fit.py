@@ -179,7 +179,22 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
     except SIGTERMException:
         interrupts = next(c for c in trainer.callbacks if isinstance(c, Interrupts))  # type: ignore[attr-defined]
         raise SystemExit(128 + interrupts.signum) from None
+    except torch.OutOfMemoryError as error:
+        raise UserError(_out_of_memory(parts.config, trainer)) from error
     return time.perf_counter() - began
+
+
+def _out_of_memory(config: dict[str, Any], trainer: L.Trainer) -> str:
+    batch, parts = config["data"]["batch_size"], config["trainer"]["accumulate_grad_batches"]
+    peak = ""
+    if trainer.strategy.root_device.type == "cuda":
+        peak = f" ({torch.cuda.max_memory_allocated() / 2**30:.1f} GiB were in use)"
+    return (
+        f"The device ran out of memory with data.batch_size={batch}{peak}; type "
+        f"trainer.accumulate_grad_batches={parts * 2} for the same result in half the memory, a "
+        "smaller data.batch_size, trainer.precision=bf16-mixed, or, where the model has it, "
+        "model.activation_checkpointing=true."
+    )
 
 
 def measured(trainer: L.Trainer, prefix: str) -> dict[str, float]:
