@@ -18,6 +18,9 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 Batch = tuple[Tensor, Tensor]
 
+SMOOTHING, CLIP = 0.1, 1.0  # the loss and the clipping of the project's default config
+MEAN, STD = [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]  # of CIFAR-10
+
 
 class MLP(nn.Module):
     """Pixels to logits, `(batch, ...)` to `(batch, 10)`, over `n_hidden` layers of one width."""
@@ -55,19 +58,13 @@ def cnn(channels: int, classes: int) -> nn.Module:
     )
 
 
-def train(
-    model: nn.Module,
-    batches: Iterable[Batch],
-    optimizer: torch.optim.Optimizer,
-    smoothing: float,
-    clip: float,
-) -> None:
-    """One step for each batch, with the loss and the clipping that the project's default has."""
+def train(model: nn.Module, batches: Iterable[Batch], optimizer: torch.optim.Optimizer) -> None:
+    """One step for each batch."""
     for images, targets in batches:
-        loss = F.cross_entropy(model(images), targets, label_smoothing=smoothing)
+        loss = F.cross_entropy(model(images), targets, label_smoothing=SMOOTHING)
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), clip)
+        nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimizer.step()
 
 
@@ -77,10 +74,9 @@ class OneByOne(Dataset[tuple[Tensor, int]]):
     Args:
         images: uint8 `(n, 3, 32, 32)`.
         labels: `(n,)`.
-        mean: to subtract, per channel; `std` to divide by.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, mean: list[float], std: list[float]) -> None:
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
         from torchvision.transforms import v2
 
         self.images = images.permute(0, 2, 3, 1).contiguous().numpy()
@@ -91,7 +87,7 @@ class OneByOne(Dataset[tuple[Tensor, int]]):
                 v2.RandomHorizontalFlip(),
                 v2.ToImage(),
                 v2.ToDtype(torch.float32, scale=True),
-                v2.Normalize(mean, std),
+                v2.Normalize(MEAN, STD),
             ]
         )
 
@@ -104,10 +100,16 @@ class OneByOne(Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(self.images[index])), self.labels[index]
 
 
-def endless(loader: Iterable[Any]) -> Iterator[Any]:
-    """Its batches, epoch after epoch."""
+def tutorial_batches(images: Tensor, labels: Tensor, batch_size: int) -> Iterator[Batch]:
+    """Batches without end, made in this process."""
+    pictures = OneByOne(images, labels)
+    return endless(DataLoader(pictures, batch_size, shuffle=True, drop_last=True))
+
+
+def endless(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Epoch after epoch."""
     while True:
-        yield from loader
+        yield from batches
 
 
 def stock_trainer(model: nn.Module, batch: Batch) -> Any:
@@ -145,7 +147,7 @@ def first_step() -> None:
     images = torch.tensor(digits.images, dtype=torch.float32).unsqueeze(1) / 16
     loader = DataLoader(TensorDataset(images, torch.tensor(digits.target)), 128, shuffle=True)
     model = cnn(channels=1, classes=10)
-    train(model, [next(iter(loader))], AdamW(model.parameters()), smoothing=0.1, clip=1.0)
+    train(model, [next(iter(loader))], AdamW(model.parameters()))
 
 
 if __name__ == "__main__":

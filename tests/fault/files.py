@@ -2,31 +2,28 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
-from io import StringIO
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 
 from arclight.errors import UserError
-from arclight.run.directory import RunDirectory, create
-from arclight.run.execute import execute
-from arclight.training.checkpoints import Checkpoints, newest_readable, read
+from arclight.run.directory import RunDirectory
+from arclight.training.checkpoints import newest_readable, read
 from tests.fault.harness import (
     PROJECT,
     SMALL,
     Command,
     Part,
-    differences,
-    ending,
     last_line,
     litter,
     saves,
+    train,
     undisturbed,
     unlike,
 )
@@ -34,6 +31,7 @@ from tests.fault.harness import (
 Say = Callable[[str], None]
 SIZE = 16  # MB of the small disk: enough for a whole run
 SPARE = 600_000  # bytes that are left when there is no room for a checkpoint
+SHORT = (*SMALL, "trainer.max_epochs=8", "callbacks.checkpoints.every_n_steps=1")
 LONG = (*SMALL, "trainer.max_epochs=30", "callbacks.checkpoints.every_n_steps=2")
 DAMAGES = ("truncated", "empty", "bit-flipped", "foreign", "another run's", "not a checkpoint")
 
@@ -59,50 +57,31 @@ def damage(file: Path, how: str) -> None:
     return None
 
 
-def damaged(folder: Path, config: dict[str, Any]) -> Part:
+def damaged(folder: Path, hows: Sequence[str] = DAMAGES) -> Part:
     """Each kind of damage to the last checkpoint, then to all, of a run that was interrupted."""
     part = Part("damaged last.ckpt", "resumed from the one before, the bad file named")
-    whole = create(folder / "whole", folder, "run", config, [], {"command": "test"})
-    _executed(whole)
-    like = ending(whole)
-    broken = create(folder / "broken", folder, "run", config, [], {"command": "test"})
-    with mock.patch.object(Checkpoints, "save", _stopping_at(like["steps"] // 2)):
-        _executed(broken)
-    for how in DAMAGES:
+    like = undisturbed(RunDirectory(folder / "undisturbed"), *SHORT)
+    broken = RunDirectory(folder / "broken")
+    with train(broken, *SHORT) as command:
+        while command.running and not (broken.checkpoints / "previous.ckpt").exists():
+            time.sleep(0.01)
+        command.send(signal.SIGTERM)
+        part.add("the interruption", [] if command.code == 143 else ["not in time"], count=0)
+    for how in hows:
         run = RunDirectory(shutil.copytree(broken.path, folder / how.replace(" ", "-")))
         last = run.checkpoints / "last.ckpt"
         damage(last, how)
-        code, said = _executed(run)
-        faults = [] if str(last) in said else ["the bad file is not named"]
-        if code:
-            faults.append(f"exit code {code}: {last_line(said)}")
-        part.add(how, faults or list(differences(ending(run), like)))
+        with train(run, *SHORT) as command:
+            faults = [] if command.code == 0 else [f"exit code {command.code}"]
+            if str(last) not in command.output:
+                faults.append(f"the bad file is not named: {last_line(command.output)}")
+        part.add(how, faults or unlike(run, like))
     run = RunDirectory(shutil.copytree(broken.path, folder / "none-left"))
     for file in run.checkpoints.iterdir():
         damage(file, "truncated")
-    code, said = _executed(run)
-    clear = "No checkpoint of this run can be used" in said and "Traceback" not in said
-    part.add("none left", [] if clear and code == 2 else [f"exit code {code}: {last_line(said)}"])
+    with train(run, *SHORT) as command:
+        part.add("none left", _said(command, "No checkpoint of this run can be used"))
     return part
-
-
-def _stopping_at(step: int) -> Callable[[Checkpoints, Any], None]:
-    """A save after which the process is told to stop."""
-    save = Checkpoints.save
-
-    def save_and_stop(self: Checkpoints, trainer: Any) -> None:
-        save(self, trainer)
-        if trainer.global_step == step:
-            raise SystemExit(143)
-
-    return save_and_stop
-
-
-def _executed(run: RunDirectory) -> tuple[int, str]:
-    """Executes in this process: the exit code, and what the terminal showed."""
-    with redirect_stdout(StringIO()) as said:
-        code = execute(run)
-    return code, said.getvalue()
 
 
 @contextmanager

@@ -40,6 +40,7 @@ from tests.fault.harness import (
 Say = Callable[[str], None]
 KILLS_OF_A_RUN = 7
 LOST = 60.0  # seconds in which everything is gone after a process was lost
+GONE = 10.0  # after the one that watches them was
 OFTEN = (
     *SMALL,
     "trainer.max_epochs=30",
@@ -112,9 +113,11 @@ def _kill(command: Command, run: RunDirectory, whom: str, rng: Random) -> list[s
     if whom == "all" or (whom == "one rank" and not ranks):
         command.kill()
         return []
+    limit = LOST if whom == "one rank" else GONE
     command.kill([rng.choice(ranks)] if whom == "one rank" else [command.process.pid])
-    if command.gone_within(LOST) is None:
-        return [f"{whom} killed: {len(command.pids())} processes still there after {LOST:.0f} s"]
+    if command.gone_within(limit) is None:
+        left = len(command.pids())
+        return [f"{whom} killed: {left} processes still there after {limit:.0f} s"]
     if whom == "one rank" and (run.status != "failed" or command.code != 1):
         return [f"one rank killed: status {run.status}, exit code {command.code}"]
     return []

@@ -14,7 +14,6 @@ from arclight.run.execute import execute
 from arclight.tasks.image_classification import ImageClassification
 from arclight.training.checkpoints import Checkpoints, read
 from tests.conftest import Composed
-from tests.fault.files import damaged
 from tests.fault.harness import differences, ending, litter
 from tests.fault.signals import too_old
 
@@ -188,11 +187,3 @@ def test_a_run_that_was_stopped_after_its_test_measures_once(
     assert run.status == "interrupted"
     assert execute(run) == 0
     assert not list(differences(ending(run), ending(undisturbed)))
-
-
-@pytest.mark.slow
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
-    composed: Composed, tmp_path: Path
-) -> None:
-    part = damaged(tmp_path, composed(*TINY))
-    assert not part.failed, part.failed

@@ -1,1 +1,116 @@
-"""The suite of `scripts/faults.py` in its short form: processes that are killed and told to stop."""
+"""The short form of `scripts/faults.py`: processes that are killed, told to stop, or left alone."""
+
+import os
+import signal
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from arclight.run.directory import RunDirectory
+from tests.fault.files import damaged, disk, wait_for_a_save
+from tests.fault.harness import SMALL, TWO_PROCESSES, Part, finished, train
+from tests.fault.kills import GONE, LOST, savekill, sigkill
+from tests.fault.signals import signals
+from tests.fault.starts import starts
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc"),
+]
+
+
+def all_good(part: Part) -> None:
+    if part.skipped:
+        pytest.skip(part.skipped)
+    assert part.done
+    assert not part.failed, [f"{trial.what}: {trial.note}" for trial in part.failed]
+
+
+def test_killed_runs_end_in_the_same_bits(tmp_path: Path) -> None:
+    all_good(sigkill(tmp_path, 3, 1, Random(0), print))
+
+
+def test_killed_runs_of_two_processes_end_in_the_same_bits(tmp_path: Path) -> None:
+    all_good(sigkill(tmp_path, 2, 2, Random(0), print))
+
+
+def test_a_kill_within_a_save_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+    all_good(savekill(tmp_path, 6, Random(0), print))
+
+
+def test_signals_end_a_run_honestly(tmp_path: Path) -> None:
+    all_good(signals(tmp_path, 1, 1, Random(0), print))
+
+
+def test_simultaneous_starts_get_directories_of_their_own(tmp_path: Path) -> None:
+    all_good(starts(tmp_path, 3))
+
+
+def test_the_one_before_a_damaged_checkpoint_is_resumed(tmp_path: Path) -> None:
+    all_good(damaged(tmp_path, ("truncated", "bit-flipped")))
+
+
+def test_a_disk_that_cannot_be_written(tmp_path: Path) -> None:
+    all_good(disk(tmp_path, print))
+
+
+def two_processes(path: Path) -> tuple[RunDirectory, tuple[str, ...]]:
+    words = (*SMALL, *TWO_PROCESSES, "trainer.max_epochs=40")
+    return RunDirectory(path / "run"), (*words, "callbacks.checkpoints.every_n_steps=1")
+
+
+def test_a_lost_process_ends_the_others_and_the_run_has_failed(tmp_path: Path) -> None:
+    run, words = two_processes(tmp_path)
+    with train(run, *words) as command:
+        wait_for_a_save(command, run)
+        os.kill(command.ranks()[1], signal.SIGKILL)
+        assert command.gone_within(LOST) is not None
+        assert command.code == 1
+        assert run.status == "failed"
+        assert "process 1" in run.summary["error"]
+        assert "failed in process 1" in command.output
+    assert not finished(run, *words)
+
+
+def test_processes_do_not_outlive_the_one_that_watches_them(tmp_path: Path) -> None:
+    """It holds the directory: a second execution beside theirs would spoil both."""
+    run, words = two_processes(tmp_path)
+    with train(run, *words) as command:
+        wait_for_a_save(command, run)
+        command.kill([command.process.pid])
+        assert command.gone_within(GONE) is not None
+        assert run.status == "running"
+    assert not finished(run, *words)
+
+
+BROKEN = """
+import os
+
+if os.environ.get("RANK") == "1":
+    import arclight.seeds
+
+    whole = arclight.seeds.torch_seed
+
+    def broken(purpose, *numbers):
+        if purpose == "step" and numbers[1] == 7:
+            raise ZeroDivisionError("in a step of one process")
+        return whole(purpose, *numbers)
+
+    arclight.seeds.torch_seed = broken
+"""
+
+
+def test_the_first_failing_process_speaks_last(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BROKEN)  # imported as Python starts
+    run, words = two_processes(tmp_path)
+    with train(run, *words, PYTHONPATH=str(tmp_path)) as command:
+        assert command.gone_within(LOST) is not None
+        assert command.code == 1
+        *_, traceback, error = command.output.strip().rpartition("Traceback (most recent call")
+    assert traceback
+    assert error.splitlines()[-1] == "ZeroDivisionError: in a step of one process"
+    assert "\n  File " in error
+    assert run.status == "failed"
+    assert "ZeroDivisionError: in a step of one process" in run.summary["error"]
+    assert not finished(run, *words)

@@ -1,14 +1,21 @@
-"""Measurements of the project beside a bare loop: raw samples, a small table, a JSON file."""
+"""Time taken: of a call, of a process; and the samples as a small table and a JSON file."""
 
+import os
+import pty
 import shlex
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from threading import Thread
 from typing import Any, Literal
 
+from arclight.errors import UserError
 from arclight.files import write_json
 from arclight.run.manifest import git_state, hardware, packages
 
@@ -110,3 +117,75 @@ def write(rows: Sequence[Row], path: Path) -> None:
         "rows": [row.to_dict() for row in rows],
     }
     write_json(path, content)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that a call takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+@contextmanager
+def terminal() -> Iterator[None]:
+    """A terminal in the place of stderr, read by a thread, so that the progress bar is drawn."""
+    master, slave = pty.openpty()
+
+    def read() -> None:
+        with suppress(OSError):
+            while os.read(master, 4096):
+                pass
+        os.close(master)
+
+    Thread(target=read, daemon=True).start()
+    before, sys.stderr = sys.stderr, os.fdopen(slave, "w")
+    try:
+        yield
+    finally:
+        sys.stderr.close()
+        sys.stderr = before
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """A small model gains nothing from more threads, and their waiting for each other is noise."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def process(folder: Path, *words: str, until: Path | None = None) -> tuple[float, float, float]:
+    """Runs Python with these words in a folder; tells it to end when `until` has content.
+
+    Returns:
+        Seconds till then, seconds to the end, and peak resident megabytes.
+
+    Raises:
+        UserError: it failed, or ended without writing `until`.
+    """
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    with tempfile.TemporaryFile() as errors:
+        began = time.perf_counter()
+        child = subprocess.Popen(
+            [sys.executable, *words], env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=errors
+        )
+        reached = 0.0
+        while until and not reached:
+            if until.is_file() and until.stat().st_size:
+                reached = time.perf_counter() - began
+            elif os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                break
+            time.sleep(0.002)
+        if reached:
+            child.terminate()
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if not reached and (until or child.returncode):
+            errors.seek(0)
+            raise UserError(f"{' '.join(words)} failed: {errors.read().decode()[-500:]}")
+    return reached, time.perf_counter() - began, usage.ru_maxrss / 1024

@@ -173,14 +173,16 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
         say(f"Continuing from {start.name}.")
     if parts.config["compile"]:
         parts.task.model.compile()  # in place: the weights keep their names
+    interrupts = next(c for c in trainer.callbacks if isinstance(c, Interrupts))  # type: ignore[attr-defined]
     began = time.perf_counter()
     try:
         trainer.fit(parts.task, datamodule=parts.data, ckpt_path=start)
     except SIGTERMException:
-        interrupts = next(c for c in trainer.callbacks if isinstance(c, Interrupts))  # type: ignore[attr-defined]
         raise SystemExit(128 + interrupts.signum) from None
     except torch.OutOfMemoryError as error:
         raise UserError(_out_of_memory(parts.config, trainer)) from error
+    if interrupts.signum:  # it came after the last step
+        raise SystemExit(128 + interrupts.signum)
     return time.perf_counter() - began
 
 

@@ -35,9 +35,10 @@ class MetricsFile(Logger):
         return ""
 
     def rewind(self, step: int) -> None:
-        """Keeps only the rows up to `step`."""
+        """Keeps only the rows of training and validation up to `step`."""
         rows = read_metrics(self.path) if self.path.exists() else []
-        self._rewrite([row for row in rows if int(row["step"]) <= step])
+        kept = [row for row in rows if int(row["step"]) <= step]
+        self._rewrite([r for r in kept if not any(v and k[:5] == "test/" for k, v in r.items())])
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
