@@ -158,7 +158,7 @@ def _signal_once(patch: pytest.MonkeyPatch, where: str, at: int) -> None:
     """The process gets SIGTERM in a method, as soon as so many steps were begun."""
     owner: Any = Checkpoints if where == "save" else ImageClassification
     original = getattr(owner, where)
-    told = []
+    told: list[int] = []
 
     def signalling(self: Any, *arguments: Any) -> Any:
         trainer = arguments[0] if where == "save" else self.trainer

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.utils import get_class
+from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 FOLDER = Path(__file__).parents[2] / "configs" / "model"
@@ -34,7 +34,7 @@ OWN = sorted(path.stem for path in FOLDER.glob("*.yaml") if is_own(path.stem))
 @pytest.mark.parametrize("name", OWN)
 def test_names_every_keyword_of_its_constructor(name: str) -> None:
     options = config(name)
-    target = inspect.signature(get_class(options.pop("_target_"))).parameters
+    target = inspect.signature(get_object(options.pop("_target_"))).parameters
     assert set(options) == set(target)
 
 
@@ -61,7 +61,7 @@ PARAMETERS = {  # timm's, of 1000 classes
 def test_published_size(name: str) -> None:
     options = {**config(name), **FROM_DATA, "num_classes": 1000}
     with torch.device("meta"):
-        model = get_class(options.pop("_target_"))(**options)
+        model = get_object(options.pop("_target_"))(**options)
     assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
 
 
@@ -69,5 +69,5 @@ def test_published_size(name: str) -> None:
 def test_takes_the_default_data(name: str) -> None:
     options = {**config(name), "num_classes": 10}
     options |= {k: v for k, v in (("in_channels", 1), ("image_size", 8)) if k in options}
-    model = get_class(options.pop("_target_"))(**options)
+    model = get_object(options.pop("_target_"))(**options)
     assert model(torch.randn(2, 1, 8, 8)).shape == (2, 10)

@@ -187,17 +187,11 @@ class Checkpoints(Checkpoint):
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         step = trainer.global_step
         loop = trainer.fit_loop.epoch_loop
-        if step == self._saved or loop._should_accumulate() or self._validation_follows(trainer):
+        if step == self._saved or loop._should_accumulate() or validation_follows(trainer):
             return
         due = self.every_n_steps is not None and step % self.every_n_steps == 0
         if due or step == trainer.max_steps:
             self.save(trainer)
-
-    @staticmethod
-    def _validation_follows(trainer: L.Trainer) -> bool:
-        fetcher = trainer.fit_loop._data_fetcher
-        assert fetcher is not None
-        return trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
@@ -280,6 +274,13 @@ class Checkpoints(Checkpoint):
         self._saved = trainer.global_step  # nothing is new before the first step
         if trainer.is_global_zero and (self.folder / LAST).exists() and trainer.global_step:
             self.settle(trainer.global_step, self.best)
+
+
+def validation_follows(trainer: L.Trainer) -> bool:
+    """Whether the step that just ended will be validated."""
+    fetcher = trainer.fit_loop._data_fetcher
+    assert fetcher is not None
+    return trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
 
 
 def link_over(source: Path, target: Path) -> None:

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from arclight.signals import SIGNALS, exit_on_signals
-from arclight.training.checkpoints import Checkpoints
+from arclight.training.checkpoints import Checkpoints, validation_follows
 
 
 class Interrupts(Callback):
@@ -24,6 +24,7 @@ class Interrupts(Callback):
     def __init__(self, checkpoints: Checkpoints) -> None:
         self.checkpoints = checkpoints
         self.signum = 0
+        self._after_validation = False
         self._group: Any = None  # of CPU processes, where there are several
         self._flag = torch.zeros(1)
         self._pending: dist.Work | None = None
@@ -39,9 +40,21 @@ class Interrupts(Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         # Between the parts of an accumulated batch a checkpoint would lose the gradients so far.
-        if not trainer.fit_loop.epoch_loop._should_accumulate() and self._told():
-            # Lightning looks at this after a due validation, on every process at the same step.
-            trainer._signal_connector.received_sigterm = True
+        if trainer.fit_loop.epoch_loop._should_accumulate() or not self._told():
+            return
+        if validation_follows(trainer):
+            self._after_validation = True  # within it the weights may be the average's
+        else:
+            self._stop(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._after_validation:
+            self._stop(trainer)
+
+    @staticmethod
+    def _stop(trainer: L.Trainer) -> None:
+        """Lightning looks at this after the step, on every process after the same one."""
+        trainer._signal_connector.received_sigterm = True
 
     def _told(self) -> bool:
         if self._group is None:
