@@ -112,8 +112,12 @@ def small_disk(folder: Path) -> Any:
     return mounted(folder / "disk", "-t", "tmpfs", "-o", f"size={SIZE}m", "none")
 
 
-def disk(folder: Path, say: Say) -> Part:
-    """Targets that cannot be written: full for a checkpoint, full, and read-only."""
+def disk(folder: Path, say: Say, whats: Sequence[str] = ()) -> Part:
+    """Targets that cannot be written: full for a checkpoint, full, and read-only.
+
+    Args:
+        whats: some of `DISTURBANCES`; empty: all.
+    """
     part = Part("full and read-only disks", "a sentence, older files intact, then bitwise equal")
     try:
         with small_disk(folder):
@@ -122,10 +126,10 @@ def disk(folder: Path, say: Say) -> Part:
         part.skipped = str(error)
         return part
     like = undisturbed(RunDirectory(folder / "undisturbed"), *LONG)
-    for what, disturbance in DISTURBANCES.items():
+    for what in whats or DISTURBANCES:
         with small_disk(folder) as place:
             run = RunDirectory(place / "run")
-            faults = disturbance(run, folder)
+            faults = DISTURBANCES[what](run, folder)
             faults += _older_files(run)
             with _command(run, folder) as command:
                 if command.code:
