@@ -41,7 +41,7 @@ SLOW_WAYS = {
     "worker loader": ("data.loader=workers", "data.num_workers=0", *EVERYTHING),
     "batch norm, channels last": ("model=cnn", "model.widths=[8,8,8]"),
     "two workers": ("data.loader=workers", "data.num_workers=2", *EVERYTHING),
-    "limited batches": ("trainer.limit_train_batches=4", *EVERYTHING),
+    "limited batches": ("trainer.limit_train_batches=4", "trainer.max_epochs=3", *EVERYTHING),
     "skipping": ("on_nonfinite=skip",),
 }
 
