@@ -68,7 +68,9 @@ def damaged(folder: Path, hows: Sequence[str] = DAMAGES) -> Part:
         command.send(signal.SIGTERM)
         part.add("the interruption", [] if command.code == 143 else ["not in time"], count=0)
     for how in hows:
-        run = RunDirectory(shutil.copytree(broken.path, folder / how.replace(" ", "-")))
+        run = RunDirectory(
+            shutil.copytree(broken.path, folder / how.replace(" ", "-").replace("'", ""))
+        )
         last = run.checkpoints / "last.ckpt"
         damage(last, how)
         with train(run, *SHORT) as command:

@@ -21,4 +21,10 @@ class StepSeeds(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: object, batch_idx: int
     ) -> None:
         done = trainer.fit_loop.epoch_loop.total_batch_idx
-        torch.manual_seed(torch_seed("step", self.seed, done, trainer.global_rank))
+        seed = torch_seed("step", self.seed, done, trainer.global_rank)
+        # torch.manual_seed formats the whole stack for each kind of device not yet in use: 0.5 ms.
+        torch.default_generator.manual_seed(seed)
+        if pl_module.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        elif pl_module.device.type == "mps":
+            torch.mps.manual_seed(seed)
