@@ -1,5 +1,6 @@
 """Files that are whole or not there: written beside the target, synced, then renamed over it."""
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -7,6 +8,17 @@ from pathlib import Path
 from typing import IO, Any
 
 TEMPORARY = ".part"
+
+# What a disk says that is full or may not be written to.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def unwritable(folder: Path, error: OSError) -> str:
+    """The sentence about a disk that refused to be written to."""
+    return (
+        f"{error.filename or folder} cannot be written: {error.strerror}. What was complete is "
+        f"intact; make {folder} writable, with room, and execute the run again."
+    )
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:

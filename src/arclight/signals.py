@@ -14,3 +14,8 @@ def exit_at_once(signum: int, frame: FrameType | None) -> None:
 def exit_on_signals() -> None:
     for number in SIGNALS:
         signal.signal(number, exit_at_once)
+
+
+def ignore_signals() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

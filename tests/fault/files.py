@@ -16,6 +16,7 @@ from arclight.errors import UserError
 from arclight.run.directory import RunDirectory
 from arclight.training.checkpoints import newest_readable, read
 from tests.fault.harness import (
+    PATIENCE,
     PROJECT,
     SMALL,
     Command,
@@ -179,7 +180,8 @@ def _read_only_start(run: RunDirectory, folder: Path) -> list[str]:
     """An interrupted run is continued where nothing can be written."""
     with _command(run, folder) as command:
         wait_for_a_save(command, run)
-        command.kill()
+        command.send(signal.SIGTERM)  # a kill might leave what only the next start can remove
+        command.gone_within(PATIENCE)
     _mount("-o", "remount,ro", str(run.path.parent))
     with _command(run, folder) as command:
         faults = _said(command, "Read-only file system")

@@ -20,10 +20,6 @@ pytestmark = [
 ]
 
 
-# What is known not to hold yet, or not each time: shown by every run of this suite.
-open_fault = pytest.mark.xfail(strict=False, reason="open: several processes, and full disks")
-
-
 def all_good(part: Part) -> None:
     if part.skipped:
         pytest.skip(part.skipped)
@@ -35,7 +31,6 @@ def test_killed_runs_end_in_the_same_bits(tmp_path: Path) -> None:
     all_good(sigkill(tmp_path, 3, 1, Random(0), print))
 
 
-@open_fault
 def test_killed_runs_of_two_processes_end_in_the_same_bits(tmp_path: Path) -> None:
     all_good(sigkill(tmp_path, 2, 2, Random(0), print))
 
@@ -56,7 +51,6 @@ def test_the_one_before_a_damaged_checkpoint_is_resumed(tmp_path: Path) -> None:
     all_good(damaged(tmp_path, ("truncated", "bit-flipped")))
 
 
-@open_fault
 def test_a_disk_that_cannot_be_written(tmp_path: Path) -> None:
     all_good(disk(tmp_path, print, ["no room for a checkpoint", "a start where all is read-only"]))
 
@@ -66,7 +60,6 @@ def two_processes(path: Path) -> tuple[RunDirectory, tuple[str, ...]]:
     return RunDirectory(path / "run"), (*words, "callbacks.checkpoints.every_n_steps=1")
 
 
-@open_fault
 def test_a_lost_process_ends_the_others_and_the_run_has_failed(tmp_path: Path) -> None:
     run, words = two_processes(tmp_path)
     with train(run, *words) as command:
@@ -80,7 +73,6 @@ def test_a_lost_process_ends_the_others_and_the_run_has_failed(tmp_path: Path) -
     assert not finished(run, *words)
 
 
-@open_fault
 def test_processes_do_not_outlive_the_one_that_watches_them(tmp_path: Path) -> None:
     """It holds the directory: a second execution beside theirs would spoil both."""
     run, words = two_processes(tmp_path)
@@ -108,7 +100,6 @@ if os.environ.get("RANK") == "1":
 """
 
 
-@open_fault
 def test_the_first_failing_process_speaks_last(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(BROKEN)  # imported as Python starts
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))

@@ -4,7 +4,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def attach(file: Path | None) -> Iterator[None]:
     """Sends the run's words to the terminal and to `file`; None: a process that only warns."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
     if file:
-        keep = logging.FileHandler(file)
+        keep = LogFile(file)
         keep.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         handlers.append(keep)
     log.setLevel(logging.INFO if file else logging.WARNING)
@@ -32,6 +32,17 @@ def attach(file: Path | None) -> Iterator[None]:
         for handler in handlers:
             log.removeHandler(handler)
             handler.close()
+
+
+class LogFile(logging.FileHandler):
+    """A log that never gets in the way of what it tells of: a full disk costs lines, no more."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        pass
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
 
 
 def say(text: str) -> None:

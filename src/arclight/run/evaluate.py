@@ -29,7 +29,7 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
     require_devices({**settings, "devices": 1})
     if data:
         config["data"]["path"] = data
-    parts = build_parts(config)
+    parts = build_parts(config, directory.path)
     step = load_weights(parts.task, file)
     trainer = make_trainer(
         run_dir=directory.path,

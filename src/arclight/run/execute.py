@@ -8,14 +8,18 @@ import os
 import sys
 import time
 import traceback
+from contextlib import suppress
+from pathlib import Path
 
 from arclight.config.entry import EXIT_USER_ERROR, plain_errors
 from arclight.errors import UserError
+from arclight.files import UNWRITABLE, unwritable, write_json
 from arclight.run.console import attach, log, say
 from arclight.run.devices import process_count, require_devices
 from arclight.run.directory import RunDirectory, open_run
 from arclight.run.nodes import this_node
-from arclight.signals import exit_on_signals
+from arclight.run.watch import die_with_watcher
+from arclight.signals import exit_on_signals, ignore_signals
 
 
 def execute(run: RunDirectory) -> int:
@@ -23,7 +27,21 @@ def execute(run: RunDirectory) -> int:
 
     0: finished, now or before. 1: an exception, its traceback is in `train.log`. 2: a fault that
     the user can mend. 128 + n: stopped by signal n, to be continued by executing it again.
+
+    Raises:
+        UserError: another process executes it, a device is missing, or its disk cannot be written.
     """
+    try:
+        return _execute(run)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise UserError(unwritable(run.path, error)) from error
+    finally:
+        exit_on_signals()  # the next job of a multirun may be stopped as well
+
+
+def _execute(run: RunDirectory) -> int:
     trainer = run.config["trainer"]
     if trainer["num_nodes"] > 1 and this_node() > 0:  # the first node keeps the records
         require_devices(trainer)
@@ -45,10 +63,16 @@ def execute(run: RunDirectory) -> int:
 
 
 def _launched(run: RunDirectory) -> int:
-    from arclight.run.ranks import launch
+    exit_on_signals()
+    try:
+        from arclight.run.ranks import launch
 
-    trainer = run.config["trainer"]
-    return launch(run, process_count(trainer), trainer["num_nodes"])
+        trainer = run.config["trainer"]
+        return launch(run, process_count(trainer), trainer["num_nodes"])
+    except SystemExit as stop:  # a signal before there was a process to tell
+        if this_node() == 0:
+            run.update_summary(status="interrupted")
+        return int(stop.code or 0)
 
 
 def _work(run: RunDirectory) -> int:
@@ -57,43 +81,54 @@ def _work(run: RunDirectory) -> int:
     began = time.monotonic()
 
     def end(status: str, **values: object) -> None:
+        ignore_signals()  # the run has ended one way; a second would make nonsense of it
         if first:
             seconds = run.summary.get("seconds", 0.0) + time.monotonic() - began
             run.update_summary(status=status, seconds=round(seconds, 3), **values)
+
+    def fail(sentence: str) -> int:
+        say(f"error: {sentence}")
+        tell_launcher(sentence)
+        with suppress(OSError):  # a disk that cannot be written is what may have been said
+            end("failed", error=sentence)
+        return EXIT_USER_ERROR
 
     exit_on_signals()
     with attach(run.log_file if first else None):
         try:
             from arclight.run.fit import fit
 
-            results = fit(run)
+            end("finished", **fit(run))
         except UserError as error:
-            say(f"error: {error}")
-            end("failed", error=str(error))
-            if not first:
-                raise
-            return EXIT_USER_ERROR
+            return fail(str(error))
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in UNWRITABLE:
+                return fail(unwritable(run.path, error))
             log.error(traceback.format_exc())
+            tell_launcher(traceback.format_exc())
             end("failed", error=f"{type(error).__name__}: {error}")
-            if "RANK" in os.environ:
-                raise  # the launcher shows the first failing process's traceback last
-            say(f"{run.path} failed; the traceback is also in {run.log_file}.")
+            if "RANK" not in os.environ:
+                say(f"{run.path} failed; the traceback is also in {run.log_file}.")
             return 1
         except (SystemExit, KeyboardInterrupt) as stop:
             code = stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130
             end("interrupted")
             say(f"Interrupted; python train.py resume={run.path} continues it.")
             return code
-        end("finished", **results)
         return 0
+
+
+def tell_launcher(message: str) -> None:
+    """Leaves word of a failure where the launcher of several processes looks for it."""
+    file = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if file:
+        write_json(Path(file), {"message": message, "timestamp": time.time()})
 
 
 def main() -> int:
     """A process that the launcher started."""
-    from torch.distributed.elastic.multiprocessing.errors import record
-
-    return int(record(_work)(open_run(sys.argv[1])) or 0)
+    die_with_watcher()
+    return _work(open_run(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from arclight.config.build import build
+from arclight.data.facts import Facts
+from arclight.data.module import DataModule
 from arclight.errors import UserError
 from arclight.report.plots import confusion_matrix, curves
 from arclight.run.console import say, table
 from arclight.run.directory import RunDirectory
 from arclight.run.manifest import hardware
 from arclight.seeds import torch_seed
-from arclight.tasks.image_classification import ImageClassification
 from arclight.tasks.task import Task
 from arclight.training.checkpoints import (
     BEST,
@@ -47,18 +48,23 @@ class Parts:
     """What a config builds, before any trainer is there."""
 
     config: dict[str, Any]
-    data: Any  # a LightningDataModule with `facts`
+    data: DataModule
     task: Task
 
 
-def build_parts(config: dict[str, Any]) -> Parts:
-    """The data, read and described, and the task with its model, initialised from the seed."""
+def build_parts(config: dict[str, Any], folder: Path) -> Parts:
+    """The data, read and described, and the task with its model, initialised from the seed.
+
+    Args:
+        folder: the run's directory, where some data keep what must never change, as a tokenizer.
+    """
     data = build(config["data"])
+    data.folder = folder
     data.setup()
     return Parts(config, data, build_task(config, data.facts))
 
 
-def build_task(config: dict[str, Any], facts: Any) -> Task:
+def build_task(config: dict[str, Any], facts: Facts) -> Task:
     """The task and its model; what the model's config leaves null comes from the data's facts."""
     known = facts.for_model()
     found = {k: known[k] for k, v in config["model"].items() if v is None and k in known}
@@ -82,7 +88,8 @@ def build_task(config: dict[str, Any], facts: Any) -> Task:
 
 def fit(run: RunDirectory) -> dict[str, Any]:
     """Trains from where the directory's checkpoints end; returns what the summary keeps."""
-    parts = build_parts(run.config)
+    parts = build_parts(run.config, run.path)
+    require_same_data(run, parts.data.facts)
     loggers = [MetricsFile(run.metrics_file), *_loggers(run, parts.config)]
     succeeded = False
     try:
@@ -90,6 +97,8 @@ def fit(run: RunDirectory) -> dict[str, Any]:
         if trainer.is_global_zero:
             run.update_manifest(hardware=hardware(), data=parts.data.facts.to_dict())
             say(table(_opening(run, parts, trainer), "Arclight"))
+            for split, count in parts.data.facts.skipped.items():
+                say(f"warning: {count} unreadable of split {split} left out (data.on_error=skip).")
         seconds = _train(run, parts, trainer)
         results = _test(run, parts, trainer)
         results["training_seconds"] = round(seconds, 3)
@@ -107,9 +116,11 @@ def _test(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> dict[str, Any]
     best = run.checkpoints / BEST
     tested = best if best.exists() else run.checkpoints / LAST
     step = load_weights(parts.task, tested)
-    trainer.test(parts.task, datamodule=parts.data, verbose=False)
-    figures = measured(trainer, "test/")
-    if trainer.is_global_zero:
+    figures: dict[str, float] = {}
+    if parts.data.facts.sizes["test"]:
+        trainer.test(parts.task, datamodule=parts.data, verbose=False)
+        figures = measured(trainer, "test/")
+    if trainer.is_global_zero and figures:
         for logger in trainer.loggers:
             logger.log_metrics(figures, trainer.global_step)
     return {
@@ -119,7 +130,19 @@ def _test(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> dict[str, Any]
         "epochs": round(trainer.global_step / parts.task.steps_per_epoch, 2),
         "steps": trainer.global_step,
         "parameters": _count(parts.task),
+        "skipped_examples": parts.data.facts.skipped,
     }
+
+
+def require_same_data(run: RunDirectory, facts: Facts) -> None:
+    """Raises `UserError` where a run that has begun would go on with other data."""
+    before = run.manifest.get("data")
+    if before and before["fingerprint"] != facts.fingerprint:
+        raise UserError(
+            f"The data of {run.path} have changed since it began (their fingerprint was "
+            f"{before['fingerprint'][:12]} and is {facts.fingerprint[:12]}): put them back to "
+            "continue it, or start a new run."
+        )
 
 
 def _assemble(run: RunDirectory, config: dict[str, Any], loggers: list[Logger]) -> L.Trainer:
@@ -217,10 +240,9 @@ def _validated(run: RunDirectory, step: int) -> dict[str, float]:
 
 def _draw(run: RunDirectory, task: Task) -> list[Path]:
     images = [curves(run.metrics_file, run.plots / "curves.png")]
-    if isinstance(task, ImageClassification):
-        names = task.facts.class_names
+    if task.confusion_matrix is not None:
         target = run.plots / "confusion_matrix.png"
-        images.append(confusion_matrix(task.confusion_matrix, names, target))
+        images.append(confusion_matrix(task.confusion_matrix, task.class_names, target))
     return [image for image in images if image]
 
 

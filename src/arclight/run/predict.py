@@ -27,11 +27,12 @@ def predict(
     import torch
 
     from arclight.data.decode import model_input
-    from arclight.data.facts import ImageFacts
+    from arclight.data.facts import ImageFacts, read_facts
     from arclight.run.fit import build_task
     from arclight.training.checkpoints import load_weights
 
-    facts = ImageFacts.from_dict(directory.manifest["data"])
+    facts = read_facts(directory.manifest["data"])
+    assert isinstance(facts, ImageFacts)
     task = build_task(directory.config, facts)
     load_weights(task, file)
     task.eval()

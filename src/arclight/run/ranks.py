@@ -4,14 +4,19 @@ Each executes the run directory, so that all have the same config and none sees 
 """
 
 import os
+import signal
 import sys
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from arclight.config.entry import EXIT_USER_ERROR
 from arclight.run.directory import RunDirectory
+from arclight.run.watch import WATCHER
+from arclight.signals import exit_on_signals
+
+LATE = 2  # seconds by which the launcher may notice a death after its consequences elsewhere
 
 
 def launch(run: RunDirectory, processes: int, nodes: int) -> int:
@@ -21,6 +26,7 @@ def launch(run: RunDirectory, processes: int, nodes: int) -> int:
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1")
+    os.environ[WATCHER] = str(os.getpid())
     config = LaunchConfig(
         min_nodes=nodes,
         max_nodes=nodes,
@@ -35,20 +41,46 @@ def launch(run: RunDirectory, processes: int, nodes: int) -> int:
     try:
         elastic_launch(config, command[0])(*command[1:])
     except ChildFailedError as error:
-        return _failed(run, error)
+        return _failed(run, *first_failure(error.failures))
     except SignalException as stop:
-        if run.status == "running":
-            run.update_summary(status="interrupted")
+        if run.status == "finished":
+            return 0
+        run.update_summary(status="interrupted", error=None)
         return 128 + int(stop.sigval)
+    finally:
+        exit_on_signals()  # in place of the launcher's own
     return 0
 
 
-def _failed(run: RunDirectory, error: ChildFailedError) -> int:
-    rank, failure = error.get_first_failure()
-    if run.status == "running":
-        run.update_summary(status="failed", error=f"process {rank}: {failure.message}")
-    if failure.exitcode in (EXIT_USER_ERROR, *range(128, 192)):
-        return int(failure.exitcode)
-    message = failure.error_file_data if hasattr(failure, "error_file_data") else failure.message
-    print(f"{run.path} failed in process {rank}:\n{message}", file=sys.stderr)
+def first_failure(failures: dict[int, ProcessFailure]) -> tuple[int, ProcessFailure]:
+    """The rank whose failure was the cause of the others', with what is known of it.
+
+    A process that died without a word is noticed after those that told the time, although it may
+    have died before them; one that ended by SIGTERM was told to, by the launcher.
+    """
+
+    def when(item: tuple[int, ProcessFailure]) -> tuple[bool, float]:
+        failure = item[1]
+        told = failure.error_file_data
+        time = told.get("timestamp", failure.timestamp - LATE) if told else failure.timestamp - LATE
+        return failure.exitcode == -signal.SIGTERM, float(time)
+
+    return min(failures.items(), key=when)
+
+
+def _failed(run: RunDirectory, rank: int, failure: ProcessFailure) -> int:
+    """Settles the run's status, since a process that fails for another's sake may have set it."""
+    code = int(failure.exitcode)
+    if run.status == "finished":  # the process that keeps the records had done its work
+        return 0
+    if code in range(128, 192):
+        run.update_summary(status="interrupted", error=None)
+        return code
+    if code == EXIT_USER_ERROR:  # its sentence was said
+        if run.status != "failed":
+            run.update_summary(status="failed", error=failure.message)
+        return code
+    last_line = failure.message.strip().splitlines()[-1]
+    run.update_summary(status="failed", error=f"process {rank}: {last_line}")
+    print(f"{run.path} failed in process {rank}:\n{failure.message}", file=sys.stderr)
     return 1

@@ -1,10 +1,12 @@
 """What every task shares: the optimizer, and sums that stay on the device until they are read."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import lightning as L
 import torch
+import torch.distributed as dist
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -20,43 +22,57 @@ class Sums:
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
         self._total: Tensor | None = None
+        self._examples = 0
 
     def add(self, *values: Tensor, examples: int) -> None:
         """Adds sums over `examples` examples, one 0-d tensor for each name."""
-        new = torch.stack([*(v.detach().float() for v in values), values[0].new_tensor(examples)])
+        new = torch.stack([v.detach().float() for v in values])
         self._total = new if self._total is None else self._total.add_(new)
+        self._examples += examples
 
     def read(self) -> tuple[dict[str, float], int]:
         """Means and number of examples since the last `clear`, over all processes.
 
         This is the one place that waits for the device; all processes come here together.
         """
-        total = self.state()
-        if total is None:
+        states = self.state()
+        if states is None:
             return {}, 0
-        *sums, count = total
+        *sums, count = (math.fsum(column) for column in zip(*states, strict=True))
         return {n: s / count for n, s in zip(self.names, sums, strict=True)}, int(count)
 
     def clear(self) -> None:
-        self._total = None
+        self._total, self._examples = None, 0
 
-    def state(self) -> list[float] | None:
-        """The sums over all processes, for a checkpoint."""
+    def state(self) -> list[list[float]] | None:
+        """The sums of each process and, last, its number of examples, for a checkpoint."""
         if self._total is None:
             return None
-        total = self._total.clone()
-        if torch.distributed.is_initialized():
-            torch.distributed.all_reduce(total)
-        state: list[float] = total.tolist()
+        mine = torch.cat([self._total, self._total.new_tensor([self._examples])])
+        every = [mine]
+        if dist.is_initialized():
+            every = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
+            dist.all_gather(every, mine)
+        state: list[list[float]] = torch.stack(every).tolist()
         return state
 
-    def restore(self, state: list[float] | None, device: torch.device) -> None:
-        """Takes the sums of a checkpoint; in one process only, since they were of all."""
-        self._total = None if state is None else torch.tensor(state, device=device)
+    def restore(self, states: list[list[float]] | None, rank: int, device: torch.device) -> None:
+        """Takes this process's share of a checkpoint's sums.
+
+        Sums are kept apart by process, since adding them up in another order rounds differently.
+        """
+        self.clear()
+        if states and rank < len(states):
+            *sums, examples = states[rank]
+            self._total, self._examples = torch.tensor(sums, device=device), int(examples)
 
 
 class Task(L.LightningModule):
-    """A model and what it learns; subclasses write the steps.
+    """A model and what it learns; subclasses write the steps and `results`.
+
+    Attributes:
+        confusion_matrix: of the last evaluation, rows are the true classes; None where there are
+            no classes, which are named by `class_names`.
 
     Args:
         model: the network.
@@ -74,12 +90,31 @@ class Task(L.LightningModule):
     ) -> None:
         super().__init__()
         self.model = model
+        self.confusion_matrix: Tensor | None = None
+        self.class_names: list[str] = []
         self.sums = Sums(figures)
         self._make_optimizer = optimizer
         self._make_schedule = schedule
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "_current_fx_name":  # Lightning's, forty times a step: past torch's slow checks
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def forward(self, *inputs: Any) -> Any:
         return self.model(*inputs)
+
+    def results(self, stage: str) -> dict[str, float]:
+        """What was counted in the evaluation that ends, as `val/...` or `test/...`, over all
+        processes; counting begins anew."""
+        raise NotImplementedError
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict(self.results("val"), logger=False, sync_dist=True)
+
+    def on_test_epoch_end(self) -> None:
+        self.log_dict(self.results("test"), logger=False, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         # Fused kernels unscale fp16 gradients themselves, which rules out clipping them before.

@@ -186,11 +186,10 @@ class Checkpoints(Checkpoint):
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         step = trainer.global_step
-        loop = trainer.fit_loop.epoch_loop
-        if step == self._saved or loop._should_accumulate() or validation_follows(trainer):
-            return
         due = self.every_n_steps is not None and step % self.every_n_steps == 0
-        if due or step == trainer.max_steps:
+        if not (due or step == trainer.max_steps) or step == self._saved:
+            return
+        if not (trainer.fit_loop.epoch_loop._should_accumulate() or validation_follows(trainer)):
             self.save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -288,11 +287,13 @@ def link_over(source: Path, target: Path) -> None:
     part = target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY}")
     part.unlink(missing_ok=True)
     try:
-        os.link(source, part)
-    except OSError:
-        shutil.copyfile(source, part)
-    part.replace(target)
-    part.unlink(missing_ok=True)  # renaming one name of a file to another of its names does nothing
+        try:
+            os.link(source, part)
+        except OSError:
+            shutil.copyfile(source, part)
+        part.replace(target)
+    finally:  # also since renaming one name of a file to another of its names does nothing
+        part.unlink(missing_ok=True)
 
 
 def newest_readable(folder: Path, run_id: str) -> tuple[Path | None, list[str]]:

@@ -21,13 +21,13 @@ class Record(Callback):
         self.every_n_steps = every_n_steps
         self.stop_on_nonfinite = stop_on_nonfinite
         self.latest: dict[str, float] = {}  # for the progress bar
-        self._restored: list[float] | None = None
+        self._restored: list[list[float]] | None = None
         self._began = 0.0
         self._last = -1
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, Task)
-        pl_module.sums.restore(self._restored if trainer.is_global_zero else None, pl_module.device)
+        pl_module.sums.restore(self._restored, trainer.global_rank, pl_module.device)
         self._last = trainer.global_step
         self._began = time.perf_counter()
 
