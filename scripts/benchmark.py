@@ -142,7 +142,16 @@ def project(
     names, sizes = [str(i) for i in range(10)], {"train": n, "val": 0, "test": 0}
     data = build(config["data"])
     data.parts = {"train": Part(split, np.arange(n), Shape(channels, size), images)}
-    data.facts = ImageFacts(10, names, size, channels, MEAN[:channels], STD[:channels], sizes, "")
+    data.facts = ImageFacts(
+        num_classes=10,
+        class_names=names,
+        image_size=size,
+        channels=channels,
+        mean=MEAN[:channels],
+        std=STD[:channels],
+        sizes=sizes,
+        fingerprint="",
+    )
     task = build_task(config, data.facts)
     task.model = model or task.model
     run = create(None, asked.folder, "benchmark", config, [], {})
@@ -214,7 +223,8 @@ def step(asked: Asked) -> list[Row]:
 
     steps = asked.steps or 1000
     images, labels = synthetic(steps * 32, 1, 8)
-    overrides = ["data.batch_size=32", f"trainer.max_epochs={asked.runs + 1}"]
+    length = f"trainer.max_epochs={asked.runs + 1}"
+    overrides = ["data.batch_size=32", "trainer.gradient_clip_val=null", length]  # as the rivals
     task, trainer, data = project(asked, images, labels, MLP(), *overrides)
     loader = project(asked, images, labels, None, *overrides)[2].train_dataloader()
 

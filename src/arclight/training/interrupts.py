@@ -39,6 +39,8 @@ class Interrupts(Callback):
         self.signum = signum
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if self._group is None and not self.signum:
+            return
         # Between the parts of an accumulated batch a checkpoint would lose the gradients so far.
         if trainer.fit_loop.epoch_loop._should_accumulate() or not self._told():
             return
