@@ -9,12 +9,25 @@ import torch
 from PIL import Image
 
 from arclight.data.decode import Shape, channels_of, model_input, read_image, to_channels
-from arclight.data.facts import ImageFacts
+from arclight.data.facts import ImageFacts, read_facts
 from arclight.errors import UserError
 from tests.data.conftest import picture
 
-GREY = ImageFacts(2, ["a", "b"], 8, 1, [0.5], [0.25], {"train": 1, "val": 0, "test": 0}, "")
-COLOUR = ImageFacts(2, ["a", "b"], 8, 3, [0.5] * 3, [0.25] * 3, {}, "")
+
+def facts(channels: int) -> ImageFacts:
+    return ImageFacts(
+        num_classes=2,
+        class_names=["a", "b"],
+        image_size=8,
+        channels=channels,
+        mean=[0.5] * channels,
+        std=[0.25] * channels,
+        sizes={},
+        fingerprint="",
+    )
+
+
+GREY, COLOUR = facts(1), facts(3)
 
 
 def stored(image: Image.Image, kind: str = "png", **options: object) -> bytes:
@@ -81,4 +94,4 @@ def test_what_is_not_an_image_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_facts_survive_json() -> None:
-    assert ImageFacts.from_dict(GREY.to_dict()) == GREY
+    assert read_facts(GREY.to_dict()) == GREY

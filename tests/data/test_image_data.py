@@ -77,7 +77,7 @@ def test_nothing_held_out(tmp_path: Path) -> None:
     data = ready(tmp_path, val_fraction=0.0, test_fraction=0.0)
     assert data.facts.sizes == {"train": 8, "val": 0, "test": 0}
     assert data.val_dataloader() == []
-    with pytest.raises(UserError, match=r"has no test images: type data\.test_fraction=0\.1"):
+    with pytest.raises(UserError, match=r"has no test samples: type data\.test_fraction=0\.1"):
         data.test_dataloader()
 
 

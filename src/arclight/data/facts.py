@@ -1,23 +1,45 @@
-"""What a model must know about the images before it is built."""
+"""What a model must know about the data before it is built."""
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
-@dataclass(frozen=True)
-class ImageFacts:
-    """The facts of an image data set as a run uses it.
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """The facts of a data set as a run uses it.
+
+    Attributes:
+        sizes: samples in "train", "val" and "test".
+        fingerprint: SHA-256 over the samples of the three splits, as they are served; over what
+            identifies them where they are too large for memory.
+        skipped: samples left out because they cannot be read, by the source's splits
+            (`data.on_error=skip`).
+    """
+
+    sizes: dict[str, int]
+    fingerprint: str
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    def for_model(self) -> dict[str, Any]:
+        """What a model's constructor may need, under its parameters' names."""
+        return {}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain containers, as the manifest keeps them."""
+        return {"kind": type(self).__name__, **dataclasses.asdict(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts(Facts):
+    """Of labelled images.
 
     Attributes:
         num_classes: how many classes; `class_names[i]` is the name of label i.
         image_size: height and width in pixels.
         channels: 1 (grey) or 3 (RGB).
         mean: of the training pixels, per channel, on the scale 0 to 1; `std` likewise.
-        sizes: images in "train", "val" and "test".
-        fingerprint: SHA-256 over the pixels and labels of the three splits (for sets too large
-            for memory: over the labels and the source's own fingerprint).
     """
 
     num_classes: int
@@ -26,21 +48,42 @@ class ImageFacts:
     channels: int
     mean: list[float]
     std: list[float]
-    sizes: dict[str, int]
-    fingerprint: str
 
     def for_model(self) -> dict[str, Any]:
-        """What a model's constructor may need, under its parameters' names."""
         return {
             "num_classes": self.num_classes,
             "in_channels": self.channels,
             "image_size": self.image_size,
         }
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain containers, as JSON and a checkpoint keep them."""
-        return dataclasses.asdict(self)
 
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> "ImageFacts":
-        return cls(**plain)
+@dataclass(frozen=True, kw_only=True)
+class TextFacts(Facts):
+    """Of text in tokens.
+
+    Attributes:
+        vocab_size: how many tokens there are.
+        context: the most tokens of one sequence.
+        pad: the token that fills up shorter sequences; None where there are none.
+        class_names: of labelled text; empty where there are no labels.
+        bytes_per_token: of the test text, in UTF-8: what makes losses of two tokenizers comparable.
+    """
+
+    vocab_size: int
+    context: int
+    pad: int | None = None
+    class_names: list[str] = field(default_factory=list)
+    bytes_per_token: float | None = None
+
+    def for_model(self) -> dict[str, Any]:
+        known = {"vocab_size": self.vocab_size, "context": self.context, "pad": self.pad}
+        return {**known, "num_classes": len(self.class_names)} if self.class_names else known
+
+
+KINDS: dict[str, type[Facts]] = {kind.__name__: kind for kind in (ImageFacts, TextFacts)}
+
+
+def read_facts(plain: Mapping[str, Any]) -> Facts:
+    """The facts that a manifest keeps."""
+    kind, values = plain.get("kind", "ImageFacts"), {k: v for k, v in plain.items() if k != "kind"}
+    return KINDS[kind](**values)

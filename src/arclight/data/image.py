@@ -5,7 +5,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from lightning import LightningDataModule
 from torch import Tensor
 
 from arclight.data.augment import Augment, Finish
@@ -13,18 +12,20 @@ from arclight.data.cache import cache_folder
 from arclight.data.decode import Normalise
 from arclight.data.facts import ImageFacts
 from arclight.data.memory import decoded
+from arclight.data.module import DataModule, require_counts, require_fractions
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.parts import Loader, Part
 from arclight.data.probe import check_labels, find_shape
 from arclight.data.sources import Split, open_source
 from arclight.data.splits import Rows, carve, choose_splits, limited
+from arclight.data.unreadable import readable
 from arclight.errors import UserError
 
 Stage = Literal["train", "val", "test"]
 STAGES: tuple[Stage, ...] = ("train", "val", "test")
 
 
-class ImageData(LightningDataModule):
+class ImageData(DataModule):
     """A labelled set of images, from its path to batches on the device.
 
     After `setup()`, `facts` says what a model must know. No trainer is needed for that; with one
@@ -53,6 +54,9 @@ class ImageData(LightningDataModule):
         augment: what is done to training images; None: nothing.
         mean: to subtract, per channel, on the scale 0 to 1; None: of the training images.
         std: to divide by; None: of the training images.
+        on_error: an image that cannot be read ends the run (`raise`), or is left out (`skip`) from
+            the start: each image is then looked at once before the first training.
+        max_errors: how many images `skip` may leave out.
         cache: folder of decoded images; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
         seed: the run's seed, for order and augmentation.
 
@@ -84,34 +88,26 @@ class ImageData(LightningDataModule):
         augment: Augment | None = None,
         mean: list[float] | None = None,
         std: list[float] | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+        max_errors: int = 100,
         cache: str | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        for key, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
-            if not 0 <= fraction < 1:
-                raise UserError(f"data.{key}={fraction} should be from 0 to less than 1.")
-        counts = {
-            "batch_size": batch_size,
-            "eval_batch_size": eval_batch_size,
-            "image_size": image_size,
-            "limit": limit,
-        }
-        for key, count in counts.items():
-            if count is not None and count < 1:
-                raise UserError(f"data.{key}={count} should be 1 or more.")
+        super().__init__(path, batch_size, eval_batch_size, seed)
+        require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
+        require_counts(image_size=image_size, limit=limit)
         if channels not in (None, 1, 3):
             raise UserError(f"data.channels={channels} should be 1 (grey), 3 (RGB) or null.")
-        self.path, self.columns = path, (image_column, label_column)
+        self.columns = image_column, label_column
         self.split_names = (train_split, val_split, test_split)
         self.image_size, self.channels = image_size, channels
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         self.split_seed, self.limit = split_seed, limit
         self.loader, self.memory_limit_gb, self.num_workers = loader, memory_limit_gb, num_workers
         self.augment = augment or Augment()
         self.mean, self.std = mean, std
-        self.cache, self.seed = cache_folder(cache), seed
+        self.most_skipped = max_errors if on_error == "skip" else None
+        self.cache = cache_folder(cache)
 
     def setup(self, stage: str | None = None) -> None:
         """Opens, divides and measures the data; a second call does nothing."""
@@ -120,10 +116,11 @@ class ImageData(LightningDataModule):
         source = open_source(self.path, *self.columns)
         names = choose_splits(source.splits, *self.split_names)
         used = {s: source.splits[n] for s, n in zip(STAGES, names, strict=True) if n is not None}
+        skipped = self._skip_unreadable(used)
         check_labels(source, used.values())
         self.shape = find_shape(used.values(), self.image_size, self.channels)
         self.pixels = self._in_memory(used)
-        self.parts = self._divide(used)
+        self.parts: dict[str, Part] = self._divide(used)
         mean, std = self._mean_and_std()
         digests = b"".join(part.digest() for part in self.parts.values())
         self.facts = ImageFacts(
@@ -135,7 +132,19 @@ class ImageData(LightningDataModule):
             std=std,
             sizes={stage: len(part) for stage, part in self.parts.items()},
             fingerprint=hashlib.sha256(digests).hexdigest(),
+            skipped=skipped,
         )
+
+    def _skip_unreadable(self, used: dict[Stage, Split]) -> dict[str, int]:
+        """Replaces splits by what can be read of them; returns how many images each lost."""
+        if self.most_skipped is None:
+            return {}
+        kept = readable(used.values(), self.cache, self.most_skipped)
+        lost = {
+            a.name: len(a.labels) - len(b.labels) for a, b in zip(used.values(), kept, strict=True)
+        }
+        used.update(zip(used, kept, strict=True))
+        return {name: n for name, n in lost.items() if n}
 
     def _in_memory(self, used: dict[Stage, Split]) -> dict[str, Tensor]:
         """The decoded splits by name; empty if workers are to decode them."""
@@ -156,7 +165,7 @@ class ImageData(LightningDataModule):
             for name, split in splits.items()
         }
 
-    def _divide(self, used: dict[Stage, Split]) -> dict[Stage, Part]:
+    def _divide(self, used: dict[Stage, Split]) -> dict[str, Part]:
         """The images of each stage; absent validation and test sets are carved out of train."""
 
         def part(stage: Stage, rows: Rows) -> Part:
@@ -191,50 +200,8 @@ class ImageData(LightningDataModule):
         mean, std = self.parts["train"].mean_and_std(self.cache)
         return self.mean or mean, self.std or std
 
-    def train_dataloader(self) -> Loader:
-        rank, world, device = self._process()
-        trainer = self.trainer
-        if trainer is None:
-            batches = TrainBatches(self.facts.sizes["train"], self.batch_size, self.seed)
-        else:
-            progress = trainer.fit_loop.epoch_loop.batch_progress
-            batches = TrainBatches(
-                self.facts.sizes["train"],
-                self.batch_size,
-                self.seed,
-                rank,
-                world,
-                trainer.accumulate_grad_batches,
-                # Counted up after the step, saved in every checkpoint, and never set back.
-                position=lambda: progress.total.processed,  # type: ignore[attr-defined]
-                taken=trainer.limit_train_batches,
-            )
-        return self._loader("train", batches, device)
-
-    def val_dataloader(self) -> Loader | list[Loader]:
-        """Without validation images, no loader: the trainer then does not validate."""
-        return self._evaluation("val") if self.facts.sizes["val"] else []
-
-    def test_dataloader(self) -> Loader:
-        if not self.facts.sizes["test"]:
-            raise UserError(
-                f"{self.path} has no test images: type data.test_fraction=0.1 to take some of "
-                "the training images, or data.test_split=NAME."
-            )
-        return self._evaluation("test")
-
-    def _evaluation(self, stage: Stage) -> Loader:
-        rank, world, device = self._process()
-        batches = EvalBatches(self.facts.sizes[stage], self.eval_batch_size, rank, world)
-        return self._loader(stage, batches, device)
-
-    def _process(self) -> tuple[int, int, torch.device]:
-        if self.trainer is None:
-            return 0, 1, torch.device("cpu")
-        return self.trainer.global_rank, self.trainer.world_size, self.trainer.strategy.root_device
-
-    def _loader(
-        self, stage: Stage, batches: TrainBatches | EvalBatches, device: torch.device
+    def make_loader(
+        self, stage: str, batches: TrainBatches | EvalBatches, device: torch.device
     ) -> Loader:
         normalise = Normalise(self.facts.mean, self.facts.std, device)
         augment = self.augment if stage == "train" else None

@@ -74,6 +74,25 @@ class WorkerLoader:
         except UserError as error:  # a worker's comes wrapped in its traceback
             self.close()
             raise UserError(str(error).rpartition("UserError: ")[2].strip()) from None
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            self.close()
+            raise UserError(self._death(error)) from error
+
+    def _death(self, error: RuntimeError) -> str:
+        """The sentence about a worker that died without a word, with its likely cause."""
+        how = f"{error} {error.__cause__ or ''}"
+        likely = "a crash in the code that decodes"
+        mend = "type data.num_workers=0 to see its error"
+        if "Killed" in how:
+            likely = "want of memory, for which the system kills"
+            mend = f"type data.num_workers={self.loader.num_workers // 2}, or ask for more memory"
+        elif "Bus error" in how:
+            likely = "want of shared memory"
+            mend = "give /dev/shm more room (docker run --shm-size=8g), or type data.num_workers=0"
+        told = " ".join(str(error).split())
+        return f"A data worker died ({told}). The likely cause is {likely}: {mend}."
 
     def close(self) -> None:
         """Ends the workers; another `iter()` starts new ones.

@@ -1,0 +1,92 @@
+"""Images that cannot be read, and workers that die."""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from arclight.data.augment import Finish
+from arclight.data.decode import Normalise, Shape
+from arclight.data.digits import DigitsSplit
+from arclight.data.image import ImageData
+from arclight.data.order import EvalBatches
+from arclight.data.workers import WorkerLoader
+from arclight.errors import UserError
+from tests.data.conftest import image_folder
+
+
+def ready(folder: Path, **given: object) -> ImageData:
+    options = {"batch_size": 4, "num_workers": 0, "val_fraction": 0, "test_fraction": 0, **given}
+    data = ImageData(str(folder), cache=str(folder.parent / "cache"), **options)  # type: ignore[arg-type]
+    data.setup()
+    return data
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """20 images, of which the first and the third cannot be read."""
+    made = image_folder(tmp_path / "images", {"a": 10, "b": 10})
+    (made / "a" / "000.png").write_bytes(b"")
+    whole = (made / "a" / "002.png").read_bytes()
+    (made / "a" / "002.png").write_bytes(whole[: len(whole) // 2])
+    return made
+
+
+@pytest.mark.parametrize("loader", ["memory", "workers"])
+def test_an_unreadable_image_is_named(folder: Path, loader: str) -> None:
+    with pytest.raises(UserError, match=r"a/00[02]\.png cannot be read as an image"):
+        list(ready(folder, loader=loader).train_dataloader())
+
+
+def test_skip_leaves_them_out_and_counts_them(folder: Path) -> None:
+    prints = []
+    for loader in ("memory", "workers"):
+        for _ in range(2):  # the second time from the cache
+            data = ready(folder, loader=loader, on_error="skip")
+            assert data.facts.skipped == {"train": 2}
+            assert data.facts.sizes["train"] == 18
+            assert sum(len(y) for _, y in data.train_dataloader()) == 16  # whole batches of 4
+        prints.append(data.facts.fingerprint)
+    (folder / "a" / "001.png").write_bytes(b"")
+    assert ready(folder, on_error="skip").facts.skipped == {"train": 3}
+
+
+def test_skip_has_a_limit(folder: Path) -> None:
+    with pytest.raises(UserError) as error:
+        ready(folder, on_error="skip", max_errors=1)
+    assert str(error.value) == (
+        f"2 images cannot be read, more than data.max_errors=1; the first: {folder}/a/000.png "
+        "cannot be read as an image: replace or remove it. Or type data.max_errors=2."
+    )
+
+
+def test_skip_changes_nothing_where_all_can_be_read(tmp_path: Path) -> None:
+    made = image_folder(tmp_path / "images", {"a": 6, "b": 6})
+    careful, plain = ready(made, on_error="skip").facts, ready(made).facts
+    assert careful == plain
+
+
+class Deadly(DigitsSplit):
+    """The process that decodes it is killed, as for want of memory."""
+
+    def image(self, index: int) -> Image.Image:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+def test_a_dead_worker_comes_with_its_likely_cause() -> None:
+    split = Deadly("train", np.zeros((4, 1, 8, 8), np.uint8), np.zeros(4, np.int64), "")
+    finish = Finish(Normalise([0.5], [0.25]), 2, None)
+    batches = EvalBatches(4, 2)
+    loader = WorkerLoader(split, np.arange(4), Shape(1, 8), batches, finish, num_workers=2)
+    with pytest.raises(UserError) as error:
+        list(loader)
+    assert not multiprocessing.active_children()
+    told = str(error.value)
+    assert "A data worker died (DataLoader worker" in told
+    assert "want of memory" in told
+    assert told.endswith("type data.num_workers=1, or ask for more memory.")
