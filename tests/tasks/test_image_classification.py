@@ -20,7 +20,16 @@ class Fixed(nn.Module):
 
 
 def task(**options: float) -> ImageClassification:
-    facts = ImageFacts(CLASSES, list("abcdefg"), 1, CLASSES, [0.0], [1.0], {}, "")
+    facts = ImageFacts(
+        num_classes=CLASSES,
+        class_names=list("abcdefg"),
+        image_size=1,
+        channels=CLASSES,
+        mean=[0.0],
+        std=[1.0],
+        sizes={},
+        fingerprint="",
+    )
     unused = lambda *_: None  # noqa: E731
     return ImageClassification(Fixed(), facts, unused, unused, **options)  # type: ignore[arg-type]
 
@@ -32,7 +41,7 @@ def test_figures_are_exact_for_uneven_batches() -> None:
     module = task()
     for part in (slice(0, 60), slice(60, 99), slice(99, 100)):
         module.validation_step((logits[part, :, None, None], labels[part]), 0)
-    found = module._results("val")
+    found = module.results("val")
     chances = logits.softmax(1).numpy()
     guessed = chances.argmax(1)
     ranks = np.argsort(-chances, axis=1)[:, :5]
@@ -46,9 +55,9 @@ def test_each_evaluation_starts_from_nothing() -> None:
     module = task()
     right, wrong = torch.eye(CLASSES)[:2, :, None, None], torch.eye(CLASSES)[2:4, :, None, None]
     module.validation_step((right, torch.tensor([0, 1])), 0)
-    assert module._results("val")["val/accuracy"] == 1.0
+    assert module.results("val")["val/accuracy"] == 1.0
     module.validation_step((wrong, torch.tensor([0, 1])), 0)
-    assert module._results("val")["val/accuracy"] == 0.0
+    assert module.results("val")["val/accuracy"] == 0.0
 
 
 def test_soft_targets_and_smoothing_train() -> None:

@@ -12,7 +12,7 @@ Config = dict[str, Any]
 
 # What the runner gives each part when it builds it; a config need not (and a null there is filled).
 GIVEN_AT_RUN_TIME = {
-    "model": {"num_classes", "in_channels", "image_size"},
+    "model": {"num_classes", "in_channels", "image_size", "vocab_size", "context", "pad"},
     "task": {"model", "facts", "optimizer", "schedule"},
     "optimizer": {"model", "fused"},
     "scheduler": {"optimizer", "total_steps", "steps_per_epoch"},

@@ -1,5 +1,6 @@
 """Arrays that cost time to make, kept as files."""
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Callable
@@ -21,7 +22,8 @@ def cache_folder(given: str | None) -> Path:
 def cached(folder: Path, key: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """The array that `make` returns, memory-mapped from the file that this key names.
 
-    The file appears whole or not at all, so any number of processes may ask for it at once.
+    The file appears whole or not at all, and of any number of processes that ask for it at once
+    one makes it while the others wait.
 
     Args:
         folder: the cache.
@@ -33,10 +35,14 @@ def cached(folder: Path, key: str, make: Callable[[], NDArray[Any]]) -> NDArray[
     """
     file = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
     if not file.exists():
-        made = make()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(file, lambda out: np.save(out, made))
+            with file.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not file.exists():
+                    made = make()
+                    write_whole(file, lambda out: np.save(out, made))
+            file.with_suffix(".lock").unlink(missing_ok=True)
         except OSError as error:
             raise UserError(
                 f"The cache folder {folder} cannot be written ({error.strerror}): "

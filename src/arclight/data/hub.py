@@ -62,7 +62,7 @@ def open_hub(
     Raises:
         UserError: it is not reachable, or a column is missing or ambiguous.
     """
-    data = _load(path, folder)
+    data = load_splits(path, folder)
     features = next(iter(data.values())).features
     image = _image_column(path, features, image_column)
     label = _label_column(path, features, label_column, image)
@@ -81,15 +81,35 @@ def open_hub(
     return Source(path, list(names), splits)
 
 
-def _load(path: str, folder: Path | None) -> Any:
+TABLES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "text"}
+"""What reads a single file, by its suffix."""
+
+
+def load_splits(path: str, place: Path | None) -> Any:
+    """A `datasets.DatasetDict` of a hub id, or of a local folder or file.
+
+    Args:
+        path: the hub id, and what errors call it.
+        place: the folder or file, or None for the hub. A file has one split, `train`.
+
+    Raises:
+        UserError: it is not reachable, or cannot be read as a data set.
+    """
     import datasets
     from datasets.exceptions import DatasetGenerationError
 
-    with _quiet_hub(may_connect=folder is None) as reachable:
+    with _quiet_hub(may_connect=place is None) as reachable:
         try:
-            return datasets.load_dataset(str(folder.resolve()) if folder else path)
+            if place and place.is_file():
+                if place.suffix not in TABLES:
+                    raise UserError(
+                        f"data.path={path} is no {', '.join(TABLES)} file: convert it to one."
+                    )
+                files = {"train": str(place.resolve())}
+                return datasets.load_dataset(TABLES[place.suffix], data_files=files)
+            return datasets.load_dataset(str(place.resolve()) if place else path)
         except (DatasetGenerationError, OSError, ValueError) as error:
-            raise UserError(_fault(path, folder, error, reachable)) from error
+            raise UserError(_fault(path, place, error, reachable)) from error
 
 
 def _fault(path: str, folder: Path | None, error: Exception, reachable: bool) -> str:
@@ -97,7 +117,7 @@ def _fault(path: str, folder: Path | None, error: Exception, reachable: bool) ->
 
     cache = datasets.config.HF_DATASETS_CACHE
     cause = error.__cause__ or error  # of a DatasetGenerationError
-    if folder and not any(f.is_file() for f in folder.rglob("*")):
+    if folder and folder.is_dir() and not any(f.is_file() for f in folder.rglob("*")):
         return (
             f"data.path={path} is an empty folder: type data.path=FOLDER with one that holds "
             "parquet files or class folders of images."
@@ -157,7 +177,7 @@ def _reachable(endpoint: str) -> bool:
 
 def _image_column(path: str, features: Mapping[str, Any], given: str | None) -> str:
     if given is not None:
-        return _known(path, features, given, "image_column")
+        return known_column(path, features, given, "image_column")
     found = [name for name, feature in features.items() if type(feature).__name__ == "Image"]
     if len(found) == 1:
         return found[0]
@@ -174,7 +194,7 @@ def _image_column(path: str, features: Mapping[str, Any], given: str | None) -> 
 
 def _label_column(path: str, features: Mapping[str, Any], given: str | None, image: str) -> str:
     if given is not None:
-        return _known(path, features, given, "label_column")
+        return known_column(path, features, given, "label_column")
     found = [name for name, feature in features.items() if type(feature).__name__ == "ClassLabel"]
     if not found:
         plain = {n: getattr(f, "dtype", "") for n, f in features.items() if n != image}
@@ -188,7 +208,7 @@ def _label_column(path: str, features: Mapping[str, Any], given: str | None, ima
     )
 
 
-def _known(path: str, features: Mapping[str, Any], given: str, key: str) -> str:
+def known_column(path: str, features: Mapping[str, Any], given: str, key: str) -> str:
     if given not in features:
         raise UserError(
             f"data.{key}={given} is not a column of {path}: type one of {', '.join(features)}."

@@ -1,5 +1,7 @@
 """The transformer block that ViT and GPT are built from."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -30,6 +32,21 @@ class DropPath(nn.Module):
         return f"p={self.p:g}"
 
 
+class KeyValues:
+    """Keys and values of the tokens that one attention layer has seen, for generation."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[Tensor, Tensor] | None = None
+
+    def extended(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """All so far with these `(batch, n_heads, new tokens, d_head)` after them."""
+        if self._seen is not None:
+            keys = torch.cat([self._seen[0], keys], dim=2)
+            values = torch.cat([self._seen[1], values], dim=2)
+        self._seen = keys, values
+        return self._seen
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention (Vaswani et al., 2017), batch first, by fused kernels.
 
@@ -56,8 +73,15 @@ class SelfAttention(nn.Module):
         nn.init.zeros_(self.in_proj_bias)
         nn.init.zeros_(self.out_proj.bias)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
-        """`(batch, tokens, d_model)` to the same shape; for `mask` see `TransformerBlock`."""
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        *,
+        causal: bool = False,
+        seen: KeyValues | None = None,
+    ) -> Tensor:
+        """`(batch, tokens, d_model)` to the same shape; for the others see `TransformerBlock`."""
         batch, tokens, d_model = x.shape
         qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
         # (batch, tokens, 3 * d_model) -> three of (batch, n_heads, tokens, d_head)
@@ -67,6 +91,9 @@ class SelfAttention(nn.Module):
             mask = ~mask if mask.dtype == torch.bool else mask.to(q.dtype)
             if mask.ndim == 3:
                 mask = mask.view(batch, self.n_heads, tokens, tokens)
+        if seen is not None:
+            k, v = seen.extended(k, v)
+            causal = causal and k.shape[2] == tokens  # one new token sees all before it
         out = F.scaled_dot_product_attention(
             q, k, v, mask, self.dropout if self.training else 0.0, is_causal=causal
         )
@@ -87,6 +114,7 @@ class TransformerBlock(nn.Module):
             2020): trains deep stacks without a delicate warm-up.
         drop_path: probability of skipping a branch, drawn per sample (stochastic depth).
         norm_eps: added to the variance in layer norm.
+        gelu: "none" is the exact one, "tanh" the approximation that GPT-2 was trained with.
 
     Raises:
         UserError: `n_heads` does not divide `d_model`, or a probability is not in [0, 1).
@@ -102,6 +130,7 @@ class TransformerBlock(nn.Module):
         norm_first: bool = False,
         drop_path: float = 0.0,
         norm_eps: float = 1e-5,
+        gelu: Literal["none", "tanh"] = "none",
     ) -> None:
         super().__init__()
         check_probability("dropout", dropout)
@@ -110,7 +139,7 @@ class TransformerBlock(nn.Module):
         self.attn = SelfAttention(d_model, n_heads, dropout)
         self.ff = nn.Sequential(
             nn.Linear(d_model, d_ff),
-            nn.GELU(),
+            nn.GELU(gelu),
             nn.Dropout(dropout),
             nn.Linear(d_ff, d_model),
         )
@@ -119,7 +148,14 @@ class TransformerBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        *,
+        causal: bool = False,
+        seen: KeyValues | None = None,
+    ) -> Tensor:
         """`(batch, tokens, d_model)` to the same shape.
 
         Args:
@@ -129,11 +165,13 @@ class TransformerBlock(nn.Module):
                 `(batch * n_heads, tokens, tokens)`, or four dimensions that broadcast to
                 `(batch, n_heads, tokens, tokens)`.
             causal: a token sees itself and those before it; given instead of a mask.
+            seen: what this block has seen of earlier tokens, which `x` continues: all of a prompt
+                at first, then token by token.
         """
         if self.norm_first:
-            x = x + self._branch(self.attn(self.ln1(x), mask, causal=causal))
+            x = x + self._branch(self.attn(self.ln1(x), mask, causal=causal, seen=seen))
             return x + self._branch(self.ff(self.ln2(x)))
-        x = self.ln1(x + self._branch(self.attn(x, mask, causal=causal)))
+        x = self.ln1(x + self._branch(self.attn(x, mask, causal=causal, seen=seen)))
         out: Tensor = self.ln2(x + self._branch(self.ff(x)))
         return out
 

@@ -3,10 +3,9 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import SumMetric
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
 from arclight.data.facts import ImageFacts
+from arclight.tasks.scores import ClassScores
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
 Batch = tuple[Tensor, Tensor]
@@ -14,9 +13,6 @@ Batch = tuple[Tensor, Tensor]
 
 class ImageClassification(Task):
     """Cross-entropy with label smoothing and soft targets.
-
-    Evaluation counts into one confusion matrix, from which accuracy and macro F1 follow exactly,
-    on any number of processes; top-5 accuracy is added where there are more than five classes.
 
     Args:
         model: `(batch, channels, height, width)` to logits `(batch, classes)`.
@@ -36,15 +32,9 @@ class ImageClassification(Task):
         # tensor cores); the weights' layout is enough, what they compute takes it over.
         model = model.to(memory_format=torch.channels_last)
         super().__init__(model, optimizer, schedule, figures=("loss", "accuracy"))
-        self.facts = facts
+        self.class_names = facts.class_names
         self.label_smoothing = label_smoothing
-        self.confusion = MulticlassConfusionMatrix(facts.num_classes, validate_args=False)
-        self.loss_sum = SumMetric(nan_strategy="disable")  # looking for NaNs would wait each batch
-        self.top5 = (
-            MulticlassAccuracy(facts.num_classes, top_k=5, average="micro", validate_args=False)
-            if facts.num_classes > 5
-            else None
-        )
+        self.scores = ClassScores(facts.num_classes)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, targets = batch  # classes (batch,) or, mixed, soft targets (batch, classes)
@@ -56,43 +46,16 @@ class ImageClassification(Task):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch)
+        self.scores.add(self.model(batch[0]), batch[1])
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch)
+        self.scores.add(self.model(batch[0]), batch[1])
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """Class probabilities `(batch, classes)`."""
         logits: Tensor = self.model(batch)
         return logits.float().softmax(1)
 
-    def _evaluate(self, batch: Batch) -> None:
-        images, classes = batch
-        logits = self.model(images).float()
-        self.loss_sum.update(F.cross_entropy(logits, classes, reduction="sum"))
-        self.confusion.update(logits, classes)
-        if self.top5 is not None:
-            self.top5.update(logits, classes)
-
-    def on_validation_epoch_end(self) -> None:
-        self.log_dict(self._results("val"), logger=False, sync_dist=True)
-
-    def on_test_epoch_end(self) -> None:
-        self.confusion_matrix = self.confusion.compute().cpu()
-        self.log_dict(self._results("test"), logger=False, sync_dist=True)
-
-    def _results(self, stage: str) -> dict[str, float]:
-        matrix = self.confusion.compute().double()
-        right, labelled, predicted = matrix.diag(), matrix.sum(1), matrix.sum(0)
-        seen = labelled + predicted > 0
-        results = {
-            f"{stage}/loss": (self.loss_sum.compute() / matrix.sum()).item(),
-            f"{stage}/accuracy": (right.sum() / matrix.sum()).item(),
-            f"{stage}/f1": (2 * right / (labelled + predicted))[seen].mean().item(),
-        }
-        if self.top5 is not None:
-            results[f"{stage}/top5"] = self.top5.compute().item()
-            self.top5.reset()
-        self.loss_sum.reset()
-        self.confusion.reset()
-        return results
+    def results(self, stage: str) -> dict[str, float]:
+        figures, self.confusion_matrix = self.scores.read(stage)
+        return figures

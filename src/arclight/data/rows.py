@@ -1,0 +1,42 @@
+"""Batches made at once from what is in memory, or mapped into it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import Tensor
+
+from arclight.data.order import EvalBatches, TrainBatches
+
+Make = Callable[[Tensor, int | None], Any]
+
+
+class RowLoader:
+    """Iterating serves one epoch of batches, or its rest.
+
+    Args:
+        batches: which samples.
+        make: the batch of some samples, given as indices `(n,)`, and of the epoch (None in
+            evaluation): a pure function of the two.
+    """
+
+    def __init__(self, batches: TrainBatches | EvalBatches, make: Make) -> None:
+        self.batches, self.make = batches, make
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        if isinstance(self.batches, EvalBatches):
+            for indices in self.batches:
+                yield self.make(indices, None)
+            return
+        epoch, start = self.batches.where()
+        for indices in self.batches.of_epoch(epoch, start):
+            yield self.make(indices, epoch)
+
+    # See MemoryLoader.
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass

@@ -1,0 +1,56 @@
+"""What data modules of text share: the run's tokenizer."""
+
+import hashlib
+from abc import ABC
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from arclight.data.cache import cached
+from arclight.data.facts import TextFacts
+from arclight.data.module import DataModule
+from arclight.data.text import tokenizer as tokenizers
+
+
+class TextModule(DataModule, ABC):
+    """A data module that turns text into tokens; the run's directory keeps how.
+
+    Attributes:
+        cache: folder of what is made once.
+        tokenizer: known after `setup()`.
+    """
+
+    facts: TextFacts
+    cache: Path
+    tokenizer: Tokenizer
+
+    def find_tokenizer(self, kind: str, texts: Sequence[str], vocab_size: int) -> Tokenizer:
+        """The one that the run's directory keeps, or else a new one, which it keeps from now on.
+
+        Args:
+            kind: `characters`, `bpe`, or a published one's name or folder.
+            texts: to train on.
+            vocab_size: tokens of `bpe`.
+        """
+        found = tokenizers.load(self.folder) if self.folder else None
+        if found is None:
+            found = self._made(kind, texts, vocab_size)
+            if self.folder:
+                tokenizers.keep(found, self.folder)
+        return found
+
+    def _made(self, kind: str, texts: Sequence[str], vocab_size: int) -> Tokenizer:
+        if kind not in ("characters", "bpe"):
+            return tokenizers.published(kind)
+        key = hashlib.sha256()
+        for text in texts:
+            key.update(hashlib.sha256(text.encode()).digest())
+
+        def train() -> np.ndarray:
+            made = tokenizers.trained(kind, texts, vocab_size)
+            return np.frombuffer(made.to_str().encode(), dtype=np.uint8)
+
+        content = cached(self.cache, f"tokenizer 1|{kind}|{vocab_size}|{key.hexdigest()}", train)
+        return Tokenizer.from_str(content.tobytes().decode())

@@ -1,0 +1,106 @@
+"""Text to tokens and back: characters, byte-pair encoding trained here, or a published tokenizer.
+
+Every kind is a `tokenizers.Tokenizer`, so that one JSON file in the run directory is all that
+prediction and generation need.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from arclight.errors import UserError
+from arclight.files import write_text
+
+FILE = "tokenizer.json"  # in a run directory, and in a folder of a published model
+
+PAD, UNKNOWN, START, END, MASK = SPECIAL = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")
+"""The special tokens of a tokenizer that is trained here, numbered from 0 in this order."""
+
+
+def characters(texts: Iterable[str]) -> Tokenizer:
+    """One token for each character that occurs."""
+    alphabet = sorted({character for text in texts for character in text})
+    vocab = {token: i for i, token in enumerate([*SPECIAL, *alphabet])}
+    tokenizer = Tokenizer(models.WordLevel(vocab, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"(?s:.)"), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    return _special(tokenizer)
+
+
+def byte_pairs(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """Byte-pair encoding on bytes (Sennrich et al., 2016; Radford et al., 2019).
+
+    Raises:
+        UserError: fewer tokens than there are bytes and special ones.
+    """
+    least = 256 + len(SPECIAL)
+    if vocab_size < least:
+        raise UserError(
+            f"data.vocab_size={vocab_size} is less than the {least} bytes and special tokens: "
+            f"type data.vocab_size={2 * least}, or data.tokenizer=characters."
+        )
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return _special(tokenizer)
+
+
+def _special(tokenizer: Tokenizer) -> Tokenizer:
+    tokenizer.add_special_tokens(list(SPECIAL))
+    return tokenizer
+
+
+def framed(tokenizer: Tokenizer) -> Tokenizer:
+    """The same, with a start and an end around each text where it has no frame of its own."""
+    if tokenizer.post_processor is None and tokenizer.token_to_id(START) is not None:
+        ends = [(t, tokenizer.token_to_id(t)) for t in (START, END)]
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{START} $A {END}", special_tokens=ends
+        )
+    return tokenizer
+
+
+def published(name: str) -> Tokenizer:
+    """The tokenizer of a local folder or file, or of a Hugging Face hub id.
+
+    Raises:
+        UserError: it is not there, or out of reach.
+    """
+    place = Path(name).expanduser()
+    file = place / FILE if place.is_dir() else place
+    if file.is_file():
+        return Tokenizer.from_file(str(file))
+    if place.exists():
+        raise UserError(f"data.tokenizer={name} holds no {FILE}; name a folder that does.")
+    try:
+        return Tokenizer.from_pretrained(name)
+    except Exception as error:  # the library raises its own kinds for a missing file and network
+        raise UserError(
+            f"data.tokenizer={name} is no folder here with a {FILE}, and cannot be had from the "
+            "Hugging Face hub (no such model, or no network): type data.tokenizer=bpe to train "
+            "one, or name a local folder."
+        ) from error
+
+
+def trained(kind: str, texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """`characters` or `bpe`, made from the texts."""
+    return characters(texts) if kind == "characters" else byte_pairs(texts, vocab_size)
+
+
+def load(folder: Path) -> Tokenizer | None:
+    """The tokenizer that a run keeps, or None before it has one."""
+    file = folder / FILE
+    return Tokenizer.from_file(str(file)) if file.is_file() else None
+
+
+def keep(tokenizer: Tokenizer, folder: Path) -> None:
+    """Writes it into the run's directory."""
+    write_text(folder / FILE, tokenizer.to_str())

@@ -1,0 +1,75 @@
+"""Language modelling with any model that maps tokens to logits of the next ones."""
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import SumMetric
+
+from arclight.data.facts import TextFacts
+from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
+
+Batch = tuple[Tensor, Tensor]
+IGNORED = -100  # a target that nothing is counted of: torch's own default
+
+
+class LanguageModelling(Task):
+    """Cross-entropy of each next token.
+
+    Evaluation gives the mean loss of a token, its perplexity, the share of tokens that were the
+    likeliest, and bits per byte of the text, which compares models with different tokenizers.
+
+    Args:
+        model: tokens `(batch, length)` to logits `(batch, length, vocab)`.
+        facts: what is known of the data.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        facts: TextFacts,
+        optimizer: OptimizerFactory,
+        schedule: ScheduleFactory,
+    ) -> None:
+        super().__init__(model, optimizer, schedule, figures=("loss",))
+        self.facts = facts
+        self.loss_sum, self.right, self.count = (
+            SumMetric(nan_strategy="disable") for _ in range(3)
+        )
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        tokens, targets = batch
+        logits = self.model(tokens)
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        self.sums.add(loss.detach() * len(tokens), examples=len(tokens))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch)
+
+    def _evaluate(self, batch: Batch) -> None:
+        tokens, targets = batch
+        logits = self.model(tokens).float()
+        self.loss_sum.update(
+            F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum").double()
+        )
+        self.right.update((logits.argmax(-1) == targets).sum())
+        self.count.update((targets != IGNORED).sum())
+
+    def results(self, stage: str) -> dict[str, float]:
+        count = self.count.compute().item()
+        loss = self.loss_sum.compute().item() / count
+        results = {
+            f"{stage}/loss": loss,
+            f"{stage}/perplexity": math.exp(min(loss, 80.0)),
+            f"{stage}/accuracy": self.right.compute().item() / count,
+        }
+        if self.facts.bytes_per_token:
+            bits = loss / math.log(2) / self.facts.bytes_per_token
+            results[f"{stage}/bits_per_byte"] = bits
+        for metric in (self.loss_sum, self.right, self.count):
+            metric.reset()
+        return results
