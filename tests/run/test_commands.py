@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from arclight.files import read_json
 from arclight.run.directory import RunDirectory, create
 from arclight.run.evaluate import evaluate
 from arclight.run.execute import execute
+from arclight.run.generate import generate
 from arclight.run.predict import predict
 from arclight.run.reproduce import reproduce
 from tests.conftest import PROJECT, Composed
@@ -251,3 +253,40 @@ def test_a_multirun_goes_on_after_a_job_that_fails(folder: Path) -> None:
     assert "optimizer.lr=fast should be a number" in done.stderr + done.stdout
     summaries = [read_json(f) for f in (folder / "several").glob("**/summary.json")]
     assert [s["status"] for s in summaries] == ["finished", "finished"]
+
+
+@pytest.fixture(scope="module")
+def writer(folder: Path) -> RunDirectory:
+    """A small language model of a small text."""
+    (folder / "text.txt").write_text("to be or not to be, that is the question\n" * 40)
+    small = ("model=gpt", "data=text_file", "data.path=text.txt", "data.tokenizer=characters")
+    sizes = ("model.d_model=16", "model.n_layers=1", "data.context=16", "trainer.max_steps=3")
+    done = train("run_dir=writer", *small, *sizes, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return RunDirectory(folder / "writer")
+
+
+def test_a_language_model_continues_a_prompt(writer: RunDirectory) -> None:
+    made = generate(str(writer.path), "to be", length=30)
+    assert made.startswith("to be")
+    assert 5 < len(made) <= 35
+    assert made == generate(str(writer.path), "to be", length=30)
+    assert made != generate(str(writer.path), "to be", length=30, seed=1)
+    with pytest.raises(UserError, match=r"prompt has characters that the run never saw: 'Q'"):
+        generate(str(writer.path), "Q")
+
+
+def test_a_classifier_continues_no_text(trained: tuple[RunDirectory, str]) -> None:
+    with pytest.raises(UserError, match=r"continues no text; type python scripts/predict\.py"):
+        generate(str(trained[0].path), "a")
+
+
+def test_a_run_whose_data_have_changed_is_not_continued(
+    writer: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = RunDirectory(Path(shutil.copytree(writer.path, tmp_path / "copy")))
+    copy.update_summary(status="interrupted")
+    (tmp_path / "text.txt").write_text("another text, of the same letters: to be or not " * 40)
+    monkeypatch.chdir(tmp_path)
+    assert execute(copy) == 2
+    assert "have changed since it began" in copy.summary["error"]

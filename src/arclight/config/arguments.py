@@ -1,10 +1,13 @@
 """The `key=value` words of the scripts, read like those of `train.py`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from arclight.config.check import did_you_mean
 from arclight.errors import UserError
+
+Number = TypeVar("Number", int, float)
 
 
 def arguments(
@@ -34,3 +37,19 @@ def arguments(
         if key not in given:
             raise UserError(f"{key} must be given: type {key}=VALUE.")
     return given
+
+
+def number(given: Mapping[str, str], key: str, kind: type[Number], default: Number) -> Number:
+    """A number of the command line that is not negative.
+
+    Raises:
+        UserError: it is something else.
+    """
+    try:
+        value = kind(given.get(key, default))
+    except ValueError:
+        value = kind(-1)
+    if value < 0:
+        what = "a whole number" if kind is int else "a number"
+        raise UserError(f"{key}={given[key]} should be {what} of 0 or more.")
+    return value

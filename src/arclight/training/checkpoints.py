@@ -1,5 +1,6 @@
 """Checkpoint files: whole under their final name, and which of them are kept."""
 
+import errno
 import math
 import os
 import shutil
@@ -139,12 +140,22 @@ class WholeCheckpointIO(CheckpointIO):
 def _write(checkpoint: dict[str, Any], path: Path) -> None:
     try:
         write_whole(path, lambda file: torch.save(checkpoint, file))
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    except (OSError, RuntimeError) as error:
         raise UserError(
-            f"The checkpoint {path} cannot be written: {reason}; the older checkpoints are intact. "
+            f"The checkpoint {path} cannot be written: {_reason(error)}; the older checkpoints are intact. "
             "Make room and execute the run again."
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What the disk said. On a full one torch's writer complains of its own confusion instead."""
+    said: BaseException | None = error
+    while said is not None:
+        if isinstance(said, OSError) and said.strerror:
+            return said.strerror
+        said = said.__cause__ or said.__context__
+    confused = "unexpected pos" in str(error) or "PytorchStreamWriter failed" in str(error)
+    return os.strerror(errno.ENOSPC) if confused else str(error).splitlines()[0]
 
 
 class Checkpoints(Checkpoint):

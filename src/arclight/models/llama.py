@@ -1,0 +1,112 @@
+"""Llama: the door to transformers' decoder-only language models."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from arclight.models.pretrained import load_pretrained
+
+
+class Llama(nn.Module):
+    """Decoder with rotary positions, RMS norm and gated feed-forward layers (Touvron et al., 2023).
+
+    Grouped-query attention (Ainslie et al., 2023) where `n_kv_heads` is less than `n_heads`.
+
+    Args:
+        vocab_size: how many tokens there are.
+        context: the most tokens of one sequence.
+        d_model: width of a token.
+        n_heads: attention heads; divides `d_model`.
+        n_layers: transformer blocks.
+        n_kv_heads: heads of keys and values; divides `n_heads`; None: `n_heads`.
+        d_ff: width of the feed-forward layers; None: 8/3 of `d_model`, rounded up to a multiple
+            of 32.
+        rope_theta: base of the rotary positions.
+        tie: the head shares the token embedding's weights.
+        pretrained: a folder or hub id of published weights, which bring their own sizes; None:
+            random weights.
+        activation_checkpointing: recompute each block in the backward pass.
+
+    Raises:
+        UserError: `pretrained` cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        context: int,
+        d_model: int,
+        n_heads: int,
+        n_layers: int,
+        *,
+        n_kv_heads: int | None = None,
+        d_ff: int | None = None,
+        rope_theta: float = 10000.0,
+        tie: bool = False,
+        pretrained: str | None = None,
+        activation_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        self.context = context
+        if pretrained is not None:
+            self.net: Any = load_pretrained(LlamaForCausalLM, pretrained)
+            if self.net.config.vocab_size < vocab_size:
+                self.net.resize_token_embeddings(vocab_size)
+        else:
+            self.net = LlamaForCausalLM(
+                LlamaConfig(
+                    vocab_size=vocab_size,
+                    max_position_embeddings=context,
+                    hidden_size=d_model,
+                    num_attention_heads=n_heads,
+                    num_key_value_heads=n_kv_heads or n_heads,
+                    num_hidden_layers=n_layers,
+                    intermediate_size=d_ff or -(-8 * d_model // 3 // 32) * 32,
+                    rope_parameters={"rope_type": "default", "rope_theta": rope_theta},
+                    tie_word_embeddings=tie,
+                    bos_token_id=None,
+                    eos_token_id=None,
+                    pad_token_id=None,
+                )
+            )
+        if activation_checkpointing:
+            self.net.activation_checkpointing_enable()
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens `(batch, length)` to logits of the next at each place `(batch, length, vocab)`."""
+        logits: Tensor = self.net(input_ids=tokens, use_cache=False).logits
+        return logits
+
+    @torch.no_grad()
+    def generate(
+        self,
+        tokens: Tensor,
+        length: int,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        stop: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Continues `(batch, prompt)` by up to `length` tokens, as `GPT` does."""
+        from transformers import DynamicCache
+
+        from arclight.models.gpt import pick
+
+        self.eval()
+        done = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
+        seen: Any = DynamicCache(config=self.net.config)
+        new = tokens
+        for _ in range(length):
+            found = self.net(input_ids=new, past_key_values=seen, use_cache=True)
+            new = pick(found.logits[:, -1], temperature, top_k, generator)
+            if stop is not None:
+                new = torch.where(done[:, None], stop, new)
+                done |= new[:, 0] == stop
+            tokens = torch.cat([tokens, new], dim=1)
+            if stop is not None and bool(done.all()):
+                break
+        return tokens

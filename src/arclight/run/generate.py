@@ -1,0 +1,69 @@
+"""Continue a text with a run, from its directory alone."""
+
+from typing import Any
+
+from arclight.errors import UserError
+from arclight.run.directory import open_run
+from arclight.run.evaluate import chosen_checkpoint
+
+
+def generate(
+    run: str,
+    prompt: str = "",
+    length: int = 200,
+    temperature: float = 0.8,
+    top_k: int | None = 50,
+    seed: int = 0,
+    checkpoint: str | None = None,
+) -> str:
+    """The prompt and what the model makes of it.
+
+    Args:
+        run: the directory of a run of language modelling.
+        prompt: the text to continue; empty: a new line.
+        length: tokens to add.
+        temperature: below 1 prefers the likely; 0 takes the likeliest.
+        top_k: draw among so many of the likeliest; None: among all.
+        seed: of the draws.
+        checkpoint: a checkpoint file; None: the one that the run tested.
+
+    Raises:
+        UserError: the run does not generate text, or does not know a character of the prompt.
+    """
+    directory = open_run(run)
+    file = chosen_checkpoint(directory, checkpoint)
+    if "data" not in directory.manifest:
+        raise UserError(f"{run} has not read its data yet; train it first.")
+
+    import torch
+
+    from arclight.data.facts import read_facts
+    from arclight.data.text import tokenizer as tokenizers
+    from arclight.run.fit import build_task
+    from arclight.tasks.language_modelling import LanguageModelling
+    from arclight.training.checkpoints import load_weights
+
+    task = build_task(directory.config, read_facts(directory.manifest["data"]))
+    tokenizer = tokenizers.load(directory.path)
+    model: Any = task.model
+    if not isinstance(task, LanguageModelling) or not hasattr(model, "generate"):
+        raise UserError(
+            f"{run} is a run of {type(task).__name__}, which continues no text; "
+            f"type python scripts/predict.py run={run} input=FILE."
+        )
+    assert tokenizer is not None
+    load_weights(task, file)
+    tokens = tokenizer.encode(prompt or "\n", add_special_tokens=False).ids
+    if tokenizer.token_to_id(tokenizers.UNKNOWN) in tokens:
+        known = set(tokenizer.get_vocab())
+        new = "".join(sorted({c for c in prompt if c not in known}))
+        raise UserError(f"prompt has characters that the run never saw: {new!r}; leave them out.")
+    made = model.generate(
+        torch.tensor([tokens]),
+        length,
+        temperature=temperature,
+        top_k=top_k,
+        stop=tokenizer.token_to_id(tokenizers.END),
+        generator=torch.Generator().manual_seed(seed),
+    )
+    return str(tokenizer.decode(made[0].tolist()))

@@ -1,0 +1,127 @@
+"""Text as a stream: every token is predicted once, and the cuts are a function of the epoch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from arclight.data.text import tokenizer as tokenizers
+from arclight.data.text.documents import carve_texts
+from arclight.data.text.stream import IGNORED, TextStream, cut
+from arclight.errors import UserError
+
+TEXT = "".join(f"line {i}: {i * i}\n" for i in range(300))
+
+
+def ready(path: Path | str, tmp_path: Path, **given: object) -> TextStream:
+    options = {"tokenizer": "characters", "context": 16, "batch_size": 4, **given}
+    data = TextStream(str(path), cache=str(tmp_path / "cache"), **options)  # type: ignore[arg-type]
+    data.setup()
+    return data
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT)
+    return path
+
+
+def test_one_text_is_cut_at_its_end(file: Path, tmp_path: Path) -> None:
+    data = ready(file, tmp_path)
+    parts = [data.tokenizer.decode(data.streams[s].tolist()) for s in ("train", "val", "test")]
+    assert "".join(parts) == TEXT
+    assert abs(len(parts[1]) - 0.1 * len(TEXT)) <= 1
+    assert data.facts.vocab_size == len(set(TEXT)) + len(tokenizers.SPECIAL)
+    assert data.facts.bytes_per_token == 1.0
+    assert all(stream.dtype == np.uint16 for stream in data.streams.values())
+
+
+def test_evaluation_predicts_every_token_once(file: Path, tmp_path: Path) -> None:
+    data = ready(file, tmp_path, eval_batch_size=5)
+    targets = torch.cat([y[y != IGNORED] for _, y in data.test_dataloader()])
+    assert targets.tolist() == data.streams["test"][1:].tolist()
+    for tokens, wanted in data.test_dataloader():
+        known = wanted[:, :-1] != IGNORED
+        assert torch.equal(tokens[:, 1:][known], wanted[:, :-1][known])
+
+
+def test_training_cuts_move_with_the_epoch(file: Path, tmp_path: Path) -> None:
+    data = ready(file, tmp_path)
+    loader = data.train_dataloader()
+    steps = len(loader)
+    assert steps == data.facts.sizes["train"] // 4
+    place = 0
+    loader.batches.position = lambda: place
+
+    def epoch(start: int) -> torch.Tensor:
+        nonlocal place
+        place = start
+        return torch.cat([x for x, _ in loader])
+
+    epochs = [epoch(0), epoch(steps), epoch(0)]
+    assert torch.equal(epochs[0], epochs[2])
+    assert {tuple(r) for r in epochs[0].tolist()} != {tuple(r) for r in epochs[1].tolist()}
+    assert torch.equal(epoch(3), epochs[0][12:])  # from within an epoch
+
+
+def test_a_limit_is_a_number_of_sequences(file: Path, tmp_path: Path) -> None:
+    assert ready(file, tmp_path, limit=5).facts.sizes["train"] == 5
+
+
+def test_equal_texts_stay_on_one_side() -> None:
+    texts = [f"text {i % 40}" * 5 for i in range(80)]
+    train, val, test = carve_texts(texts, 0.2, 0.2, seed=0)
+    assert sorted([*train, *val, *test]) == sorted(texts)
+    assert not set(train) & set(val)
+    assert not set(train) & set(test)
+    assert 8 < len(val) < 24
+    assert carve_texts(texts, 0.2, 0.2, seed=0)[2] == test
+    assert carve_texts(texts, 0.2, 0.2, seed=1)[2] != test
+
+
+def test_tables_of_texts(tmp_path: Path) -> None:
+    rows = [f'{{"text": "number {i} of many", "other": {i}}}' for i in range(200)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    data = ready(tmp_path / "rows.jsonl", tmp_path, tokenizer="bpe", vocab_size=300)
+    end = data.tokenizer.token_to_id(tokenizers.END)
+    assert sum(int((s == end).sum()) for s in data.streams.values()) == 200
+    with pytest.raises(UserError, match=r"data\.text_column=txt is not a column of"):
+        ready(tmp_path / "rows.jsonl", tmp_path, text_column="txt")
+
+
+def test_faults_are_sentences(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"does not exist \(looked for"):
+        ready(tmp_path / "nowhere.txt", tmp_path)
+    with pytest.raises(UserError, match=r"type a smaller data\.context"):
+        ready(file, tmp_path, context=400)
+    with pytest.raises(UserError, match=r"data\.vocab_size=100 is less than the 261"):
+        ready(file, tmp_path, tokenizer="bpe", vocab_size=100)
+    with pytest.raises(UserError, match=r"holds no tokenizer\.json"):
+        ready(file, tmp_path, tokenizer=str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["characters", "bpe"])
+def test_a_tokenizer_gives_the_text_back_and_lies_in_the_run(
+    file: Path, tmp_path: Path, kind: str
+) -> None:
+    data = TextStream(str(file), tokenizer=kind, vocab_size=300, context=16, batch_size=4,
+                      cache=str(tmp_path / "cache"))  # fmt: skip
+    data.folder = tmp_path
+    data.setup()
+    kept = tokenizers.load(tmp_path)
+    assert kept is not None
+    assert kept.decode(kept.encode(TEXT, add_special_tokens=False).ids) == TEXT
+    file.write_text(TEXT + "ß")  # the run goes on with the tokenizer it began with
+    again = TextStream(str(file), tokenizer=kind, context=16, cache=str(tmp_path / "cache"))
+    again.folder = tmp_path
+    again.setup()
+    assert again.facts.vocab_size == data.facts.vocab_size
+
+
+def test_pieces_end_with_lines() -> None:
+    pieces = cut(TEXT, 100)
+    assert "".join(pieces) == TEXT
+    assert all(p.endswith("\n") and len(p) <= 100 for p in pieces)
+    assert "".join(cut("x" * 250, 100)) == "x" * 250
