@@ -11,7 +11,7 @@ def test_only_matrices_and_kernels_decay() -> None:
     model = ViT(8, 2, 10, 16, 2, 1, in_channels=1)
     names = {id(p): n for n, p in model.named_parameters()}
     decayed, spared = (
-        {names[id(p)] for p in group["params"]} for group in decay_groups(model, 0.1)
+        {names[id(p)] for p in group["params"]} for group in decay_groups(model, 0.1, lr=1.0)
     )
     assert decayed | spared == set(names.values())
     assert "patch_embed.weight" in decayed
@@ -21,7 +21,7 @@ def test_only_matrices_and_kernels_decay() -> None:
 
 def test_embedding_tables_do_not_decay() -> None:
     model = nn.Sequential(nn.Embedding(4, 3), nn.Linear(3, 2))
-    decayed, spared = decay_groups(model, 0.1)
+    decayed, spared = decay_groups(model, 0.1, lr=1.0)
     assert [tuple(p.shape) for p in decayed["params"]] == [(2, 3)]
     assert [tuple(p.shape) for p in spared["params"]] == [(4, 3), (2,)]
 
@@ -29,7 +29,7 @@ def test_embedding_tables_do_not_decay() -> None:
 def test_frozen_parameters_are_left_out() -> None:
     model = nn.Linear(3, 2)
     model.weight.requires_grad = False
-    assert [g["params"] for g in decay_groups(model, 0.1)] == [[model.bias]]
+    assert [g["params"] for g in decay_groups(model, 0.1, lr=1.0)] == [[model.bias]]
 
 
 @pytest.mark.parametrize("make", [adamw, sgd])

@@ -14,12 +14,16 @@ Config = dict[str, Any]
 GIVEN_AT_RUN_TIME = {
     "model": {"num_classes", "in_channels", "image_size", "vocab_size", "context", "pad"},
     "task": {"model", "facts", "optimizer", "schedule"},
+    "finetune": {"model"},
     "optimizer": {"model", "fused"},
     "scheduler": {"optimizer", "total_steps", "steps_per_epoch"},
     "trainer": {"run_dir", "callbacks", "loggers", "deterministic"},
     "logger": {"run_dir", "run_id", "name", "say"},
     "callbacks": {"folder", "run_id"},
 }
+
+# What the runner itself makes use of, beside what is built.
+USED_BY_RUNNER = {"model.pretrained": "str | None"}
 
 # The types of the keys that stand alone, in the language of annotations.
 ROOT = {
@@ -76,7 +80,11 @@ def _against_signature(node: Config, path: str) -> Iterator[str]:
     for key, value in node.items():
         if key == "_target_":
             continue
-        if key not in known:
+        if f"{path}.{key}" in USED_BY_RUNNER:
+            expected = ast.parse(USED_BY_RUNNER[f"{path}.{key}"], mode="eval").body
+            if not fits(value, expected):
+                yield f"{path}.{key}={value} should be {in_words(expected)}."
+        elif key not in known:
             yield (
                 f"{path}.{key} is unknown to {target.rpartition('.')[2]}"
                 f"{did_you_mean(key, [k for k in known if k not in given_later], f'{path}.')}"

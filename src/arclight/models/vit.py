@@ -190,3 +190,50 @@ def _from_timm_name(key: str) -> str | None:
         if match := re.fullmatch(pattern, key):
             return match.expand(name)
     return None
+
+
+def from_transformers_vit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a transformers `ViTForImageClassification` under the names of `ViT`.
+
+    They fit a `ViT` of the same sizes with `norm_first=True, final_norm=True, norm_eps=1e-12`
+    (what its config says), and the class token.
+
+    Raises:
+        UserError: the model has parts that `ViT` has not.
+    """
+    renamed: dict[str, Tensor] = {}
+    for key, value in state_dict.items():
+        plain = key.removeprefix("vit.")
+        split = re.fullmatch(r"(.*)attention\.attention\.query\.(weight|bias)", plain)
+        if split:
+            parts = [key.replace("query", part) for part in ("query", "key", "value")]
+            value = torch.cat([state_dict[part] for part in parts])
+            plain = f"{split[1]}qkv.{split[2]}"
+        elif re.search(r"attention\.attention\.(key|value)\.", plain) or "pooler" in plain:
+            continue
+        for pattern, name in _TRANSFORMERS_NAMES.items():
+            if match := re.fullmatch(pattern, plain):
+                renamed[match.expand(name)] = value
+                break
+        else:
+            raise UserError(
+                f"The weights have {key}, which arclight.models.vit.ViT has no place for: it takes "
+                "those of transformers' ViTForImageClassification."
+            )
+    return renamed
+
+
+_BLOCK = r"encoder\.layer\.(\d+)\."
+_TRANSFORMERS_NAMES = {
+    r"embeddings\.cls_token": "cls_token",
+    r"embeddings\.position_embeddings": "pos_embed",
+    r"embeddings\.patch_embeddings\.projection\.(weight|bias)": r"patch_embed.\1",
+    r"layernorm\.(weight|bias)": r"norm.\1",
+    r"classifier\.(weight|bias)": r"head.\1",
+    _BLOCK + r"layernorm_before\.(weight|bias)": r"transformer.\1.ln1.\2",
+    _BLOCK + r"layernorm_after\.(weight|bias)": r"transformer.\1.ln2.\2",
+    _BLOCK + r"qkv\.(weight|bias)": r"transformer.\1.attn.in_proj_\2",
+    _BLOCK + r"attention\.output\.dense\.(weight|bias)": r"transformer.\1.attn.out_proj.\2",
+    _BLOCK + r"intermediate\.dense\.(weight|bias)": r"transformer.\1.ff.0.\2",
+    _BLOCK + r"output\.dense\.(weight|bias)": r"transformer.\1.ff.3.\2",
+}

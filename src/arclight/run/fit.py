@@ -21,6 +21,7 @@ from arclight.report.plots import confusion_matrix, curves
 from arclight.run.console import say, table
 from arclight.run.directory import RunDirectory
 from arclight.run.manifest import hardware
+from arclight.run.weights import build_model
 from arclight.seeds import torch_seed
 from arclight.tasks.task import Task
 from arclight.training.checkpoints import (
@@ -69,7 +70,10 @@ def build_task(config: dict[str, Any], facts: Facts) -> Task:
     known = facts.for_model()
     found = {k: known[k] for k, v in config["model"].items() if v is None and k in known}
     torch.manual_seed(torch_seed("weights", config["seed"]))
-    model = build(config["model"], **found)
+    model = build_model(config["model"], **found)
+    finetune = config.get("finetune")
+    if finetune and "_target_" in finetune:
+        model = build(finetune, model=model)
     task = build(
         config["task"],
         model=model,

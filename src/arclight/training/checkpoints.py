@@ -142,8 +142,8 @@ def _write(checkpoint: dict[str, Any], path: Path) -> None:
         write_whole(path, lambda file: torch.save(checkpoint, file))
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"The checkpoint {path} cannot be written: {_reason(error)}; the older checkpoints are intact. "
-            "Make room and execute the run again."
+            f"The checkpoint {path} cannot be written: {_reason(error)}; the older checkpoints "
+            "are intact. Make room and execute the run again."
         ) from error
 
 

@@ -1,0 +1,163 @@
+"""Which weights are trained, and with which learning rate."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from arclight.errors import UserError
+from arclight.models.cnn import CNN
+from arclight.models.gpt import GPT
+from arclight.models.llama import Llama
+from arclight.models.vit import ViT
+from arclight.run.directory import create
+from arclight.run.execute import execute
+from arclight.run.weights import build_model
+from arclight.training.checkpoints import read
+from arclight.training.finetune import find_head, head_only, lora
+from arclight.training.optimizers import decay_groups
+from tests.conftest import Composed
+
+
+def vit() -> ViT:
+    return ViT(8, 2, 10, 96, 4, 4, in_channels=1)
+
+
+def trained(model: nn.Module) -> set[str]:
+    return {n for n, p in model.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize(
+    ("model", "head"),
+    [
+        (CNN(), "classifier"),
+        (vit(), "head"),
+        (timm.create_model("resnet18"), "fc"),
+        (timm.create_model("efficientnet_b0"), "classifier"),
+        (timm.create_model("convnext_atto"), "head.fc"),
+    ],
+)
+def test_the_head_is_found_and_trained_alone(model: nn.Module, head: str) -> None:
+    assert find_head(model) == head
+    assert trained(head_only(model)) == {f"{head}.weight", f"{head}.bias"}
+
+
+def test_a_model_without_a_head_is_a_sentence() -> None:
+    with pytest.raises(UserError, match="Linear has no layer called head, classifier"):
+        head_only(nn.Linear(2, 2))
+
+
+def test_lora_trains_few_weights_and_begins_where_the_model_was() -> None:
+    torch.manual_seed(0)
+    model, x = vit().eval(), torch.randn(2, 1, 8, 8)
+    before = model(x)
+    adapted: Any = lora(model, rank=2, targets=["0", "3"]).eval()
+    assert torch.equal(adapted(x), before)
+    names = trained(adapted)
+    assert all("lora_" in n or n.startswith("head.") for n in names)
+    count = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    assert count < 0.05 * sum(p.numel() for p in adapted.parameters())
+
+
+@pytest.mark.parametrize("kind", [GPT, Llama])
+def test_a_head_that_is_the_embedding_stays_frozen(kind: Any) -> None:
+    model = lora(kind(31, 8, 32, 4, 2, **({"tie": True} if kind is Llama else {})), rank=2)
+    assert all("lora_" in n for n in trained(model))
+
+
+def test_unknown_targets_are_a_sentence() -> None:
+    with pytest.raises(UserError, match=r"names no linear layer of the model: choose from 0, 3"):
+        lora(vit(), targets=["q_proj"])
+
+
+def test_layer_decay_slows_the_blocks_near_the_input() -> None:
+    model = vit()
+    names = {id(p): n for n, p in model.named_parameters()}
+    groups: Any = decay_groups(model, 0.1, lr=1.0, layer_decay=0.5)
+    rate = {names[id(p)]: g["lr"] for g in groups for p in g["params"]}
+    assert rate["head.weight"] == 1.0
+    assert rate["transformer.3.ff.0.weight"] == 0.5
+    assert rate["transformer.0.ff.0.bias"] == 0.5**4
+    assert rate["patch_embed.weight"] == rate["pos_embed"] == 0.5**5
+
+
+SMALL = ("model=vit", "model.d_model=16", "model.n_layers=1", "data.limit=64", "data.batch_size=32")
+
+
+def test_a_run_starts_from_an_earlier_one(composed: Composed, tmp_path: Path) -> None:
+    def run(name: str, *words: str) -> Any:
+        config = composed(*SMALL, "trainer.max_epochs=2", *words)
+        made = create(tmp_path / name, tmp_path, name, config, [], {})
+        assert execute(made) == 0
+        return read(made.checkpoints / "last.ckpt")["state_dict"]
+
+    first = run("first")
+    start = f"model.pretrained={tmp_path / 'first'}"
+    second = run("second", start, "finetune=head_only", "optimizer.weight_decay=0")
+    tested = read(tmp_path / "first" / "checkpoints" / "best.ckpt")["state_dict"]
+    for name, value in second.items():
+        assert torch.equal(value, tested[name]) is not name.startswith("model.head"), name
+    for way in ("lora", "layer_decay"):
+        assert any("lora" in name for name in run(way, start, f"finetune={way}")) is (way == "lora")
+    assert first.keys() == second.keys()
+
+
+def vit_config(**sizes: Any) -> dict[str, Any]:
+    return {"_target_": "arclight.models.vit.ViT", "norm_first": True, "final_norm": True, **sizes}
+
+
+def test_weights_of_timm_and_transformers_give_their_logits(tmp_path: Path) -> None:
+    from transformers import ViTConfig, ViTForImageClassification
+
+    sizes = {"image_size": 16, "patch_size": 4, "num_classes": 5, "d_model": 24, "n_heads": 3}
+    theirs: dict[str, Any] = {
+        "timm": timm.create_model(
+            "vit_tiny_patch16_224", img_size=16, patch_size=4, num_classes=5, embed_dim=24, depth=2
+        ),
+        "transformers": ViTForImageClassification(
+            ViTConfig(
+                image_size=16,
+                patch_size=4,
+                num_labels=5,
+                hidden_size=24,
+                num_attention_heads=3,
+                num_hidden_layers=2,
+                intermediate_size=96,
+                layer_norm_eps=1e-6,
+                hidden_dropout_prob=0.0,
+                attention_probs_dropout_prob=0.0,
+            )
+        ),
+    }
+    x = torch.randn(2, 3, 16, 16)
+    for name, model in theirs.items():
+        for parameter in model.parameters():
+            nn.init.normal_(parameter, std=0.2)
+        folder = tmp_path / name
+        folder.mkdir()
+        if name == "timm":
+            save_file(model.eval().state_dict(), folder / "model.safetensors")
+        else:
+            model.eval().save_pretrained(folder)
+        config = vit_config(**sizes, n_layers=2, norm_eps=1e-6, pretrained=str(folder))
+        ours = build_model(config).eval()
+        with torch.inference_mode():
+            wanted = model(x)
+            wanted = wanted if isinstance(wanted, torch.Tensor) else wanted.logits
+            assert float((ours(x) - wanted).abs().max()) <= 1e-5 * float(wanted.abs().max())
+        resized = build_model({**config, "num_classes": 7}).eval()
+        assert resized(x).shape == (2, 7)
+
+
+def test_weights_that_do_not_fit_are_a_sentence(tmp_path: Path) -> None:
+    file = str(tmp_path / "other.safetensors")
+    save_file({"weight": torch.zeros(2, 2)}, file)
+    config = {"_target_": "arclight.models.cnn.CNN", "pretrained": file}
+    with pytest.raises(UserError, match="has weights of another model: of 23 only 0 fit"):
+        build_model(config)
+    with pytest.raises(UserError, match="holds no weights: name a run directory"):
+        build_model({**config, "pretrained": "./nowhere"})
