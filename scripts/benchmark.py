@@ -5,6 +5,7 @@ Parts, all by default. Each runs the project and the loops of scripts/bare_loops
   step         the fixed cost of a training step: metrics, bar, csv, checkpoints and schedule on
   data         augmented images per second, 32x32, against torchvision one image at a time
   train        the CNN on 32x32 images end to end, images per second
+  gpt          nanoGPT's CPU setting end to end, tokens per second, against nanoGPT's own loop
   checkpoint   how long a save of 25M parameters with AdamW's state stops training
   determinism  what order and randomness that resume exactly cost a step of a few milliseconds
 
@@ -224,7 +225,7 @@ def step(asked: Asked) -> list[Row]:
     steps = asked.steps or 1000
     images, labels = synthetic(steps * 32, 1, 8)
     length = f"trainer.max_epochs={asked.runs + 1}"
-    overrides = ["data.batch_size=32", "trainer.gradient_clip_val=null", length]  # as the rivals
+    overrides = ["data.batch_size=32", length]
     task, trainer, data = project(asked, images, labels, MLP(), *overrides)
     loader = project(asked, images, labels, None, *overrides)[2].train_dataloader()
 
@@ -278,6 +279,47 @@ def train(asked: Asked) -> list[Row]:
         trainer.fit(task, datamodule=module)
     fast, slow = ([steps * BATCH / s for s in x] for x in (taken.own, taken.theirs[0]))
     return [Row("the CNN end to end", "images/s", fast, slow, "ratio", 1.3, at_least=True)]
+
+
+def gpt(asked: Asked) -> list[Row]:
+    """Four layers of width 128, batches of 12 times 64 characters; both sides read one text.
+
+    The text is the source of Python's standard library, in as many characters as Shakespeare's.
+    """
+    import torch
+    from bare_gpt import GPT, batches, make_optimizer
+    from bare_gpt import train as bare
+    from hydra import compose, initialize_config_dir
+
+    from arclight.config.freeze import freeze
+    from arclight.data.text.stdlib import modules
+    from arclight.run.directory import create
+    from arclight.run.fit import _assemble, build_parts
+    from arclight.training.loggers import MetricsFile
+
+    steps = asked.steps or 100
+    text = asked.folder / "text.txt"
+    text.write_text("".join(modules().values())[:1_115_394])
+    words = ["experiment=gpt_shakespeare", f"data.path={text}", "trainer.limit_val_batches=0"]
+    words += ["trainer.max_steps=-1", f"trainer.max_epochs={asked.runs + 1}"]
+    words += [f"trainer.limit_train_batches={steps}", "trainer.val_check_interval=1.0"]
+    words += ["trainer.check_val_every_n_epoch=1"]
+    with initialize_config_dir(str(PROJECT / "configs"), version_base="1.3"):
+        config = freeze(compose("train", overrides=["name=benchmark", *words]))
+    run = create(None, asked.folder, "benchmark", config, [], {})
+    parts = build_parts(config, run.path)
+    trainer = _assemble(run, config, [MetricsFile(run.metrics_file)])
+    torch.manual_seed(0)
+    model = GPT(parts.data.facts.for_model()["vocab_size"])
+    optimizer = make_optimizer(model)
+    source = batches(parts.data.streams["train"])  # type: ignore[attr-defined]
+    rival = lambda: bare(model, islice(source, steps), optimizer)  # noqa: E731
+    trainer.callbacks.append(taken := rounds(rival))  # type: ignore[attr-defined]
+    with terminal():
+        trainer.fit(parts.task, datamodule=parts.data)
+    tokens = steps * 12 * 64
+    fast, slow = ([tokens / s for s in x] for x in (taken.own, taken.theirs[0]))
+    return [Row("GPT on characters end to end", "tokens/s", fast, slow, "ratio", 1.0, True)]
 
 
 def checkpoint(asked: Asked) -> list[Row]:
@@ -361,6 +403,7 @@ PARTS: dict[str, Callable[[Asked], list[Row]]] = {
     "step": step,
     "data": data,
     "train": train,
+    "gpt": gpt,
     "checkpoint": checkpoint,
     "determinism": determinism,
 }
