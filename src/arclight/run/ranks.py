@@ -6,8 +6,9 @@ Each executes the run directory, so that all have the same config and none sees 
 import os
 import signal
 import sys
+from tempfile import TemporaryDirectory
 
-from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -27,6 +28,11 @@ def launch(run: RunDirectory, processes: int, nodes: int) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1")
     os.environ[WATCHER] = str(os.getpid())
+    with TemporaryDirectory(prefix="arclight-") as notes:  # where failing processes leave word
+        return _run(run, processes, nodes, notes)
+
+
+def _run(run: RunDirectory, processes: int, nodes: int, notes: str) -> int:
     config = LaunchConfig(
         min_nodes=nodes,
         max_nodes=nodes,
@@ -36,6 +42,7 @@ def launch(run: RunDirectory, processes: int, nodes: int) -> int:
         rdzv_endpoint=os.environ.get("ARCLIGHT_RENDEZVOUS", "localhost:0"),
         max_restarts=0,
         monitor_interval=0.2,
+        logs_specs=DefaultLogsSpecs(log_dir=notes),
     )
     command = [sys.executable, "-m", "arclight.run.execute", str(run.path)]
     try:
