@@ -1,8 +1,9 @@
-"""Label images with a run: python scripts/predict.py run=DIR input=FILE_OR_FOLDER
+"""Ask a run about new images or texts: python scripts/predict.py run=DIR input=FILE_OR_FOLDER
 
-Keys: run (the directory), input (an image or a folder of images), output (a csv file; default:
-the terminal), checkpoint (a file; default: the best). Columns: file, label, and the probability
-of each class.
+Keys: run (the directory), input (an image or a folder of images; for runs on text a file with one
+text in each line), output (a csv file; default: the terminal), checkpoint (a file; default: the
+best). Columns: the file or text, and the label with the probability of each class, the caption, or
+the text that was made of it, by what the run has learnt.
 """
 
 from arclight.config.arguments import arguments

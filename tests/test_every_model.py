@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from arclight.run.directory import create
+from arclight.run.directory import RunDirectory, create
 from arclight.run.evaluate import evaluate
 from arclight.run.execute import execute
+from arclight.run.generate import generate
+from arclight.run.predict import predict
 from tests.conftest import Composed, options
 
 FEW = ("data.limit=8", "data.batch_size=4", "trainer.max_epochs=1", "trainer.log_every_n_steps=1")
@@ -25,3 +28,24 @@ def test_it_trains_and_is_evaluated_from_its_directory(
     assert execute(run) == 0
     assert run.summary["steps"] == 2
     assert evaluate(str(run.path))["test/loss"] == run.summary["metrics"]["test/loss"]
+    answers(run, tmp_path)
+
+
+def answers(run: RunDirectory, folder: Path) -> None:
+    """It is asked about something new, of the kind that it learnt."""
+    kind = run.manifest["data"]["kind"]
+    if kind == "TextFacts":
+        new = folder / "new.txt"
+        new.write_text("def read(file):\nthe 3rd of May 1999\n")
+    else:
+        new = folder / "new.png"
+        Image.new("RGB", (20, 24), (9, 99, 199)).save(new)
+    task = run.config["task"]["_target_"].rpartition(".")[2]
+    if task == "LanguageModelling" and "masked" not in run.config["data"]:
+        assert generate(str(run.path), "def ", length=3).startswith("def ")
+        return
+    if task == "LanguageModelling":
+        return  # what fills a mask in is asked of no command
+    header, *rows = predict(str(run.path), str(new))
+    assert len(rows) == (2 if kind == "TextFacts" else 1)
+    assert all(len(row) == len(header) for row in rows)

@@ -12,7 +12,10 @@ Config = dict[str, Any]
 
 # What the runner gives each part when it builds it; a config need not (and a null there is filled).
 GIVEN_AT_RUN_TIME = {
-    "model": {"num_classes", "in_channels", "image_size", "vocab_size", "context", "pad"},
+    "model": {
+        *("num_classes", "in_channels", "image_size"),
+        *("vocab_size", "context", "pad", "start", "end"),
+    },
     "task": {"model", "facts", "optimizer", "schedule"},
     "finetune": {"model"},
     "optimizer": {"model", "fused"},

@@ -80,7 +80,29 @@ class TextFacts(Facts):
         return {**known, "num_classes": len(self.class_names)} if self.class_names else known
 
 
-KINDS: dict[str, type[Facts]] = {kind.__name__: kind for kind in (ImageFacts, TextFacts)}
+@dataclass(frozen=True, kw_only=True)
+class ImageTextFacts(ImageFacts, TextFacts):
+    """Of images with a text each.
+
+    `num_classes` counts the classes of a labelled set, or else the different texts, which are too
+    many to be named: `class_names` is then empty.
+
+    Attributes:
+        start: the token that a text begins with.
+        end: the token that closes it.
+    """
+
+    start: int
+    end: int
+
+    def for_model(self) -> dict[str, Any]:
+        frame = {"start": self.start, "end": self.end}
+        return TextFacts.for_model(self) | ImageFacts.for_model(self) | frame
+
+
+KINDS: dict[str, type[Facts]] = {
+    kind.__name__: kind for kind in (ImageFacts, TextFacts, ImageTextFacts)
+}
 
 
 def read_facts(plain: Mapping[str, Any]) -> Facts:

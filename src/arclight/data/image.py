@@ -16,7 +16,7 @@ from arclight.data.module import DataModule, require_counts, require_fractions
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.parts import Loader, Part
 from arclight.data.probe import check_labels, find_shape
-from arclight.data.sources import Split, open_source
+from arclight.data.sources import Source, Split, open_source
 from arclight.data.splits import Rows, carve, choose_splits, limited
 from arclight.data.unreadable import readable
 from arclight.errors import UserError
@@ -113,7 +113,7 @@ class ImageData(DataModule):
         """Opens, divides and measures the data; a second call does nothing."""
         if hasattr(self, "facts"):
             return
-        source = open_source(self.path, *self.columns)
+        source = self._open()
         names = choose_splits(source.splits, *self.split_names)
         used = {s: source.splits[n] for s, n in zip(STAGES, names, strict=True) if n is not None}
         skipped = self._skip_unreadable(used)
@@ -134,6 +134,13 @@ class ImageData(DataModule):
             fingerprint=hashlib.sha256(digests).hexdigest(),
             skipped=skipped,
         )
+
+    def _open(self) -> Source:
+        return open_source(self.path, *self.columns)
+
+    def _strata(self, split: Split) -> Rows:
+        """What is carved out of a split has its share of each of these."""
+        return split.labels
 
     def _skip_unreadable(self, used: dict[Stage, Split]) -> dict[str, int]:
         """Replaces splits by what can be read of them; returns how many images each lost."""
@@ -177,7 +184,7 @@ class ImageData(DataModule):
         test = 0.0 if "test" in used else self.test_fraction
         if val or test:
             same = part("train", rows["train"]).same(self.cache)
-            carved = carve(used["train"].labels, same, val, test, self.split_seed)
+            carved = carve(self._strata(used["train"]), same, val, test, self.split_seed)
             rows = {**rows, "train": carved[0]}
             rows.setdefault("val", carved[1])
             rows.setdefault("test", carved[2])
@@ -205,5 +212,10 @@ class ImageData(DataModule):
     ) -> Loader:
         normalise = Normalise(self.facts.mean, self.facts.std, device)
         augment = self.augment if stage == "train" else None
-        finish = Finish(normalise, self.facts.num_classes, augment)
+        finish = self._finish(normalise, augment, device)
         return self.parts[stage].loader(batches, finish, device, self.num_workers)
+
+    def _finish(
+        self, normalise: Normalise, augment: Augment | None, device: torch.device
+    ) -> Finish:
+        return Finish(normalise, self.facts.num_classes, augment)

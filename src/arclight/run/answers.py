@@ -1,0 +1,170 @@
+"""What a run's model says of new images and texts, by the task that it learnt."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from arclight.data.decode import model_input
+from arclight.data.facts import Facts, ImageFacts, ImageTextFacts, TextFacts
+from arclight.data.text import tokenizer as tokenizers
+from arclight.data.text.ragged import padding_of, token_of
+from arclight.errors import UserError
+from arclight.run.directory import RunDirectory
+from arclight.tasks.captioning import Captioning
+from arclight.tasks.contrastive import Contrastive
+from arclight.tasks.image_classification import ImageClassification
+from arclight.tasks.sequence_to_sequence import SequenceToSequence
+from arclight.tasks.task import Task
+from arclight.tasks.text_classification import TextClassification
+
+BATCH = 256
+Rows = list[list[str]]
+
+
+def answers(task: Task, facts: Facts, run: RunDirectory, place: Path) -> Rows:
+    """A header, and a row for each image or line of `place`.
+
+    Raises:
+        UserError: the task answers nothing by itself, or `place` holds nothing that it takes.
+    """
+    for kind, answer in ANSWERS.items():
+        if isinstance(task, kind):
+            return answer(task, facts, run, place)
+    raise UserError(
+        f"{run.path} is a run of {type(task).__name__}, which continues texts: "
+        f'type python scripts/generate.py run={run.path} prompt="...".'
+    )
+
+
+def _labels_of_images(task: Any, facts: Any, run: RunDirectory, place: Path) -> Rows:
+    rows = [["file", "label", *facts.class_names]]
+    for files, images in _images(place, facts):
+        rows += _labelled(files, task.predict_step(images, 0), facts.class_names)
+    return rows
+
+
+def _labels_of_texts(task: Any, facts: TextFacts, run: RunDirectory, place: Path) -> Rows:
+    rows = [["text", "label", *facts.class_names]]
+    for texts, tokens, mask in _texts(place, _tokenizer(run), facts.context):
+        rows += _labelled(texts, task.predict_step((tokens, mask), 0), facts.class_names)
+    return rows
+
+
+def _texts_of_texts(task: Any, facts: TextFacts, run: RunDirectory, place: Path) -> Rows:
+    tokenizer = _tokenizer(run)
+    length = run.config["data"]["max_length"]
+    end = token_of(tokenizer, tokenizers.END, "[SEP]", "<|endoftext|>")
+    rows = [["text", "answer"]]
+    for texts, tokens, mask in _texts(place, tokenizer, length):
+        made = task.model.generate(tokens, mask, run.config["data"]["max_target_length"], end)
+        rows += _beside(texts, _said(tokenizer, made, end))
+    return rows
+
+
+def _captions_of_images(task: Any, facts: ImageTextFacts, run: RunDirectory, place: Path) -> Rows:
+    tokenizer = _tokenizer(run)
+    rows = [["file", "caption"]]
+    for files, images in _images(place, facts):
+        made = task.model.generate(images, facts.context, facts.end)
+        rows += _beside(files, _said(tokenizer, made, facts.end))
+    return rows
+
+
+def _classes_of_images(task: Any, facts: ImageTextFacts, run: RunDirectory, place: Path) -> Rows:
+    """Zero-shot: the class whose captions are nearest to the image."""
+    if not facts.class_names:
+        raise UserError(
+            f"{run.path} learnt captions and no classes, so that there is none to choose; "
+            "train with data.captions to have them."
+        )
+    data = run.config["data"]
+    words = data["words"] or facts.class_names
+    templates = data["captions"]
+    captions = [template.replace("{}", word) for word in words for template in templates]
+    tokens, mask = _encoded(_tokenizer(run), captions, facts.context)
+    texts = task.model.embed_texts(tokens, mask).unflatten(0, (-1, len(templates))).mean(1)
+    rows = [["file", "label", *facts.class_names]]
+    for files, images in _images(place, facts):
+        chances = (task.model.scale() * task.model.embed_images(images) @ texts.T).softmax(1)
+        rows += _labelled(files, chances, facts.class_names)
+    return rows
+
+
+Answer = Callable[[Any, Any, RunDirectory, Path], Rows]
+ANSWERS: dict[type[Task], Answer] = {
+    ImageClassification: _labels_of_images,
+    TextClassification: _labels_of_texts,
+    SequenceToSequence: _texts_of_texts,
+    Captioning: _captions_of_images,
+    Contrastive: _classes_of_images,
+}
+
+
+def _labelled(names: Sequence[str], chances: Tensor, classes: Sequence[str]) -> Rows:
+    best = chances.argmax(1).tolist()
+    pairs = zip(names, best, chances.tolist(), strict=True)
+    return [[name, classes[label], *(f"{p:.6f}" for p in row)] for name, label, row in pairs]
+
+
+def _beside(names: Sequence[str], answers: Sequence[str]) -> Rows:
+    return [[name, answer] for name, answer in zip(names, answers, strict=True)]
+
+
+def _images(place: Path, facts: ImageFacts) -> Iterator[tuple[list[str], Tensor]]:
+    files = image_files(place)
+    for start in range(0, len(files), BATCH):
+        part = files[start : start + BATCH]
+        yield [str(f) for f in part], torch.cat([model_input(path, facts) for path in part])
+
+
+def image_files(place: Path) -> list[Path]:
+    """The image itself, or all images below a folder, sorted.
+
+    Raises:
+        UserError: there is no image in it.
+    """
+    if place.is_file():
+        return [place]
+    known = Image.registered_extensions()
+    files = sorted(f for f in place.rglob("*") if f.suffix.lower() in known)
+    if not files:
+        raise UserError(f"input={place} holds no image; name a folder with image files.")
+    return files
+
+
+def _tokenizer(run: RunDirectory) -> Tokenizer:
+    kept = tokenizers.load(run.path)
+    if kept is None:
+        raise UserError(f"{run.path} has lost its {tokenizers.FILE}: put it back.")
+    return tokenizers.framed(kept)
+
+
+def _texts(
+    place: Path, tokenizer: Tokenizer, length: int
+) -> Iterator[tuple[list[str], Tensor, Tensor]]:
+    if not place.is_file():
+        raise UserError(f"input={place} is a folder; name a file with one text in each line.")
+    lines = [line for line in place.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not lines:
+        raise UserError(f"input={place} holds no text; name a file with one text in each line.")
+    for start in range(0, len(lines), BATCH):
+        part = lines[start : start + BATCH]
+        yield part, *_encoded(tokenizer, part, length)
+
+
+def _encoded(tokenizer: Tokenizer, texts: list[str], length: int) -> tuple[Tensor, Tensor]:
+    tokenizer.enable_truncation(length)
+    tokenizer.enable_padding(pad_id=padding_of(tokenizer))
+    found = tokenizer.encode_batch(texts)
+    tokens = torch.tensor([one.ids for one in found])
+    return tokens, torch.tensor([one.attention_mask for one in found], dtype=torch.bool)
+
+
+def _said(tokenizer: Tokenizer, made: Tensor, end: int | None) -> list[str]:
+    rows = [row[: row.index(end)] if end in row else row for row in made.tolist()]
+    return [str(text) for text in tokenizer.decode_batch(rows)]

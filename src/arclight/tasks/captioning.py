@@ -1,0 +1,88 @@
+"""Captioning with any model that tells the next token of a text about an image."""
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import SumMetric
+
+from arclight.data.facts import ImageTextFacts
+from arclight.errors import UserError
+from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+IGNORED = -100  # a target that nothing is counted of: torch's own default
+
+
+class Captioning(Task):
+    """Cross-entropy of each token of a caption, given the image and the tokens before it.
+
+    Evaluation gives the mean loss of a token, the share of tokens that were the likeliest, and the
+    share of captions that the model makes exactly by itself, taking the likeliest token each time.
+
+    Args:
+        model: (images, tokens, mask) to logits of the next token at each place, with a method
+            `generate(images, length, end)`; see `arclight.models.blip.BLIP`.
+        facts: what is known of the data.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        facts: ImageTextFacts,
+        optimizer: OptimizerFactory,
+        schedule: ScheduleFactory,
+    ) -> None:
+        super().__init__(model, optimizer, schedule, figures=("loss",))
+        self.end = facts.end
+        self.loss_sum, self.right, self.tokens, self.exact, self.captions = (
+            SumMetric(nan_strategy="disable") for _ in range(5)
+        )
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images, tokens, mask, _ = batch
+        logits = self.model(images, tokens[:, :-1], mask[:, :-1])
+        loss = F.cross_entropy(logits.flatten(0, 1), targets_of(tokens, mask).flatten())
+        self.sums.add(loss.detach() * len(images), examples=len(images))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        raise UserError(
+            "A captioning run has no labels to give images: test it with "
+            "python scripts/evaluate.py, or train a classifier, such as model=vit."
+        )
+
+    def _evaluate(self, batch: Batch) -> None:
+        images, tokens, mask, _ = batch
+        targets = targets_of(tokens, mask)
+        logits = self.model(images, tokens[:, :-1], mask[:, :-1]).float()
+        self.loss_sum.update(
+            F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum").double()
+        )
+        self.right.update((logits.argmax(-1) == targets).sum())
+        self.tokens.update((targets != IGNORED).sum())
+        made = self.model.generate(images, targets.shape[1], self.end)  # type: ignore[operator]
+        self.exact.update(((made == targets) | (targets == IGNORED)).all(1).sum())
+        self.captions.update(len(images))
+
+    def results(self, stage: str) -> dict[str, float]:
+        tokens = self.tokens.compute().item()
+        results = {
+            f"{stage}/loss": self.loss_sum.compute().item() / tokens,
+            f"{stage}/accuracy": self.right.compute().item() / tokens,
+            f"{stage}/exact": self.exact.compute().item() / self.captions.compute().item(),
+        }
+        for metric in (self.loss_sum, self.right, self.tokens, self.exact, self.captions):
+            metric.reset()
+        return results
+
+
+def targets_of(tokens: Tensor, mask: Tensor) -> Tensor:
+    """What comes next at each place but the last, `(batch, length - 1)`; -100 behind the end."""
+    return tokens[:, 1:].masked_fill(~mask[:, 1:], IGNORED)

@@ -1,0 +1,89 @@
+"""From one text to another, with any model that maps a source and a target's past to logits."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import SumMetric
+from torchmetrics.text import CHRFScore
+
+from arclight.data.facts import TextFacts
+from arclight.data.text.pairs import IGNORED, TextPairs
+from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+class SequenceToSequence(Task):
+    """Cross-entropy of each token of the target, given those before it.
+
+    Evaluation gives the mean loss of a token and the share of tokens that were the likeliest; and,
+    of what the model makes of the sources by itself, taking the likeliest token each time, the
+    share of targets that it is exactly, and chrF in the texts' characters (Popović, 2015; here from
+    0 to 1), for which `trainer.datamodule` turns tokens into text.
+
+    Args:
+        model: (source, mask, target) to logits of the target, with a method
+            `generate(source, mask, length, stop)`; see `arclight.models.t5.T5`.
+        facts: what is known of the data.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        facts: TextFacts,
+        optimizer: OptimizerFactory,
+        schedule: ScheduleFactory,
+    ) -> None:
+        super().__init__(model, optimizer, schedule, figures=("loss",))
+        self.loss_sum, self.right, self.tokens, self.exact, self.pairs = (
+            SumMetric(nan_strategy="disable") for _ in range(5)
+        )
+        self.chrf = CHRFScore(n_word_order=0)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        source, mask, target = batch
+        logits = self.model(source, mask, target)
+        loss = F.cross_entropy(logits.flatten(0, 1), target.flatten())
+        self.sums.add(loss.detach() * len(source), examples=len(source))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch)
+
+    def _evaluate(self, batch: Batch) -> None:
+        source, mask, target = batch
+        logits = self.model(source, mask, target).float()
+        self.loss_sum.update(
+            F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum").double()
+        )
+        self.right.update((logits.argmax(-1) == target).sum())
+        self.tokens.update((target != IGNORED).sum())
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, TextPairs)
+        made = self.model.generate(  # type: ignore[operator]
+            source, mask, data.max_target_length, data.end
+        )
+        self.exact.update(exact(made, target).sum())
+        self.pairs.update(len(source))
+        self.chrf.update(data.texts(made), [[text] for text in data.texts(target)])
+
+    def results(self, stage: str) -> dict[str, float]:
+        count = self.tokens.compute().item()
+        figures = {
+            "loss": self.loss_sum.compute().item() / count,
+            "accuracy": self.right.compute().item() / count,
+            "exact": self.exact.compute().item() / self.pairs.compute().item(),
+            "chrf": float(self.chrf.compute()),  # type: ignore[arg-type]
+        }
+        for metric in (self.loss_sum, self.right, self.tokens, self.exact, self.pairs, self.chrf):
+            metric.reset()
+        return {f"{stage}/{name}": figure for name, figure in figures.items()}
+
+
+def exact(made: Tensor, target: Tensor) -> Tensor:
+    """Which rows begin with the whole target: `(batch,)`; -100 fills the target up."""
+    width = target.shape[1]
+    made = F.pad(made[:, :width], (0, max(0, width - made.shape[1])), value=IGNORED)
+    return ((made == target) | (target == IGNORED)).all(1)

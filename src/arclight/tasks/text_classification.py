@@ -1,0 +1,60 @@
+"""Text classification with any model that maps tokens and their mask to logits."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from arclight.data.facts import TextFacts
+from arclight.tasks.scores import ClassScores
+from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+class TextClassification(Task):
+    """Cross-entropy with label smoothing.
+
+    Args:
+        model: tokens and mask, `(batch, length)`, to logits `(batch, classes)`.
+        facts: what is known of the data.
+        label_smoothing: share of the target spread over all classes (Szegedy et al., 2016).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        facts: TextFacts,
+        optimizer: OptimizerFactory,
+        schedule: ScheduleFactory,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(model, optimizer, schedule, figures=("loss", "accuracy"))
+        self.class_names = facts.class_names
+        self.label_smoothing = label_smoothing
+        self.scores = ClassScores(len(facts.class_names))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        tokens, mask, labels = batch
+        logits = self.model(tokens, mask)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        correct = (logits.detach().argmax(1) == labels).sum()
+        self.sums.add(loss.detach() * len(labels), correct, examples=len(labels))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch)
+
+    def _evaluate(self, batch: Batch) -> None:
+        tokens, mask, labels = batch
+        self.scores.add(self.model(tokens, mask), labels)
+
+    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Class probabilities `(batch, classes)` of (tokens, mask)."""
+        logits: Tensor = self.model(*batch)
+        return logits.float().softmax(1)
+
+    def results(self, stage: str) -> dict[str, float]:
+        figures, self.confusion_matrix = self.scores.read(stage)
+        return figures
