@@ -16,6 +16,7 @@ Exit code 1 where anything failed. All of it takes about two hours on two cores.
 """
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -50,6 +51,8 @@ class Asked:
 
 
 def main() -> int:
+    # A shell starts what it sends to the background with SIGINT ignored, and the runs inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     given = arguments(__doc__, optional=("only", *COUNTS, "seed", "output"))
     names = given.get("only", ",".join(PARTS)).split(",")
     for name in names:
