@@ -1,11 +1,12 @@
 # Every target does its own set-up: Python >= 3.11 with venv, and make, are all that is needed.
 PYTHON ?= python3
 VENV   := .venv
+LOCK   := requirements.lock
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow lint format faults benchmark lock clean
+.PHONY: help setup train test test-slow test-ray lint format faults benchmark lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1@/' | column -t -s@
@@ -13,12 +14,12 @@ help: ## show this list
 setup: $(READY) ## create .venv and install the locked packages (hashes checked)
 
 # uv comes from the lock like everything else, its hash checked by pip, and installs the rest.
-$(READY): pyproject.toml requirements.lock
+$(READY): pyproject.toml $(LOCK)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}: name another with make PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@sed -n '/^uv==/,/^    # via/p' requirements.lock > $(VENV)/bootstrap.txt
+	@sed -n '/^uv==/,/^    # via/p' $(LOCK) > $(VENV)/bootstrap.txt
 	$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/bootstrap.txt
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode $(LOCK)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --compile-bytecode --editable .
 	@touch $@
 
@@ -30,6 +31,10 @@ test: $(READY) ## the fast tests
 
 test-slow: $(READY) ## the slower proofs
 	$(BIN)/python -m pytest -m slow
+
+test-ray: ## the tests of Ray's launcher, in an environment of its own
+	$(MAKE) setup VENV=.venv-ray LOCK=requirements-ray.lock
+	.venv-ray/bin/python -m pytest tests/search/test_ray.py
 
 lint: $(READY) ## ruff and mypy --strict
 	$(BIN)/ruff check .
@@ -46,9 +51,13 @@ format: $(READY) ## format and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(READY) ## resolve requirements.lock anew, for every platform
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --upgrade \
-		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+RESOLVE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	--custom-compile-command "make lock" pyproject.toml
+EXTRAS = --extra tensorboard --extra export --extra launchers --extra low-precision --extra dev
+
+lock: $(READY) ## resolve requirements.lock, and that of Ray, anew for every platform
+	$(RESOLVE) $(EXTRAS) --output-file requirements.lock
+	$(RESOLVE) --extra ray --extra dev --output-file requirements-ray.lock
 
 clean: ## remove caches and the environment, never runs
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
