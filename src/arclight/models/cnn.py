@@ -34,14 +34,13 @@ class CNN(nn.Module):
             raise UserError("model.widths is empty: type model.widths=[64,128,256], for example.")
         self.min_size = 2 ** (len(widths) - 1)
         layers: list[nn.Module] = []
-        for before, width in zip([in_channels, *widths], widths, strict=False):
-            if layers:
+        for i, (before, width) in enumerate(zip([in_channels, *widths], widths, strict=False)):
+            layers += [nn.Conv2d(before, width, kernel_size=3, padding=1), nn.BatchNorm2d(width)]
+            # The largest of what ReLU leaves is what ReLU leaves of the largest, of which there are
+            # a quarter as many.
+            if i < len(widths) - 1:
                 layers.append(nn.MaxPool2d(2))
-            layers += [
-                nn.Conv2d(before, width, kernel_size=3, padding=1),
-                nn.BatchNorm2d(width),
-                nn.ReLU(),
-            ]
+            layers.append(nn.ReLU(inplace=True))
         self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1))
         self.classifier = nn.Linear(widths[-1], num_classes)
 
