@@ -1,0 +1,53 @@
+"""A signal where there is nothing to save ends the process, whatever it is in the middle of."""
+
+import signal
+import time
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from arclight.signals import SIGNALS, exit_on_signals, ignore_signals
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    numbers = (*SIGNALS, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in numbers]
+    exit_on_signals()
+    yield
+    ignore_signals()
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_the_exit_code_is_the_shells(signum: signal.Signals) -> None:
+    with pytest.raises(SystemExit) as end:
+        signal.raise_signal(signum)
+    assert end.value.code == 128 + signum
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_exit_that_a_callback_swallows_is_tried_again() -> None:
+    class Thing:
+        pass
+
+    thing = Thing()
+    reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+    del thing
+    assert reference() is None
+    with pytest.raises(SystemExit) as end:
+        time.sleep(10)
+    assert end.value.code == 128 + signal.SIGTERM
+
+
+def test_the_way_out_is_not_disturbed() -> None:
+    cleaned = False
+    with pytest.raises(SystemExit):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            time.sleep(1.2)
+            cleaned = True
+    assert cleaned
