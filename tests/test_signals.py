@@ -43,11 +43,15 @@ def test_an_exit_that_a_callback_swallows_is_tried_again() -> None:
 
 
 def test_the_way_out_is_not_disturbed() -> None:
-    cleaned = False
-    with pytest.raises(SystemExit):
+    cleaned = []
+
+    def work() -> None:
         try:
             signal.raise_signal(signal.SIGTERM)
         finally:
             time.sleep(1.2)
-            cleaned = True
+            cleaned.append(True)
+
+    with pytest.raises(SystemExit):
+        work()
     assert cleaned
