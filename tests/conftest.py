@@ -35,7 +35,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 Composed = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def composed() -> Composed:
     """Composes and freezes a config as train.py does: `composed("model=vit", "seed=1")`."""
 

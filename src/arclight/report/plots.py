@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from arclight.report.canvas import figure, save
 from arclight.training.loggers import read_metrics
 
 
@@ -14,7 +15,7 @@ def curves(metrics_file: Path, target: Path) -> Path | None:
     names = [n for n in ("loss", "accuracy") if any(r.get(f"train/{n}") for r in rows)]
     if not names:
         return None
-    figure, axes = _figure(len(names), 4.8)
+    drawn, axes = figure(len(names), 4.8)
     for axis, name in zip(axes, names, strict=True):
         for stage in ("train", "val"):
             key = f"{stage}/{name}"
@@ -24,7 +25,7 @@ def curves(metrics_file: Path, target: Path) -> Path | None:
         axis.set(xlabel="step", ylabel=name)
         axis.grid(alpha=0.3)
         axis.legend()
-    return _save(figure, target)
+    return save(drawn, target)
 
 
 def confusion_matrix(matrix: torch.Tensor, class_names: list[str], target: Path) -> Path:
@@ -32,7 +33,7 @@ def confusion_matrix(matrix: torch.Tensor, class_names: list[str], target: Path)
     counts = matrix.numpy()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     few = len(class_names) <= 20
-    figure, (axis,) = _figure(1, 5.5 if few else 8.0)
+    drawn, (axis,) = figure(1, 5.5 if few else 8.0)
     axis.imshow(shares, vmin=0, vmax=1, cmap="Blues")
     axis.set(xlabel="predicted", ylabel="true")
     if few:
@@ -43,18 +44,4 @@ def confusion_matrix(matrix: torch.Tensor, class_names: list[str], target: Path)
             if counts[i, j]:
                 colour = "white" if shares[i, j] > 0.5 else "black"
                 axis.text(j, i, str(counts[i, j]), ha="center", va="center", color=colour)
-    return _save(figure, target)
-
-
-def _figure(columns: int, size: float):  # type: ignore[no-untyped-def]
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(size * columns, size), layout="constrained")
-    FigureCanvasAgg(figure)  # no window, no global state
-    return figure, [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
-
-
-def _save(figure, target: Path) -> Path:  # type: ignore[no-untyped-def]
-    figure.savefig(target, dpi=120)
-    return target
+    return save(drawn, target)

@@ -83,12 +83,7 @@ def wandb_logger(
     mode: Literal["auto", "online", "offline"] = "auto",
 ) -> Logger:
     """A W&B run under the run directory's own id, so that a resumed run goes on in the same one."""
-    import wandb
-
-    if mode == "auto":
-        given = os.environ.get("WANDB_MODE")
-        key = os.environ.get("WANDB_API_KEY") or wandb.api.api_key
-        mode = "offline" if given != "online" and (given or not key) else "online"
+    mode = wandb_mode(mode)
     if mode == "offline":
         say(f"W&B is offline; later, with a key: wandb sync {run_dir}/wandb/offline-run-*")
     with warnings.catch_warnings():
@@ -105,6 +100,17 @@ def wandb_logger(
             mode=mode,
             resume="allow",
         )
+
+
+def wandb_mode(mode: Literal["auto", "online", "offline"]) -> Literal["online", "offline"]:
+    """What `auto` means here: online where there is a key and `WANDB_MODE` says nothing else."""
+    import wandb
+
+    if mode != "auto":
+        return mode
+    given = os.environ.get("WANDB_MODE")
+    key = os.environ.get("WANDB_API_KEY") or wandb.api.api_key
+    return "offline" if given != "online" and (given or not key) else "online"
 
 
 def conclude(loggers: Sequence[Logger], figures: dict[str, float], images: Sequence[Path]) -> None:

@@ -1,0 +1,24 @@
+"""Where figures are drawn: matplotlib's own canvas, without a window and without global state."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def figure(columns: int, size: float, rows: int = 1) -> "tuple[Figure, list[Axes]]":
+    """A figure of `rows * columns` square panels of `size` inches, and its axes row by row."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(size * columns, size * rows), layout="constrained")
+    FigureCanvasAgg(drawn)
+    count = rows * columns
+    return drawn, [drawn.add_subplot(rows, columns, i + 1) for i in range(count)]
+
+
+def save(drawn: "Figure", target: Path) -> Path:
+    drawn.savefig(target, dpi=120)
+    return target

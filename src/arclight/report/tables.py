@@ -1,0 +1,61 @@
+"""Rows as text: Markdown, CSV and LaTeX. A row is a mapping; all have the first one's columns."""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
+from typing import Any
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def markdown(rows: Rows) -> str:
+    """A table that reads well as plain text too."""
+    if not rows:
+        return ""
+    lines = [list(rows[0]), *(["" if v is None else str(v) for v in r.values()] for r in rows)]
+    lines = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    lines.insert(1, ["-" * width for width in widths])
+    padded = (
+        " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+    return "\n".join(f"| {line} |" for line in padded)
+
+
+def comma_separated(rows: Rows) -> str:
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(rows[0] if rows else [])
+    writer.writerows(row.values() for row in rows)
+    return text.getvalue().rstrip("\n")
+
+
+_SPECIAL = {
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+}
+
+
+def latex(rows: Rows) -> str:
+    """A table in the style of the `booktabs` package."""
+
+    def line(cells: Sequence[Any]) -> str:
+        words = ("" if cell is None else str(cell) for cell in cells)
+        plain = ("".join(_SPECIAL.get(c, c) for c in word) for word in words)
+        return " & ".join(plain) + r" \\"
+
+    columns = list(rows[0]) if rows else []
+    body = [line(list(row.values())) for row in rows]
+    head = [rf"\begin{{tabular}}{{{'l' * len(columns)}}}", r"\toprule", line(columns), r"\midrule"]
+    return "\n".join([*head, *body, r"\bottomrule", r"\end{tabular}"])
+
+
+FORMATS: dict[str, Callable[[Rows], str]] = {
+    "markdown": markdown,
+    "csv": comma_separated,
+    "latex": latex,
+}

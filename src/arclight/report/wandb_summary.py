@@ -1,0 +1,100 @@
+"""A search's summary in Weights & Biases: one run beside those of its trials."""
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+from arclight.report.study import Search
+from arclight.report.study_figures import importance
+from arclight.report.study_report import best_overrides, rows
+
+
+def settings(config: dict[str, Any]) -> dict[str, Any] | None:
+    """The W&B part of a config, or None where its runs do not log there."""
+    node: dict[str, Any] | None = (config.get("logger") or {}).get("wandb")
+    return node
+
+
+def summarise(search: Search, figures: dict[str, Path]) -> None:
+    """Logs the search as a run of its own: trials, importances, pictures and the best config.
+
+    It has the same id each time, so that doing it again renews it. Offline it is a folder in
+    `wandb/` of the search directory, for `wandb sync`. Whatever W&B complains of is said in one
+    line, since the search itself is on the disk.
+    """
+    node = settings(search.config)
+    if node is None or not search.trials:
+        return
+    try:
+        _log(search, figures, node)
+    except Exception as error:  # of many kinds: network, quota, a key that is no longer good
+        print(f"warning: W&B did not take the summary of {search.name}: {error}")
+
+
+def summary_id(search: Search) -> str:
+    """An id that every process which reads the study comes to, and no other study has."""
+    began = search.trials[0].datetime_start or ""
+    return hashlib.sha256(f"{search.name} {began}".encode()).hexdigest()[:8]
+
+
+def _log(search: Search, figures: dict[str, Path], node: dict[str, Any]) -> None:
+    import wandb
+
+    from arclight.training.loggers import wandb_mode
+
+    mode, number = wandb_mode(node.get("mode", "auto")), summary_id(search)
+    for old in (search.path / "wandb").glob(f"offline-run-*-{number}"):
+        shutil.rmtree(old)  # what it told of is told anew
+    if mode == "offline":
+        print(f"W&B is offline; later, with a key: wandb sync {search.path}/wandb/offline-run-*")
+    run = wandb.init(
+        project=node.get("project"),
+        entity=node.get("entity"),
+        group=search.name,
+        job_type="summary",
+        name=f"{search.name} summary",
+        id=number,
+        resume="allow",
+        mode=mode,
+        dir=str(search.path),
+        config=_best_config(search),
+        settings=wandb.Settings(silent=True),
+    )
+    try:
+        run.log(_content(search, figures))
+        run.summary.update(_totals(search))
+    finally:
+        run.finish()
+
+
+def _best_config(search: Search) -> dict[str, Any]:
+    if search.best is None:
+        return {}
+    return {"overrides": best_overrides(search, search.best), **search.best.params}
+
+
+def _content(search: Search, figures: dict[str, Path]) -> dict[str, Any]:
+    """The panels: tables where W&B draws them itself, else our own pictures."""
+    import wandb
+
+    lines = rows(search)
+    data = [list(line.values()) for line in lines]
+    content: dict[str, Any] = {
+        "trials": wandb.Table(columns=list(lines[0]), data=data, allow_mixed_types=True)
+    }
+    shares = importance(search.study)
+    if shares:
+        bars = wandb.Table(columns=["parameter", "importance"], data=[*map(list, shares.items())])
+        content["importances"] = wandb.plot.bar(
+            bars, "parameter", "importance", f"Importance for {search.objectives[0]}"
+        )
+    return content | {f"figures/{name}": wandb.Image(str(path)) for name, path in figures.items()}
+
+
+def _totals(search: Search) -> dict[str, Any]:
+    totals: dict[str, Any] = {"trials": len(search.trials), **search.counts}
+    if search.best is not None:
+        best = zip(search.objectives, search.best.values, strict=True)
+        totals |= {"best_trial": search.best.number, **{f"best/{k}": v for k, v in best}}
+    return totals
