@@ -9,7 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from arclight.errors import UserError
 
 # What says where and how to start a run, not what the run is.
-COMMAND_KEYS = ("run_dir", "resume")
+COMMAND_KEYS = ("run_dir", "resume", "search")
 
 _SECRET = re.compile(r"(^|_)(api_?key|token|password|secret)$", re.IGNORECASE)
 MASK = "<masked>"

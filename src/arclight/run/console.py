@@ -34,6 +34,12 @@ def attach(file: Path | None) -> Iterator[None]:
             handler.close()
 
 
+def detach() -> None:
+    """In a forked process: what it says is no longer said by the process that it came from."""
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
+
+
 class LogFile(logging.FileHandler):
     """A log that never gets in the way of what it tells of: a full disk costs lines, no more."""
 

@@ -16,7 +16,7 @@ import yaml
 from arclight.errors import UserError
 from arclight.files import read_json, remove_leftovers, write_json, write_text
 
-Status = Literal["created", "running", "finished", "failed", "interrupted"]
+Status = Literal["created", "running", "finished", "failed", "interrupted", "pruned"]
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,6 @@ def newest_unfinished(root: Path) -> RunDirectory:
     files = sorted(root.glob("**/summary.json"), key=lambda f: f.stat().st_mtime, reverse=True)
     for file in files:
         run = RunDirectory(file.parent)
-        if run.status != "finished" and not run.is_held:
+        if run.status not in ("finished", "pruned") and not run.is_held:
             return run
     raise UserError(f"resume=auto found no unfinished run under {os.fspath(root)}.")

@@ -47,8 +47,8 @@ def _execute(run: RunDirectory) -> int:
         require_devices(trainer)
         return _launched(run)
     with run.held():
-        if run.status == "finished":
-            print(f"{run.path} is finished already; nothing to do.")
+        if run.status in ("finished", "pruned"):
+            print(f"{run.path} is {run.status} already; nothing to do.")
             return 0
         require_devices(trainer)
         again = run.status != "created"
@@ -98,7 +98,7 @@ def _work(run: RunDirectory) -> int:
         try:
             from arclight.run.fit import fit
 
-            end("finished", **fit(run))
+            end(**{"status": "finished", **fit(run)})
         except UserError as error:
             return fail(str(error))
         except Exception as error:

@@ -36,6 +36,7 @@ from arclight.training.finite import SkipNonFinite
 from arclight.training.interrupts import Interrupts
 from arclight.training.loggers import MetricsFile, close, conclude, read_metrics
 from arclight.training.progress import Progress
+from arclight.training.pruning import PrunedError, pruning
 from arclight.training.randomness import StepSeeds
 from arclight.training.record import Record
 
@@ -103,7 +104,12 @@ def fit(run: RunDirectory) -> dict[str, Any]:
             say(table(_opening(run, parts, trainer), "Arclight"))
             for split, count in parts.data.facts.skipped.items():
                 say(f"warning: {count} unreadable of split {split} left out (data.on_error=skip).")
-        seconds = _train(run, parts, trainer)
+        try:
+            seconds = _train(run, parts, trainer)
+        except PrunedError as stop:
+            say(f"The search ends this trial: {stop}.")
+            succeeded = True
+            return _pruned(parts, trainer)
         results = _test(run, parts, trainer)
         results["training_seconds"] = round(seconds, 3)
         if trainer.is_global_zero:
@@ -131,10 +137,25 @@ def _test(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> dict[str, Any]
         "metrics": {**_validated(run, step), **figures},
         "tested_checkpoint": tested.name,
         "tested_step": step,
+        **_spent(parts, trainer),
+        "skipped_examples": parts.data.facts.skipped,
+    }
+
+
+def _pruned(parts: Parts, trainer: L.Trainer) -> dict[str, Any]:
+    """What the summary keeps of a run that the search has ended: the figures so far."""
+    return {
+        "status": "pruned",
+        "metrics": measured(trainer, "val/"),
+        **_spent(parts, trainer),
+    }
+
+
+def _spent(parts: Parts, trainer: L.Trainer) -> dict[str, Any]:
+    return {
         "epochs": round(trainer.global_step / parts.task.steps_per_epoch, 2),
         "steps": trainer.global_step,
         "parameters": _count(parts.task),
-        "skipped_examples": parts.data.facts.skipped,
     }
 
 
@@ -166,6 +187,7 @@ def _assemble(run: RunDirectory, config: dict[str, Any], loggers: list[Logger]) 
         *([] if stop else [SkipNonFinite()]),
         record,
         Progress(record, say),
+        *pruning(),
         Interrupts(checkpoints),
     ]
     trainer = build(

@@ -50,7 +50,7 @@ def _run(run: RunDirectory, processes: int, nodes: int, notes: str) -> int:
     except ChildFailedError as error:
         return _failed(run, *first_failure(error.failures))
     except SignalException as stop:
-        if run.status == "finished":
+        if run.status in ("finished", "pruned"):
             return 0
         run.update_summary(status="interrupted", error=None)
         return 128 + int(stop.sigval)
@@ -78,7 +78,7 @@ def first_failure(failures: dict[int, ProcessFailure]) -> tuple[int, ProcessFail
 def _failed(run: RunDirectory, rank: int, failure: ProcessFailure) -> int:
     """Settles the run's status, since a process that fails for another's sake may have set it."""
     code = int(failure.exitcode)
-    if run.status == "finished":  # the process that keeps the records had done its work
+    if run.status in ("finished", "pruned"):  # the process that keeps the records had done its work
         return 0
     if code in range(128, 192):
         run.update_summary(status="interrupted", error=None)

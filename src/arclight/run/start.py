@@ -28,6 +28,9 @@ def start(cfg: DictConfig) -> None:
     hydra = HydraConfig.get()
     several = hydra.mode == RunMode.MULTIRUN
     try:
+        if cfg.get("search"):
+            _search(cfg, several)
+            return
         run = _resumed(cfg, list(hydra.overrides.task)) if cfg.resume else _made(cfg, hydra)
         code = execute(run)
     except UserError as error:
@@ -39,6 +42,16 @@ def start(cfg: DictConfig) -> None:
         shutil.rmtree(run.path)  # nothing was trained, and the sentence has been said
     if code and several and code < 128:
         raise RunFailedError(f"the run in {run.path} failed")
+    if code:
+        sys.exit(code)
+
+
+def _search(cfg: DictConfig, several: bool) -> None:
+    from arclight.search.start import search
+
+    code = search(cfg)
+    if code and several and code < 128:
+        raise RunFailedError(f"trials of the search {cfg.search.name} failed")
     if code:
         sys.exit(code)
 

@@ -1,0 +1,156 @@
+"""A trial's config: composed by Hydra from the command's words, with the trial's values in it."""
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from arclight.config.check import check, did_you_mean
+from arclight.config.entry import in_a_sentence
+from arclight.config.freeze import flatten, freeze
+from arclight.errors import UserError
+from arclight.search.space import ABSENT, Assignment, Parameter, assignments, lookup
+
+
+class Composer:
+    """Composes the configs of trials, each group's choice once.
+
+    Hydra must be initialised, as it is within `hydra.main`.
+
+    Args:
+        overrides: what was typed.
+        space: whose keys may be config groups as well as keys of the config.
+    """
+
+    def __init__(self, overrides: list[str], space: list[Parameter]) -> None:
+        self.overrides = overrides
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
+        choices = self._compose(()).hydra.runtime.choices
+        self.groups = [p for p in space if p.key in choices]
+        self.keys = [p for p in space if p.key not in choices]
+        self.base = self.config({})
+
+    def config(self, values: Assignment) -> dict[str, Any]:
+        """The frozen config of a trial with these values.
+
+        Raises:
+            UserError: Hydra knows no such group, option or key.
+        """
+        groups = [g.key for g in self.groups if g.key in values]
+        cfg = copy.deepcopy(self._compose(tuple(f"{key}={values[key]}" for key in groups)))
+        for key, value in values.items():
+            if key in groups:
+                continue
+            try:
+                OmegaConf.update(cfg, key, value, merge=False)
+            except OmegaConfBaseException as error:
+                raise UserError(_unknown(key, freeze_as_composed(cfg))) from error
+        return freeze_as_composed(cfg)
+
+    def _compose(self, words: tuple[str, ...]) -> DictConfig:
+        if words not in self._composed:
+            chosen = [word.split("=")[0] for word in words]
+            typed = [o for o in self.overrides if o.split("=")[0] not in chosen]
+            self._composed[words] = compose(
+                "train", overrides=[*typed, *words], return_hydra_config=True
+            )
+        return self._composed[words]
+
+
+def freeze_as_composed(cfg: DictConfig) -> dict[str, Any]:
+    """Freezes a config that holds Hydra's own node, to which interpolations may refer."""
+    with _hydra_config(cfg):
+        plain = copy.copy(cfg)
+        with open_dict(plain):
+            del plain["hydra"]
+        return freeze(plain)
+
+
+@contextmanager
+def _hydra_config(cfg: DictConfig) -> Iterator[None]:
+    singleton = HydraConfig.instance()
+    before = singleton.cfg
+    singleton.set_config(cfg)
+    try:
+        yield
+    finally:
+        singleton.cfg = before
+
+
+def as_overrides(values: Assignment) -> list[str]:
+    """The values as one would type them."""
+    return [f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in values.items()]
+
+
+def fitted(space: list[Parameter], composer: Composer) -> list[Parameter]:
+    """Holds every candidate of the space against the config, under every choice of groups.
+
+    Returns:
+        The space; ranges whose key holds a number with a fraction are ranges of such numbers.
+
+    Raises:
+        UserError: one line for each key that is unknown and each candidate that does not fit.
+    """
+    faults: dict[str, None] = {}  # each once, in order
+    real: set[str] = set()
+    for groups in assignments(composer.groups):
+        try:
+            config = composer.config(groups)
+            check(config)
+        except (UserError, HydraException) as error:
+            said = str(error) if isinstance(error, UserError) else in_a_sentence(error)
+            faults |= dict.fromkeys(f"search.space: {line}" for line in said.splitlines())
+            continue
+        for parameter in composer.keys:
+            if _may_be_active(parameter, groups, composer):
+                faults |= dict.fromkeys(_misfits(parameter, config))
+                if isinstance(lookup(config, parameter.key), float):
+                    real.add(parameter.key)
+    if faults:
+        raise UserError("\n".join(faults))
+    return [replace(p, real=p.real or p.key in real) for p in space]
+
+
+def _may_be_active(parameter: Parameter, groups: Assignment, composer: Composer) -> bool:
+    """Whether the choice of groups leaves it open that the parameter exists."""
+    names = [g.key for g in composer.groups]
+    for key, values in parameter.when:
+        if key in names:
+            if groups.get(key, ABSENT) not in values:
+                return False
+        elif not _may_be_active(next(p for p in composer.keys if p.key == key), groups, composer):
+            return False
+    return True
+
+
+def _misfits(parameter: Parameter, config: dict[str, Any]) -> list[str]:
+    key = parameter.key
+    if lookup(config, key) is ABSENT:
+        return [f"search.space: {_unknown(key, config)}"]
+    found: list[str] = []
+    for value in parameter.bounds:
+        changed = copy.deepcopy(config)
+        parent, _, name = key.rpartition(".")
+        (lookup(changed, parent) if parent else changed)[name] = value
+        try:
+            check(changed)
+        except UserError as error:
+            found += [f"search.space: {line}" for line in str(error).splitlines()]
+    return found
+
+
+def _unknown(key: str, config: dict[str, Any]) -> str:
+    known = [k for k, _ in flatten(config)]
+    siblings = [k for k in known if k.rpartition(".")[0] == key.rpartition(".")[0]]
+    hint = did_you_mean(key, known)
+    if not hint.startswith(": did you mean"):
+        hint = did_you_mean(key, siblings) if siblings else "."
+    return f"{key} is not a key of the config{hint}"

@@ -1,0 +1,134 @@
+"""What a search is told, as `configs/search/_search.yaml` explains it."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from arclight.errors import UserError
+
+# What a search measures of a finished run beside its validation figures.
+OTHER_FIGURES = ("parameters", "training_seconds", "seconds")
+
+# What may change from one command to the next: it says how the search is done, not what it is.
+MAY_CHANGE = (
+    *("dir", "n_trials", "workers", "worker", "threads", "gpus_per_trial"),
+    *("retry", "max_failures", "dry_run"),
+)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A figure of `summary.json` and which way is better."""
+
+    metric: str
+    direction: Literal["minimize", "maximize"]
+
+    def of(self, summary: dict[str, Any]) -> float | None:
+        """The figure of a finished run, or None where it was not measured."""
+        value = summary["metrics"].get(self.metric, summary.get(self.metric))
+        return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Search:
+    """The settings of a search, as `configs/search/_search.yaml` explains them."""
+
+    name: str
+    dir: str
+    space: dict[str, Any]
+    n_trials: int | None = None
+    sampler: Literal["tpe", "random", "grid", "cmaes"] = "tpe"
+    seed: int = 0
+    seeds: list[int] | None = None
+    objectives: list[dict[str, Any]] | None = None
+    pruner: Literal["asha", "hyperband", "median"] | None = None
+    prune_after: int = 1
+    prune_factor: int = 3
+    workers: int | None = None
+    worker: int | None = None
+    threads: int | None = None
+    gpus_per_trial: float = 1.0
+    retry: int = 2
+    max_failures: int | None = None
+    storage: str = "sqlite"
+    dry_run: bool = False
+
+    def faults(self) -> list[str]:
+        """One line for each setting whose type is right and value is not."""
+        found = [
+            f"search.{key}={value} should be {least} or more."
+            for key, value, least in (
+                ("n_trials", self.n_trials, 1),
+                ("workers", self.workers, 1),
+                ("threads", self.threads, 1),
+                ("prune_after", self.prune_after, 1),
+                ("prune_factor", self.prune_factor, 2),
+                ("retry", self.retry, 0),
+                ("max_failures", self.max_failures, 1),
+            )
+            if value is not None and value < least
+        ]
+        if self.gpus_per_trial <= 0 or (
+            self.gpus_per_trial > 1 and self.gpus_per_trial != int(self.gpus_per_trial)
+        ):
+            found.append(
+                f"search.gpus_per_trial={self.gpus_per_trial} should be a whole number of GPUs, "
+                "or a share of one such as 0.5."
+            )
+        if not self.space:
+            found.append("search.space is empty: give at least one key of the config.")
+        if self.n_trials is None and self.sampler != "grid":
+            found.append(
+                f"search.n_trials must be given with search.sampler={self.sampler}: "
+                "only a grid has an end of its own."
+            )
+        if self.seeds is not None and (not self.seeds or len(set(self.seeds)) < len(self.seeds)):
+            found.append(f"search.seeds={self.seeds} should be a list of different seeds, or null.")
+        if self.pruner and len(self.objectives or ()) > 1:
+            found.append(
+                f"search.pruner={self.pruner} judges by one objective; with several type "
+                "search.pruner=null."
+            )
+        return found
+
+    def aims(self, config: dict[str, Any]) -> list[Objective]:
+        """The objectives; by default the figure that chooses the best checkpoint.
+
+        Args:
+            config: the config of a trial.
+
+        Raises:
+            UserError: one is not made of what a search may look at.
+        """
+        checkpoints = config["callbacks"]["checkpoints"]
+        nodes = self.objectives or [
+            {
+                "metric": checkpoints["monitor"],
+                "direction": "maximize" if checkpoints["mode"] == "max" else "minimize",
+            }
+        ]
+        return [_objective(node, bool(self.pruner)) for node in nodes]
+
+
+def _objective(node: dict[str, Any], prunes: bool) -> Objective:
+    if not isinstance(node, dict) or set(node) != {"metric", "direction"}:
+        raise UserError(
+            f"search.objectives: {node} should be like {{metric: val/loss, direction: minimize}}."
+        )
+    metric, direction = str(node["metric"]), node["direction"]
+    if direction not in ("minimize", "maximize"):
+        raise UserError(
+            f"search.objectives: the direction of {metric} is {direction}; "
+            "it should be minimize or maximize."
+        )
+    if metric.startswith("test/"):
+        raise UserError(
+            f"search.objectives: {metric} is a test figure, and what is chosen by the test is no "
+            f"longer tested by it; type {metric.replace('test/', 'val/', 1)}."
+        )
+    if not metric.startswith("val/") and (prunes or metric not in OTHER_FIGURES):
+        others = "" if prunes else f", {', '.join(OTHER_FIGURES)}"
+        raise UserError(
+            f"search.objectives: {metric} is not a figure to "
+            f"{'prune' if prunes else 'search'} by; choose a validation figure (val/...){others}."
+        )
+    return Objective(metric, direction)

@@ -1,0 +1,285 @@
+"""The study on the disk: which trials there are, who works on them, and what came out."""
+
+import fcntl
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from arclight.search.settings import Objective, Search
+from arclight.search.space import Assignment, Parameter, assignments
+from arclight.seeds import mix
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass
+class Claim:
+    """A trial that this process alone works on, as long as it keeps `lock` open."""
+
+    number: int
+    id: int
+    values: Assignment
+    lock: IO[str]
+    retries: int
+    found: bool  # it had been begun by a process that is no more
+
+    def release(self) -> None:
+        self.lock.close()
+
+
+class Study:
+    """An Optuna study, and the locks by which any number of processes share it.
+
+    A trial that runs is locked by the process that runs it. The kernel unlocks it when that
+    process ends, however it ends; a running trial without a lock is one whose worker died.
+
+    Args:
+        storage: None keeps the study in memory.
+    """
+
+    def __init__(
+        self,
+        search: Search,
+        space: Sequence[Parameter],
+        aims: Sequence[Objective],
+        folder: Path | None,
+    ) -> None:
+        self.search = search
+        self.space = list(space)
+        self.aims = list(aims)
+        self.folder = folder
+        with self.alone(), _quiet():
+            self.study = optuna.create_study(
+                storage=_storage(search.storage, folder) if folder else None,
+                study_name=search.name,
+                directions=[aim.direction for aim in aims],
+                load_if_exists=True,
+                pruner=_pruner(search),
+            )
+            self.study.set_metric_names([aim.metric for aim in aims])
+        self.storage = self.study._storage
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Holds back every other process that would claim a trial of this study."""
+        if self.folder is None:
+            yield
+            return
+        with (self.folder / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def trials(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False)
+
+    @property
+    def wanted(self) -> int:
+        """How many trials there are to be."""
+        if self.search.sampler != "grid":
+            assert self.search.n_trials is not None
+            return self.search.n_trials
+        points = sum(1 for _ in assignments(self.space))
+        return min(points, self.search.n_trials or points)
+
+    def claim(self) -> Claim | None:
+        """A trial to work on: one whose worker died, or a new one; None: there is none now."""
+        with self.alone():
+            trials = self.trials()
+            for trial in trials if self.folder else ():
+                if trial.state == TrialState.RUNNING and (lock := self._lock(trial.number)):
+                    return self._claimed(self._begun(trial), lock, found=True)
+            if sum(t.state != TrialState.WAITING for t in trials) >= self.wanted:
+                return None
+            if self.has_failed:
+                return None
+            number = sum(t.state != TrialState.WAITING for t in trials)
+            self.study.sampler = _sampler(self.search, mix(f"search/{number}", self.search.seed))
+            if self.search.sampler == "grid" and number == len(trials):
+                self._enqueue(number)
+            new = self.study.ask()
+            lock = self._lock(new.number)
+            assert lock is not None
+            return self._claimed(new, lock, found=False)
+
+    def _enqueue(self, number: int) -> None:
+        for i, point in enumerate(assignments(self.space)):
+            if i == number:
+                self.study.enqueue_trial(point)
+
+    def _begun(self, trial: FrozenTrial) -> Trial:
+        self.study.sampler = _sampler(self.search, mix(f"search/{trial.number}", self.search.seed))
+        return Trial(self.study, trial._trial_id)
+
+    def _claimed(self, trial: Trial, lock: IO[str], found: bool) -> Claim:
+        values = self._suggest(trial)
+        return Claim(
+            number=trial.number,
+            id=trial._trial_id,
+            values=values,
+            lock=lock,
+            retries=int(trial.user_attrs.get("retries", 0)),
+            found=found,
+        )
+
+    def _suggest(self, trial: Trial) -> Assignment:
+        """The trial's values: the stored ones, and for the rest those that the sampler proposes.
+
+        Each is a function of the seed, the trial's number, the key and the trials before, not of
+        what was drawn before it: a process that is killed between two leaves no trace.
+        """
+        _ = trial.relative_params
+        values: Assignment = {}
+        for parameter in self.space:
+            if not parameter.is_active(values):
+                continue
+            seed = mix(f"search/{trial.number}/{parameter.key}", self.search.seed)
+            trial.study.sampler = _sampler(self.search, seed)
+            stored = trial._suggest(parameter.key, distribution(parameter))
+            values[parameter.key] = parameter.decode(stored)
+        return values
+
+    def _lock(self, number: int) -> IO[str] | None:
+        """The trial's lock, or None where another has it."""
+        folder = self.folder
+        if folder is None:
+            return open(os.devnull)
+        (folder / "trials").mkdir(exist_ok=True)
+        file = (folder / "trials" / f".{number:04d}.lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return None
+        return file
+
+    def note(self, claim: Claim, **values: Any) -> None:
+        """Keeps values with the trial."""
+        for key, value in values.items():
+            self.storage.set_trial_user_attr(claim.id, key, value)
+
+    def report(self, claim: Claim, step: int, value: float) -> bool:
+        """Takes in a validation figure, and says whether the trial is to be pruned."""
+        self.storage.set_trial_intermediate_value(claim.id, step, value)
+        return self.study.pruner.prune(self.study, self.storage.get_trial(claim.id))
+
+    def tell(self, claim: Claim, state: TrialState, values: Sequence[float] | None = None) -> None:
+        """Ends the trial."""
+        self.study.tell(claim.number, values, state=state)
+
+    @property
+    def failures(self) -> list[FrozenTrial]:
+        return [t for t in self.trials() if t.state == TrialState.FAIL]
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether so many trials have failed that the search is given up."""
+        most = self.search.max_failures
+        return most is not None and len(self.failures) >= most
+
+    @property
+    def ended(self) -> int:
+        return sum(t.state.is_finished() for t in self.trials())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all trials that there are to be have ended."""
+        return self.ended >= self.wanted
+
+
+def distribution(parameter: Parameter) -> BaseDistribution:
+    """Optuna's description of a parameter."""
+    if parameter.choices:
+        return CategoricalDistribution(parameter.encoded())
+    low, high, log, step = parameter.low, parameter.high, parameter.log, parameter.step
+    if parameter.real:
+        return FloatDistribution(low, high, log=log, step=step)
+    return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
+
+
+def _sampler(search: Search, key: int) -> optuna.samplers.BaseSampler:
+    seed = key % 2**32
+    with _quiet():
+        if search.sampler == "tpe":
+            return optuna.samplers.TPESampler(seed=seed)
+        if search.sampler == "cmaes":
+            return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+        return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _pruner(search: Search) -> optuna.pruners.BasePruner:
+    after, factor = search.prune_after, search.prune_factor
+    if search.pruner == "asha":
+        return optuna.pruners.SuccessiveHalvingPruner(min_resource=after, reduction_factor=factor)
+    if search.pruner == "hyperband":
+        return optuna.pruners.HyperbandPruner(min_resource=after, reduction_factor=factor)
+    if search.pruner == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=after)
+    return optuna.pruners.NopPruner()
+
+
+def _storage(storage: str, folder: Path) -> BaseStorage:
+    """No connection stays open between two operations: forked processes would share it."""
+    if storage == "journal":
+        path = str(folder / "journal.log")
+        return JournalStorage(JournalFileBackend(path, lock_obj=KernelLock(path)))
+    from sqlalchemy.pool import NullPool
+
+    if storage == "sqlite":
+        path = str((folder / "study.db").resolve())
+        return RDBStorage(
+            f"sqlite:///{path}",
+            engine_kwargs={"poolclass": NullPool, "connect_args": {"timeout": 100}},
+        )
+    return RDBStorage(storage, engine_kwargs={"poolclass": NullPool})
+
+
+class KernelLock(BaseJournalFileLock):
+    """Locks the journal by the kernel, which unlocks it when the process ends, however it ends.
+
+    Half a line at its end, which a machine that died may have left, is cut off: what is written
+    next would make it unreadable.
+    """
+
+    def __init__(self, journal: str) -> None:
+        self._journal = Path(journal)
+        self._file: IO[str] | None = None
+
+    def acquire(self) -> bool:
+        self._file = self._journal.with_suffix(".lock").open("w")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        content = self._journal.stat().st_size
+        if content:
+            with self._journal.open("rb+") as file:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.seek(0)
+                    file.truncate(file.read().rfind(b"\n") + 1)
+        return True
+
+    def release(self) -> None:
+        assert self._file is not None
+        self._file.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Optuna warns of each part that may change in a later version; the lock file pins it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        yield

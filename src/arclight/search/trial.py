@@ -1,0 +1,156 @@
+"""One trial: its run directories, the process that executes them, and what came of it."""
+
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from arclight.config.entry import EXIT_USER_ERROR
+from arclight.errors import UserError
+from arclight.run.console import detach
+from arclight.run.directory import RunDirectory
+from arclight.run.execute import execute
+from arclight.run.watch import WATCHER, die_with_watcher
+from arclight.signals import SIGNALS, exit_on_signals
+from arclight.training.pruning import PRUNING
+
+CONSOLE = "console.log"
+TRY_AGAIN = 75  # the exit code of a trial that found its place taken (EX_TEMPFAIL)
+
+Outcome = Literal["finished", "pruned", "failed", "lost", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a trial's process ended, and why if not well."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+def fork(folder: Path, runs: Sequence[RunDirectory], env: dict[str, str], threads: int) -> int:
+    """Executes the runs one after another in a process of their own; returns its number.
+
+    The process has all that this one has imported. Its words go to the trial's `console.log`.
+
+    Args:
+        folder: the trial's.
+        env: added to its environment.
+        threads: for computing on the CPU.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        search = os.getpid()
+        child = os.fork()
+        if child == 0:
+            _child(search, folder, runs, env, threads)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    return child
+
+
+def _child(
+    search: int, folder: Path, runs: Sequence[RunDirectory], env: dict[str, str], threads: int
+) -> NoReturn:
+    code = 1
+    try:
+        os.setpgid(0, 0)  # Ctrl-C reaches the search, which passes it on
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        detach()
+        _console(folder / CONSOLE)
+        os.environ.update(env)
+        os.environ[WATCHER] = str(search)
+        _die_with_parent()
+        die_with_watcher()
+        exit_on_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        code = _execute_all(runs, threads)
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+
+
+def _execute_all(runs: Sequence[RunDirectory], threads: int) -> int:
+    import torch
+
+    torch.set_num_threads(threads)
+    for run in runs:
+        with run.log_file.open("a") as log:
+            faulthandler.enable(log)  # a crash of native code leaves its traceback there
+            try:
+                code = execute(run)
+            except UserError as error:
+                print(f"error: {error}", file=log)
+                if run.is_held:
+                    return TRY_AGAIN
+                run.update_summary(status="failed", error=str(error))
+                code = EXIT_USER_ERROR
+            finally:
+                faulthandler.disable()
+        if code or run.status != "finished":
+            return code
+        os.environ.pop(PRUNING, None)  # of several seeds the first may be pruned
+    return 0
+
+
+def _console(file: Path) -> None:
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for number in (1, 2):
+        os.dup2(handle, number)
+    os.close(handle)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+
+
+def _die_with_parent() -> None:
+    """On Linux the kernel kills this process when the search ends; elsewhere its watcher does."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(signal.SIGKILL))
+
+
+def ending(runs: Sequence[RunDirectory], status: int | None) -> Ending:
+    """What came of a trial.
+
+    Args:
+        status: of its process, as `os.waitpid` gives it; None: nobody saw it end.
+    """
+    summaries = [run.summary for run in runs]
+    for summary in summaries:
+        if summary["status"] == "pruned":
+            return Ending("pruned")
+        if summary["status"] == "failed":
+            error = str(summary["error"]).splitlines()[-1]
+            return Ending("lost" if "Signal 9 (SIGKILL)" in error else "failed", error)
+    if all(summary["status"] == "finished" for summary in summaries):
+        return Ending("finished")
+    if status is None:
+        return Ending("lost", "its process is gone")
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        name = signal.Signals(-code).name
+        memory = ", by the kernel perhaps, for want of memory" if name == "SIGKILL" else ""
+        return Ending("lost", f"killed by {name}{memory}")
+    if code > 128:
+        return Ending("interrupted", f"stopped by {signal.Signals(code - 128).name}")
+    if code == TRY_AGAIN:
+        return Ending("lost", "another process executes its run directory")
+    return Ending("lost" if code == 0 else "failed", f"ended with exit code {code}; see {CONSOLE}")
