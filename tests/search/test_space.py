@@ -41,7 +41,12 @@ def test_a_grid_has_every_point_once_and_conditions_hold_in_it() -> None:
     space = parse(
         {
             "optimizer": {"choices": ["adamw", "sgd"]},
-            "optimizer.momentum": {"low": 0.5, "high": 0.7, "step": 0.1, "when": {"optimizer": "sgd"}},
+            "optimizer.momentum": {
+                "low": 0.5,
+                "high": 0.7,
+                "step": 0.1,
+                "when": {"optimizer": "sgd"},
+            },
             "model.n_layers": {"low": 1, "high": 2},
         }
     )
