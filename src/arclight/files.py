@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -66,4 +67,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def remove_leftovers(folder: Path) -> None:
     """Removes what a killed process left half-written."""
     for part in folder.glob(f".*{TEMPORARY}"):
-        part.unlink(missing_ok=True)
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)

@@ -215,7 +215,7 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
     if trainer.is_global_zero:
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile):
-                logger.rewind(read(start)["global_step"] if start else -1)
+                logger.rewind(read(start, shards=False)["global_step"] if start else -1)
             else:
                 logger.log_hyperparams(parts.config)
     if start:
@@ -281,7 +281,19 @@ def _opening(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> list[tuple[
         ("model", f"{model}, {_count(parts.task):,} parameters"),
         ("data", ", ".join(f"{n:,} {split}" for split, n in sizes.items())),
         ("device", f"{trainer.strategy.root_device}{processes}, {trainer.precision}"),
+        ("batch", _batch(parts.config["data"]["batch_size"], trainer)),
     ]
+
+
+def _batch(size: int, trainer: L.Trainer) -> str:
+    """How a step's batch is shared, such as `128 = 2 processes x 32 x 2 accumulated`."""
+    world, parts = trainer.world_size, trainer.accumulate_grad_batches
+    if world * parts == 1:
+        return str(size)
+    factors = [f"{world} processes"] if world > 1 else []
+    factors += [str(size // (world * parts))]
+    factors += [f"{parts} accumulated"] if parts > 1 else []
+    return f"{size} = {' x '.join(factors)}"
 
 
 def _closing(run: RunDirectory, results: dict[str, Any]) -> list[tuple[str, str]]:

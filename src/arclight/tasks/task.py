@@ -116,6 +116,12 @@ class Task(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         self.log_dict(self.results("test"), logger=False, sync_dist=True)
 
+    def configure_model(self) -> None:
+        """Shards the model, where the trainer's strategy is one that does."""
+        shard = getattr(self.trainer.strategy, "shard", None)
+        if shard is not None:
+            shard(self.model)
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         # Fused kernels unscale fp16 gradients themselves, which rules out clipping them before.
         fused = self.trainer.precision != "16-mixed" and self.device.type in ("cpu", "cuda")

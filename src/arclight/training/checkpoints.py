@@ -19,7 +19,7 @@ from torch import Tensor
 
 from arclight.errors import UserError
 from arclight.files import TEMPORARY, write_whole
-from arclight.training.finite import require_finite_weights
+from arclight.training.finite import is_sharded, require_finite_weights
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
@@ -28,8 +28,11 @@ class UnreadableCheckpointError(Exception):
     """The file is not a whole checkpoint of this kind."""
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, shards: bool = True) -> dict[str, Any]:
     """A checkpoint as plain containers and tensors on the CPU.
+
+    Args:
+        shards: of a sharded one, read and assemble the shards too; they are verified in any case.
 
     Raises:
         UnreadableCheckpointError: cut short, damaged, or not a checkpoint of a run.
@@ -46,6 +49,14 @@ def read(path: Path) -> dict[str, Any]:
         raise UnreadableCheckpointError(f"{path} cannot be read as a checkpoint") from error
     if not isinstance(content, dict) or not {"state_dict", "global_step", "run_id"} <= set(content):
         raise UnreadableCheckpointError(f"{path} is not a checkpoint of a run")
+    if "shards" in content:
+        from arclight.training.shards import assembled, damaged_shards  # a second to import
+
+        folder = path.parent / content["shards"]
+        for file in damaged_shards(folder, content["checksums"]):
+            raise UnreadableCheckpointError(f"{file}, of {path.name}, is missing or damaged")
+        if shards:
+            content |= assembled(folder)
     return content
 
 
@@ -57,7 +68,7 @@ def load_weights(task: L.LightningModule, path: Path) -> int:
     """
     try:
         content = read(path)
-        task.load_state_dict(content["state_dict"])
+        _load(task, content["state_dict"])
     except UnreadableCheckpointError as error:
         raise UserError(f"{error}; name another with checkpoint=FILE.") from error
     except RuntimeError as error:
@@ -65,6 +76,15 @@ def load_weights(task: L.LightningModule, path: Path) -> int:
             f"{path} holds the weights of another model: {str(error).splitlines()[-1].strip()}"
         ) from error
     return int(content["global_step"])
+
+
+def _load(task: L.LightningModule, state: dict[str, Any]) -> None:
+    if not any(is_sharded(p) for p in task.parameters()):
+        task.load_state_dict(state)
+        return
+    from arclight.training.sharding import load_into_shards
+
+    load_into_shards(task, state)
 
 
 Commit = Callable[[Callable[[], None]], None]
@@ -319,7 +339,7 @@ def newest_readable(folder: Path, run_id: str) -> tuple[Path | None, list[str]]:
         if not path.exists():
             continue
         try:
-            if read(path)["run_id"] != run_id:
+            if read(path, shards=False)["run_id"] != run_id:
                 raise UnreadableCheckpointError(f"{path} belongs to another run")
             return path, complaints
         except UnreadableCheckpointError as error:

@@ -1,10 +1,12 @@
 """A loss or a weight that is not finite ends the run; it never reaches a checkpoint."""
 
 import math
+from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
@@ -25,10 +27,21 @@ def require_finite_loss(loss: float, trainer: L.Trainer) -> None:
         )
 
 
+def is_finite(tensors: list[Tensor]) -> bool:
+    """Whether they hold neither a NaN nor an infinity; all processes ask at once."""
+    norm: Any = get_total_norm(tensors)
+    return bool(torch.isfinite(norm.full_tensor() if is_sharded(norm) else norm))
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether it is a `DTensor`, whose class takes a second to import."""
+    return hasattr(tensor, "full_tensor")
+
+
 def require_finite_weights(trainer: L.Trainer) -> None:
     """Raises `NonFiniteError` where a parameter holds a NaN or an infinity."""
     weights = [p.detach() for p in trainer.lightning_module.parameters()]
-    if weights and not torch.isfinite(get_total_norm(weights)):
+    if weights and not is_finite(weights):
         raise NonFiniteError(
             f"The weights are not finite at step {trainer.global_step} "
             f"(epoch {trainer.current_epoch + 1}), so no checkpoint was saved. {ADVICE}"
@@ -52,7 +65,7 @@ class SkipNonFinite(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:
         parameters = [p for p in pl_module.parameters() if p.grad is not None]
-        if torch.isfinite(get_total_norm([p.grad for p in parameters if p.grad is not None])):
+        if is_finite([p.grad for p in parameters if p.grad is not None]):
             self._in_a_row = 0
             return
         self.skipped += 1

@@ -7,9 +7,10 @@ from typing import Literal
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from arclight.errors import UserError
 from arclight.training.checkpoints import Checkpoints, WholeCheckpointIO
@@ -32,7 +33,8 @@ def make_trainer(
     accelerator: Literal["cpu", "gpu", "mps"] = "cpu",
     devices: int | Literal["auto"] = 1,
     num_nodes: int = 1,
-    strategy: Literal["auto", "ddp"] = "auto",
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto",
+    sharded_checkpoints: bool = False,
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "32-true",
     max_epochs: int | None = None,
     max_steps: int = -1,
@@ -54,18 +56,26 @@ def make_trainer(
     """
     checkpoints = [c for c in callbacks if isinstance(c, Checkpoints)]
     asynchronous = any(c.asynchronous for c in checkpoints)
+    precision = resolve_precision(precision, accelerator)
+    if strategy == "fsdp":
+        _require_shardable(callbacks, precision, asynchronous and sharded_checkpoints)
+    elif sharded_checkpoints:
+        raise UserError(
+            "trainer.sharded_checkpoints=true is for trainer.strategy=fsdp, where there are "
+            "shards: type trainer.sharded_checkpoints=false."
+        )
     if not torch.cuda.device_count():
         # Lightning asks the driver through NVML, which without a device costs each step 0.2 ms.
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
     torch.set_float32_matmul_precision("high")  # TF32 where there is such a thing
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    return L.Trainer(
+    trainer = L.Trainer(
         accelerator=accelerator,
         devices=devices,
         num_nodes=num_nodes,
-        strategy=strategy,
-        precision=resolve_precision(precision, accelerator),
+        strategy=_strategy(strategy, precision, sharded_checkpoints),
+        precision=precision,
         max_epochs=max_epochs if max_epochs is not None else (None if max_steps > 0 else -1),
         max_steps=max_steps,
         gradient_clip_val=gradient_clip_val,
@@ -90,6 +100,46 @@ def make_trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+    # `Interrupts` tells all processes of a signal while they compute. Lightning's own way makes
+    # them wait for each other in every step, and in a signal's handler.
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
+
+
+def _strategy(name: str, precision: str, sharded_checkpoints: bool) -> Strategy | str:
+    """Lightning's strategy of that name, with what suits it."""
+    if name == "fsdp":
+        from arclight.training.sharding import FullyShardedStrategy  # a second to import
+
+        return FullyShardedStrategy(precision == "bf16-mixed", sharded_checkpoints)
+    if name == "ddp":
+        # Gradients are views of what is sent: no copy, and no second set of them in memory.
+        return DDPStrategy(gradient_as_bucket_view=True)
+    return name
+
+
+def _require_shardable(callbacks: list[Callback], precision: str, both: bool) -> None:
+    """Raises `UserError` where fsdp cannot do what the config asks for.
+
+    Args:
+        both: whether checkpoints should be sharded and asynchronous.
+    """
+    if any(isinstance(c, WeightAveraging) for c in callbacks):
+        raise UserError(
+            "callbacks.ema.decay keeps a whole copy of the weights, which trainer.strategy=fsdp "
+            "shards: type callbacks.ema.decay=null, or trainer.strategy=ddp."
+        )
+    if precision == "16-mixed":
+        raise UserError(
+            "trainer.strategy=fsdp does not scale the loss as trainer.precision=16-mixed needs: "
+            "type trainer.precision=bf16-mixed or 32-true, or trainer.strategy=ddp."
+        )
+    if both:
+        raise UserError(
+            "callbacks.checkpoints.asynchronous=true writes from one process, "
+            "trainer.sharded_checkpoints=true from all: set one of them to false."
+        )
 
 
 def resolve_precision(

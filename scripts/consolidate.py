@@ -1,0 +1,21 @@
+"""Join a sharded checkpoint into one plain file: python scripts/consolidate.py run=DIR
+
+Keys: run (the directory), checkpoint (a file; default: the best), output (the new file; default:
+consolidated.ckpt beside it). The run's commands read sharded checkpoints as they are; this is for
+whatever else reads a checkpoint.
+"""
+
+from arclight.config.arguments import arguments
+from arclight.config.entry import plain_errors
+
+
+def main() -> None:
+    given = arguments(__doc__, required=("run",), optional=("checkpoint", "output"))
+    from arclight.run.consolidate import consolidate
+
+    consolidate(**given)
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main()

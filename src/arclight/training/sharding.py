@@ -1,0 +1,129 @@
+"""FSDP2: several processes train one model of which each keeps a share."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.types import _PATH
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch import nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor
+from torch.optim import Optimizer
+
+from arclight.training.blocks import find_blocks
+from arclight.training.checkpoints import read
+from arclight.training.shards import read_shards, remove_unnamed, write_shards
+
+FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)
+ENTRANCES = ("generate", "embed_texts")
+"""What tasks call of a model beside its `forward`: it must gather the weights as well."""
+
+
+class FullyShardedStrategy(ModelParallelStrategy):
+    """FSDP2 over all processes of all nodes (Zhao et al., 2023): each keeps a share of everything.
+
+    Weights, gradients and the optimizer's state are sharded; a block's weights are gathered when it
+    computes and freed after it. A checkpoint is one plain file with everything, gathered on the
+    first process, as every other run's; or, sharded, a small file that names a folder in which each
+    process wrote its own share.
+
+    Args:
+        half: gather and compute in bfloat16; gradients are summed in float32 all the same.
+        sharded_checkpoints: whether each process writes its own share.
+    """
+
+    def __init__(self, half: bool, sharded_checkpoints: bool) -> None:
+        super().__init__(tensor_parallel_size=1, save_distributed_checkpoint=sharded_checkpoints)
+        self.half = half
+        self.sharded_checkpoints = sharded_checkpoints
+
+    def setup_environment(self) -> None:
+        self._data_parallel_size = self.num_nodes * self.num_processes
+        super().setup_environment()
+
+    def shard(self, model: nn.Module) -> None:
+        """Shards the model block by block, in place; a second call changes nothing."""
+        if any(isinstance(p, DTensor) for p in model.parameters()):
+            return
+        mesh = self.device_mesh["data_parallel"]
+        policy = MixedPrecisionPolicy()
+        if self.half and not _has_batch_norm(model):  # its kernels want float32 beside bfloat16
+            # What a block is given stays as autocast has it: the residual stream in float32.
+            policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
+        for block in find_blocks(model):
+            fully_shard(block, mesh=mesh, mp_policy=policy)
+        # What is in no block is freed after the forward pass too, or validation leaves it whole.
+        fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
+        for name in ENTRANCES:
+            if hasattr(model, name):
+                register_fsdp_forward_method(model, name)
+
+    def lightning_module_state_dict(self) -> dict[str, Any]:
+        assert self.model is not None
+        options = StateDictOptions() if self.sharded_checkpoints else FULL
+        return get_model_state_dict(self.model, options=options)
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """The optimizer's state by the names of the parameters, not by their numbers."""
+        assert self.model is not None
+        options = StateDictOptions() if self.sharded_checkpoints else FULL
+        return get_optimizer_state_dict(self.model, _bare(optimizer), options=options)
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], filepath: _PATH, storage_options: Any | None = None
+    ) -> None:
+        """All processes come here; what is written is whole before it has its name."""
+        if self.sharded_checkpoints:
+            state = {k: checkpoint.pop(k) for k in ("state_dict", "optimizer_states")}
+            checkpoint |= {"state_dict": {}, **write_shards(state, Path(filepath))}
+        if self.is_global_zero:
+            self.checkpoint_io.save_checkpoint(checkpoint, filepath, storage_options)
+            if self.sharded_checkpoints:
+                remove_unnamed(Path(filepath).parent)
+
+    def load_checkpoint(
+        self, checkpoint_path: _PATH, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Puts weights and optimizer states where they belong, and returns the rest."""
+        assert self.model is not None
+        path = Path(checkpoint_path)
+        checkpoint = read(path, shards=False)
+        optimizers = [_bare(o) for o in self.optimizers]
+        if "shards" in checkpoint:
+            state = {
+                "state_dict": get_model_state_dict(self.model),
+                "optimizer_states": [get_optimizer_state_dict(self.model, o) for o in optimizers],
+            }
+            read_shards(state, path.parent / checkpoint["shards"])
+            checkpoint |= state
+            options = StateDictOptions()
+        else:
+            options = StateDictOptions(full_state_dict=True)
+        set_model_state_dict(self.model, checkpoint.pop("state_dict"), options=options)
+        states = checkpoint.pop("optimizer_states")
+        for optimizer, of_it in zip(optimizers, states, strict=False):  # none while testing
+            set_optimizer_state_dict(self.model, optimizer, of_it, options=options)
+        return checkpoint
+
+
+def load_into_shards(module: nn.Module, state: Mapping[str, Any]) -> None:
+    """Loads a plain state dict, which every process has whole, into a sharded module."""
+    set_model_state_dict(module, dict(state), options=StateDictOptions(full_state_dict=True))
+
+
+def _bare(optimizer: Optimizer) -> Optimizer:
+    return optimizer._optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
+
+
+def _has_batch_norm(model: nn.Module) -> bool:
+    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())

@@ -1,0 +1,93 @@
+"""Sharded checkpoints: a small file names a folder, in which each process wrote its own share.
+
+The file is what every other checkpoint is: written whole, linked under several names, read first.
+The folder's name is new each time and it is renamed when complete, so that no file ever names half
+a folder. torch's distributed checkpoint format lies in it.
+"""
+
+import secrets
+import shutil
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner
+from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.state_dict_loader import _load_state_dict, load
+from torch.distributed.checkpoint.state_dict_saver import save
+
+from arclight.files import TEMPORARY, sync_folder
+
+SUFFIX = ".shards"
+PIECE = 2**24  # bytes read at a time
+
+
+def write_shards(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
+    """Writes the state, each process its share, into a new folder beside the checkpoint file.
+
+    All processes come here together.
+
+    Returns:
+        What the file says of it: the folder's name and the checksums of what is in it.
+    """
+    name = [f"{checkpoint.stem}-{secrets.token_hex(4)}{SUFFIX}"]
+    dist.broadcast_object_list(name)
+    folder = checkpoint.with_name(name[0])
+    part = folder.with_name(f".{folder.name}{TEMPORARY}")
+    try:
+        save(state, storage_writer=FileSystemWriter(part))  # synced to the disk
+        sums: list[dict[str, int]] = [{} for _ in range(dist.get_world_size())]
+        mine = sorted(part.iterdir())[dist.get_rank() :: dist.get_world_size()]
+        dist.all_gather_object(sums, {f.name: checksum(f) for f in mine})
+        if dist.get_rank() == 0:
+            part.rename(folder)
+            sync_folder(folder.parent)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return {"shards": folder.name, "checksums": {k: v for s in sums for k, v in s.items()}}
+
+
+def damaged_shards(folder: Path, checksums: Mapping[str, int]) -> list[Path]:
+    """The files of the folder that are missing or not as they were written."""
+    files = {folder / name: value for name, value in checksums.items()}
+    return [f for f, value in files.items() if not f.is_file() or checksum(f) != value]
+
+
+def read_shards(state: dict[str, Any], folder: Path) -> None:
+    """Fills a sharded state in place from the folder, which any number of processes wrote."""
+    load(state, storage_reader=FileSystemReader(folder))
+
+
+def assembled(folder: Path) -> dict[str, Any]:
+    """What is in the folder, as plain containers and whole tensors on the CPU."""
+    state: dict[str, Any] = {}
+    _load_state_dict(
+        state,
+        storage_reader=FileSystemReader(folder),
+        planner=_EmptyStateDictLoadPlanner(),  # type: ignore[no-untyped-call]
+        no_dist=True,
+    )
+    return state
+
+
+def remove_unnamed(folder: Path) -> None:
+    """Removes the shards that no checkpoint file of the folder names any more."""
+    named = set()
+    for file in folder.glob("*.ckpt"):
+        named.add(torch.load(file, map_location="cpu", weights_only=True).get("shards"))
+    for shards in folder.glob(f"*{SUFFIX}"):
+        if shards.name not in named:
+            shutil.rmtree(shards)
+
+
+def checksum(file: Path) -> int:
+    """CRC-32 of a file, which is in the page cache where it was just written."""
+    value = 0
+    with file.open("rb", buffering=0) as stream:
+        while piece := stream.read(PIECE):
+            value = zlib.crc32(piece, value)
+    return value
