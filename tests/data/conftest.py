@@ -1,5 +1,8 @@
 """Small data sets on disk, and a cache of Hugging Face datasets for these tests alone."""
 
+import io
+import json
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,4 +53,25 @@ def parquet_folder(folder: Path, columns: dict[str, Any], **splits: dict[str, li
         data.to_parquet(folder / f"{name}-00000-of-00001.parquet")
     if bars:
         datasets.enable_progress_bars()
+    return folder
+
+
+def tar_shards(
+    folder: Path, shards: dict[str, list[str]], sidecar: str = "cls", suffix: str = "png"
+) -> Path:
+    """Makes `folder/NAME.tar` for each name, with a picture for each of its labels."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number = 0
+    for name, labels in shards.items():
+        with tarfile.open(folder / f"{name}.tar", "w") as shard:
+            for label in labels:
+                encoded = io.BytesIO()
+                picture(number).save(encoded, suffix, lossless=True)
+                beside = label if sidecar == "cls" else json.dumps({"label": label, "width": 12})
+                members = {suffix: encoded.getvalue(), sidecar: beside.encode()}
+                for kind, content in members.items():
+                    member = tarfile.TarInfo(f"{number:06}.{kind}")
+                    member.size = len(content)
+                    shard.addfile(member, io.BytesIO(content))
+                number += 1
     return folder

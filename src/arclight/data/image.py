@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from arclight.data.augment import Augment, Finish
@@ -18,7 +19,9 @@ from arclight.data.parts import Loader, Part
 from arclight.data.probe import check_labels, find_shape
 from arclight.data.sources import Source, Split, open_source
 from arclight.data.splits import Rows, carve, choose_splits, limited
+from arclight.data.tars import shards_of
 from arclight.data.unreadable import readable
+from arclight.data.windows import within_windows
 from arclight.errors import UserError
 
 Stage = Literal["train", "val", "test"]
@@ -32,8 +35,8 @@ class ImageData(DataModule):
     attached, its rank, device, accumulation and position are used.
 
     Args:
-        path: `sklearn:digits`, a folder (of class folders, or of parquet files named by split as
-            on the hub), or a Hugging Face hub id.
+        path: `sklearn:digits`, a folder (of class folders, of tar shards, or of parquet files
+            named by split as on the hub), or a Hugging Face hub id.
         image_column: of a parquet or hub data set; None: the only one that holds images.
         label_column: likewise; None: the only one that holds classes.
         train_split: the source's split to train on; None: found among the usual names.
@@ -51,6 +54,8 @@ class ImageData(DataModule):
             goes, `auto` takes memory where the decoded images fit into `memory_limit_gb`.
         memory_limit_gb: see `loader`.
         num_workers: processes of the `workers` loader.
+        shuffle_window: of data in tar shards, so many are read and shuffled together, and the
+            shards themselves are shuffled; None: all images are shuffled as one.
         augment: what is done to training images; None: nothing.
         mean: to subtract, per channel, on the scale 0 to 1; None: of the training images.
         std: to divide by; None: of the training images.
@@ -85,6 +90,7 @@ class ImageData(DataModule):
         loader: Literal["auto", "memory", "workers"] = "auto",
         memory_limit_gb: float = 4.0,
         num_workers: int = 4,
+        shuffle_window: int | None = None,
         augment: Augment | None = None,
         mean: list[float] | None = None,
         std: list[float] | None = None,
@@ -95,7 +101,7 @@ class ImageData(DataModule):
     ) -> None:
         super().__init__(path, batch_size, eval_batch_size, seed)
         require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
-        require_counts(image_size=image_size, limit=limit)
+        require_counts(image_size=image_size, limit=limit, shuffle_window=shuffle_window)
         if channels not in (None, 1, 3):
             raise UserError(f"data.channels={channels} should be 1 (grey), 3 (RGB) or null.")
         self.columns = image_column, label_column
@@ -104,6 +110,7 @@ class ImageData(DataModule):
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         self.split_seed, self.limit = split_seed, limit
         self.loader, self.memory_limit_gb, self.num_workers = loader, memory_limit_gb, num_workers
+        self.shuffle_window = shuffle_window
         self.augment = augment or Augment()
         self.mean, self.std = mean, std
         self.most_skipped = max_errors if on_error == "skip" else None
@@ -136,7 +143,7 @@ class ImageData(DataModule):
         )
 
     def _open(self) -> Source:
-        return open_source(self.path, *self.columns)
+        return open_source(self.path, *self.columns, self.cache)
 
     def _strata(self, split: Split) -> Rows:
         """What is carved out of a split has its share of each of these."""
@@ -213,7 +220,18 @@ class ImageData(DataModule):
         normalise = Normalise(self.facts.mean, self.facts.std, device)
         augment = self.augment if stage == "train" else None
         finish = self._finish(normalise, augment, device)
+        if isinstance(batches, TrainBatches) and self.shuffle_window:
+            within_windows(batches, self._shards(self.parts[stage]), self.shuffle_window)
         return self.parts[stage].loader(batches, finish, device, self.num_workers)
+
+    def _shards(self, part: Part) -> NDArray[np.int32]:
+        shards = shards_of(part.split)
+        if shards is None:
+            raise UserError(
+                f"data.shuffle_window={self.shuffle_window} is a number of tar shards, and "
+                f"{self.path} has none: type data.shuffle_window=null."
+            )
+        return shards[part.rows]
 
     def _finish(
         self, normalise: Normalise, augment: Augment | None, device: torch.device

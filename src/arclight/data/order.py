@@ -54,6 +54,9 @@ class TrainBatches:
         taken: what the trainer takes of an epoch: a number of micro-batches, or a share of them
             (Lightning's `limit_train_batches`). Epochs are then shorter.
 
+    Attributes:
+        order: of an epoch; a permutation of all samples, unless replaced (`windows.py`).
+
     Raises:
         UserError: the batch size cannot be cut into equal parts, or exceeds the data set.
     """
@@ -85,6 +88,7 @@ class TrainBatches:
         self.n, self.batch_size, self.seed = n, batch_size, seed
         self.rank, self.world, self.accumulate = rank, world, accumulate
         self.position = position
+        self.order: Callable[[int], Tensor] = lambda epoch: epoch_order(seed, epoch, n)
         count = taken if isinstance(taken, int) else int(taken * len(self))
         self.epoch_length = max(1, min(count, len(self)))
 
@@ -100,7 +104,7 @@ class TrainBatches:
 
     def of_epoch(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
         """The micro-batches of one epoch from the `start`-th on, as index tensors."""
-        order = epoch_order(self.seed, epoch, self.n)
+        order = self.order(epoch)
         size = self.batch_size // (self.world * self.accumulate)
         for i in range(start, len(self)):
             part = i * self.world + self.rank

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from arclight.data.cache import cache_folder
 from arclight.errors import UserError
 
 
@@ -46,12 +47,15 @@ class Source:
 
 
 def open_source(
-    path: str, image_column: str | None = None, label_column: str | None = None
+    path: str,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    cache: Path | None = None,
 ) -> Source:
-    """Opens `sklearn:digits`, a folder of class folders, a folder of parquet files, or a hub id.
+    """Opens `sklearn:digits`, a folder (of class folders, tar shards or parquet), or a hub id.
 
     A relative folder is relative to the working directory. Whatever exists here is never looked
-    for on the hub, nor is a path that can only mean a folder.
+    for on the hub, nor is a path that can only mean a folder. `cache` keeps the index of shards.
 
     Raises:
         UserError: it is nowhere to be found, or does not hold labelled images.
@@ -70,6 +74,10 @@ def open_source(
 
         if holds_class_folders(folder):
             return open_folder(folder)
+        from arclight.data.tars import holds_tars, open_tars
+
+        if holds_tars(folder):
+            return open_tars(folder, cache or cache_folder(None), label_column)
     elif _means_a_folder(path):
         raise UserError(
             f"data.path={path} does not exist (looked for {folder.absolute()}): "
