@@ -2,9 +2,6 @@
 
 import contextlib
 import errno
-import socket
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +14,7 @@ from PIL import Image
 from arclight.data.decode import Encoded, read_image
 from arclight.data.sources import Source, Split
 from arclight.errors import UserError
+from arclight.network import reachable, why_not
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def load_splits(path: str, place: Path | None) -> Any:
     import datasets
     from datasets.exceptions import DatasetGenerationError
 
-    with _quiet_hub(may_connect=place is None) as reachable:
+    with _quiet_hub(may_connect=place is None) as within:
         try:
             if place and place.is_file():
                 if place.suffix not in TABLES:
@@ -109,10 +107,10 @@ def load_splits(path: str, place: Path | None) -> Any:
                 return datasets.load_dataset(TABLES[place.suffix], data_files=files)
             return datasets.load_dataset(str(place.resolve()) if place else path)
         except (DatasetGenerationError, OSError, ValueError) as error:
-            raise UserError(_fault(path, place, error, reachable)) from error
+            raise UserError(_fault(path, place, error, within)) from error
 
 
-def _fault(path: str, folder: Path | None, error: Exception, reachable: bool) -> str:
+def _fault(path: str, folder: Path | None, error: Exception, within: bool) -> str:
     import datasets
 
     cache = datasets.config.HF_DATASETS_CACHE
@@ -128,10 +126,9 @@ def _fault(path: str, folder: Path | None, error: Exception, reachable: bool) ->
             "type HF_HOME=FOLDER before the command, with a folder that can."
         )
     if not folder and isinstance(error, ConnectionError | FileNotFoundError):
-        why = "does not exist or needs a login" if reachable else "is out of reach: no network"
         return (
-            f"data.path={path} is no folder here, and on the Hugging Face hub {path} {why}; "
-            "with a local copy, type data.path=FOLDER."
+            f"data.path={path} is no folder here, and on the Hugging Face hub {path} "
+            f"{why_not(within)}; with a local copy, type data.path=FOLDER."
         )
     words = " ".join(str(cause).split())
     return (
@@ -149,30 +146,18 @@ def _quiet_hub(may_connect: bool) -> Iterator[bool]:
 
     bars, offline = datasets.is_progress_bar_enabled(), datasets.config.HF_HUB_OFFLINE
     may_connect = may_connect and not offline
-    reachable = may_connect and _reachable(huggingface_hub.constants.ENDPOINT)
+    found = may_connect and reachable(huggingface_hub.constants.ENDPOINT)
     settings: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
     datasets.disable_progress_bars()
     for module in settings:
-        module.HF_HUB_OFFLINE = not reachable
+        module.HF_HUB_OFFLINE = not found
     try:
-        yield reachable
+        yield found
     finally:
         for module in settings:
             module.HF_HUB_OFFLINE = offline
         if bars:
             datasets.enable_progress_bars()
-
-
-def _reachable(endpoint: str) -> bool:
-    if urllib.request.getproxies():
-        return True  # a direct connection would prove nothing
-    url = urllib.parse.urlsplit(endpoint)
-    port = url.port or (443 if url.scheme == "https" else 80)
-    try:
-        socket.create_connection((url.hostname or "", port), timeout=5).close()
-    except OSError:
-        return False
-    return True
 
 
 def _image_column(path: str, features: Mapping[str, Any], given: str | None) -> str:

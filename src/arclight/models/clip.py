@@ -139,7 +139,7 @@ class CLIP(nn.Module):
         # Attention is causal: what fills a text up is behind all that is read, and needs no mask.
         states = self.net.text_model(input_ids=tokens).last_hidden_state
         last = mask.sum(1) - 1
-        pooled = states[torch.arange(len(states), device=states.device), last]
+        pooled = states[torch.arange(states.shape[0], device=states.device), last]
         return F.normalize(self.net.text_projection(pooled), dim=-1)
 
     def scale(self) -> Tensor:

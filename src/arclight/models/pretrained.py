@@ -1,11 +1,13 @@
 """Weights that others have trained: from the Hugging Face hub or a local folder."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from arclight.errors import UserError
+from arclight.network import hub, why_not
 
 
 def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
@@ -24,19 +26,53 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
     folder = Path(name).expanduser()
     if not folder.is_dir() and name.startswith((".", "/", "~")):
         raise UserError(f"model.pretrained={name} does not exist: name a folder or a hub id.")
-    place = str(folder) if folder.is_dir() else name
-    try:
-        return kind.from_pretrained(
-            place,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            ignore_mismatched_sizes=True,
-            **options,
-        )
-    except (OSError, ValueError) as error:
-        words = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"model.pretrained={name} cannot be loaded as a {kind.__name__} ({words}): name a "
-            "local folder with config.json and model.safetensors, or a hub id within reach."
-        ) from error
+    here = folder.is_dir()
+    with nullcontext(True) if here else hub() as within:
+        try:
+            return kind.from_pretrained(
+                str(folder) if here else name,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+                **options,
+            )
+        except (OSError, ValueError) as error:
+            if not within:
+                raise UserError(out_of_reach(name, within)) from error
+            words = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"model.pretrained={name} cannot be loaded as a {kind.__name__} ({words}): name a "
+                "local folder with config.json and model.safetensors, or a hub id within reach."
+            ) from error
+
+
+def out_of_reach(name: str, within: bool) -> str:
+    """The sentence about weights that are neither here nor to be had."""
+    return (
+        f"model.pretrained={name} is no folder here, and on the Hugging Face hub it "
+        f"{why_not(within)}; with a copy, type model.pretrained=FOLDER."
+    )
+
+
+def find_file(name: str, file: str) -> Path | None:
+    """A file of `model.pretrained`, in a local folder or the hub's; None where it has no such.
+
+    Raises:
+        UserError: the hub is out of reach, and so is this file in its cache.
+    """
+    place = Path(name).expanduser()
+    if place.exists() or name.startswith((".", "/", "~")):
+        return place / file if (place / file).is_file() else None
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    with hub() as within:
+        try:
+            return Path(hf_hub_download(name, file))
+        except LocalEntryNotFoundError as error:
+            raise UserError(out_of_reach(name, within)) from error
+        except EntryNotFoundError:
+            return None
+        except Exception as error:  # of many kinds: no such model, no right to it
+            raise UserError(out_of_reach(name, within)) from error

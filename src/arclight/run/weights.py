@@ -9,6 +9,7 @@ from arclight.config.build import build
 from arclight.config.signature import parameters
 from arclight.errors import UserError
 from arclight.models.gpt import GPT, from_transformers_gpt2
+from arclight.models.pretrained import find_file
 from arclight.models.vit import ViT, from_timm_vit, from_transformers_vit
 from arclight.run.console import say
 from arclight.run.directory import RunDirectory
@@ -31,9 +32,7 @@ def build_model(config: dict[str, Any], **found: Any) -> nn.Module:
     """
     name = config.get("pretrained")
     plain = {k: v for k, v in config.items() if k != "pretrained"}
-    run = RunDirectory(Path(name).expanduser()) if name else None
-    own_door = "pretrained" in parameters(config["_target_"])
-    if name and own_door and not (run and run.config_file.is_file()):
+    if name and "pretrained" in parameters(config["_target_"]) and not _of_this_project(name):
         model: nn.Module = build(config, **found)
         return model
     model = build(plain, **found)
@@ -42,33 +41,45 @@ def build_model(config: dict[str, Any], **found: Any) -> nn.Module:
     return model
 
 
+def _of_this_project(name: str) -> bool:
+    """A run, or a file that was exported from one; not a library's folder or hub id."""
+    place = Path(name).expanduser()
+    return RunDirectory(place).config_file.is_file() or place.is_file()
+
+
 def _weights(name: str) -> dict[str, Tensor]:
     """The state dict of a run, of a safetensors file, of a folder with one, or of a hub id."""
     from safetensors.torch import load_file
 
     place = Path(name).expanduser()
     if (place / "config.yaml").is_file():
-        from arclight.training.checkpoints import read
-
-        state = read(chosen_checkpoint(RunDirectory(place), None))["state_dict"]
-        return {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
-    file = place / WEIGHTS if place.is_dir() else place
-    if file.is_file():
-        return load_file(file)
-    if place.exists() or name.startswith((".", "/", "~")):
+        return _of_run(RunDirectory(place))
+    file = place if place.is_file() else find_file(name, WEIGHTS)
+    if file is None:
         raise UserError(
             f"model.pretrained={name} holds no weights: name a run directory, a {WEIGHTS} file or "
             "a folder with one, or a hub id."
         )
-    from huggingface_hub import hf_hub_download
-
     try:
-        return load_file(hf_hub_download(name, WEIGHTS))
-    except Exception as error:  # of many kinds: no network, no such model, no such file
+        return load_file(file)
+    except Exception as error:  # safetensors has a kind of its own
         raise UserError(
-            f"model.pretrained={name} is no folder here, and its {WEIGHTS} cannot be had from the "
-            f"Hugging Face hub ({type(error).__name__}); with a copy, type model.pretrained=FOLDER."
+            f"model.pretrained={name} cannot be read as safetensors ({error}): name a run "
+            f"directory, a {WEIGHTS} file or a folder with one, or a hub id."
         ) from error
+
+
+def _of_run(run: RunDirectory) -> dict[str, Tensor]:
+    """A run's tested weights; LoRA's matrices are put into those that they adapt."""
+    from arclight.training.checkpoints import read
+
+    state = read(chosen_checkpoint(run, None))["state_dict"]
+    if any("lora_" in key for key in state):
+        from arclight.run.trained import trained
+        from arclight.training.finetune import merge_adapters
+
+        return merge_adapters(trained(run).model).state_dict()
+    return {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
 
 
 def _take(model: nn.Module, weights: dict[str, Tensor], name: str) -> None:
@@ -80,13 +91,15 @@ def _take(model: nn.Module, weights: dict[str, Tensor], name: str) -> None:
         weights = from_transformers_gpt2(weights)
     own = model.state_dict()
     fitting = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
-    new = [k for k in own if k not in fitting]
-    if 2 * len(fitting) < len(own):
+    taken = {own[k].data_ptr() for k in fitting if own[k].numel()}  # a tied weight has two names
+    new = [k for k in own if k not in fitting and own[k].data_ptr() not in taken]
+    if 2 * len(new) > len(own):
         raise UserError(
             f"model.pretrained={name} has weights of another model: of {len(own)} only "
-            f"{len(fitting)} fit by name and shape; give the model the sizes that they have."
+            f"{len(own) - len(new)} fit by name and shape; give the model the sizes that they have."
         )
-    model.load_state_dict({k: v.float() for k, v in fitting.items()}, strict=False)
+    plain = {k: v.float() if v.is_floating_point() else v for k, v in fitting.items()}
+    model.load_state_dict(plain, strict=False)
     if new:
         more = " ..." if len(new) > 4 else ""
         say(f"{len(fitting)} weights from {name}; made anew: {', '.join(new[:4])}{more}")

@@ -11,6 +11,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 
 from arclight.errors import UserError
 from arclight.files import write_text
+from arclight.network import hub, why_not
 
 FILE = "tokenizer.json"  # in a run directory, and in a folder of a published model
 
@@ -80,14 +81,15 @@ def published(name: str) -> Tokenizer:
         return Tokenizer.from_file(str(file))
     if place.exists():
         raise UserError(f"data.tokenizer={name} holds no {FILE}; name a folder that does.")
-    try:
-        return Tokenizer.from_pretrained(name)
-    except Exception as error:  # the library raises its own kinds for a missing file and network
-        raise UserError(
-            f"data.tokenizer={name} is no folder here with a {FILE}, and cannot be had from the "
-            "Hugging Face hub (no such model, or no network): type data.tokenizer=bpe to train "
-            "one, or name a local folder."
-        ) from error
+    with hub() as within:
+        try:
+            return Tokenizer.from_pretrained(name)
+        except Exception as error:  # the library raises its own kinds for a missing file or network
+            raise UserError(
+                f"data.tokenizer={name} is no folder here with a {FILE}, and on the Hugging Face "
+                f"hub it {why_not(within)}: type data.tokenizer=bpe to train one, or name a local "
+                "folder."
+            ) from error
 
 
 def trained(kind: str, texts: Iterable[str], vocab_size: int) -> Tokenizer:

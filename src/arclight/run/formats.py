@@ -1,0 +1,160 @@
+"""The forms in which a model leaves its run: each is written, and read back to be asked."""
+
+import importlib
+import importlib.util
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from arclight.data.facts import Facts, ImageFacts, TextFacts
+from arclight.errors import UserError
+from arclight.run.trained import Trained
+from arclight.training.finetune import has_adapters, merge_adapters
+
+TRACED, ASKED = 2, 3
+"""Batch sizes: of the example that a program is made from, and of what it is then asked."""
+
+Answer = Callable[[dict[str, Tensor]], Sequence[Tensor]]
+
+
+def write(one: Trained, format: str, place: Path, merge: bool) -> tuple[float, float]:
+    """Writes the run's model to `place`, and asks what can be read from there.
+
+    Returns:
+        The largest difference from the run's own answers, and the largest of these.
+
+    Raises:
+        UserError: the model has no such form.
+    """
+    asked = one.inputs(ASKED, seed=1)
+    with torch.inference_mode():
+        wanted = outputs(one.model(*asked.values()))
+    if merge and has_adapters(one.model):
+        merge_adapters(one.model)
+    try:
+        answer = FORMATS[format](one, place, merge)
+    except UserError:
+        raise
+    except Exception as error:  # of as many kinds as there are operations without a counterpart
+        words = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{type(one.model).__name__} cannot be written as {format} "
+            f"({type(error).__name__}: {words}); type another format."
+        ) from error
+    with torch.inference_mode():
+        given = answer(asked)
+    pairs = list(zip(wanted, given, strict=True))
+    difference = max(float((a - b).abs().max()) for a, b in pairs)
+    return difference, max(float(a.abs().max()) for a in wanted)
+
+
+def outputs(of_model: Any) -> list[Tensor]:
+    """What a model returns, as a list of float tensors."""
+    parts = of_model if isinstance(of_model, tuple | list) else [of_model]
+    return [torch.as_tensor(part).float() for part in parts]
+
+
+def as_safetensors(one: Trained, place: Path, merge: bool) -> Answer:
+    """Weights under the model's own names; what is shared is stored once."""
+    from safetensors.torch import load_file, save_file
+
+    save_file(untied(one.model), place, metadata(one))
+    if not merge and has_adapters(one.model):
+        with torch.no_grad():
+            for parameter in one.model.parameters():
+                parameter.zero_()
+        one.model.load_state_dict(load_file(place), strict=False)
+        return lambda inputs: outputs(one.model(*inputs.values()))
+
+    from arclight.run.fit import build_task
+
+    config = {**one.config, "finetune": {}}
+    config["model"] = {**config["model"], "pretrained": str(place)}
+    again = build_task(config, one.facts).model.eval()
+    return lambda inputs: outputs(again(*inputs.values()))
+
+
+def untied(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict with each tensor under one of its names only, as safetensors wants it."""
+    kept: dict[str, Tensor] = {}
+    seen: set[tuple[int, torch.Size]] = set()
+    for name, value in model.state_dict().items():
+        key = value.data_ptr(), value.shape
+        if key not in seen or not value.numel():
+            kept[name] = value.contiguous()
+        seen.add(key)
+    return kept
+
+
+def metadata(one: Trained) -> dict[str, str]:
+    """What a file of weights must tell of the data that they were trained on."""
+    facts: Facts = one.facts
+    known: dict[str, Any] = {"task": one.config["task"]["_target_"].rpartition(".")[2]}
+    if isinstance(facts, ImageFacts):
+        known |= {key: getattr(facts, key) for key in ("image_size", "channels", "mean", "std")}
+    if isinstance(facts, ImageFacts | TextFacts):
+        known["classes"] = facts.class_names
+    plain = {key: v if isinstance(v, str) else json.dumps(v) for key, v in known.items()}
+    return {"format": "pt", "arclight": version("arclight"), **plain}
+
+
+def as_torch_export(one: Trained, place: Path, merge: bool) -> Answer:
+    """A program of torch, which needs neither this project nor the libraries of the model."""
+    torch.export.save(_program(one), place)
+    again = torch.export.load(place).module()
+    return lambda inputs: outputs(again(*inputs.values()))
+
+
+def as_onnx(one: Trained, place: Path, merge: bool) -> Answer:
+    """A program for onnxruntime and other engines."""
+    missing = [n for n in ("onnx", "onnxscript", "onnxruntime") if not importlib.util.find_spec(n)]
+    if missing:
+        raise UserError(
+            f'format=onnx needs {", ".join(missing)}: type pip install "arclight[export]".'
+        )
+    onnxruntime: Any = importlib.import_module("onnxruntime")
+    names = list(one.inputs(TRACED))
+    with warnings.catch_warnings():
+        # the exporter's own: deprecated parts of torch and Python that it uses
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        made = torch.onnx.export(_program(one), input_names=names, dynamo=True, verbose=False)
+    assert made is not None
+    made.save(place)
+    session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
+
+    def answer(inputs: dict[str, Tensor]) -> list[Tensor]:
+        known = {one.name for one in session.get_inputs()}  # what plays no part has been left out
+        given = {name: value.numpy() for name, value in inputs.items() if name in known}
+        return outputs(session.run(None, given))
+
+    return answer
+
+
+def _program(one: Trained) -> Any:
+    """The model as a graph, for batches of any size."""
+    inputs = one.inputs(TRACED)
+    batch = torch.export.Dim("batch")
+    shapes = tuple({0: batch} for _ in inputs)
+    return torch.export.export(one.model, tuple(inputs.values()), dynamic_shapes=shapes)
+
+
+def as_folder(one: Trained, place: Path, merge: bool) -> Answer:
+    """A folder that transformers or timm opens."""
+    from arclight.run.folders import library_folder
+
+    return library_folder(one, place)
+
+
+FORMATS: dict[str, Callable[[Trained, Path, bool], Answer]] = {
+    "safetensors": as_safetensors,
+    "onnx": as_onnx,
+    "torch_export": as_torch_export,
+    "hf": as_folder,
+}

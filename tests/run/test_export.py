@@ -1,0 +1,163 @@
+"""What leaves a run answers as the run does, in every form and for every `configs/model`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from arclight.data.text import tokenizer as tokenizers
+from arclight.errors import UserError
+from arclight.run.directory import RunDirectory, create
+from arclight.run.export import ENDINGS, export
+from arclight.run.fit import build_parts
+from arclight.run.formats import FORMATS, outputs
+from arclight.run.trained import trained
+from arclight.run.weights import build_model
+from tests.conftest import Composed, options
+
+FEW = ("data.limit=8", "data.batch_size=4")
+SHALLOW = dict.fromkeys(("vit_small", "vit_base", "vit_large", "vit_huge"), "model.n_layers=1")
+OF_TEXT = ("gpt", "llama")  # whose own text takes a while to encode
+# Forms that a row has not, and the sentence that says so.
+WITHOUT = {
+    ("cnn", "hf"): "transformers and timm have no model like CNN",
+    ("resnet", "hf"): "timm has no model with the stem of model.small_images=true",
+}
+
+
+def run_of(composed: Composed, folder: Path, model: str, *words: str) -> RunDirectory:
+    """A run with a checkpoint of weights that are larger than a start, so that differences show."""
+    shallow = [SHALLOW[model]] if model in SHALLOW else []
+    folder.mkdir(exist_ok=True)
+    text = folder / "text.txt"
+    text.write_text("def read(file):\n    return 1\n\n" * 300)
+    small = [f"data.path={text}", "data.tokenizer=characters"] if model in OF_TEXT else []
+    config = composed(f"model={model}", *FEW, *shallow, *small, *words)
+    run = create(folder / "run", folder, model, config, [], {})
+    parts = build_parts(config, run.path)
+    run.update_manifest(data=parts.data.facts.to_dict())
+    with torch.no_grad():
+        for name, parameter in parts.task.model.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(std=0.1)
+            elif parameter.ndim == 2:
+                parameter.mul_(1.5)
+    content = {"state_dict": parts.task.state_dict(), "global_step": 0, "run_id": "made"}
+    torch.save(content, run.checkpoints / "last.ckpt")
+    return run
+
+
+def exported(run: RunDirectory, model: str, format: str) -> None:
+    if (model, format) in WITHOUT:
+        with pytest.raises(UserError, match=WITHOUT[model, format]):
+            export(str(run.path), format)
+        assert not (run.path / f"model{ENDINGS[format]}").exists()
+    else:
+        assert export(str(run.path), format).exists()
+    assert not list(run.path.glob(".*.new"))
+
+
+def rows(*fast: str) -> list[Any]:
+    """All rows; those that show no more than these are slow."""
+    marks: dict[bool, Any] = {True: (), False: pytest.mark.slow}
+    return [pytest.param(name, marks=marks[name in fast]) for name in options("model")]
+
+
+@pytest.mark.parametrize("model", rows("cnn", "vit", "gpt"))
+def test_weights_programs_and_folders(composed: Composed, tmp_path: Path, model: str) -> None:
+    run = run_of(composed, tmp_path, model)
+    for format in ("safetensors", "torch_export", "hf"):
+        exported(run, model, format)
+
+
+@pytest.mark.parametrize("model", rows("vit"))
+def test_onnx(composed: Composed, tmp_path: Path, model: str) -> None:
+    exported(run_of(composed, tmp_path, model), model, "onnx")
+
+
+@pytest.mark.parametrize("model", ["vit", pytest.param("clip", marks=pytest.mark.slow)])
+def test_lora_is_merged_or_kept_apart(composed: Composed, tmp_path: Path, model: str) -> None:
+    run = run_of(composed, tmp_path, model, "finetune=lora")
+    merged = export(str(run.path), "safetensors")
+    apart = export(str(run.path), "safetensors", str(tmp_path / "apart.safetensors"), merge=False)
+    names = [set(load_file(file)) for file in (merged, apart)]
+    assert not any("lora_" in name or "base_layer" in name for name in names[0])
+    assert any("lora_" in name for name in names[1])
+    export(str(run.path), "torch_export")
+    # what starts from the run starts from the merged weights as well
+    one = trained(run)
+    config = {**one.config["model"], "pretrained": str(run.path)}
+    again = build_model(config, **one.facts.for_model()).eval()
+    inputs = one.inputs(3).values()
+    with torch.inference_mode():
+        for a, b in zip(outputs(again(*inputs)), outputs(one.model(*inputs)), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_a_file_says_what_it_was_trained_on(composed: Composed, tmp_path: Path) -> None:
+    run = run_of(composed, tmp_path, "vit")
+    with safe_open(export(str(run.path), "safetensors"), "pt") as file:
+        known = file.metadata()
+    facts = run.manifest["data"]
+    for key in ("image_size", "channels", "mean", "std"):
+        assert json.loads(known[key]) == facts[key]
+    assert json.loads(known["classes"]) == facts["class_names"]
+    assert known["task"] == "ImageClassification"
+    assert known["arclight"]
+
+
+def test_libraries_open_the_folder(composed: Composed, tmp_path: Path) -> None:
+    from transformers import AutoImageProcessor, AutoModelForCausalLM, AutoTokenizer
+
+    run = run_of(composed, tmp_path / "a", "gpt")
+    folder = export(str(run.path), "hf", str(tmp_path / "gpt"))
+    tokenizer, own = AutoTokenizer.from_pretrained(folder), tokenizers.load(run.path)
+    text = "def read(file):\n    return 1"
+    assert own is not None
+    assert tokenizer(text)["input_ids"] == own.encode(text).ids
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    tokens = torch.tensor([tokenizer(text)["input_ids"]])
+    with torch.inference_mode():
+        given = AutoModelForCausalLM.from_pretrained(folder)(tokens).logits
+        wanted = trained(run).model(tokens)
+    torch.testing.assert_close(given, wanted, rtol=1e-4, atol=1e-4)
+
+    run = run_of(composed, tmp_path / "b", "vit")
+    folder = export(str(run.path), "hf", str(tmp_path / "vit"))
+    processor = AutoImageProcessor.from_pretrained(folder)
+    assert list(processor.image_mean) == run.manifest["data"]["mean"]
+    assert (processor.size["height"], processor.size["width"]) == (8, 8)
+
+
+def test_what_answers_otherwise_is_removed(
+    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(composed, tmp_path, "cnn")
+
+    def wrong(one: Any, place: Path, merge: bool) -> Any:
+        place.write_text("weights")
+        return lambda inputs: [one.model(*inputs.values()) * 1.001]
+
+    monkeypatch.setitem(FORMATS, "onnx", wrong)
+    before = sorted(run.path.iterdir())
+    with pytest.raises(UserError, match="answers otherwise than the run does: outputs differ by"):
+        export(str(run.path), "onnx")
+    assert sorted(run.path.iterdir()) == before
+
+
+def test_faults_are_sentences(composed: Composed, tmp_path: Path) -> None:
+    run = str(run_of(composed, tmp_path, "cnn").path)
+    faults: list[tuple[dict[str, Any], str]] = [
+        ({"format": "onx"}, "format=onx is unknown: type one of safetensors, onnx"),
+        ({"format": "onnx", "merge": False}, "merge=false keeps LoRA's matrices apart"),
+        ({"format": "onnx", "output": run}, "is there already: remove it, or type output=PATH"),
+        ({"format": "onnx", "output": f"{run}/no/where"}, "in a folder that does not exist"),
+        ({"format": "onnx", "checkpoint": "no"}, "checkpoint=no is not a file"),
+    ]
+    for words, sentence in faults:
+        with pytest.raises(UserError, match=sentence):
+            export(run, **words)
