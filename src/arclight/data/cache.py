@@ -3,12 +3,12 @@
 import fcntl
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from arclight.errors import UserError
 from arclight.files import write_whole
@@ -33,6 +33,38 @@ def cached(folder: Path, key: str, make: Callable[[], NDArray[Any]]) -> NDArray[
     Raises:
         UserError: the cache cannot be written.
     """
+    return _kept(folder, key, lambda out: np.save(out, make()))
+
+
+def grown(
+    folder: Path, key: str, parts: Callable[[], Iterable[NDArray[Any]]], kind: DTypeLike
+) -> NDArray[Any]:
+    """As `cached`, of an array that need not fit into memory: its parts behind each other.
+
+    Args:
+        folder: the cache.
+        key: everything that the array depends on.
+        parts: called when no such file exists; each part is `(n,)`.
+        kind: of the elements.
+    """
+    return _kept(folder, key, lambda out: _append(out, parts(), np.dtype(kind)))
+
+
+def _append(out: IO[bytes], parts: Iterable[NDArray[Any]], kind: np.dtype[Any]) -> None:
+    def header(length: int) -> int:
+        out.seek(0)
+        fields = {"descr": kind.str, "fortran_order": False, "shape": (length,)}
+        np.lib.format.write_array_header_1_0(out, fields)
+        return out.tell()
+
+    begin, length = header(0), 0
+    for part in parts:
+        out.write(np.ascontiguousarray(part, dtype=kind).data)
+        length += len(part)
+    assert header(length) == begin  # numpy leaves room for any length
+
+
+def _kept(folder: Path, key: str, write: Callable[[IO[bytes]], None]) -> NDArray[Any]:
     file = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
     if not file.exists():
         try:
@@ -40,8 +72,7 @@ def cached(folder: Path, key: str, make: Callable[[], NDArray[Any]]) -> NDArray[
             with file.with_suffix(".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not file.exists():
-                    made = make()
-                    write_whole(file, lambda out: np.save(out, made))
+                    write_whole(file, write)
             file.with_suffix(".lock").unlink(missing_ok=True)
         except OSError as error:
             raise UserError(

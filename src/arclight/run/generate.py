@@ -51,7 +51,11 @@ def generate(
             f"{run} is a run of {type(task).__name__}, which continues no text; "
             f"type python scripts/predict.py run={run} input=FILE."
         )
-    assert tokenizer is not None
+    if tokenizer is None:
+        raise UserError(
+            f"{run} was trained on ready tokens and knows no tokenizer: put the {tokenizers.FILE} "
+            "that made them into its directory."
+        )
     load_weights(task, file)
     tokens = tokenizer.encode(prompt or "\n", add_special_tokens=False).ids
     if tokenizer.token_to_id(tokenizers.UNKNOWN) in tokens:

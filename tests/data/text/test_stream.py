@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from arclight.data.text import tokenizer as tokenizers
-from arclight.data.text.documents import carve_texts
-from arclight.data.text.stream import IGNORED, TextStream, cut
+from arclight.data.text.corpus import PIECE, carve_texts, cut, of_file, of_list
+from arclight.data.text.stream import IGNORED, TextStream
 from arclight.errors import UserError
 
 TEXT = "".join(f"line {i}: {i * i}\n" for i in range(300))
@@ -70,15 +70,20 @@ def test_a_limit_is_a_number_of_sequences(file: Path, tmp_path: Path) -> None:
     assert ready(file, tmp_path, limit=5).facts.sizes["train"] == 5
 
 
-def test_equal_texts_stay_on_one_side() -> None:
+def test_equal_texts_stay_on_one_side(tmp_path: Path) -> None:
     texts = [f"text {i % 40}" * 5 for i in range(80)]
-    train, val, test = carve_texts(texts, 0.2, 0.2, seed=0)
+
+    def carved(seed: int) -> list[list[str]]:
+        parts = carve_texts(of_list(texts), 0.2, 0.2, seed, tmp_path)
+        return [["".join(chunks) for chunks in part.read()] for part in parts]
+
+    train, val, test = carved(0)
     assert sorted([*train, *val, *test]) == sorted(texts)
     assert not set(train) & set(val)
     assert not set(train) & set(test)
     assert 8 < len(val) < 24
-    assert carve_texts(texts, 0.2, 0.2, seed=0)[2] == test
-    assert carve_texts(texts, 0.2, 0.2, seed=1)[2] != test
+    assert carved(0)[2] == test
+    assert carved(1)[2] != test
 
 
 def test_tables_of_texts(tmp_path: Path) -> None:
@@ -121,7 +126,60 @@ def test_a_tokenizer_gives_the_text_back_and_lies_in_the_run(
 
 
 def test_pieces_end_with_lines() -> None:
-    pieces = cut(TEXT, 100)
+    pieces = list(cut(iter([TEXT]), 100))
     assert "".join(pieces) == TEXT
     assert all(p.endswith("\n") and len(p) <= 100 for p in pieces)
-    assert "".join(cut("x" * 250, 100)) == "x" * 250
+    assert "".join(cut(iter(["x" * 250]), 100)) == "x" * 250
+    for size in (1, 7, 99, 1000):  # however the text arrives
+        chunks = (TEXT[i : i + size] for i in range(0, len(TEXT), size))
+        assert list(cut(chunks, 100)) == pieces
+
+
+def test_what_a_tokenizer_is_trained_on_has_a_bound() -> None:
+    texts = of_list(["short", "x" * 30 + "\n"] * 3)
+    assert list(texts.sample(1000)) == ["short", "x" * 30 + "\n"] * 3
+    assert "".join(texts.sample(50)) == "".join(["short", "x" * 30 + "\n"] * 3)[:50]
+    huge = of_list([TEXT * 1000])
+    assert len("".join(huge.sample(2_000_000))) == 2_000_000
+    assert max(len(piece) for piece in huge.sample(2_000_000)) <= PIECE
+
+
+def test_a_text_is_the_same_from_a_file_and_from_memory(file: Path, tmp_path: Path) -> None:
+    """Also what is carved out of it, cut in the middle of what is read at once."""
+    whole, listed = [
+        carve_texts(t, 0.3, 0.2, 0, tmp_path) for t in (of_file(file), of_list([TEXT]))
+    ]
+    for one, other in zip(whole, listed, strict=True):
+        assert list(one.pieces()) == list(other.pieces())
+        assert one.bytes(tmp_path) == other.bytes(tmp_path)
+    assert "".join(p for part in whole for p, _ in part.pieces()) == TEXT
+
+
+def test_ready_tokens(tmp_path: Path) -> None:
+    folder = tmp_path / "tokens"
+    folder.mkdir()
+    tokens = np.random.default_rng(0).integers(0, 300, 2000).astype(np.uint16)
+    tokens.tofile(folder / "train.bin")
+    given = {"tokenizer": None, "vocab_size": 300, "val_fraction": 0.1, "test_fraction": 0.1}
+    data = ready(folder, tmp_path, **given)
+    parts = [data.streams[stage] for stage in ("train", "val", "test")]
+    assert [len(part) for part in parts] == [1600, 200, 200]
+    assert np.array_equal(np.concatenate(parts), tokens)
+    assert data.facts.for_model() == {"vocab_size": 300, "context": 16, "pad": None}
+    assert len(next(iter(data.train_dataloader()))[0]) == 4
+    tokens[:100].tofile(folder / "val.bin")
+    data = ready(folder, tmp_path, **given)
+    assert [len(data.streams[stage]) for stage in ("train", "val", "test")] == [1800, 100, 200]
+    with pytest.raises(UserError, match=r"has token 299, which is not below data\.vocab_size=299"):
+        ready(folder, tmp_path, **{**given, "vocab_size": 299})
+    with pytest.raises(UserError, match=r"type data\.tokenizer=NAME with the one that made them"):
+        ready(folder, tmp_path, tokenizer="bpe")
+    (folder / "train.bin").write_bytes(b"abc")
+    with pytest.raises(UserError, match=r"has 3 bytes, which is no whole number of tokens"):
+        ready(folder, tmp_path, **given)
+
+
+def test_text_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes("Straße".encode("latin1") * 100)
+    with pytest.raises(UserError, match=r"latin\.txt is no text in UTF-8"):
+        ready(tmp_path / "latin.txt", tmp_path)

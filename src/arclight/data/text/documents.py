@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from arclight.data.splits import choose_splits
+from arclight.data.text.corpus import Texts, carve_texts, of_column, of_file, of_list
 from arclight.errors import UserError
-from arclight.seeds import mix
 
 STDLIB = "python:stdlib"
-Documents = dict[str, list[str]]  # texts by split: "train", "val" and "test"
+Documents = dict[str, Texts]  # by split: "train", "val" and "test"
 
 
 def open_table(path: str) -> Any:
@@ -60,6 +58,7 @@ def open_documents(
     names: tuple[str | None, str | None, str | None],
     fractions: tuple[float, float],
     split_seed: int,
+    cache: Path,
 ) -> Documents:
     """All texts of a path, divided.
 
@@ -69,51 +68,23 @@ def open_documents(
         names: the table's splits to train, validate and test on; None: found, or carved out.
         fractions: shares of validation and test to carve out of the training texts.
         split_seed: decides which.
+        cache: keeps what is found out by going through all texts.
     """
     place = Path(path).expanduser()
     if path == STDLIB:
         from arclight.data.text.stdlib import modules
 
-        by_split = {"train": list(modules().values())}
+        by_split = {"train": of_list(list(modules().values()))}
     elif place.is_file() and place.suffix == ".txt":
-        by_split = {"train": [place.read_text(encoding="utf-8")]}
+        by_split = {"train": of_file(place)}
     else:
         table = open_table(path)
         name = column(path, table, text_column, "text_column", ("text", "content", "sentence"))
-        by_split = {split: [t for t in rows[name] if t] for split, rows in table.items()}
+        by_split = {split: of_column(rows, name, cache) for split, rows in table.items()}
     chosen = choose_splits(by_split, *names)
     found = dict(zip(("train", "val", "test"), chosen, strict=True))
     documents = {stage: by_split[name] for stage, name in found.items() if name is not None}
     val = 0.0 if "val" in documents else fractions[0]
     test = 0.0 if "test" in documents else fractions[1]
-    train, carved_val, carved_test = carve_texts(documents["train"], val, test, split_seed)
+    train, carved_val, carved_test = carve_texts(documents["train"], val, test, split_seed, cache)
     return {"val": carved_val, "test": carved_test, **documents, "train": train}
-
-
-def carve_texts(
-    texts: list[str], val_fraction: float, test_fraction: float, seed: int
-) -> tuple[list[str], list[str], list[str]]:
-    """(train, val, test) by share of the characters.
-
-    Of one text, the test is its end and the validation what comes before that; of several, whole
-    texts are drawn, and equal ones stay together.
-    """
-    if len(texts) == 1:
-        (text,) = texts
-        end = len(text) - round(test_fraction * len(text))
-        middle = end - round(val_fraction * len(text))
-        parts = text[:middle], text[middle:end], text[end:]
-        train, val, test = ([part] if part else [] for part in parts)
-        return train, val, test
-    distinct = list(dict.fromkeys(texts))
-    order = np.random.Generator(np.random.Philox(key=mix("texts", seed))).permutation(len(distinct))
-    upto = np.cumsum([len(distinct[i]) for i in order]) / sum(map(len, distinct))
-    stage = {
-        distinct[i]: "test" if share <= test_fraction else "val"
-        for i, share in zip(order, upto, strict=True)
-        if share <= test_fraction + val_fraction
-    }
-    by_stage: Documents = {"train": [], "val": [], "test": []}
-    for text in texts:
-        by_stage[stage.get(text, "train")].append(text)
-    return by_stage["train"], by_stage["val"], by_stage["test"]

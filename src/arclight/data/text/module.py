@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -26,31 +26,36 @@ class TextModule(DataModule, ABC):
     cache: Path
     tokenizer: Tokenizer
 
-    def find_tokenizer(self, kind: str, texts: Sequence[str], vocab_size: int) -> Tokenizer:
+    def find_tokenizer(
+        self, kind: str, texts: Iterable[str], vocab_size: int, key: str | None = None
+    ) -> Tokenizer:
         """The one that the run's directory keeps, or else a new one, which it keeps from now on.
 
         Args:
             kind: `characters`, `bpe`, or a published one's name or folder.
             texts: to train on.
             vocab_size: tokens of `bpe`.
+            key: changes when the texts do; None: they are gone through to tell.
         """
         found = tokenizers.load(self.folder) if self.folder else None
         if found is None:
-            found = self._made(kind, texts, vocab_size)
+            found = self._made(kind, texts, vocab_size, key)
             if self.folder:
                 tokenizers.keep(found, self.folder)
         return found
 
-    def _made(self, kind: str, texts: Sequence[str], vocab_size: int) -> Tokenizer:
+    def _made(self, kind: str, texts: Iterable[str], vocab_size: int, key: str | None) -> Tokenizer:
         if kind not in ("characters", "bpe"):
             return tokenizers.published(kind)
-        key = hashlib.sha256()
-        for text in texts:
-            key.update(hashlib.sha256(text.encode()).digest())
+        if key is None:
+            digest = hashlib.sha256()
+            for text in texts:
+                digest.update(hashlib.sha256(text.encode()).digest())
+            key = digest.hexdigest()
 
         def train() -> np.ndarray:
             made = tokenizers.trained(kind, texts, vocab_size)
             return np.frombuffer(made.to_str().encode(), dtype=np.uint8)
 
-        content = cached(self.cache, f"tokenizer 1|{kind}|{vocab_size}|{key.hexdigest()}", train)
+        content = cached(self.cache, f"tokenizer 1|{kind}|{vocab_size}|{key}", train)
         return Tokenizer.from_str(content.tobytes().decode())

@@ -1,6 +1,8 @@
 """Text as one stream of tokens, cut into sequences: the data module of language modelling."""
 
 import hashlib
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +12,33 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from arclight.data.cache import cache_folder, cached
+from arclight.data.cache import cache_folder, cached, grown
 from arclight.data.facts import TextFacts
 from arclight.data.module import require_counts, require_fractions
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.rows import RowLoader
 from arclight.data.text import tokenizer as tokenizers
+from arclight.data.text.corpus import Texts
 from arclight.data.text.documents import open_documents
 from arclight.data.text.module import TextModule
+from arclight.data.text.token_files import (
+    TRAIN_FILE,
+    holds_token_files,
+    kind_of,
+    open_token_files,
+)
 from arclight.errors import UserError
 from arclight.seeds import mix
 
 IGNORED = -100  # a target that no loss is taken of: torch's own default
-PIECE = 100_000  # characters that are encoded at once
+_AT_ONCE = 8  # pieces that are encoded together, and in memory with all that is known of them
+_HASHED = 2**22  # tokens that are read at once for the fingerprint
 
 
 class TextStream(TextModule):
     """Texts behind each other, in sequences of `context` tokens without padding.
+
+    The tokens lie in a file that is mapped, not read: texts and tokens may exceed the memory.
 
     In training the cuts are shifted anew in each epoch, so that every token is seen once an epoch
     and each time with another past. In evaluation every token is predicted exactly once.
@@ -35,8 +47,8 @@ class TextStream(TextModule):
     and -100 where there is nothing to predict.
 
     Args:
-        path: `python:stdlib`, a txt file, a csv, jsonl or parquet file, a folder of such, or a
-            Hugging Face hub id.
+        path: `python:stdlib`, a txt file, a csv, jsonl or parquet file, a folder of such, a
+            Hugging Face hub id, or a folder of ready tokens (`train.bin`, as nanoGPT writes it).
         text_column: of a table; None: `text`, or the only column.
         train_split: the data's own split to train on; None: found among the usual names.
         val_split: likewise; None and none found: `val_fraction` of the training text.
@@ -45,8 +57,9 @@ class TextStream(TextModule):
         test_fraction: likewise; 0: nothing is tested.
         split_seed: decides which texts, independently of the run's seed.
         tokenizer: `characters`, `bpe` (byte-pair encoding, trained on the training text), or a
-            published one: a local folder or file, or a hub id.
-        vocab_size: tokens of `bpe`.
+            published one: a local folder or file, or a hub id; None: of ready tokens, unknown.
+        vocab_size: tokens of `bpe`, or of ready tokens at least.
+        sample_mb: `bpe` is trained on so many million characters from the text's beginning.
         context: tokens of one sequence.
         batch_size: sequences of one optimizer step, over all processes and accumulated batches.
         eval_batch_size: sequences of one evaluation batch over all processes; None: `batch_size`.
@@ -65,8 +78,9 @@ class TextStream(TextModule):
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
         split_seed: int = 0,
-        tokenizer: str = "bpe",
+        tokenizer: str | None = "bpe",
         vocab_size: int = 1024,
+        sample_mb: int = 100,
         context: int = 64,
         batch_size: int = 32,
         eval_batch_size: int | None = None,
@@ -75,24 +89,24 @@ class TextStream(TextModule):
         seed: int = 0,
     ) -> None:
         super().__init__(path, batch_size, eval_batch_size, seed)
-        require_counts(vocab_size=vocab_size, context=context, limit=limit)
+        require_counts(vocab_size=vocab_size, sample_mb=sample_mb, context=context, limit=limit)
         require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
         self.text_column = text_column
         self.split_names = (train_split, val_split, test_split)
         self.fractions = (val_fraction, test_fraction)
         self.split_seed, self.limit = split_seed, limit
         self.kind, self.vocab_size, self.context = tokenizer, vocab_size, context
+        self.sample_mb = sample_mb
         self.cache = cache_folder(cache)
 
     def setup(self, stage: str | None = None) -> None:
         """Reads, divides and encodes the text; a second call does nothing."""
         if hasattr(self, "facts"):
             return
-        texts = open_documents(
-            self.path, self.text_column, self.split_names, self.fractions, self.split_seed
-        )
-        self.tokenizer = self.find_tokenizer(self.kind, texts["train"], self.vocab_size)
-        self.streams = {stage: encoded(self.tokenizer, texts[stage], self.cache) for stage in texts}
+        if holds_token_files(self.path):
+            size = self._open_token_files()
+        else:
+            size = self._encode_documents()
         for name, stream in self.streams.items():
             if self.limit is not None:
                 self.streams[name] = stream[: (self.limit + 1) * self.context]
@@ -102,19 +116,68 @@ class TextStream(TextModule):
                     f"sequences of data.context={self.context}: type a smaller data.context, or "
                     f"give it a larger share of the text."
                 )
-        digest = hashlib.sha256()
-        for stream in self.streams.values():
-            digest.update(np.ascontiguousarray(stream).data)
-        last = "test" if texts["test"] else "val"
-        size = sum(len(text.encode()) for text in texts[last])
+        known: Tokenizer | None = getattr(self, "tokenizer", None)  # not of every token file
+        last = "test" if len(self.streams["test"]) else "val"
+        per_token = size / max(1, len(self.streams[last])) if size and not self.limit else None
         self.facts = TextFacts(
             sizes={name: self._count(name) for name in ("train", "val", "test")},
-            fingerprint=digest.hexdigest(),
-            vocab_size=self.tokenizer.get_vocab_size(),
+            fingerprint=self._fingerprint(known),
+            vocab_size=self.vocab_size,
             context=self.context,
-            pad=self.tokenizer.token_to_id(tokenizers.PAD),
-            bytes_per_token=size / max(1, len(self.streams[last])) if not self.limit else None,
+            pad=known.token_to_id(tokenizers.PAD) if known else None,
+            bytes_per_token=per_token,
         )
+
+    def _encode_documents(self) -> int:
+        """Makes tokenizer and streams; returns the bytes of the text that is tested last."""
+        if self.kind is None:
+            raise UserError(
+                f"data.tokenizer=null is for ready token files, and {self.path} holds no "
+                f"{TRAIN_FILE}: type data.tokenizer=bpe."
+            )
+        texts = open_documents(
+            self.path, self.text_column, self.split_names, self.fractions, self.split_seed,
+            self.cache,
+        )  # fmt: skip
+        train, most = texts["train"], self.sample_mb * 1_000_000
+        every = self.kind == "characters"
+        sample = (piece for piece, _ in train.pieces()) if every else train.sample(most)
+        key = f"{train.key}|{None if every else most}"
+        self.tokenizer = self.find_tokenizer(self.kind, sample, self.vocab_size, key)
+        self.vocab_size = self.tokenizer.get_vocab_size()
+        self.streams = {s: encoded(self.tokenizer, texts[s], self.cache) for s in texts}
+        self._keys = {stage: found.key for stage, found in texts.items()}
+        return texts["test" if texts["test"].count else "val"].bytes(self.cache)
+
+    def _open_token_files(self) -> int:
+        """Maps the streams; the tokenizer is only for whoever generates text later."""
+        if self.kind in ("characters", "bpe"):
+            raise UserError(
+                f"{self.path} holds tokens, which nothing can be trained on to read: type "
+                "data.tokenizer=NAME with the one that made them, or data.tokenizer=null."
+            )
+        if self.kind is not None:
+            self.tokenizer = self.find_tokenizer(self.kind, [], self.vocab_size, self.kind)
+            self.vocab_size = max(self.vocab_size, self.tokenizer.get_vocab_size())
+        self.streams, self._keys = open_token_files(
+            self.path, self.vocab_size, self.fractions, self.cache
+        )
+        return 0
+
+    def _fingerprint(self, tokenizer: Tokenizer | None) -> str:
+        """Of all tokens in use; found once, since that means reading them all."""
+
+        def digest() -> NDArray[Any]:
+            content = hashlib.sha256()
+            for stream in self.streams.values():
+                for start in range(0, len(stream), _HASHED):
+                    content.update(np.ascontiguousarray(stream[start : start + _HASHED]).data)
+            return np.frombuffer(content.digest(), dtype=np.uint8)
+
+        name = hashlib.sha256(tokenizer.to_str().encode() if tokenizer else b"")
+        sizes = [len(stream) for stream in self.streams.values()]
+        key = f"fingerprint 1|{name.hexdigest()}|{self._keys}|{sizes}"
+        return cached(self.cache, key, digest).tobytes().hex()
 
     def _count(self, stage: str) -> int:
         """Whole sequences wherever the training cuts lie; in evaluation also the rest."""
@@ -146,36 +209,24 @@ class TextStream(TextModule):
         return both[:, :-1], both[:, 1:]
 
 
-def encoded(tokenizer: Tokenizer, texts: list[str], cache: Path) -> NDArray[Any]:
+def encoded(tokenizer: Tokenizer, texts: Texts, cache: Path) -> NDArray[Any]:
     """Texts as one array of tokens, each of several followed by the end token; memory-mapped.
 
-    Two bytes a token where the vocabulary allows it, else four.
+    Two bytes a token where the vocabulary allows it, else four. Neither the texts nor the tokens
+    are ever in memory as a whole.
     """
-    key = hashlib.sha256(tokenizer.to_str().encode())
-    for text in texts:
-        key.update(hashlib.sha256(text.encode()).digest())
-    kind = np.uint16 if tokenizer.get_vocab_size() <= 2**16 else np.uint32
-    end = tokenizer.token_to_id(tokenizers.END) if len(texts) > 1 else None
+    kind = kind_of(tokenizer.get_vocab_size())
+    end = tokenizer.token_to_id(tokenizers.END) if texts.count > 1 else None
+    closing = [np.array([] if end is None else [end], dtype=kind)]
 
-    def encode() -> NDArray[Any]:
-        pieces = []
-        for text in texts:
-            parts = tokenizer.encode_batch(cut(text, PIECE), add_special_tokens=False)
-            pieces += [np.array(part.ids, dtype=kind) for part in parts]
-            if end is not None:
-                pieces.append(np.array([end], dtype=kind))
-        return np.concatenate(pieces) if pieces else np.zeros(0, dtype=kind)
+    def parts() -> Iterator[NDArray[Any]]:
+        pieces = texts.pieces()
+        while some := list(islice(pieces, _AT_ONCE)):
+            found = tokenizer.encode_batch_fast([p for p, _ in some], add_special_tokens=False)
+            for tokens, (_, last) in zip(found, some, strict=True):
+                yield np.array(tokens.ids, dtype=kind)
+                if last:
+                    yield from closing
 
-    return cached(cache, f"tokens 1|{key.hexdigest()}", encode)
-
-
-def cut(text: str, size: int) -> list[str]:
-    """Pieces of about so many characters, ended by a line's end where there is one."""
-    pieces, start = [], 0
-    while start < len(text):
-        end = min(len(text), start + size)
-        if end < len(text):
-            end = text.rfind("\n", start, end) + 1 or end
-        pieces.append(text[start:end])
-        start = end
-    return pieces
+    name = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
+    return grown(cache, f"tokens 2|{name}|{texts.key}|{texts.count > 1}", parts, kind)
