@@ -30,7 +30,11 @@ def test_every_experiment_is_sound_and_says_what_to_expect(
     [
         ("trainer.max_epochs=many", "trainer.max_epochs=many should be a whole number or null."),
         ("optimizer.lr=fast", "optimizer.lr=fast should be a number."),
-        ("compile=perhaps", "compile=perhaps should be true or false."),
+        (
+            "compile=perhaps",
+            "compile=perhaps should be true or false or whole or blocks or max-autotune or "
+            "cudagraphs.",
+        ),
         ("trainer.accelerator=tpu", "trainer.accelerator=tpu should be cpu or gpu or mps."),
         ("+model.widht=3", "model.widht is unknown to CNN"),
         ("+optimizer.weight_deacy=3", "did you mean optimizer.weight_decay?"),

@@ -43,6 +43,7 @@ SLOW_WAYS = {
     "two workers": ("data.loader=workers", "data.num_workers=2", *EVERYTHING),
     "limited batches": ("trainer.limit_train_batches=4", "trainer.max_epochs=3", *EVERYTHING),
     "skipping": ("on_nonfinite=skip",),
+    "muon": ("optimizer=muon",),
 }
 
 

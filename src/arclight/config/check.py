@@ -32,7 +32,7 @@ USED_BY_RUNNER = {"model.pretrained": "str | None"}
 ROOT = {
     "name": "str",
     "seed": "int",
-    "compile": "bool",
+    "compile": 'bool | Literal["whole", "blocks", "max-autotune", "cudagraphs"]',
     "deterministic": "bool",
     "on_nonfinite": 'Literal["stop", "skip"]',
     "runs": "str",

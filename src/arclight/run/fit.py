@@ -32,7 +32,9 @@ from arclight.training.checkpoints import (
     newest_readable,
     read,
 )
+from arclight.training.compilation import compile_model
 from arclight.training.finite import SkipNonFinite
+from arclight.training.garbage import FrozenGarbage
 from arclight.training.interrupts import Interrupts
 from arclight.training.loggers import MetricsFile, close, conclude, read_metrics
 from arclight.training.progress import Progress
@@ -189,6 +191,7 @@ def _assemble(run: RunDirectory, config: dict[str, Any], loggers: list[Logger]) 
         Progress(record, say),
         *pruning(),
         Interrupts(checkpoints),
+        FrozenGarbage(),
     ]
     trainer = build(
         config["trainer"],
@@ -220,8 +223,11 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
                 logger.log_hyperparams(parts.config)
     if start:
         say(f"Continuing from {start.name}.")
-    if parts.config["compile"]:
-        parts.task.model.compile()  # in place: the weights keep their names
+    if parts.config["trainer"].get("float8"):
+        from arclight.training.low_precision import use_float8
+
+        use_float8(parts.task.model)
+    compile_model(parts.task.model, parts.config["compile"])
     interrupts = next(c for c in trainer.callbacks if isinstance(c, Interrupts))  # type: ignore[attr-defined]
     began = time.perf_counter()
     try:

@@ -58,7 +58,9 @@ class Record(Callback):
         rate = examples / (now - self._began)
         self._last, self._began = trainer.global_step, now
         self.latest = {**{f"train/{k}": v for k, v in figures.items()}, "examples_per_second": rate}
-        self._log(trainer, {**self.latest, "lr": trainer.optimizers[0].param_groups[0]["lr"]})
+        self._log(
+            trainer, {**self.latest, "lr": float(trainer.optimizers[0].param_groups[0]["lr"])}
+        )
 
     @staticmethod
     def _log(trainer: L.Trainer, figures: dict[str, float]) -> None:

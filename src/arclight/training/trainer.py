@@ -36,6 +36,7 @@ def make_trainer(
     strategy: Literal["auto", "ddp", "fsdp"] = "auto",
     sharded_checkpoints: bool = False,
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "32-true",
+    float8: bool = False,
     max_epochs: int | None = None,
     max_steps: int = -1,
     gradient_clip_val: float | None = None,
@@ -57,6 +58,10 @@ def make_trainer(
     checkpoints = [c for c in callbacks if isinstance(c, Checkpoints)]
     asynchronous = any(c.asynchronous for c in checkpoints)
     precision = resolve_precision(precision, accelerator)
+    if float8:
+        from arclight.training.low_precision import require_float8
+
+        require_float8()
     if strategy == "fsdp":
         _require_shardable(callbacks, precision, asynchronous and sharded_checkpoints)
     elif sharded_checkpoints:

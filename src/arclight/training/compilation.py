@@ -1,0 +1,40 @@
+"""torch.compile, by one word of the config."""
+
+from typing import Any, Literal
+
+from torch import nn
+
+from arclight.errors import UserError
+from arclight.training.blocks import find_blocks
+
+Compile = bool | Literal["whole", "blocks", "max-autotune", "cudagraphs"]
+
+MODES = {"max-autotune": "max-autotune", "cudagraphs": "reduce-overhead"}
+"""What torch calls them."""
+
+
+def compile_model(model: nn.Module, how: Compile) -> None:
+    """Compiles the model in place, at its first step; weights and modules keep their names.
+
+    Args:
+        how: `blocks` compiles each block by itself, of which all alike share the work; the others
+            compile the whole model, `max-autotune` by trying kernels, `cudagraphs` recorded as
+            CUDA graphs, without the cost of starting each kernel.
+
+    Raises:
+        UserError: `blocks` of a model that has none by a usual name.
+    """
+    if how is False:
+        return
+    if how == "blocks":
+        blocks = find_blocks(model)
+        if not blocks:
+            raise UserError(
+                f"compile=blocks: {type(model).__name__} has no blocks by a usual name; "
+                "type compile=whole."
+            )
+        for block in blocks:
+            block.compile()
+        return
+    options: dict[str, Any] = {"mode": MODES[how]} if isinstance(how, str) and how in MODES else {}
+    model.compile(**options)

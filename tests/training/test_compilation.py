@@ -1,0 +1,66 @@
+"""Blocks are found in every model, and compiling changes neither names nor what is saved."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from arclight.errors import UserError
+from arclight.models.backbones import timm_model
+from arclight.models.gpt import GPT
+from arclight.models.vit import ViT
+from arclight.run.directory import create
+from arclight.run.evaluate import evaluate
+from arclight.run.execute import execute
+from arclight.training.blocks import find_blocks
+from arclight.training.checkpoints import read
+from arclight.training.compilation import compile_model
+from tests.conftest import Composed
+
+MODELS = {
+    "ViT": (lambda: ViT(8, 2, 10, 16, 2, 3, in_channels=1), 3, "TransformerBlock"),
+    "GPT": (lambda: GPT(11, 8, 16, 2, 2), 2, "TransformerBlock"),
+    "timm ViT": (lambda: timm_model("vit_tiny_patch16_224", 10), 12, "Block"),
+    "timm ConvNeXt": (lambda: timm_model("convnext_atto", 10), 12, "ConvNeXtBlock"),
+    "timm ResNet": (lambda: timm_model("resnet18", 10), 8, "BasicBlock"),
+    "timm Swin": (lambda: timm_model("swin_tiny_patch4_window7_224", 10), 12, None),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_blocks_of_a_model_are_found(name: str) -> None:
+    make, count, kind = MODELS[name]
+    blocks = find_blocks(make())
+    assert len(blocks) == count
+    assert kind is None or {type(b).__name__ for b in blocks} == {kind}
+
+
+def test_compiling_blocks_of_a_model_without_any_is_a_sentence() -> None:
+    with pytest.raises(UserError, match="type compile=whole"):
+        compile_model(nn.Sequential(nn.Linear(2, 2)), "blocks")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not shutil.which("g++"), reason="a CPU's kernels are compiled by a C++ compiler"
+)
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of its own doings
+@pytest.mark.parametrize("how", ["whole", "blocks"])
+def test_a_compiled_run_is_an_ordinary_one(composed: Composed, tmp_path: Path, how: str) -> None:
+    words = ("model=vit", "model.d_model=16", "model.n_layers=2", "model.dropout=0")
+    words += ("data.limit=64", "data.batch_size=16", "trainer.max_epochs=1")
+    words += ("optimizer.eps=1e-4",)  # tiny gradients of either sign give tiny steps
+    plain, compiled = (
+        create(tmp_path / str(c), tmp_path, "run", composed(*words, f"compile={c}"), [], {})
+        for c in ("false", how)
+    )
+    assert execute(plain) == 0
+    assert execute(compiled) == 0
+    expected, found = (read(r.checkpoints / "last.ckpt") for r in (plain, compiled))
+    assert list(found["state_dict"]) == list(expected["state_dict"])
+    for name, weight in expected["state_dict"].items():
+        torch.testing.assert_close(found["state_dict"][name], weight, rtol=1e-3, atol=1e-4)
+    figures = evaluate(str(compiled.path))
+    assert figures["test/loss"] == pytest.approx(compiled.summary["metrics"]["test/loss"], 1e-4)
