@@ -66,6 +66,7 @@ class TextFacts(Facts):
         context: the most tokens of one sequence.
         pad: the token that fills up shorter sequences; None where there are none.
         class_names: of labelled text; empty where there are no labels.
+        target_context: likewise of the targets, where a text is made of another.
         bytes_per_token: of the test text, in UTF-8: what makes losses of two tokenizers comparable.
     """
 
@@ -73,6 +74,7 @@ class TextFacts(Facts):
     context: int
     pad: int | None = None
     class_names: list[str] = field(default_factory=list)
+    target_context: int | None = None
     bytes_per_token: float | None = None
 
     def for_model(self) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import SumMetric
 
-from arclight.data.facts import ImageTextFacts
+from arclight.data.facts import Facts, ImageTextFacts
 from arclight.errors import UserError
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
@@ -45,6 +46,13 @@ class Captioning(Task):
         loss = F.cross_entropy(logits.flatten(0, 1), targets_of(tokens, mask).flatten())
         self.sums.add(loss.detach() * len(images), examples=len(images))
         return loss
+
+    def blank_batch(self, facts: Facts, examples: int) -> Batch:
+        assert isinstance(facts, ImageTextFacts)
+        images = torch.zeros(examples, facts.channels, facts.image_size, facts.image_size)
+        tokens = torch.zeros(examples, facts.context, dtype=torch.long)
+        mask = tokens.new_ones(tokens.shape, dtype=torch.bool)
+        return images, tokens, mask, tokens[:, 0].clone()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(batch)

@@ -10,7 +10,7 @@ from torchmetrics import SumMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from arclight.data.facts import ImageTextFacts
+from arclight.data.facts import Facts, ImageTextFacts
 from arclight.data.image_text import CaptionedImages
 from arclight.errors import UserError
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
@@ -67,6 +67,13 @@ class Contrastive(Task):
         loss = (loss_of_images + loss_of_texts) / 2
         self.sums.add(loss.detach() * len(images), right, examples=len(images))
         return loss
+
+    def blank_batch(self, facts: Facts, examples: int) -> Batch:
+        assert isinstance(facts, ImageTextFacts)
+        images = torch.zeros(examples, facts.channels, facts.image_size, facts.image_size)
+        tokens = torch.zeros(examples, facts.context, dtype=torch.long)
+        mask = tokens.new_ones(tokens.shape, dtype=torch.bool)
+        return images, tokens, mask, tokens[:, 0].clone()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._collect(batch)

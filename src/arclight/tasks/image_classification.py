@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arclight.data.facts import ImageFacts
+from arclight.data.facts import Facts, ImageFacts
 from arclight.tasks.scores import ClassScores
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
@@ -44,6 +44,11 @@ class ImageClassification(Task):
         correct = (logits.detach().argmax(1) == classes).sum()
         self.sums.add(loss.detach() * len(images), correct, examples=len(images))
         return loss
+
+    def blank_batch(self, facts: Facts, examples: int) -> Batch:
+        assert isinstance(facts, ImageFacts)
+        shape = (facts.channels, facts.image_size, facts.image_size)
+        return torch.zeros(examples, *shape), torch.zeros(examples, dtype=torch.long)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.scores.add(self.model(batch[0]), batch[1])

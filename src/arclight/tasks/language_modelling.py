@@ -2,11 +2,12 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import SumMetric
 
-from arclight.data.facts import TextFacts
+from arclight.data.facts import Facts, TextFacts
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
 Batch = tuple[Tensor, Tensor]
@@ -43,6 +44,14 @@ class LanguageModelling(Task):
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
         self.sums.add(loss.detach() * len(tokens), examples=len(tokens))
         return loss
+
+    def blank_batch(self, facts: Facts, examples: int) -> Batch:
+        assert isinstance(facts, TextFacts)
+        tokens = torch.zeros(examples, facts.context, dtype=torch.long)
+        return tokens, tokens.clone()
+
+    def tokens_per_example(self, facts: Facts) -> int | None:
+        return facts.context if isinstance(facts, TextFacts) else None
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(batch)

@@ -1,11 +1,12 @@
 """From one text to another, with any model that maps a source and a target's past to logits."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import SumMetric
 from torchmetrics.text import CHRFScore
 
-from arclight.data.facts import TextFacts
+from arclight.data.facts import Facts, TextFacts
 from arclight.data.text.pairs import IGNORED, TextPairs
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
@@ -45,6 +46,12 @@ class SequenceToSequence(Task):
         loss = F.cross_entropy(logits.flatten(0, 1), target.flatten())
         self.sums.add(loss.detach() * len(source), examples=len(source))
         return loss
+
+    def blank_batch(self, facts: Facts, examples: int) -> Batch:
+        assert isinstance(facts, TextFacts)
+        source = torch.zeros(examples, facts.context, dtype=torch.long)
+        target = source.new_zeros(examples, facts.target_context or facts.context)
+        return source, source.new_ones(source.shape, dtype=torch.bool), target
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(batch)

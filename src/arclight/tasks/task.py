@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from arclight.data.facts import Facts
+
 OptimizerFactory = Callable[[nn.Module, bool], Optimizer]
 ScheduleFactory = Callable[[Optimizer, int, int], LRScheduler]
 
@@ -105,6 +107,17 @@ class Task(L.LightningModule):
     def forward(self, *inputs: Any) -> Any:
         return self.model(*inputs)
 
+    def blank_batch(self, facts: Facts, examples: int) -> Any:
+        """A batch of the shapes that `training_step` takes, of zeros on torch's default device.
+
+        Texts are as long as they may be. What a step costs is found from it.
+        """
+        raise NotImplementedError
+
+    def tokens_per_example(self, facts: Facts) -> int | None:
+        """How many tokens an example has, where all have as many."""
+        return None
+
     def results(self, stage: str) -> dict[str, float]:
         """What was counted in the evaluation that ends, as `val/...` or `test/...`, over all
         processes; counting begins anew."""
@@ -122,10 +135,14 @@ class Task(L.LightningModule):
         if shard is not None:
             shard(self.model)
 
+    def optimizer_of(self, module: nn.Module, fused: bool) -> Optimizer:
+        """The config's optimizer of a module's parameters."""
+        return self._make_optimizer(module, fused)
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         # Fused kernels unscale fp16 gradients themselves, which rules out clipping them before.
         fused = self.trainer.precision != "16-mixed" and self.device.type in ("cpu", "cuda")
-        optimizer = self._make_optimizer(self.model, fused)
+        optimizer = self.optimizer_of(self.model, fused)
         self.trainer.fit_loop.setup_data()  # so that the length of an epoch is known
         batches = int(self.trainer.num_training_batches)
         self.steps_per_epoch = max(1, batches // self.trainer.accumulate_grad_batches)

@@ -1,9 +1,10 @@
 """Text classification with any model that maps tokens and their mask to logits."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arclight.data.facts import TextFacts
+from arclight.data.facts import Facts, TextFacts
 from arclight.tasks.scores import ClassScores
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
@@ -39,6 +40,11 @@ class TextClassification(Task):
         correct = (logits.detach().argmax(1) == labels).sum()
         self.sums.add(loss.detach() * len(labels), correct, examples=len(labels))
         return loss
+
+    def blank_batch(self, facts: Facts, examples: int) -> Batch:
+        assert isinstance(facts, TextFacts)
+        tokens = torch.zeros(examples, facts.context, dtype=torch.long)
+        return tokens, tokens.new_ones(tokens.shape, dtype=torch.bool), tokens[:, 0].clone()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(batch)

@@ -130,6 +130,7 @@ class TextPairs(TextModule):
             fingerprint=digest.hexdigest(),
             vocab_size=self.tokenizer.get_vocab_size(),
             context=max(self.max_length, self.max_target_length),
+            target_context=self.max_target_length,
             pad=self.pad,
         )
 

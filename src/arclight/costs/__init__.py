@@ -1,0 +1,1 @@
+"""What a run costs: arithmetic, memory and time, counted before it and measured during it."""

@@ -1,0 +1,214 @@
+"""What one training step of a task costs, found from shapes alone: nothing is computed."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
+
+from arclight.costs.meter import Meter
+from arclight.data.facts import Facts
+from arclight.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class StepCosts:
+    """Of one pass forward and back over a batch on one device, and of the optimizer's state.
+
+    Attributes:
+        examples: of the batch.
+        forward_flops: floating-point operations forward.
+        flops: forward and back, without what activation checkpointing computes again.
+        weights: bytes of parameters and buffers; `gradients`, `optimizer`: likewise of these.
+        activations: bytes that are held beside them at the worst moment.
+    """
+
+    examples: int
+    forward_flops: int
+    flops: int
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+
+    @property
+    def fixed(self) -> int:
+        """Bytes that do not depend on the batch."""
+        return self.weights + self.gradients + self.optimizer
+
+    @property
+    def peak(self) -> int:
+        return self.fixed + self.activations
+
+
+def dry_step(
+    task: Task,
+    facts: Facts,
+    examples: int,
+    device: str = "cpu",
+    precision: str = "32-true",
+    accumulate: bool = False,
+) -> StepCosts:
+    """The costs of a training step on `device`, which need not be there.
+
+    The task's own step runs on tensors that have shapes but no numbers, with the kernels and the
+    precision that the device would take. The task's weights, wherever they are, and all random
+    states stay as they are.
+
+    Args:
+        examples: of the batch, on one device.
+        device: "cpu", "cuda" or "mps".
+        precision: as the trainer names it.
+        accumulate: gradients are summed over several batches, so that they stay.
+
+    Raises:
+        Exception: of any kind, where a step depends on numbers and not on shapes alone.
+    """
+
+    def step() -> _Step:
+        return _Step(task, facts, examples, device, precision, accumulate, state)
+
+    state = state_of(task)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            if device == "cpu" and precision == "32-true":
+                try:
+                    with CpuAttention():
+                        return step().costs("meta")  # several times faster than fake tensors
+                except Exception:  # a step that looks at a number, which some fake ones have
+                    task.sums.clear()
+            with FakeTensorMode(allow_non_fake_inputs=True):
+                return step().costs(device)
+    finally:
+        task.sums.clear()
+
+
+class _Step(nn.Module):
+    """A module whose forward is the whole step, so that `functional_call` can lend it weights."""
+
+    def __init__(
+        self,
+        task: Task,
+        facts: Facts,
+        examples: int,
+        device: str,
+        precision: str,
+        accumulate: bool,
+        state: float,
+    ) -> None:
+        super().__init__()
+        self.state = state
+        self.task, self.facts, self.examples = task, facts, examples
+        self.device, self.precision, self.accumulate = device, precision, accumulate
+        self.meter = Meter(on_cpu=device == "cpu")
+
+    def costs(self, place: str) -> StepCosts:
+        """Of the step with its tensors on `place`: the device, or "meta" in the place of it."""
+        lent: dict[str, Tensor] = {}
+        with self.meter:
+            for name, own in (*self.named_parameters(), *self.named_buffers()):
+                lent[name] = torch.empty_strided(
+                    own.shape, own.stride(), dtype=own.dtype, device=place
+                ).requires_grad_(own.requires_grad)
+            costs: StepCosts = torch.func.functional_call(self, lent, (place,))
+        return costs
+
+    def forward(self, place: str) -> StepCosts:
+        meter = self.meter
+        weights = meter.live
+        trained = [p for p in self.task.parameters() if p.requires_grad]
+        for parameter in trained:
+            parameter.grad = torch.zeros_like(parameter)
+        gradients = meter.live - weights
+        with torch.device(place):
+            batch = self.task.blank_batch(self.facts, self.examples)
+        with autocast(self.device, self.precision):
+            loss: Any = self.task.training_step(batch, 0)
+        forward = meter.flops
+        if not self.accumulate:  # where Lightning lets them go: the forward pass still had them
+            for parameter in trained:
+                parameter.grad = None
+        meter.backward = True
+        loss.backward()
+        return StepCosts(
+            examples=self.examples,
+            forward_flops=forward,
+            flops=meter.flops - meter.recomputed,
+            weights=weights,
+            gradients=gradients,
+            optimizer=round(gradients * self.state),
+            activations=meter.peak - weights - gradients,
+        )
+
+
+class CpuAttention(TorchFunctionMode):
+    """Gives tensors without numbers the attention kernel that a CPU would choose.
+
+    Left alone, they would take the one that writes all weights of the attention down.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention:
+            return self.attend(func, *args, **kwargs)
+        return func(*args, **kwargs)
+
+    @staticmethod
+    def attend(
+        func: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Tensor:
+        if dropout_p or query.ndim != 4 or (attn_mask is not None and attn_mask.requires_grad):
+            out: Tensor = func(
+                query, key, value, attn_mask, dropout_p, is_causal, scale=scale,
+                enable_gqa=enable_gqa,
+            )  # fmt: skip
+            return out
+        if attn_mask is not None and attn_mask.dtype == torch.bool:
+            attn_mask = attn_mask.to(query.dtype)
+        out, _ = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            query, key, value, dropout_p, is_causal, attn_mask=attn_mask, scale=scale
+        )
+        return out
+
+
+class _Small(nn.Module):
+    """One of each kind of parameter that optimizers tell apart: a matrix and a vector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(128, 128))
+        self.bias = nn.Parameter(torch.zeros(128))
+
+
+def state_of(task: Task) -> float:
+    """Bytes that the task's optimizer keeps for each byte of a gradient, tried on a small model."""
+    small = _Small()
+    optimizer = task.optimizer_of(small, fused=True)
+    for parameter in small.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    states = [t for s in optimizer.state.values() for t in s.values() if torch.is_tensor(t)]
+    kept = sum(t.numel() * t.element_size() for t in states if t.ndim)
+    return kept / sum(p.numel() * p.element_size() for p in small.parameters())
+
+
+def autocast(device: str, precision: str) -> AbstractContextManager[Any]:
+    """What Lightning computes a step in."""
+    kinds = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+    if precision not in kinds:
+        return nullcontext()
+    return torch.autocast(device, kinds[precision])

@@ -1,0 +1,114 @@
+"""What a step costs is found without computing it, and agrees with what one that is run takes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from arclight.costs.step import autocast, dry_step
+from arclight.run.fit import Parts, build_parts
+from tests.conftest import Composed
+
+ROWS = {
+    "cnn": ("model=cnn",),
+    "vit_small": ("model=vit_small", "data.batch_size=2", "data.limit=8"),
+    "gpt": ("model=gpt",),
+    "gpt, activation checkpointing": ("model=gpt", "model.activation_checkpointing=true"),
+    "gpt, bf16": ("model=gpt", "trainer.precision=bf16-mixed", "data.batch_size=8"),
+    "resnet": ("model=resnet", "data.batch_size=16"),
+}
+
+
+def built(composed: Composed, folder: Path, *words: str) -> Parts:
+    return build_parts(composed(*words, "data.limit=64"), folder)
+
+
+def dry(parts: Parts, **options: Any) -> Any:
+    config = parts.config
+    given = {"precision": config["trainer"]["precision"], **options}
+    return dry_step(parts.task, parts.data.facts, config["data"]["batch_size"], **given)
+
+
+def train(parts: Parts, steps: int) -> None:
+    """As Lightning does it: the gradients go only after the next pass forward."""
+    optimizer = parts.task.optimizer_of(parts.task.model, fused=True)
+    batch = parts.task.blank_batch(parts.data.facts, parts.config["data"]["batch_size"])
+    for _ in range(steps):
+        with autocast("cpu", parts.config["trainer"]["precision"]):
+            loss: Any = parts.task.training_step(batch, 0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def every(events: Any) -> Iterator[Any]:
+    for event in events:
+        yield event
+        yield from every(event.children)
+
+
+def peak(parts: Parts) -> int:
+    """The most bytes at once in two steps, by what torch's allocator gave and took back."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        train(parts, 2)
+    tree = profiler.profiler.kineto_results.experimental_event_tree()  # type: ignore[union-attr]
+    events = [e for e in every(tree) if e.typed[0].name == "Allocation"]
+    live = most = 0
+    for event in sorted(events, key=lambda e: e.start_time_ns):
+        live += event.typed[1].alloc_size
+        most = max(most, live)
+    before = [*parts.task.parameters(), *parts.task.buffers()]
+    return most + sum(t.numel() * t.element_size() for t in before)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_memory_is_within_15_percent_of_what_a_run_takes(
+    composed: Composed, tmp_path: Path, row: str
+) -> None:
+    parts = built(composed, tmp_path, *ROWS[row])
+    ratio = dry(parts).peak / peak(parts)
+    print(f"{row}: estimated / measured {ratio:.3f}")
+    assert 0.85 < ratio < 1.15
+
+
+@pytest.mark.parametrize("model", ["cnn", "gpt", "bert", "t5", "clip", "blip", "llama"])
+def test_arithmetic_is_what_torch_counts_in_a_real_step(
+    composed: Composed, tmp_path: Path, model: str
+) -> None:
+    parts = built(composed, tmp_path, f"model={model}", "data.batch_size=4")
+    with FlopCounterMode(display=False) as counter:
+        train(parts, 1)
+    assert dry(parts).flops == counter.get_total_flops() > 0
+
+
+def test_nothing_is_changed_by_it(composed: Composed, tmp_path: Path) -> None:
+    parts = built(composed, tmp_path, "model=vit")
+    before = {k: v.clone() for k, v in parts.task.state_dict().items()}
+    state = torch.get_rng_state()
+    first = dry(parts)
+    assert torch.equal(state, torch.get_rng_state())
+    assert parts.task.sums.state() is None
+    assert all(p.grad is None for p in parts.task.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in parts.task.state_dict().items())
+    assert dry(parts) == first
+
+
+def test_what_is_frozen_or_recomputed_or_accumulated_shows(
+    composed: Composed, tmp_path: Path
+) -> None:
+    plain = dry(built(composed, tmp_path, "model=gpt"))
+    again = dry(built(composed, tmp_path, "model=gpt", "model.activation_checkpointing=true"))
+    assert again.activations < plain.activations / 2
+    assert again.flops == plain.flops  # the model's, not the machine's
+    parts = built(composed, tmp_path, "model=gpt", "finetune=lora")
+    lora = dry(parts)
+    assert lora.gradients < plain.gradients / 10
+    assert lora.flops < plain.flops
+    assert plain.optimizer == 2 * plain.gradients  # Adam's two means
+    sgd = dry(built(composed, tmp_path, "model=cnn", "optimizer=sgd"))
+    assert sgd.optimizer == sgd.gradients
+    assert dry(parts, accumulate=True).peak >= lora.peak
