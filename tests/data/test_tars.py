@@ -138,7 +138,7 @@ def test_faults_are_sentences(tmp_path: Path) -> None:
     assert "000000 in shard a.tar has no label (.cls or .json with one)" in fault({"a": [""]})
     assert "no label (a kind in its .json)" in fault(two, label_column="kind")
     gap = {"t-0": ["x"], "t-1": ["x"], "t-4": ["x"]}
-    assert "t-*.tar, number 2 is missing and 1 more between 0 and 4" in fault(gap)
+    assert "t-*, number 2 is missing and 1 more between 0 and 4" in fault(gap)
     packed = fault(two, change=lambda f: (f / "a.tar").rename(f / "a.tar.gz"))
     assert "a.tar.gz is compressed" in packed
     folders = image_folder(tmp_path / "folders", {"a": 10, "b": 10})

@@ -110,6 +110,32 @@ def load_splits(path: str, place: Path | None) -> Any:
             raise UserError(_fault(path, place, error, within)) from error
 
 
+def split_files(path: str, place: Path | None) -> dict[str, tuple[list[str], str]]:
+    """By split, the files of a hub id or local folder, and what identifies them; none is read.
+
+    Args:
+        path: the hub id, and what errors call it.
+        place: the folder, or None for the hub.
+
+    Raises:
+        UserError: it is not reachable, or no data set.
+    """
+    import datasets
+
+    with _quiet_hub(may_connect=place is None) as reachable:
+        try:
+            builder = datasets.load_dataset_builder(str(place.resolve()) if place else path)
+        except (OSError, ValueError) as error:
+            raise UserError(_fault(path, place, error, reachable)) from error
+    found = builder.config.data_files or {}
+    if not found:
+        raise UserError(f"{path} names no data files: type data=text_file to load it as it is.")
+    return {
+        str(split): ([str(file) for file in files], str(files.origin_metadata))
+        for split, files in found.items()
+    }
+
+
 def _fault(path: str, folder: Path | None, error: Exception, within: bool) -> str:
     import datasets
 

@@ -23,6 +23,7 @@ from PIL import Image
 from arclight.data.cache import cached
 from arclight.data.decode import read_image
 from arclight.data.folder import IMAGE_SUFFIXES
+from arclight.data.numbering import require_all
 from arclight.data.sources import Source, Split
 from arclight.data.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
 from arclight.errors import UserError
@@ -113,7 +114,7 @@ def open_tars(folder: Path, cache: Path, label_column: str | None = None) -> Sou
     for file in sorted(_shards(folder)):
         by_split.setdefault(_split_name(file.relative_to(folder)), []).append(file)
     for files in by_split.values():
-        _require_all(files)
+        require_all(list(map(str, files)))
     indices = {name: _index(folder, files, cache, label_column) for name, files in by_split.items()}
     names = _class_names(folder, [found["label"] for found, _ in indices.values()])
     number = {name: i for i, name in enumerate(names)}
@@ -157,23 +158,6 @@ def _split_name(place: Path) -> str:
     words = re.split(r"[^a-z]+", place.as_posix().lower())
     usual = (*TRAIN_NAMES, *VAL_NAMES, *TEST_NAMES)
     return next((word for word in words if word in usual), "train")
-
-
-def _require_all(files: Sequence[Path]) -> None:
-    """Raises where the numbers at the ends of the names have a gap."""
-    numbers: dict[str, list[int]] = {}
-    for file in files:
-        match = re.fullmatch(r"(.*?)(\d+)", file.stem)
-        if match:
-            numbers.setdefault(f"{file.parent}/{match[1]}", []).append(int(match[2]))
-    for stem, found in numbers.items():
-        missing = sorted(set(range(min(found), max(found))) - set(found))
-        if missing:
-            raise UserError(
-                f"Of the shards {stem}*.tar, number {missing[0]} is missing"
-                f"{f' and {len(missing) - 1} more' if missing[1:] else ''} between {min(found)} "
-                f"and {max(found)}: bring it, or number the shards anew."
-            )
 
 
 def _index(

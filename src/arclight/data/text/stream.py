@@ -31,7 +31,7 @@ from arclight.errors import UserError
 from arclight.seeds import mix
 
 IGNORED = -100  # a target that no loss is taken of: torch's own default
-_AT_ONCE = 8  # pieces that are encoded together, and in memory with all that is known of them
+_AT_ONCE = 4  # pieces that are encoded together, and in memory with all that is known of them
 _HASHED = 2**22  # tokens that are read at once for the fingerprint
 
 
@@ -217,16 +217,20 @@ def encoded(tokenizer: Tokenizer, texts: Texts, cache: Path) -> NDArray[Any]:
     """
     kind = kind_of(tokenizer.get_vocab_size())
     end = tokenizer.token_to_id(tokenizers.END) if texts.count > 1 else None
-    closing = [np.array([] if end is None else [end], dtype=kind)]
-
-    def parts() -> Iterator[NDArray[Any]]:
-        pieces = texts.pieces()
-        while some := list(islice(pieces, _AT_ONCE)):
-            found = tokenizer.encode_batch_fast([p for p, _ in some], add_special_tokens=False)
-            for tokens, (_, last) in zip(found, some, strict=True):
-                yield np.array(tokens.ids, dtype=kind)
-                if last:
-                    yield from closing
-
     name = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
-    return grown(cache, f"tokens 2|{name}|{texts.key}|{texts.count > 1}", parts, kind)
+    key = f"tokens 2|{name}|{texts.key}|{texts.count > 1}"
+    return grown(cache, key, lambda: token_parts(tokenizer, texts, end, kind), kind)
+
+
+def token_parts(
+    tokenizer: Tokenizer, texts: Texts, end: int | None, kind: type[np.unsignedinteger[Any]]
+) -> Iterator[NDArray[Any]]:
+    """The tokens of texts in arrays `(n,)` of this kind, each text followed by `end`, if any."""
+    closing = [np.array([] if end is None else [end], dtype=kind)]
+    pieces = texts.pieces()
+    while some := list(islice(pieces, _AT_ONCE)):
+        found = tokenizer.encode_batch_fast([p for p, _ in some], add_special_tokens=False)
+        for tokens, (_, last) in zip(found, some, strict=True):
+            yield np.array(tokens.ids, dtype=kind)
+            if last:
+                yield from closing
