@@ -22,12 +22,17 @@ def freeze(cfg: DictConfig) -> dict[str, Any]:
         UserError: an interpolation leads nowhere.
     """
     try:
-        plain = OmegaConf.to_container(cfg, resolve=True)
+        return plain(cfg, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"The config does not resolve: {str(error).splitlines()[0]}.") from error
-    assert isinstance(plain, dict)
-    frozen = {str(k): v for k, v in plain.items() if k not in (*COMMAND_KEYS, "hydra")}
-    masked = _mask(frozen)
+
+
+def plain(cfg: DictConfig, resolve: bool = False) -> dict[str, Any]:
+    """The same with its interpolations as they are written, unless they are resolved."""
+    content = OmegaConf.to_container(cfg, resolve=resolve)
+    assert isinstance(content, dict)
+    kept = {str(k): v for k, v in content.items() if k not in (*COMMAND_KEYS, "hydra")}
+    masked = _mask(kept)
     assert isinstance(masked, dict)
     return masked
 

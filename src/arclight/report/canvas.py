@@ -1,19 +1,25 @@
 """Where figures are drawn: matplotlib's own canvas, without a window and without global state."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def figure(columns: int, size: float, rows: int = 1) -> "tuple[Figure, list[Axes]]":
-    """A figure of `rows * columns` square panels of `size` inches, and its axes row by row."""
+def figure(
+    columns: int, size: float, rows: int = 1, layout: Literal["constrained", "none"] = "constrained"
+) -> "tuple[Figure, list[Axes]]":
+    """A figure of `rows * columns` square panels of `size` inches, and its axes row by row.
+
+    Args:
+        layout: constrained makes room for labels of any length, and takes as long as the drawing.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(size * columns, size * rows), layout="constrained")
+    drawn = Figure(figsize=(size * columns, size * rows), layout=layout)
     FigureCanvasAgg(drawn)
     count = rows * columns
     return drawn, [drawn.add_subplot(rows, columns, i + 1) for i in range(count)]

@@ -15,7 +15,8 @@ def curves(metrics_file: Path, target: Path) -> Path | None:
     names = [n for n in ("loss", "accuracy") if any(r.get(f"train/{n}") for r in rows)]
     if not names:
         return None
-    drawn, axes = figure(len(names), 4.8)
+    drawn, axes = figure(len(names), 4.8, layout="none")
+    drawn.subplots_adjust(0.15 / len(names), 0.11, 1 - 0.04 / len(names), 0.97)
     for axis, name in zip(axes, names, strict=True):
         for stage in ("train", "val"):
             key = f"{stage}/{name}"

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@cache  # as it was when this process imported it
 def git_state() -> dict[str, str | None]:
     """The commit and the patch of uncommitted changes, or Nones outside a repository."""
     commit = _git("rev-parse", "HEAD")
@@ -39,14 +41,17 @@ def git_state() -> dict[str, str | None]:
     }
 
 
+@cache
 def lock_hash() -> str | None:
     lock = PROJECT / "requirements.lock"
     return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None
 
 
+@cache
 def packages() -> dict[str, str]:
     """Name and version of every installed package."""
-    return dict(sorted((d.name, d.version) for d in distributions() if d.name))
+    known = (d.metadata for d in distributions())  # parsed once; `d.name` would do it each time
+    return dict(sorted((m["Name"], m["Version"]) for m in known if m["Name"]))
 
 
 def hardware() -> dict[str, Any]:

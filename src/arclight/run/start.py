@@ -15,6 +15,7 @@ from arclight.config.freeze import differences, freeze
 from arclight.errors import RunFailedError, UserError
 from arclight.run.directory import RunDirectory, create, newest_unfinished, open_run
 from arclight.run.execute import execute
+from arclight.run.job import AnotherConfigError, start_job
 from arclight.run.manifest import describe
 from arclight.run.nodes import this_node, wait_for
 
@@ -22,11 +23,13 @@ from arclight.run.nodes import this_node, wait_for
 def start(cfg: DictConfig) -> None:
     """Makes or finds the run directory that the command means, and executes it.
 
-    Ends the program with the run's exit code; in a multirun only a signal ends it, and a run that
-    fails raises `RunFailedError`.
+    Ends the program with the run's exit code; as one of several it returns, whatever came of it.
     """
     hydra = HydraConfig.get()
     several = hydra.mode == RunMode.MULTIRUN
+    if several and not cfg.get("search"):
+        start_job(lambda: _made(cfg, hydra), cfg)
+        return
     try:
         if cfg.get("search"):
             _search(cfg, several)
@@ -40,8 +43,6 @@ def start(cfg: DictConfig) -> None:
         sys.exit(EXIT_USER_ERROR)
     if code == EXIT_USER_ERROR and cfg.run_dir is None and not any(run.checkpoints.iterdir()):
         shutil.rmtree(run.path)  # nothing was trained, and the sentence has been said
-    if code and several and code < 128:
-        raise RunFailedError(f"the run in {run.path} failed")
     if code:
         sys.exit(code)
 
@@ -82,6 +83,12 @@ def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:
     if path and (path / "config.yaml").is_file():
         run = open_run(path)
         changes = differences(run.config, config)
+        if changes and hydra.mode == RunMode.MULTIRUN:
+            raise AnotherConfigError(
+                f"{path} is a job of the same line with another config: its files have changed "
+                "since. Put them back to continue, or type hydra.sweep.dir=PATH to begin anew. The "
+                "differences:\n  " + "\n  ".join(changes)
+            )
         if changes:
             raise UserError(
                 f"{path} is a run with another config; name another run_dir, or type "
@@ -92,6 +99,6 @@ def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:
     from arclight.run.devices import require_devices
 
     require_devices(config["trainer"])
-    return create(
-        path, Path(cfg.runs), config["name"], config, list(hydra.overrides.task), describe(config)
-    )
+    typed, choices = list(hydra.overrides.task), dict(hydra.runtime.choices)
+    manifest = {**describe(config), "choices": choices}
+    return create(path, Path(cfg.runs), config["name"], config, typed, manifest)

@@ -1,0 +1,331 @@
+"""Runs as rows: found at any depth, told apart by what differs, chosen, grouped and sorted."""
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+import yaml
+
+from arclight.config.check import did_you_mean
+from arclight.config.freeze import flatten
+from arclight.errors import UserError
+from arclight.files import read_json
+
+Row = dict[str, Any]
+FIGURES = ("parameters", "epochs", "seconds", "training_seconds")  # beside the metrics
+
+# What differs between runs without making them other runs.
+INCIDENTAL = ("name", "runs", "run_dir", "logger")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run directory says of a run.
+
+    Attributes:
+        path: the directory.
+        status: as its summary has it.
+        error: of a failed run, one line.
+        typed: the overrides by key.
+        config: the frozen config's leaves by their dotted keys.
+        choices: the options of the config groups, where the run has noted them.
+        figures: metrics, and what else was measured; empty until the run is finished.
+    """
+
+    path: Path
+    status: str
+    error: str
+    typed: dict[str, Any]
+    config: dict[str, Any]
+    choices: dict[str, Any]
+    figures: dict[str, float]
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """All that can be asked for by key: leaves of the config, options of groups, words."""
+        return {**self.config, **self.choices, **self.typed}
+
+    @property
+    def monitor(self) -> str:
+        """The figure that chooses the run's best checkpoint."""
+        return str(self.config.get("callbacks.checkpoints.monitor", "val/loss"))
+
+    def value(self, key: str) -> Any:
+        return {**self.settings, **self.figures, "status": self.status}.get(key)
+
+
+def collect(places: Iterable[str | Path]) -> list[Result]:
+    """Every run in the folders, at any depth, in the order of their paths; `2` comes before `10`.
+
+    Raises:
+        UserError: a place is no folder.
+    """
+    found: dict[Path, Result] = {}
+    for place in places:
+        root = Path(place).expanduser()
+        if not root.is_dir():
+            raise UserError(
+                f"{place} is not a folder; name a run, or a folder of runs or searches."
+            )
+        for path in sorted(_runs_in(root), key=_natural):
+            found.setdefault(path.resolve(), read(path))
+    return list(found.values())
+
+
+def _runs_in(root: Path) -> Iterator[Path]:
+    for folder, below, files in os.walk(root):
+        if "config.yaml" in files and "summary.json" in files:
+            yield Path(folder)
+            below.clear()
+        below[:] = [name for name in below if not name.startswith(".")]
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    parts = re.split(r"(\d+)", str(path))
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def read(path: Path) -> Result:
+    """One run directory."""
+    summary = read_json(path / "summary.json")
+    config = yaml.load((path / "config.yaml").read_text(), _Loader)
+    typed = yaml.load((path / "overrides.yaml").read_text(), _Loader)
+    finished = summary["status"] == "finished"
+    measured = {**(summary.get("metrics") or {}), **{k: summary.get(k) for k in FIGURES}}
+    return Result(
+        path=path,
+        status=summary["status"],
+        error=str(summary.get("error") or "").partition("\n")[0],
+        typed=dict(_word(word) for word in typed or ()),
+        config=dict(flatten(config)),
+        choices=read_json(path / "manifest.json").get("choices", {}),
+        figures={k: v for k, v in measured.items() if v is not None} if finished else {},
+    )
+
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is
+
+
+def _word(word: str) -> tuple[str, Any]:
+    key, _, value = word.partition("=")
+    return key.lstrip("+~").partition("@")[0], parse(value)
+
+
+def parse(text: str) -> Any:
+    """A value as it is typed: `1e-3` is a number."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+# ------------------------------------------------------------------------- what tells them apart
+
+
+def differing(results: Sequence[Result]) -> list[str]:
+    """The keys that tell the runs apart: typed words that differ; then, for runs whose words are
+    equal and whose configs are not, the keys of the config that differ."""
+    typed = dict.fromkeys(key for result in results for key in result.typed)
+    varied = [k for k in typed if _varies(results, k) and not _is_incidental(k)]
+    alike: dict[str, list[Result]] = {}
+    for result in results:
+        alike.setdefault(repr([result.value(key) for key in varied]), []).append(result)
+    more: dict[str, None] = {}
+    for group in alike.values():
+        keys = dict.fromkeys(key for result in group for key in result.config)
+        more |= dict.fromkeys(k for k in keys if _varies(group, k) and not _is_incidental(k))
+    return [*varied, *(key for key in more if key not in varied)]
+
+
+def _varies(results: Sequence[Result], key: str) -> bool:
+    return len({repr(result.settings.get(key)) for result in results}) > 1
+
+
+def _is_incidental(key: str) -> bool:
+    return key.split(".")[0] in INCIDENTAL
+
+
+def headline(results: Sequence[Result]) -> list[str]:
+    """The figures to show unasked: those that choose checkpoints, the same of the test, seconds."""
+    found: dict[str, None] = {}
+    for monitor in dict.fromkeys(result.monitor for result in results):
+        found |= dict.fromkeys([monitor, f"test/{monitor.rpartition('/')[2]}"])
+    there = {key for result in results for key in result.figures}
+    return [name for name in [*found, "training_seconds"] if name in there]
+
+
+def larger_is_better(name: str, results: Sequence[Result]) -> bool:
+    """By what the runs' configs say of the figure; else by its name."""
+    tail = name.rpartition("/")[2]
+    for result in results:
+        if result.monitor.rpartition("/")[2] == tail:
+            return bool(result.config.get("callbacks.checkpoints.mode") == "max")
+    return tail not in FIGURES and not re.search("loss|error|perplexity|bits|latency", tail)
+
+
+# -------------------------------------------------------------------------------- choosing, sorting
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "=": lambda a, b: a == b or str(a) == str(b),
+    "!=": lambda a, b: not (a == b or str(a) == str(b)),
+    "<": lambda a, b: a < b,
+    ">": lambda a, b: a > b,
+    "<=": lambda a, b: a <= b,
+    ">=": lambda a, b: a >= b,
+}
+
+
+def where(results: Sequence[Result], conditions: str) -> list[Result]:
+    """The runs that meet all conditions, such as `model=cnn,optimizer.lr<0.01,status!=failed`.
+
+    Raises:
+        UserError: a condition cannot be read, or no run knows its key.
+    """
+    kept = list(results)
+    for condition in re.split(r",(?![^\[]*\])", conditions):
+        parts = re.fullmatch(r"\s*([\w./@-]+)\s*(!=|<=|>=|=|<|>)(.*)", condition)
+        if parts is None:
+            raise UserError(
+                f"where={condition} should be like model=cnn, optimizer.lr<0.01 or status!=failed."
+            )
+        key, sign, wanted = parts[1], parts[2], parse(parts[3].strip())
+        require_known(results, key)
+        kept = [result for result in kept if _meets(result.value(key), sign, wanted)]
+    return kept
+
+
+def _meets(value: Any, sign: str, wanted: Any) -> bool:
+    try:
+        return _COMPARE[sign](value, wanted)
+    except TypeError:  # a figure that is not there, or text beside a number
+        return False
+
+
+def require_known(results: Sequence[Result], key: str) -> None:
+    """Raises `UserError` where no run has such a key."""
+    known = {k for r in results for k in (*r.settings, *r.figures)} | {"status"}
+    if key not in known:
+        raise UserError(f"{key} is no key of these runs{did_you_mean(key, sorted(known))}")
+
+
+def ordered(rows: Sequence[Row], key: str, results: Sequence[Result]) -> list[Row]:
+    """The rows sorted by a column: figures best first, settings upwards; `-key` the other way.
+
+    Rows without the value come last.
+    """
+    name = key.removeprefix("-")
+    figures = {k for result in results for k in result.figures}
+    down = (name in figures and larger_is_better(name, results)) != key.startswith("-")
+    having = [row for row in rows if row.get(name) is not None]
+    rest = [row for row in rows if row.get(name) is None]
+    numbers = all(isinstance(row[name], int | float | Mean) for row in having)
+    place = (lambda row: float(row[name])) if numbers else (lambda row: str(row[name]))
+    return [*sorted(having, key=place, reverse=down), *rest]
+
+
+# ------------------------------------------------------------------------------------------- rows
+
+
+class Mean(NamedTuple):
+    """A mean over runs, with the deviation of a sample where there are several."""
+
+    mean: float
+    deviation: float | None
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Mean | None":
+        if not values:
+            return None
+        return cls(mean(values), stdev(values) if len(values) > 1 else None)
+
+    def __float__(self) -> float:
+        return self.mean
+
+    def __str__(self) -> str:
+        if not self.deviation or not math.isfinite(self.deviation):
+            return short(self.mean)
+        digits = max(0, min(8, 1 - math.floor(math.log10(self.deviation))))
+        return f"{self.mean:.{digits}f} ± {self.deviation:.{digits}f}"
+
+
+def listed(results: Sequence[Result], metrics: Sequence[str] | None = None) -> list[Row]:
+    """One row for each run: what tells it apart, its status, figures and directory."""
+    settings, figures = differing(results), headline(results) if metrics is None else metrics
+    return [
+        {
+            **{key: result.settings.get(key) for key in settings},
+            "status": result.status,
+            **{name: result.figures.get(name) for name in figures},
+            "run": str(result.path),
+        }
+        for result in results
+    ]
+
+
+def grouped(
+    results: Sequence[Result], by: Sequence[str], metrics: Sequence[str] | None = None
+) -> list[Row]:
+    """One row for each combination of the keys: how many runs have finished, and their means.
+
+    What has not finished is counted and left out of the means.
+    """
+    for key in by:
+        require_known(results, key)
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        groups.setdefault(repr([result.settings.get(key) for key in by]), []).append(result)
+    names = headline(results) if metrics is None else metrics
+    rows = []
+    for group in groups.values():
+        finished = [result for result in group if result.status == "finished"]
+        means = {
+            name: Mean.of([r.figures[name] for r in finished if name in r.figures])
+            for name in names
+        }
+        settings = {key: group[0].settings.get(key) for key in by}
+        rows.append(
+            {**settings, "n": len(finished), "unfinished": len(group) - len(finished), **means}
+        )
+    return rows
+
+
+def short(value: Any) -> str:
+    """A cell for reading."""
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return "" if value is None else str(value)
+
+
+def for_reading(rows: Sequence[Row]) -> list[Row]:
+    """Numbers in a few digits, means with their deviation."""
+    return [{key: short(value) for key, value in row.items()} for row in rows]
+
+
+def for_machines(rows: Sequence[Row]) -> list[Row]:
+    """All digits; a mean and its deviation in columns of their own."""
+    return [
+        {
+            name: content
+            for key, value in row.items()
+            for name, content in (
+                ((key, value.mean), (f"{key} deviation", value.deviation))
+                if isinstance(value, Mean)
+                else ((key, value),)
+            )
+        }
+        for row in rows
+    ]
