@@ -59,7 +59,7 @@ def test_the_report_names_the_best_the_failed_and_the_figures(concluded: tuple[P
 
 def test_the_best_config_is_the_words_of_the_best_trial(concluded: tuple[Path, str]) -> None:
     best = yaml.safe_load((concluded[0] / "best.yaml").read_text())
-    assert best == {"overrides": ["seed=3", "model=cnn", "optimizer.lr=0.01"]}
+    assert best == {"overrides": ["model=cnn", "seed=3", "optimizer.lr=0.01"]}
 
 
 def test_concluding_again_writes_the_same(concluded: tuple[Path, str]) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def figure(
-    columns: int, size: float, rows: int = 1, layout: Literal["constrained", "none"] = "constrained"
+    columns: int, size: float, rows: int = 1, layout: Literal["constrained"] | None = "constrained"
 ) -> "tuple[Figure, list[Axes]]":
     """A figure of `rows * columns` square panels of `size` inches, and its axes row by row.
 

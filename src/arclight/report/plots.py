@@ -15,14 +15,15 @@ def curves(metrics_file: Path, target: Path) -> Path | None:
     names = [n for n in ("loss", "accuracy") if any(r.get(f"train/{n}") for r in rows)]
     if not names:
         return None
-    drawn, axes = figure(len(names), 4.8, layout="none")
+    drawn, axes = figure(len(names), 4.8, layout=None)
     drawn.subplots_adjust(0.15 / len(names), 0.11, 1 - 0.04 / len(names), 0.97)
     for axis, name in zip(axes, names, strict=True):
         for stage in ("train", "val"):
             key = f"{stage}/{name}"
             points = [(int(r["step"]), float(r[key])) for r in rows if r.get(key)]
             if points:
-                axis.plot(*zip(*points, strict=True), label=stage)
+                alone = "." if len(points) == 1 else ""  # a line of one point is not seen
+                axis.plot(*zip(*points, strict=True), marker=alone, label=stage)
         axis.set(xlabel="step", ylabel=name)
         axis.grid(alpha=0.3)
         axis.legend()

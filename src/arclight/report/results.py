@@ -168,6 +168,24 @@ def headline(results: Sequence[Result]) -> list[str]:
     return [name for name in [*found, "training_seconds"] if name in there]
 
 
+def chosen_metrics(results: Sequence[Result], typed: str | None) -> list[str]:
+    """The figures that were asked for: names with commas, `all`, or None for the headline.
+
+    Raises:
+        UserError: no run has a figure of that name.
+    """
+    if typed is None:
+        return headline(results)
+    there = dict.fromkeys(key for result in results for key in result.figures)
+    if typed == "all":
+        return list(there)
+    names = typed.split(",")
+    for name in names:
+        if name not in there:
+            raise UserError(f"{name} is no figure of these runs{did_you_mean(name, list(there))}")
+    return names
+
+
 def larger_is_better(name: str, results: Sequence[Result]) -> bool:
     """By what the runs' configs say of the figure; else by its name."""
     tail = name.rpartition("/")[2]
@@ -226,8 +244,13 @@ def ordered(rows: Sequence[Row], key: str, results: Sequence[Result]) -> list[Ro
     """The rows sorted by a column: figures best first, settings upwards; `-key` the other way.
 
     Rows without the value come last.
+
+    Raises:
+        UserError: there is no such column.
     """
     name = key.removeprefix("-")
+    if rows and name not in rows[0]:
+        raise UserError(f"{name} is no column of the table{did_you_mean(name, list(rows[0]))}")
     figures = {k for result in results for k in result.figures}
     down = (name in figures and larger_is_better(name, results)) != key.startswith("-")
     having = [row for row in rows if row.get(name) is not None]

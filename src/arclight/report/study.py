@@ -161,12 +161,12 @@ def conclude(search_dir: Path) -> None:
     trials log there. Doing it again writes the same files, and the same W&B run.
     """
     from arclight.report.study_figures import draw
-    from arclight.report.study_report import short, write_best, write_report, write_trials
+    from arclight.report.study_report import short, write_best_trial, write_report, write_trials
     from arclight.report.wandb_summary import summarise
 
     search = open_search(search_dir)
     write_trials(search)
-    write_best(search)
+    write_best_trial(search)
     figures = draw(search.study, search.objectives, search.path / "figures")
     write_report(search, figures)
     print(short(search))

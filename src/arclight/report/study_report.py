@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from arclight.config.best_of import FILE
 from arclight.files import write_text
+from arclight.report.best import as_typed, words_of, write_best
 from arclight.report.study import Search, parameters_of, state_of, values_of
 from arclight.report.study_figures import importance
 from arclight.report.tables import markdown
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 SHOWN = 20  # trials in the report's table; trials.csv has all
-
-# What says how a trial was started, not what it is.
-OF_THE_SEARCH = ("search", "run_dir", "runs", "resume")
 
 
 def rows(search: Search) -> list[dict[str, Any]]:
@@ -57,36 +56,26 @@ def write_trials(search: Search) -> Path:
     return target
 
 
-def write_best(search: Search) -> Path | None:
+def write_best_trial(search: Search) -> Path | None:
     """`best.yaml`: the words that make the best trial's config, for `experiment=best_of`."""
-    trial = search.best
-    if trial is None:
+    if search.best is None:
         return None
-    target = search.path / "best.yaml"
-    said = f"# Trial {trial.number} of the search {search.name}: {_reached(search, trial)}\n"
-    command = f"# python train.py experiment=best_of path={target}\n"
-    content = {"overrides": best_overrides(search, trial)}
-    write_text(target, said + command + yaml.safe_dump(content, sort_keys=False))
-    return target
+    reached = _reached(search, search.best)
+    title = f"Trial {search.best.number} of the search {search.name}: {reached}"
+    return write_best(search.path / FILE, title, best_overrides(search, search.best))
 
 
 def best_overrides(search: Search, trial: "FrozenTrial") -> list[str]:
     """The words that compose a trial's config, without those that made it part of a search.
 
-    Where a point was trained with several seeds, none of them is the best one's: the seed is left
-    out.
+    Where a point was trained with several seeds none of them is the best one's: it is left out.
     """
     runs = search.runs_of(trial)
-    words = [f"{key}={value}" for key, value in trial.params.items()]
-    words = [*search.overrides, *words]
-    if runs and (runs[0] / "overrides.yaml").is_file():
-        words = yaml.safe_load((runs[0] / "overrides.yaml").read_text())
-    left_out = OF_THE_SEARCH if len(runs) < 2 else (*OF_THE_SEARCH, "seed")
-    return [word for word in words if _key(word).split(".")[0] not in (*left_out, "hydra")]
-
-
-def _key(word: str) -> str:
-    return word.lstrip("+~").partition("=")[0].replace("/", ".")
+    if not runs:
+        return [f"{key}={as_typed(value)}" for key, value in trial.params.items()]
+    config = yaml.safe_load((runs[0] / "config.yaml").read_text())
+    typed = yaml.safe_load((runs[0] / "overrides.yaml").read_text())
+    return words_of(config, typed, without=("seed",) if len(runs) > 1 else ())
 
 
 def write_report(search: Search, figures: dict[str, Path]) -> Path:

@@ -1,5 +1,6 @@
 """One job of a multirun, in the process that it shares with the others."""
 
+import atexit
 import gc
 import sys
 import traceback
@@ -45,6 +46,7 @@ def start_job(make: Callable[[], RunDirectory], cfg: DictConfig) -> None:
         _note_failure(cfg, said, traceback.format_exc())
     gc.collect()  # of this job, what refers to itself: its model may fill a GPU
     gc.freeze()  # what is left are modules: to look through them takes longer than a short job
+    atexit.register(gc.unfreeze)  # some libraries complain of what they find undestroyed at the end
     if code >= 128:
         print("The same line continues the multirun.")
         sys.exit(code)

@@ -99,6 +99,7 @@ def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:
     from arclight.run.devices import require_devices
 
     require_devices(config["trainer"])
-    typed, choices = list(hydra.overrides.task), dict(hydra.runtime.choices)
-    manifest = {**describe(config), "choices": choices}
-    return create(path, Path(cfg.runs), config["name"], config, typed, manifest)
+    chosen = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
+    manifest = {**describe(config), "choices": chosen}
+    words = list(hydra.overrides.task)
+    return create(path, Path(cfg.runs), config["name"], config, words, manifest)

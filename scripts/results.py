@@ -1,0 +1,75 @@
+"""Runs and searches as one table: python scripts/results.py DIR... [key=value ...]
+
+Every run in the folders is a row, at any depth: what tells it apart, its status, its figures.
+
+Keys:
+  where     conditions, such as where="model=cnn,optimizer.lr<0.01,status!=failed"
+  by        group by these keys: mean, deviation and number of the runs that have finished, e.g.
+            by=model,optimizer.lr for means over the seeds
+  sort      a column: figures best first, settings upwards; sort=-KEY the other way round
+  metrics   the figures to show, or all; default: what chooses checkpoints, the same of the test,
+            and the training time
+  format    markdown (default), csv (all digits) or latex
+  output    a file for the table; default: the terminal
+  figures   a folder for pictures: history, importances, slices, Pareto front, parallel coordinates
+  best      a file for the best run's config: python train.py experiment=best_of path=FILE
+"""
+
+import sys
+from pathlib import Path
+
+from arclight.config.arguments import arguments
+from arclight.config.check import did_you_mean
+from arclight.config.entry import plain_errors
+from arclight.errors import UserError
+from arclight.files import write_text
+
+KEYS = ("where", "by", "sort", "metrics", "format", "output", "figures", "best")
+
+
+def main() -> None:
+    places = [word for word in sys.argv[1:] if _is_place(word)]
+    sys.argv[1:] = [word for word in sys.argv[1:] if not _is_place(word)]
+    given = arguments(__doc__, optional=KEYS)
+    if not places:
+        raise UserError("Name at least one folder of runs or searches, such as runs.")
+    from arclight.report import results as r
+    from arclight.report.tables import FORMATS
+
+    kind = given.get("format", "markdown")
+    if kind not in FORMATS:
+        raise UserError(f"format={kind} is not known{did_you_mean(kind, list(FORMATS))}")
+    runs = r.collect(places)
+    if not runs:
+        raise UserError(f"There is no run in {', '.join(places)}.")
+    if "where" in given:
+        runs = r.where(runs, given["where"])
+    metrics = r.chosen_metrics(runs, given.get("metrics"))
+    rows = r.grouped(runs, given["by"].split(","), metrics) if "by" in given else None
+    rows = r.listed(runs, metrics) if rows is None else rows
+    if "sort" in given:
+        rows = r.ordered(rows, given["sort"], runs)
+    text = FORMATS[kind](r.for_machines(rows) if kind == "csv" else r.for_reading(rows))
+    if "output" in given:
+        write_text(Path(given["output"]), text + "\n")
+    else:
+        print(text)
+    if "figures" in given:
+        from arclight.report.pictures import draw_all
+
+        for file in draw_all(places, runs, Path(given["figures"])):
+            print(file, file=sys.stderr)
+    if "best" in given:
+        from arclight.report.best import write_best_run
+
+        write_best_run(runs, Path(given["best"]))
+
+
+def _is_place(word: str) -> bool:
+    """A path may hold an equals sign: `seed=0` is a folder of a trial with several seeds."""
+    return not word.startswith("-") and ("=" not in word or Path(word).exists())
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main()

@@ -1,0 +1,123 @@
+"""The best run as words to type: `best.yaml`, which `experiment=best_of` reads."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+
+from arclight.config.best_of import key_of
+from arclight.config.freeze import COMMAND_KEYS, MASK, flatten
+from arclight.errors import UserError
+from arclight.files import write_text
+from arclight.report.results import Result, larger_is_better
+from arclight.run.manifest import PROJECT
+from arclight.search.compose import freeze_as_composed
+
+Config = dict[str, Any]
+
+# What says where a run lies and which search it was part of, not what it is.
+LEFT_OUT = ("name", "runs", "logger.wandb.group")
+
+
+def write_best(target: Path, title: str, words: Sequence[str]) -> Path:
+    """`best.yaml` with a comment that says what it is and what to type."""
+    head = f"# {title}\n# python train.py experiment=best_of path={target}\n"
+    write_text(target, head + yaml.safe_dump({"overrides": list(words)}, sort_keys=False))
+    return target
+
+
+def write_best_run(results: Sequence[Result], target: Path) -> Path:
+    """The `best.yaml` of the best finished run, by the figure that chooses its checkpoints.
+
+    Raises:
+        UserError: no run has finished with that figure, or they do not agree which it is.
+    """
+    names = {result.monitor for result in results}
+    if len(names) > 1:
+        raise UserError(
+            f"These runs choose by different figures ({', '.join(sorted(names))}); "
+            'take some of them by where="..." and then the best.'
+        )
+    name = names.pop() if names else ""
+    having = [result for result in results if name in result.figures]
+    if not having:
+        raise UserError("None of these runs has finished, so none is the best.")
+    sign = -1 if larger_is_better(name, having) else 1
+    best = min(having, key=lambda result: sign * result.figures[name])
+    config = yaml.safe_load((best.path / "config.yaml").read_text())
+    typed = yaml.safe_load((best.path / "overrides.yaml").read_text()) or []
+    title = f"{best.path}: {name} {best.figures[name]:.5g}, the best of {len(having)} runs."
+    return write_best(target, title, words_of(config, typed))
+
+
+def words_of(config: Config, typed: Sequence[str], without: Sequence[str] = ()) -> list[str]:
+    """Words that compose this frozen config, whatever made it: experiments, a search, its values.
+
+    They are the options of the config groups, the words that were typed, and the keys whose values
+    differ from what these give. So no search is needed any more.
+
+    Args:
+        config: frozen.
+        typed: the words that made it, perhaps with those of a search.
+        without: keys to leave as they are by default.
+    """
+    last = {key_of(word): word for word in typed}  # of two words for a key the later counts
+    kept = {k: w for k, w in last.items() if k.split(".")[0] not in (*COMMAND_KEYS, "hydra")}
+    with initialize_config_dir(str(PROJECT / "configs"), version_base="1.3"):
+        chosen = _choices([*kept.values(), *([last["search"]] if "search" in last else [])])
+        usual = _choices([])
+        words = {
+            group: f"{group}={'null' if option is None else option}"
+            for group, option in chosen.items()
+            if (option != usual.get(group) or group in last) and group != "search"
+        }
+        words |= {k: w for k, w in kept.items() if k not in chosen}
+        plain = compose("train", overrides=list(words.values()), return_hydra_config=True)
+        words |= {key_of(word): word for word in _different(freeze_as_composed(plain), config)}
+    return [word for key, word in words.items() if key not in (*LEFT_OUT, *without)]
+
+
+def _choices(words: Sequence[str]) -> dict[str, str | None]:
+    """The options of the config groups that these words choose."""
+    try:
+        hydra = compose("train", overrides=list(words), return_hydra_config=True).hydra
+    except HydraException as error:
+        raise UserError(f"The words of the best run compose no config any more: {error}") from error
+    return {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
+
+
+def _different(plain: Config, config: Config) -> Iterator[str]:
+    before, after = dict(flatten(plain)), dict(flatten(config))
+    for key, value in after.items():
+        if value != MASK and (key not in before or before[key] != value):
+            yield f"{'' if key in before else '++'}{key}={as_typed(value)}"
+    there = {prefix for key in after for prefix in _prefixes(key)}
+    for key in before:
+        gone = [prefix for prefix in _prefixes(key) if prefix not in there]
+        if gone:
+            yield f"~{gone[0]}"
+
+
+def _prefixes(key: str) -> list[str]:
+    """`a`, `a.b` and `a.b.c` of `a.b.c`."""
+    parts = key.split(".")
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def as_typed(value: Any) -> str:
+    """A value as Hydra reads it back."""
+    if isinstance(value, str):
+        plain = re.fullmatch(r"[A-Za-z_/.][\w./-]*", value)
+        if plain and value.lower() not in ("null", "true", "false", "nan", "inf"):
+            return value
+        return "'" + value.replace("\\'", "\\\\'").replace("'", "\\'") + "'"
+    if isinstance(value, list):
+        return f"[{','.join(map(as_typed, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{k}:{as_typed(v)}' for k, v in value.items())}}}"
+    return repr(value) if isinstance(value, float) else json.dumps(value)

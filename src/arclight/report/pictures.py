@@ -1,0 +1,82 @@
+"""Pictures of runs and searches together: one folder of them for each."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arclight.errors import UserError
+from arclight.report.results import Result, differing, larger_is_better
+from arclight.report.study import open_search
+from arclight.report.study_figures import draw
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+
+def draw_all(places: Sequence[str], results: Sequence[Result], folder: Path) -> list[Path]:
+    """The pictures of each search in the places, and of the runs that are in none.
+
+    Where there is only one of these its pictures lie in the folder itself.
+
+    Raises:
+        UserError: there is nothing to draw.
+    """
+    searches = [open_search(path) for path in find_searches(places)]
+    inside = [search.path.resolve() for search in searches]
+    others = [r for r in results if not any(p in r.path.resolve().parents for p in inside)]
+    parts: list[tuple[str, Study, list[str]]] = [(s.name, s.study, s.objectives) for s in searches]
+    if any(result.status == "finished" for result in others):
+        parts.append(("runs", *study_of(others)))
+    if not parts:
+        raise UserError("There is nothing to draw yet: no search, and no run that has finished.")
+    drawn: list[Path] = []
+    for name, study, objectives in parts:
+        target = folder / name if len(parts) > 1 else folder
+        drawn += draw(study, objectives, target).values()
+    return drawn
+
+
+def find_searches(places: Sequence[str | Path]) -> list[Path]:
+    """The search directories in the folders, at any depth."""
+    found = {file.parent for place in places for file in Path(place).glob("**/search.yaml")}
+    return sorted(found)
+
+
+def study_of(results: Sequence[Result]) -> "tuple[Study, list[str]]":
+    """Runs that no search made, as a study in memory: what differs are its parameters.
+
+    The objective is the figure that chooses the checkpoints of most of the finished ones.
+    """
+    import optuna
+    from optuna.trial import create_trial
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    monitors = [result.monitor for result in results if result.status == "finished"]
+    name = max(monitors, key=monitors.count)
+    upwards = larger_is_better(name, results)
+    study = optuna.create_study(direction="maximize" if upwards else "minimize")
+    having = [result for result in results if name in result.figures]
+    columns = {
+        key: [result.settings[key] for result in having]
+        for key in differing(having)
+        if all(key in result.settings for result in having)
+    }
+    ranges = {key: _distribution(values) for key, values in columns.items()}
+    for i, result in enumerate(having):
+        params = {key: _stored(values[i], ranges[key]) for key, values in columns.items()}
+        study.add_trial(
+            create_trial(params=params, distributions=ranges, value=result.figures[name])
+        )
+    return study, [name]
+
+
+def _distribution(values: Sequence[Any]) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        return FloatDistribution(float(min(values)), float(max(values)))
+    return CategoricalDistribution(list(dict.fromkeys(map(str, values))))
+
+
+def _stored(value: Any, distribution: Any) -> Any:
+    return str(value) if hasattr(distribution, "choices") else float(value)

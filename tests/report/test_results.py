@@ -1,0 +1,188 @@
+"""Runs as a table: found, told apart, chosen, grouped over seeds, sorted and written."""
+
+import csv
+import runpy
+import sys
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import yaml
+
+from arclight.config.best_of import expand
+from arclight.errors import UserError
+from arclight.report import results as r
+from arclight.report.best import words_of
+from tests.conftest import PROJECT, Composed
+from tests.report.conftest import MakeRun
+
+Script = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def runs(make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models with three seeds each, at different depths; the last run is unfinished."""
+    folder = tmp_path_factory.mktemp("runs")
+    accuracies = {"cnn": [0.90, 0.92, 0.94], "vit": [0.80, 0.84, None]}
+    for model, reached in accuracies.items():
+        for seed, accuracy in enumerate(reached):
+            metrics = {"val/accuracy": accuracy, "val/loss": 1 - accuracy} if accuracy else None
+            make_run(
+                folder / ("deep/er" if model == "vit" else "") / f"{model}-{seed}",
+                f"model={model}",
+                f"seed={seed}",
+                metrics=metrics,
+                status="finished" if accuracy else "interrupted",
+            )
+    return folder
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Script:
+    """Calls scripts/results.py with these words and returns what it prints."""
+
+    def call(*words: str | Path) -> str:
+        monkeypatch.setattr(sys, "argv", ["results.py", *map(str, words)])
+        runpy.run_path(str(PROJECT / "scripts" / "results.py"), run_name="script")["main"]()
+        return capsys.readouterr().out
+
+    return call
+
+
+def test_runs_are_found_at_any_depth_in_the_order_of_people(make_run: MakeRun, runs: Path) -> None:
+    assert [run.path.name for run in r.collect([runs])] == [
+        *("cnn-0", "cnn-1", "cnn-2"),
+        *("vit-0", "vit-1", "vit-2"),
+    ]
+    assert len(r.collect([runs, runs / "cnn-0"])) == 6  # each once
+    numbers = ["run2", "run10", "run1"]
+    assert sorted(map(Path, numbers), key=r._natural) == [Path(f"run{i}") for i in (1, 2, 10)]
+
+
+def test_columns_are_what_differs(runs: Path) -> None:
+    found = r.collect([runs])
+    assert r.differing(found) == ["model", "seed"]
+    assert r.differing(r.where(found, "model=cnn")) == ["seed"]
+
+
+def test_a_difference_that_nobody_typed_is_a_column(make_run: MakeRun, tmp_path: Path) -> None:
+    first = make_run(tmp_path / "a", "seed=0")
+    make_run(tmp_path / "b", "seed=0")
+    config = first.config
+    config["optimizer"]["lr"] = 0.5  # the file of the default was edited between the two
+    first.config_file.write_text(yaml.safe_dump(config))
+    assert r.differing(r.collect([tmp_path])) == ["optimizer.lr"]
+
+
+def test_means_are_over_what_has_finished(runs: Path) -> None:
+    rows = r.grouped(r.collect([runs]), ["model"])
+    cnn, vit = rows
+    assert (cnn["model"], cnn["n"], cnn["unfinished"]) == ("cnn", 3, 0)
+    assert (vit["model"], vit["n"], vit["unfinished"]) == ("vit", 2, 1)
+    assert cnn["val/accuracy"] == (pytest.approx(0.92), pytest.approx(0.02))
+    assert vit["val/accuracy"].mean == pytest.approx(0.82)
+    assert str(cnn["val/accuracy"]) == "0.920 ± 0.020"
+    assert str(r.Mean.of([0.5])) == "0.5"  # one run has no deviation
+    assert r.Mean.of([]) is None
+
+
+@pytest.mark.parametrize(
+    ("conditions", "count"),
+    [
+        ("model=cnn", 3),
+        ("model!=cnn,status=finished", 2),
+        ("val/accuracy>=0.9", 3),
+        ("val/loss<0.09", 2),
+        ("optimizer.lr<1e-2", 6),
+        ("seed=1", 2),
+        ("model.widths=[64, 128, 256]", 3),
+    ],
+)
+def test_runs_are_chosen_by_conditions(runs: Path, conditions: str, count: int) -> None:
+    assert len(r.where(r.collect([runs]), conditions)) == count
+
+
+def test_figures_are_sorted_best_first_and_settings_upwards(runs: Path) -> None:
+    found = r.collect([runs])
+    rows = r.listed(found, ["val/accuracy", "val/loss"])
+    best = [row["val/accuracy"] for row in r.ordered(rows, "val/accuracy", found)]
+    assert best == [0.94, 0.92, 0.9, 0.84, 0.8, None]  # what is missing comes last
+    assert r.ordered(rows, "-val/accuracy", found)[0]["val/accuracy"] == 0.8
+    assert r.ordered(rows, "val/loss", found)[0]["val/accuracy"] == 0.94
+    assert [row["seed"] for row in r.ordered(rows, "seed", found)] == [0, 0, 1, 1, 2, 2]
+
+
+def test_the_script_writes_markdown_csv_and_latex(
+    script: Script, runs: Path, tmp_path: Path
+) -> None:
+    said = script(runs, "by=model", "sort=val/accuracy")
+    assert "| cnn" in said.splitlines()[2]
+    assert "0.920 ± 0.020" in said
+    rows = list(csv.DictReader(StringIO(script(runs, "by=model", "format=csv"))))
+    assert float(rows[0]["val/accuracy deviation"]) == pytest.approx(0.02)
+    script(runs, "format=latex", "by=model,seed", f"output={tmp_path / 'table.tex'}")
+    table = (tmp_path / "table.tex").read_text()
+    assert r"\toprule" in table
+    assert r"0.94 \\" in table or "& 0.94" in table
+    shown = script(runs, "metrics=val/loss")
+    assert "interrupted" in shown
+    assert "val/accuracy" not in shown
+
+
+def test_the_script_draws_runs_that_no_search_made(
+    script: Script, runs: Path, tmp_path: Path
+) -> None:
+    script(runs, f"figures={tmp_path}")
+    assert {"history.png", "slices.png", "parallel.png"} <= {f.name for f in tmp_path.iterdir()}
+
+
+def test_the_script_writes_the_best_config(
+    script: Script, runs: Path, tmp_path: Path, composed: Composed
+) -> None:
+    script(runs, "where=model=vit", f"best={tmp_path / 'best.yaml'}")
+    words = expand(["experiment=best_of", f"path={tmp_path / 'best.yaml'}", "trainer.max_epochs=2"])
+    assert words == ["model=vit", "seed=1", "trainer.max_epochs=2"]
+    composed(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "Name at least one folder"),
+        (("nowhere",), "nowhere is not a folder"),
+        (("RUNS", "where=modle=cnn"), "did you mean model"),
+        (("RUNS", "where=model"), "should be like model=cnn"),
+        (("RUNS", "format=pdf"), "format=pdf is not known"),
+        (("RUNS", "sorted=seed"), "did you mean sort"),
+        (("RUNS", "by=sed"), "did you mean seed"),
+        (("RUNS", "metrics=val/accuracies"), "did you mean val/accuracy"),
+        (("RUNS", "sort=colour"), "colour is no column"),
+    ],
+)
+def test_what_is_mistyped_is_named(
+    script: Script, runs: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    given = [str(runs) if word == "RUNS" else word for word in words]
+    with pytest.raises(UserError, match=sentence):
+        script(*given)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["model=vit", "optimizer.lr=3e-5", "seed=4"],
+        ["experiment=gpt_shakespeare", "data.path=it's here/a b.txt", "trainer.max_steps=7"],
+        ["search=digits_cnn", "model.widths=[8,16]", "search.n_trials=3"],
+        ["optimizer=sgd", "scheduler=constant", "callbacks.ema.decay=0.9", "+extra.x={a: [1, b]}"],
+        ["model=cnn", "~callbacks.ema"],
+    ],
+)
+def test_words_compose_the_config_that_they_were_made_of(
+    composed: Composed, typed: list[str]
+) -> None:
+    quoted = [w.replace("it's here/a b.txt", "'it\\'s here/a b.txt'") for w in typed]
+    config = composed(*quoted)
+    words = words_of(config, quoted)
+    assert not any(word.startswith("search") for word in words)
+    assert {**composed(*words), "name": ""} == {**config, "name": ""}

@@ -1,0 +1,165 @@
+"""Several jobs by one line: each is a run directory, and the same line does what is missing."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from arclight.files import read_json
+from arclight.run.directory import RunDirectory, create
+from arclight.run.execute import execute
+from arclight.run.multirun import name_of
+from arclight.training.checkpoints import read
+from tests.conftest import PROJECT, Composed
+
+TINY = ("data.limit=64", "data.batch_size=32", "trainer.max_epochs=1")
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, str(PROJECT / "train.py"), "-m", *words]
+
+
+def multirun(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*words), cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def jobs(folder: Path) -> list[RunDirectory]:
+    """The jobs of the only multirun in a folder."""
+    (made,) = (folder / "runs" / "multirun").iterdir()
+    return [RunDirectory(path) for path in sorted(made.glob("[0-9]*"))]
+
+
+LINE = ("optimizer.lr=0.01,fast,100000", "seed=3", *TINY)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """Three jobs: one that finishes, one that cannot begin, one whose loss is not finite."""
+    folder = tmp_path_factory.mktemp("mixed")
+    done = multirun(*LINE, "trainer.log_every_n_steps=1", cwd=folder)
+    assert done.returncode == 1, done.stderr
+    return folder, done.stdout, done.stderr
+
+
+def test_what_fails_leaves_the_others_running(mixed: tuple[Path, str, str]) -> None:
+    first, second, third = jobs(mixed[0])
+    assert (first.status, second.status) == ("finished", "failed")
+    assert "optimizer.lr=fast should be a number" in second.summary["error"]
+    assert "optimizer.lr=fast should be a number" in second.log_file.read_text()
+    assert third.status in ("finished", "failed")  # it was executed, whatever came of it
+
+
+def test_the_end_shows_every_job(mixed: tuple[Path, str, str]) -> None:
+    _, out, errors = mixed
+    table = [line for line in out.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + 3
+    assert "optimizer.lr" in table[0]
+    assert "val/accuracy" in table[0]
+    assert "finished" in table[2]
+    assert "failed" in table[3]
+    assert "should be a number" in errors
+
+
+def test_a_job_is_the_run_that_it_would_be_alone(
+    mixed: tuple[Path, str, str], composed: Composed, tmp_path: Path
+) -> None:
+    config = composed("optimizer.lr=0.01", "seed=3", *TINY, "trainer.log_every_n_steps=1")
+    job = jobs(mixed[0])[0]
+    assert job.config == config
+    alone = create(tmp_path / "alone", tmp_path, "alone", config, [], {})
+    assert execute(alone) == 0
+    weights = [read(run.checkpoints / "last.ckpt")["state_dict"] for run in (job, alone)]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[1])
+
+
+def test_the_same_line_does_what_is_missing_and_another_config_is_refused(
+    mixed: tuple[Path, str, str], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(mixed[0], tmp_path / "again"))
+    first, second, third = jobs(folder)
+    third.update_summary(status="finished")
+    shutil.rmtree(second.path)
+    before = first.summary
+    done = multirun(*LINE, "trainer.log_every_n_steps=1", cwd=folder)
+    assert done.returncode == 1
+    assert done.stdout.count("finished already") == 2
+    assert first.summary == before
+    assert second.status == "failed"  # it was begun anew
+
+    config = first.config_file.read_text()
+    first.config_file.write_text(config.replace("weight_decay: 0.0", "weight_decay: 0.7"))
+    done = multirun(*LINE, "trainer.log_every_n_steps=1", cwd=folder)
+    assert done.returncode == 2
+    assert "optimizer.weight_decay: 0.7" in done.stderr
+    assert "hydra.sweep.dir=PATH" in done.stderr
+
+
+def test_another_line_has_another_folder() -> None:
+    assert name_of(["seed=0,1"]) == name_of(["seed=0,1"])
+    assert name_of(["seed=0,1"]) != name_of(["seed=0,1,2"])
+    assert name_of(["seed=0,1", "runs=elsewhere"]) == name_of(["seed=0,1"])
+    name = name_of([f"data.path=/a/long/path,b={'c' * 300}"])
+    assert len(name) < 50
+    assert not set(name) & set("/=, ")
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("run_dir=here", "type hydra.sweep.dir=PATH"),
+        ("resume=auto", "a multirun is continued by the same line"),
+    ],
+)
+def test_what_names_one_run_is_refused(tmp_path: Path, word: str, sentence: str) -> None:
+    done = multirun(word, "seed=0,1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_signal_stops_all_and_the_same_line_goes_on(tmp_path: Path) -> None:
+    words = ("seed=0,1", "trainer.max_epochs=12", "trainer.log_every_n_steps=1")
+    process = subprocess.Popen(
+        command(*words), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/multirun/*/0/checkpoints/last.ckpt")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "The same line continues the multirun." in said
+    (first,) = jobs(tmp_path)
+    assert first.status == "interrupted"
+    done = multirun(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [job.status for job in jobs(tmp_path)] == ["finished", "finished"]
+    assert [job.summary["times_resumed"] for job in jobs(tmp_path)] == [1, 0]
+
+
+@pytest.mark.slow
+def test_jobs_may_have_several_processes(tmp_path: Path) -> None:
+    done = multirun("trainer=ddp_cpu", "seed=0,1", *TINY, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [job.status for job in jobs(tmp_path)] == ["finished", "finished"]
+    assert [job.config["seed"] for job in jobs(tmp_path)] == [0, 1]
+
+
+@pytest.mark.slow
+def test_a_launcher_may_run_them_in_processes_of_its_own(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    words = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "optimizer.lr=0.01,fast", *TINY)
+    done = multirun(*words, cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert [job.status for job in jobs(tmp_path)] == ["finished", "failed"]
+    assert "finished" in done.stdout
+    summaries = [read_json(job.summary_file) for job in jobs(tmp_path)]
+    assert summaries[0]["error"] is None
