@@ -27,11 +27,13 @@ class Composer:
 
     Args:
         overrides: what was typed.
+        paths: what was typed about where Hydra finds configs.
         space: whose keys may be config groups as well as keys of the config.
     """
 
-    def __init__(self, overrides: list[str], space: list[Parameter]) -> None:
+    def __init__(self, overrides: list[str], paths: list[str], space: list[Parameter]) -> None:
         self.overrides = overrides
+        self.paths = paths
         self._composed: dict[tuple[str, ...], DictConfig] = {}
         choices = self._compose(()).hydra.runtime.choices
         self.groups = [p for p in space if p.key in choices]
@@ -60,7 +62,7 @@ class Composer:
             chosen = [word.split("=")[0] for word in words]
             typed = [o for o in self.overrides if o.split("=")[0] not in chosen]
             self._composed[words] = compose(
-                "train", overrides=[*typed, *words], return_hydra_config=True
+                "train", overrides=[*self.paths, *typed, *words], return_hydra_config=True
             )
         return self._composed[words]
 

@@ -33,9 +33,16 @@ def search(cfg: DictConfig) -> int:
     """
     settings, node = _settings(cfg)
     space = parse(settings.space)
-    composer = Composer(list(HydraConfig.get().overrides.task), space)
+    typed = HydraConfig.get().overrides
+    paths = [word for word in typed.hydra if word.startswith("hydra.searchpath=")]
+    composer = Composer(list(typed.task), paths, space)
     check(composer.base)
     space = fitted(space, composer)
+    if composer.base["trainer"]["num_nodes"] > 1:
+        raise UserError(
+            "trainer.num_nodes: each trial of a search runs on one machine; start the same search "
+            "on several machines instead."
+        )
     aims = settings.aims(composer.base)
     if settings.sampler == "grid":
         for parameter in space:
@@ -72,6 +79,7 @@ def _show(
     for _ in range(min(SHOWN, study.wanted)):
         claim = study.claim()
         assert claim is not None
+        claim.release()
         config = composer.config(claim.values)
         check(config)
         print(f"# trial {claim.number} of {study.wanted}")

@@ -102,8 +102,14 @@ class Study:
         with self.alone():
             trials = self.trials()
             for trial in trials if self.folder else ():
-                if trial.state == TrialState.RUNNING and (lock := self._lock(trial.number)):
+                if trial.state != TrialState.RUNNING:
+                    continue
+                lock = self._lock(trial.number)
+                if lock is None:
+                    continue
+                if self.storage.get_trial(trial._trial_id).state == TrialState.RUNNING:
                     return self._claimed(self._begun(trial), lock, found=True)
+                lock.close()  # it has ended since the list was made
             if sum(t.state != TrialState.WAITING for t in trials) >= self.wanted:
                 return None
             if self.has_failed:

@@ -5,6 +5,7 @@ import faulthandler
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,10 @@ def fork(folder: Path, runs: Sequence[RunDirectory], env: dict[str, str], thread
         sys.stdout.flush()
         sys.stderr.flush()
         search = os.getpid()
-        child = os.fork()
+        with warnings.catch_warnings():
+            # Python 3.12 warns of other threads; those of the libraries here wait for work.
+            warnings.filterwarnings("ignore", "This process .* is multi-threaded")
+            child = os.fork()
         if child == 0:
             _child(search, folder, runs, env, threads)
     finally:

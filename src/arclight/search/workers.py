@@ -260,14 +260,24 @@ class Workers:
         )
 
 
+# What a trial would import while it runs, and W&B, with pandas, only when it logs.
+TRIAL = ("arclight.run.fit", "matplotlib.backends.backend_agg", "PIL.features", "rich._emoji_codes")
+TRIAL_WITH_WANDB = (
+    "wandb",
+    "requests",
+    "wandb.sdk.launch",
+    "wandb.sdk.lib.gitlib",
+    "psutil",
+    "pandas",
+)
+
+
 def warm_up(config: dict[str, Any]) -> None:
     """Imports what a trial needs, so that its process begins with it. Touches no device."""
-    importlib.import_module("arclight.run.fit")
-    importlib.import_module("matplotlib.figure")
-    for target in _targets(config):
-        importlib.import_module(target.rpartition(".")[0])
-    if "wandb" in (config["logger"] or {}):
-        importlib.import_module("wandb")
+    wandb = TRIAL_WITH_WANDB if "wandb" in (config["logger"] or {}) else ()
+    targets = [target.rpartition(".")[0] for target in _targets(config)]
+    for module in (*TRIAL, *targets, *wandb):
+        importlib.import_module(module)
 
 
 def _targets(node: Any) -> list[str]:

@@ -1,0 +1,177 @@
+"""A search from its start to its end: trials in processes of their own, of any ending."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+
+from arclight.run.directory import RunDirectory
+from arclight.search import workers
+from arclight.search.trial import CONSOLE
+from tests.search.conftest import Searched
+
+TINY = ("search=tiny", "search.dir=s")
+
+
+def trials(folder: Path = Path("s")) -> list[optuna.trial.FrozenTrial]:
+    study = optuna.load_study(study_name="tiny", storage=f"sqlite:///{folder / 'study.db'}")
+    return study.get_trials()
+
+
+def states() -> list[str]:
+    return [t.state.name for t in trials()]
+
+
+def test_a_search_goes_on_to_n_trials_and_no_further(
+    searched: Searched, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert searched(*TINY, "search.n_trials=2") == 0
+    said = capfd.readouterr().out
+    assert said.count("val/accuracy") >= 2
+    assert "Results" not in said  # that is in the trials' own files
+    assert states() == ["COMPLETE"] * 2
+    first = [t.params for t in trials()]
+    assert searched(*TINY, "search.n_trials=2") == 0
+    assert searched(*TINY, "search.n_trials=3", "search.workers=1") == 0
+    assert states() == ["COMPLETE"] * 3
+    assert [t.params for t in trials()][:2] == first
+
+    for trial in trials():
+        run = RunDirectory(Path("s") / trial.user_attrs["runs"][0])
+        assert run.path == Path(f"s/trials/{trial.number:04d}")
+        assert run.status == "finished"
+        assert run.config["optimizer"]["lr"] == trial.params["optimizer.lr"]
+        assert run.config["trial"]["number"] == trial.number
+        assert trial.value == run.summary["metrics"]["val/accuracy"]
+        assert "Results" in (run.path / CONSOLE).read_text()
+    kept = yaml.safe_load(Path("s/search.yaml").read_text())
+    assert kept["overrides"][0] == "search=tiny"
+
+    with pytest.raises(workers.UserError, match=r"data\.limit: 64 -> 96"):
+        searched(*TINY, "data.limit=96")
+    with pytest.raises(workers.UserError, match=r"search\.seed: 0 -> 1"):
+        searched(*TINY, "search.seed=1")
+
+
+def test_what_fails_is_marked_with_its_reason_and_the_rest_goes_on(
+    searched: Searched, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wide = "+search.space={trainer.max_epochs:{choices:[1,2]}}"
+    lr = "search.space.optimizer\\.lr.high=0.1"
+    del lr
+    bad = "+search.space={on_nonfinite:{choices:[stop]},optimizer.lr:{low:1.0,high:1e30}}"
+    assert searched(*TINY, wide, bad, "search.n_trials=6") == 1
+    said = capfd.readouterr().out
+    failed = [t for t in trials() if t.state.name == "FAIL"]
+    assert failed
+    assert len(failed) < 6
+    for trial in failed:
+        assert "NonFiniteError" in trial.user_attrs["reason"]
+        run = RunDirectory(Path("s") / trial.user_attrs["runs"][0])
+        assert run.status == "failed"
+        assert "Traceback" in run.log_file.read_text()
+        assert f"trial {trial.number} failed: NonFiniteError" in said
+
+
+class Killer(threading.Thread):
+    """Kills the process of a search's trial as soon as the trial's directory shows it at work."""
+
+    def __init__(self, times: int, number: int = signal.SIGKILL) -> None:
+        super().__init__(daemon=True)
+        self.times = times
+        self.number = number
+        self.killed: list[int] = []
+
+    def run(self) -> None:
+        me = os.getpid()
+        while len(self.killed) < self.times:
+            for entry in Path("/proc").glob("[0-9]*/stat"):
+                try:
+                    words = entry.read_text().rpartition(")")[2].split()
+                except OSError:
+                    continue
+                pid = int(entry.parent.name)
+                if int(words[1]) == me and words[0] != "Z" and pid not in self.killed:
+                    time.sleep(0.1)
+                    os.kill(pid, self.number)
+                    self.killed.append(pid)
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("kills", "retry", "state"), [(2, 2, "COMPLETE"), (1, 0, "FAIL")])
+def test_a_killed_trial_is_retried_so_often_and_then_fails(
+    searched: Searched, kills: int, retry: int, state: str
+) -> None:
+    killer = Killer(kills)
+    killer.start()
+    code = searched(*TINY, "search.n_trials=1", "search.workers=1", f"search.retry={retry}")
+    killer.join()
+    assert states() == [state]
+    assert code == (state == "FAIL")
+    if state == "FAIL":
+        assert "killed by SIGKILL" in trials()[0].user_attrs["reason"]
+        assert RunDirectory(Path("s/trials/0000")).status == "failed"
+    else:
+        assert trials()[0].user_attrs["retries"] == kills
+
+
+def test_a_signal_interrupts_the_trials_and_the_same_command_goes_on(searched: Searched) -> None:
+    words = (*TINY, "search.n_trials=2", "trainer.max_epochs=40")
+
+    def later() -> None:
+        while not list(Path("s/trials").glob("*/checkpoints/last.ckpt")):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    sender = threading.Thread(target=later)
+    sender.start()
+    assert searched(*words) == 128 + signal.SIGTERM
+    sender.join()
+    assert "COMPLETE" not in states()
+    assert searched(*words) == 0
+    assert states() == ["COMPLETE"] * 2
+    runs: list[Any] = [RunDirectory(Path("s") / t.user_attrs["runs"][0]) for t in trials()]
+    assert any(run.summary["times_resumed"] for run in runs)
+
+
+def test_seeds_of_a_point_count_by_their_mean(searched: Searched) -> None:
+    assert searched(*TINY, "search.n_trials=1", "search.seeds=[3,4]") == 0
+    (trial,) = trials()
+    runs = [RunDirectory(Path("s") / run) for run in trial.user_attrs["runs"]]
+    assert [run.path.name for run in runs] == ["seed=3", "seed=4"]
+    assert [run.config["seed"] for run in runs] == [3, 4]
+    scores = [run.summary["metrics"]["val/accuracy"] for run in runs]
+    assert trial.value == pytest.approx(sum(scores) / 2)
+
+
+def test_pruned_trials_end_early_and_say_so(searched: Searched) -> None:
+    words = ("search.pruner=median", "search.workers=1", "search.n_trials=9")
+    wide = "+search.space={optimizer.lr:{low:1e-8}}"
+    assert searched(*TINY, *words, wide, "trainer.max_epochs=4") == 0
+    pruned = [t for t in trials() if t.state.name == "PRUNED"]
+    assert pruned
+    for trial in pruned:
+        run = RunDirectory(Path("s") / trial.user_attrs["runs"][0])
+        assert run.status == "pruned"
+        assert run.summary["epochs"] == len(trial.intermediate_values) < 4
+        assert "val/accuracy" in run.summary["metrics"]
+
+
+def test_two_objectives(searched: Searched) -> None:
+    two = "{metric:val/loss,direction:minimize},{metric:parameters,direction:minimize}"
+    assert searched(*TINY, "search.n_trials=2", f"search.objectives=[{two}]") == 0
+    for trial in trials():
+        summary = RunDirectory(Path("s") / trial.user_attrs["runs"][0]).summary
+        assert trial.values == [summary["metrics"]["val/loss"], summary["parameters"]]
+
+
+def test_a_figure_that_is_not_measured_fails_the_trial(searched: Searched) -> None:
+    aim = "{metric:val/accurac,direction:maximize}"
+    assert searched(*TINY, "search.n_trials=1", f"search.objectives=[{aim}]") == 1
+    assert "val/accurac is not measured" in trials()[0].user_attrs["reason"]
