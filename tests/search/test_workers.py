@@ -63,8 +63,6 @@ def test_what_fails_is_marked_with_its_reason_and_the_rest_goes_on(
     searched: Searched, capfd: pytest.CaptureFixture[str]
 ) -> None:
     wide = "+search.space={trainer.max_epochs:{choices:[1,2]}}"
-    lr = "search.space.optimizer\\.lr.high=0.1"
-    del lr
     bad = "+search.space={on_nonfinite:{choices:[stop]},optimizer.lr:{low:1.0,high:1e30}}"
     assert searched(*TINY, wide, bad, "search.n_trials=6") == 1
     said = capfd.readouterr().out
