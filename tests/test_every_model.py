@@ -10,6 +10,7 @@ from arclight.run.evaluate import evaluate
 from arclight.run.execute import execute
 from arclight.run.generate import generate
 from arclight.run.predict import predict
+from tests.checkpoints import saved, vit
 from tests.conftest import Composed, options
 
 FEW = ("data.limit=8", "data.batch_size=4", "trainer.max_epochs=1", "trainer.log_every_n_steps=1")
@@ -22,7 +23,8 @@ def test_it_trains_and_is_evaluated_from_its_directory(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
     shallow = [SHALLOW[model]] if model in SHALLOW else []
-    config = composed(f"model={model}", *FEW, *shallow)
+    published = [f"model.pretrained={saved(vit, tmp_path / 'vit')}"] if model == "auto" else []
+    config = composed(f"model={model}", *FEW, *shallow, *published)
     monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])
     run = create(tmp_path / model, tmp_path, model, config, [], {})
     assert execute(run) == 0

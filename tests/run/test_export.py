@@ -16,7 +16,8 @@ from arclight.run.export import ENDINGS, export
 from arclight.run.fit import build_parts
 from arclight.run.formats import FORMATS, outputs
 from arclight.run.trained import trained
-from arclight.run.weights import build_model
+from arclight.run.weights import build_model, keep_sizes
+from tests.checkpoints import saved, vit
 from tests.conftest import Composed, options
 
 FEW = ("data.limit=8", "data.batch_size=4")
@@ -36,9 +37,11 @@ def run_of(composed: Composed, folder: Path, model: str, *words: str) -> RunDire
     text = folder / "text.txt"
     text.write_text("def read(file):\n    return 1\n\n" * 300)
     small = [f"data.path={text}", "data.tokenizer=characters"] if model in OF_TEXT else []
-    config = composed(f"model={model}", *FEW, *shallow, *small, *words)
+    published = [f"model.pretrained={saved(vit, folder / 'vit')}"] if model == "auto" else []
+    config = composed(f"model={model}", *FEW, *shallow, *small, *published, *words)
     run = create(folder / "run", folder, model, config, [], {})
     parts = build_parts(config, run.path)
+    keep_sizes(parts.task.model, config["model"], run.path)
     run.update_manifest(data=parts.data.facts.to_dict())
     with torch.no_grad():
         for name, parameter in parts.task.model.named_parameters():

@@ -169,12 +169,12 @@ def check_heads(tower: str, d_model: int, n_heads: int) -> None:
         )
 
 
-def check_places(pretrained: str, given: int, known: int) -> None:
+def check_places(pretrained: str, given: int, known: int, key: str = "context") -> None:
     """Raises `UserError` where published weights have fewer places than texts may have tokens."""
     if given > known:
         raise UserError(
             f"model.pretrained={pretrained} knows {known} places and the data has texts of "
-            f"{given} tokens: type data.context={known} or less."
+            f"{given} tokens: type data.{key}={known} or less."
         )
 
 

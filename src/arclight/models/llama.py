@@ -8,7 +8,55 @@ from torch import Tensor, nn
 from arclight.models.pretrained import load_pretrained
 
 
-class Llama(nn.Module):
+class CausalLM(nn.Module):
+    """Any decoder of transformers that tells the next token.
+
+    Args:
+        net: a transformers model such as `LlamaForCausalLM`.
+    """
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens `(batch, length)` to logits of the next at each place `(batch, length, vocab)`."""
+        logits: Tensor = self.net(input_ids=tokens, use_cache=False).logits
+        return logits
+
+    @torch.no_grad()
+    def generate(
+        self,
+        tokens: Tensor,
+        length: int,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        stop: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Continues `(batch, prompt)` by up to `length` tokens, as `GPT` does."""
+        from transformers import DynamicCache
+
+        from arclight.models.gpt import pick
+
+        self.eval()
+        done = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
+        seen: Any = DynamicCache(config=self.net.config)
+        new = tokens
+        for _ in range(length):
+            found = self.net(input_ids=new, past_key_values=seen, use_cache=True)
+            new = pick(found.logits[:, -1], temperature, top_k, generator)
+            if stop is not None:
+                new = torch.where(done[:, None], stop, new)
+                done |= new[:, 0] == stop
+            tokens = torch.cat([tokens, new], dim=1)
+            if stop is not None and bool(done.all()):
+                break
+        return tokens
+
+
+class Llama(CausalLM):
     """Decoder with rotary positions, RMS norm and gated feed-forward layers (Touvron et al., 2023).
 
     Grouped-query attention (Ainslie et al., 2023) where `n_kv_heads` is less than `n_heads`.
@@ -47,16 +95,14 @@ class Llama(nn.Module):
         pretrained: str | None = None,
         activation_checkpointing: bool = False,
     ) -> None:
-        super().__init__()
         from transformers import LlamaConfig, LlamaForCausalLM
 
-        self.context = context
         if pretrained is not None:
-            self.net: Any = load_pretrained(LlamaForCausalLM, pretrained)
-            if self.net.config.vocab_size < vocab_size:
-                self.net.resize_token_embeddings(vocab_size)
+            net: Any = load_pretrained(LlamaForCausalLM, pretrained)
+            if net.config.vocab_size < vocab_size:
+                net.resize_token_embeddings(vocab_size)
         else:
-            self.net = LlamaForCausalLM(
+            net = LlamaForCausalLM(
                 LlamaConfig(
                     vocab_size=vocab_size,
                     max_position_embeddings=context,
@@ -72,41 +118,6 @@ class Llama(nn.Module):
                     pad_token_id=None,
                 )
             )
+        super().__init__(net)
         if activation_checkpointing:
-            self.net.activation_checkpointing_enable()
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens `(batch, length)` to logits of the next at each place `(batch, length, vocab)`."""
-        logits: Tensor = self.net(input_ids=tokens, use_cache=False).logits
-        return logits
-
-    @torch.no_grad()
-    def generate(
-        self,
-        tokens: Tensor,
-        length: int,
-        *,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        stop: int | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Continues `(batch, prompt)` by up to `length` tokens, as `GPT` does."""
-        from transformers import DynamicCache
-
-        from arclight.models.gpt import pick
-
-        self.eval()
-        done = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
-        seen: Any = DynamicCache(config=self.net.config)
-        new = tokens
-        for _ in range(length):
-            found = self.net(input_ids=new, past_key_values=seen, use_cache=True)
-            new = pick(found.logits[:, -1], temperature, top_k, generator)
-            if stop is not None:
-                new = torch.where(done[:, None], stop, new)
-                done |= new[:, 0] == stop
-            tokens = torch.cat([tokens, new], dim=1)
-            if stop is not None and bool(done.all()):
-                break
-        return tokens
+            net.activation_checkpointing_enable()

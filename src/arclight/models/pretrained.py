@@ -9,6 +9,9 @@ import torch
 from arclight.errors import UserError
 from arclight.network import hub, why_not
 
+ARCHITECTURE = "architecture"
+"""A folder with the config of a model alone, in a run whose checkpoints bring the weights."""
+
 
 def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
     """A transformers model of this kind with published weights, in float32.
@@ -27,9 +30,14 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
     if not folder.is_dir() and name.startswith((".", "/", "~")):
         raise UserError(f"model.pretrained={name} does not exist: name a folder or a hub id.")
     here = folder.is_dir()
+    if here and folder.name == ARCHITECTURE:
+        from transformers import AutoConfig
+
+        known = AutoConfig.from_pretrained(folder, **options)
+        return kind.from_config(known) if hasattr(kind, "from_config") else kind(known)
     with nullcontext(True) if here else hub() as within:
         try:
-            return kind.from_pretrained(
+            found = kind.from_pretrained(
                 str(folder) if here else name,
                 dtype=torch.float32,
                 use_safetensors=True,
@@ -37,6 +45,7 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
                 ignore_mismatched_sizes=True,
                 **options,
             )
+            return found.train()  # the library gives it back with dropout off
         except (OSError, ValueError) as error:
             if not within:
                 raise UserError(out_of_reach(name, within)) from error

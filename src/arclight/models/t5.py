@@ -10,7 +10,70 @@ from arclight.models.checks import check_choice
 from arclight.models.pretrained import load_pretrained
 
 
-class T5(nn.Module):
+class EncoderDecoder(nn.Module):
+    """Any model of transformers that goes from one text to another.
+
+    Args:
+        net: a transformers model such as `T5ForConditionalGeneration`.
+    """
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+        """Logits of each token of the target `(batch, target length, vocab)`.
+
+        Args:
+            source: tokens `(batch, length)`.
+            mask: true where they are the text's own, `(batch, length)`.
+            target: tokens `(batch, target length)`, filled up with -100; a place's logits depend on
+                those before it alone.
+        """
+        logits: Tensor = self.net(
+            input_ids=source,
+            attention_mask=_of_keys(mask),
+            decoder_input_ids=self.net.prepare_decoder_input_ids_from_labels(target),
+            use_cache=False,
+        ).logits
+        return logits
+
+    @torch.no_grad()
+    def generate(self, source: Tensor, mask: Tensor, length: int, stop: int) -> Tensor:
+        """The likeliest next token each time: `(batch, up to length)`.
+
+        Args:
+            source: tokens `(batch, source length)`.
+            mask: true where they are the text's own.
+            length: the most tokens to make.
+            stop: a token after which a sequence only repeats it; all stopped ends.
+        """
+        from transformers import DynamicCache, EncoderDecoderCache
+
+        self.eval()
+        keys = _of_keys(mask)
+        encoded = self.net.get_encoder()(input_ids=source, attention_mask=keys).last_hidden_state
+        seen: Any = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        new = source.new_full((len(source), 1), self.net.config.decoder_start_token_id)
+        done = torch.zeros_like(new, dtype=torch.bool)
+        made = [new[:, :0]]
+        for _ in range(length):
+            logits = self.net(
+                encoder_outputs=(encoded,),
+                attention_mask=keys,
+                decoder_input_ids=new,
+                past_key_values=seen,
+                use_cache=True,
+            ).logits
+            new = torch.where(done, stop, logits[:, -1:].argmax(-1))
+            made.append(new)
+            done |= new == stop
+            if bool(done.all()):
+                break
+        return torch.cat(made, dim=1)
+
+
+class T5(EncoderDecoder):
     """Encoder-decoder with relative positions, pre-norm blocks and RMS norm (Raffel et al., 2020).
 
     Args:
@@ -48,14 +111,13 @@ class T5(nn.Module):
         pretrained: str | None = None,
         activation_checkpointing: bool = False,
     ) -> None:
-        super().__init__()
         from transformers import T5Config, T5ForConditionalGeneration
 
         check_choice("activation", activation, "relu", "gated-gelu")
         options: dict[str, Any] = {"dropout_rate": dropout, "attn_implementation": "sdpa"}
         if pretrained is not None:
-            self.net: Any = load_pretrained(T5ForConditionalGeneration, pretrained, **options)
-            check_vocabulary(pretrained, vocab_size, self.net.config.vocab_size)
+            net: Any = load_pretrained(T5ForConditionalGeneration, pretrained, **options)
+            check_vocabulary(pretrained, vocab_size, net.config.vocab_size)
         else:
             # what stops a text, `generate` is told
             options |= {"pad_token_id": pad, "decoder_start_token_id": pad, "eos_token_id": None}
@@ -70,60 +132,10 @@ class T5(nn.Module):
                 feed_forward_proj=activation,
                 **options,
             )
-            self.net = T5ForConditionalGeneration(config)
+            net = T5ForConditionalGeneration(config)
+        super().__init__(net)
         if activation_checkpointing:
-            self.net.activation_checkpointing_enable({"use_reentrant": False})
-
-    def forward(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        """Logits of each token of the target `(batch, target length, vocab)`.
-
-        Args:
-            source: tokens `(batch, length)`.
-            mask: true where they are the text's own, `(batch, length)`.
-            target: tokens `(batch, target length)`, filled up with -100; a place's logits depend on
-                those before it alone.
-        """
-        logits: Tensor = self.net(
-            input_ids=source,
-            attention_mask=_of_keys(mask),
-            decoder_input_ids=self.net.prepare_decoder_input_ids_from_labels(target),
-            use_cache=False,
-        ).logits
-        return logits
-
-    @torch.no_grad()
-    def generate(self, source: Tensor, mask: Tensor, length: int, stop: int) -> Tensor:
-        """The likeliest next token each time: `(batch, up to length)`.
-
-        Args:
-            source: tokens `(batch, source length)`.
-            mask: true where they are the text's own.
-            length: the most tokens to make.
-            stop: a token after which a sequence only repeats it; all stopped ends.
-        """
-        from transformers import DynamicCache, EncoderDecoderCache
-
-        self.eval()
-        keys = _of_keys(mask)
-        encoded = self.net.encoder(input_ids=source, attention_mask=keys).last_hidden_state
-        seen: Any = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        new = source.new_full((len(source), 1), self.net.config.decoder_start_token_id)
-        done = torch.zeros_like(new, dtype=torch.bool)
-        made = [new[:, :0]]
-        for _ in range(length):
-            logits = self.net(
-                encoder_outputs=(encoded,),
-                attention_mask=keys,
-                decoder_input_ids=new,
-                past_key_values=seen,
-                use_cache=True,
-            ).logits
-            new = torch.where(done, stop, logits[:, -1:].argmax(-1))
-            made.append(new)
-            done |= new == stop
-            if bool(done.all()):
-                break
-        return torch.cat(made, dim=1)
+            net.activation_checkpointing_enable({"use_reentrant": False})
 
 
 def _of_keys(mask: Tensor) -> Tensor:

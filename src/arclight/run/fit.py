@@ -21,7 +21,8 @@ from arclight.report.plots import confusion_matrix, curves
 from arclight.run.console import say, table
 from arclight.run.directory import RunDirectory
 from arclight.run.manifest import hardware
-from arclight.run.weights import build_model
+from arclight.run.preprocessing import as_weights_know_it
+from arclight.run.weights import build_model, keep_sizes
 from arclight.seeds import torch_seed
 from arclight.tasks.task import Task
 from arclight.training.checkpoints import (
@@ -62,18 +63,23 @@ def build_parts(config: dict[str, Any], folder: Path) -> Parts:
     Args:
         folder: the run's directory, where some data keep what must never change, as a tokenizer.
     """
-    data = build(config["data"])
+    data = build(as_weights_know_it(config, folder))
     data.folder = folder
     data.setup()
-    return Parts(config, data, build_task(config, data.facts))
+    return Parts(config, data, build_task(config, data.facts, folder))
 
 
-def build_task(config: dict[str, Any], facts: Facts) -> Task:
-    """The task and its model; what the model's config leaves null comes from the data's facts."""
+def build_task(config: dict[str, Any], facts: Facts, folder: Path | None = None) -> Task:
+    """The task and its model; what the model's config leaves null comes from the data's facts.
+
+    Args:
+        folder: the run's directory: once it has a checkpoint, `model.pretrained` is not needed.
+    """
+    begun = folder if folder and any((folder / "checkpoints").glob("*.ckpt")) else None
     known = facts.for_model()
     found = {k: known[k] for k, v in config["model"].items() if v is None and k in known}
     torch.manual_seed(torch_seed("weights", config["seed"]))
-    model = build_model(config["model"], **found)
+    model = build_model(config["model"], begun, **found)
     finetune = config.get("finetune")
     if finetune and "_target_" in finetune:
         model = build(finetune, model=model)
@@ -102,6 +108,7 @@ def fit(run: RunDirectory) -> dict[str, Any]:
     try:
         trainer = _assemble(run, parts.config, loggers)
         if trainer.is_global_zero:
+            keep_sizes(parts.task.model, parts.config["model"], run.path)
             run.update_manifest(hardware=hardware(), data=parts.data.facts.to_dict())
             say(table(_opening(run, parts, trainer), "Arclight"))
             for split, count in parts.data.facts.skipped.items():

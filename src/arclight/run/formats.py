@@ -3,7 +3,6 @@
 import importlib
 import importlib.util
 import json
-import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +13,9 @@ from torch import Tensor, nn
 
 from arclight.data.facts import Facts, ImageFacts, TextFacts
 from arclight.errors import UserError
+from arclight.models.pretrained import ARCHITECTURE
 from arclight.run.trained import Trained
+from arclight.run.weights import sizes
 from arclight.training.finetune import has_adapters, merge_adapters
 
 TRACED, ASKED = 2, 3
@@ -100,6 +101,10 @@ def metadata(one: Trained) -> dict[str, str]:
         known |= {key: getattr(facts, key) for key in ("image_size", "channels", "mean", "std")}
     if isinstance(facts, ImageFacts | TextFacts):
         known["classes"] = facts.class_names
+    net = getattr(one.model, "net", None)
+    with sizes(one.run.path) as folder:
+        if net is not None and folder:
+            known[ARCHITECTURE] = net.config.to_json_string(use_diff=False)
     plain = {key: v if isinstance(v, str) else json.dumps(v) for key, v in known.items()}
     return {"format": "pt", "arclight": version("arclight"), **plain}
 
@@ -120,11 +125,7 @@ def as_onnx(one: Trained, place: Path, merge: bool) -> Answer:
         )
     onnxruntime: Any = importlib.import_module("onnxruntime")
     names = list(one.inputs(TRACED))
-    with warnings.catch_warnings():
-        # the exporter's own: deprecated parts of torch and Python that it uses
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
-        warnings.filterwarnings("ignore", category=FutureWarning)
-        made = torch.onnx.export(_program(one), input_names=names, dynamo=True, verbose=False)
+    made = torch.onnx.export(_program(one), input_names=names, dynamo=True, verbose=False)
     assert made is not None
     made.save(place)
     session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])

@@ -43,7 +43,8 @@ def generate(
     from arclight.tasks.language_modelling import LanguageModelling
     from arclight.training.checkpoints import load_weights
 
-    task = build_task(directory.config, read_facts(directory.manifest["data"]))
+    facts = read_facts(directory.manifest["data"])
+    task = build_task(directory.config, facts, directory.path)
     tokenizer = tokenizers.load(directory.path)
     model: Any = task.model
     if not isinstance(task, LanguageModelling) or not hasattr(model, "generate"):

@@ -41,7 +41,7 @@ def predict(
     from arclight.training.checkpoints import load_weights
 
     facts = read_facts(directory.manifest["data"])
-    task = build_task(directory.config, facts)
+    task = build_task(directory.config, facts, directory.path)
     load_weights(task, file)
     task.eval()
     with torch.inference_mode():

@@ -56,7 +56,7 @@ def trained(run: RunDirectory, checkpoint: str | None = None) -> Trained:
     from arclight.training.checkpoints import load_weights
 
     config, facts = run.config, read_facts(run.manifest["data"])
-    task = build_task(config, facts)
+    task = build_task(config, facts, run.path)
     load_weights(task, file)
     task.model.to(memory_format=torch.contiguous_format)
     task.eval().requires_grad_(False)

@@ -1,6 +1,9 @@
 """Where a model starts from, when not from random weights: `model.pretrained`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from torch import Tensor, nn
@@ -8,23 +11,26 @@ from torch import Tensor, nn
 from arclight.config.build import build
 from arclight.config.signature import parameters
 from arclight.errors import UserError
+from arclight.files import write_text
 from arclight.models.gpt import GPT, from_transformers_gpt2
-from arclight.models.pretrained import find_file
+from arclight.models.pretrained import ARCHITECTURE, find_file
 from arclight.models.vit import ViT, from_timm_vit, from_transformers_vit
 from arclight.run.console import say
 from arclight.run.directory import RunDirectory
 from arclight.run.evaluate import chosen_checkpoint
+from arclight.run.preprocessing import told_by
 
 WEIGHTS = "model.safetensors"  # what timm and transformers call them
 
 
-def build_model(config: dict[str, Any], **found: Any) -> nn.Module:
+def build_model(config: dict[str, Any], begun: Path | None = None, **found: Any) -> nn.Module:
     """The config's model, from random weights or from those that `pretrained` names.
 
     A model that loads published weights by itself is given the name; any other is built first, and
     takes the weights whose names and shapes fit. Those of an earlier run fit every model.
 
     Args:
+        begun: a run directory whose checkpoint brings the weights, so that none are loaded here.
         found: what the data say of the model's sizes.
 
     Raises:
@@ -32,12 +38,18 @@ def build_model(config: dict[str, Any], **found: Any) -> nn.Module:
     """
     name = config.get("pretrained")
     plain = {k: v for k, v in config.items() if k != "pretrained"}
-    if name and "pretrained" in parameters(config["_target_"]) and not _of_this_project(name):
-        model: nn.Module = build(config, **found)
-        return model
-    model = build(plain, **found)
-    if name:
+    door = "pretrained" in parameters(config["_target_"])  # it loads what a library saved
+    with sizes(begun or name) as folder:
+        if door and name and not folder and not _of_this_project(name):
+            return _built(config, found)
+        model = _built({**plain, "pretrained": folder} if door else plain, found)
+    if name and not begun:
         _take(model, _weights(name), name)
+    return model
+
+
+def _built(config: dict[str, Any], found: dict[str, Any]) -> nn.Module:
+    model: nn.Module = build(config, **found)
     return model
 
 
@@ -45,6 +57,34 @@ def _of_this_project(name: str) -> bool:
     """A run, or a file that was exported from one; not a library's folder or hub id."""
     place = Path(name).expanduser()
     return RunDirectory(place).config_file.is_file() or place.is_file()
+
+
+def keep_sizes(model: nn.Module, config: dict[str, Any], folder: Path) -> None:
+    """What published weights brought along lies in the run's directory from now on."""
+    net: Any = getattr(model, "net", None)
+    if net is None or not config.get("pretrained"):
+        return
+    with sizes(config["pretrained"]) as known:
+        if known or not _of_this_project(config["pretrained"]):
+            net.config.save_pretrained(folder / ARCHITECTURE)
+
+
+@contextmanager
+def sizes(of: str | Path | None) -> Iterator[str | None]:
+    """A folder with the library's config of a run's or a file's model, where it keeps one."""
+    place = Path(of).expanduser() if of else Path()
+    if (place / ARCHITECTURE).is_dir():
+        yield str(place / ARCHITECTURE)
+        return
+    told = told_by(place).get(ARCHITECTURE) if of and place.is_file() else None
+    if told is None:
+        yield None
+        return
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / ARCHITECTURE
+        folder.mkdir()
+        write_text(folder / "config.json", told)
+        yield str(folder)
 
 
 def _weights(name: str) -> dict[str, Tensor]:

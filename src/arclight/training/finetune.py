@@ -76,10 +76,12 @@ def lora(
         UserError: no layer has such a name, or there is no linear layer.
     """
     from peft import LoraConfig, inject_adapter_in_model
+    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layers, stored transposed
 
     heads = heads_of(model)
     head = heads[-1] if heads else None  # what embeds images and texts has none
-    linear = {n for n, m in model.named_modules() if isinstance(m, nn.Linear) and n != head}
+    kinds = nn.Linear, Conv1D
+    linear = {n for n, m in model.named_modules() if isinstance(m, kinds) and n != head}
     fused = [m for m in model.modules() if isinstance(m, SelfAttention)]
     known = sorted({n.rpartition(".")[2] for n in linear} | ({FUSED} if fused else set()))
     chosen = {n for n in linear if targets is None or n.rpartition(".")[2] in targets}
@@ -98,7 +100,11 @@ def lora(
     model.requires_grad_(False)
     if chosen:
         config = LoraConfig(
-            r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=sorted(chosen)
+            r=rank,
+            lora_alpha=alpha,
+            lora_dropout=dropout,
+            target_modules=sorted(chosen),
+            fan_in_fan_out=all(isinstance(model.get_submodule(n), Conv1D) for n in chosen),
         )
         inject_adapter_in_model(config, model)
     for attention in fused:

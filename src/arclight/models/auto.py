@@ -1,0 +1,179 @@
+"""Any model of transformers that the library's own `AutoModel...` opens, by what it is to learn."""
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from arclight.errors import UserError
+from arclight.models.bert import check_vocabulary
+from arclight.models.clip import check_images, check_places
+from arclight.models.llama import CausalLM
+from arclight.models.pretrained import load_pretrained
+from arclight.models.t5 import EncoderDecoder
+
+
+class ImageClassifier(nn.Module):
+    """Logits of an image's class.
+
+    Args:
+        net: as of `AutoModelForImageClassification`.
+    """
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images `(batch, channels, height, width)` to logits `(batch, classes)`."""
+        logits: Tensor = self.net(pixel_values=images).logits
+        return logits
+
+
+class TextClassifier(nn.Module):
+    """Logits of a text's class.
+
+    Args:
+        net: as of `AutoModelForSequenceClassification`.
+    """
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Tokens and where they are the text's own, `(batch, length)`, to `(batch, classes)`."""
+        logits: Tensor = self.net(input_ids=tokens, attention_mask=mask.long()).logits
+        return logits
+
+
+class TwoTowers(nn.Module):
+    """Embeddings of images and texts.
+
+    Args:
+        net: a model with `get_image_features`, `get_text_features` and `logit_scale`.
+    """
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(
+        self, images: Tensor, tokens: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Embeddings of images and texts, and what scales their products; see `CLIP`."""
+        return self.embed_images(images), self.embed_texts(tokens, mask), self.scale()
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Images to embeddings `(batch, width)` of length 1."""
+        return _unit(self.net.get_image_features(pixel_values=images))
+
+    def embed_texts(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Texts to embeddings `(batch, width)` of length 1."""
+        found = self.net.get_text_features(input_ids=tokens, attention_mask=mask.long())
+        return _unit(found)
+
+    def scale(self) -> Tensor:
+        """What logits are scaled by."""
+        scale: Tensor = self.net.logit_scale.exp()
+        return scale
+
+
+def _unit(found: Any) -> Tensor:
+    return F.normalize(found if isinstance(found, Tensor) else found.pooler_output, dim=-1)
+
+
+# What a task is learnt by: the library's class, and ours around it.
+KINDS: dict[str, tuple[str, Any]] = {
+    "ImageClassification": ("AutoModelForImageClassification", ImageClassifier),
+    "TextClassification": ("AutoModelForSequenceClassification", TextClassifier),
+    "LanguageModelling": ("AutoModelForCausalLM", CausalLM),
+    "SequenceToSequence": ("AutoModelForSeq2SeqLM", EncoderDecoder),
+    "Contrastive": ("AutoModel", TwoTowers),
+}
+
+
+def auto(
+    task: str,
+    pretrained: str | None,
+    *,
+    num_classes: int | None = None,
+    image_size: int | None = None,
+    in_channels: int | None = None,
+    vocab_size: int | None = None,
+    context: int | None = None,
+    pad: int | None = None,
+    activation_checkpointing: bool = False,
+) -> nn.Module:
+    """A published model, by what it is to learn; it brings its own sizes.
+
+    Args:
+        task: the `_target_` of the task.
+        pretrained: a folder or hub id of published weights.
+        num_classes: how many classes there are; the head is made anew where it has others.
+        image_size: height and width in pixels.
+        in_channels: channels of the images.
+        vocab_size: how many tokens there are.
+        context: the most tokens of one text.
+        pad: the token that fills up shorter texts.
+        activation_checkpointing: recompute each block in the backward pass.
+
+    Raises:
+        UserError: the task has no such class, or `pretrained` cannot be loaded or does not fit.
+    """
+    import transformers
+
+    name = task.rpartition(".")[2]
+    if pretrained is None:
+        raise UserError(
+            "model=auto takes its sizes from published weights: type model.pretrained=FOLDER, or "
+            "a hub id."
+        )
+    if name not in KINDS:
+        raise UserError(
+            f"model=auto has no model for {name}, but for {', '.join(KINDS)}: type model=blip "
+            "for captions, or another task=."
+        )
+    theirs, ours = KINDS[name]
+    options: dict[str, Any] = {}
+    if name in ("ImageClassification", "TextClassification"):
+        options["num_labels"] = num_classes
+    if name == "TextClassification":
+        options["pad_token_id"] = pad
+    net = load_pretrained(getattr(transformers, theirs), pretrained, **options)
+    _check(net, name, pretrained, image_size, in_channels, vocab_size, context)
+    if activation_checkpointing:
+        net.gradient_checkpointing_enable()
+    model: nn.Module = ours(net)
+    return model
+
+
+def _check(
+    net: Any,
+    task: str,
+    pretrained: str,
+    image_size: int | None,
+    in_channels: int | None,
+    vocab_size: int | None,
+    context: int | None,
+) -> None:
+    """Raises `UserError` where the weights do not fit the data."""
+    if task == "Contrastive" and not (
+        hasattr(net, "get_image_features") and hasattr(net, "logit_scale")
+    ):
+        raise UserError(
+            f"model.pretrained={pretrained} is a {type(net).__name__}, which embeds no images and "
+            "texts: name one that does, such as a CLIP."
+        )
+    text = net.config.get_text_config()
+    image = getattr(net.config, "vision_config", net.config)
+    if vocab_size is not None and hasattr(text, "vocab_size"):
+        check_vocabulary(pretrained, vocab_size, text.vocab_size)
+    known = getattr(text, "max_position_embeddings", None)
+    if context is not None and isinstance(known, int):
+        key = {"TextClassification": "max_length", "SequenceToSequence": "max_length"}
+        check_places(pretrained, context, known, key.get(task, "context"))
+    size, channels = (getattr(image, key, None) for key in ("image_size", "num_channels"))
+    if image_size is not None and in_channels is not None:
+        sizes = image_size, size if isinstance(size, int) else image_size
+        check_images(pretrained, sizes, (in_channels, channels or in_channels))

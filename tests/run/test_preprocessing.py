@@ -1,0 +1,101 @@
+"""Images follow the weights of `model.pretrained`, where nothing else is said."""
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arclight.errors import UserError
+from arclight.run.directory import create
+from arclight.run.evaluate import evaluate
+from arclight.run.execute import execute
+from arclight.run.export import export
+from arclight.run.fit import build_parts
+from arclight.run.preprocessing import as_weights_know_it, known_of
+from tests.checkpoints import clip, gpt2, of_timm, saved, vit
+from tests.conftest import Composed
+from tests.run.test_export import run_of
+
+
+def with_processor(folder: Path, **told: Any) -> Path:
+    (folder / "preprocessor_config.json").write_text(json.dumps(told))
+    return folder
+
+
+def test_each_kind_of_weights_tells_what_it_knows(composed: Composed, tmp_path: Path) -> None:
+    half = {"image_mean": [0.5, 0.5, 0.4], "image_std": [0.2, 0.2, 0.1]}
+    known = {"image_size": 8, "channels": 3, "mean": half["image_mean"], "std": half["image_std"]}
+    folder = with_processor(saved(vit, tmp_path / "vit"), size={"height": 8, "width": 8}, **half)
+    assert known_of(str(folder)) == known
+    folder = with_processor(saved(clip, tmp_path / "clip"), size={"shortest_edge": 8}, **half)
+    assert known_of(str(folder)) == known
+    assert known_of(str(saved(gpt2, tmp_path / "gpt"))) == {}
+    resnet = known_of(str(saved(partial(of_timm, "test_resnet"), tmp_path / "timm")))
+    assert resnet["image_size"] == 160
+    assert resnet["channels"] == len(resnet["mean"]) == len(resnet["std"]) == 3
+
+    run = run_of(composed, tmp_path / "run", "cnn")
+    facts = run.manifest["data"]
+    from_run = {key: facts[key] for key in known}
+    assert known_of(str(run.path)) == from_run
+    assert known_of(str(export(str(run.path), "safetensors"))) == from_run
+
+
+def test_what_is_given_wins(composed: Composed, tmp_path: Path) -> None:
+    folder = with_processor(
+        saved(vit, tmp_path / "vit"), image_mean=[0.5, 0.5, 0.4], image_std=[0.2, 0.2, 0.1]
+    )
+    words = ("model=auto", f"model.pretrained={folder}")
+    data = as_weights_know_it(composed(*words))
+    assert (data["image_size"], data["channels"]) == (8, 3)
+    assert (data["mean"], data["std"]) == ([0.5, 0.5, 0.4], [0.2, 0.2, 0.1])
+    data = as_weights_know_it(composed(*words, "data.image_size=16", "data.mean=[0,0,0]"))
+    assert (data["image_size"], data["mean"], data["std"]) == (16, [0, 0, 0], [0.2, 0.2, 0.1])
+    grey = as_weights_know_it(composed(*words, "data.channels=1"))  # whose mean it is not
+    assert (grey["image_size"], grey["mean"], grey["std"]) == (8, None, None)
+    plain = composed("model=vit")
+    assert as_weights_know_it(plain) == plain["data"]
+
+
+def test_a_run_sees_images_so(composed: Composed, tmp_path: Path) -> None:
+    folder = with_processor(
+        saved(vit, tmp_path / "vit"), image_mean=[0.5, 0.5, 0.4], image_std=[0.2, 0.2, 0.1]
+    )
+    config = composed("model=auto", f"model.pretrained={folder}", "data.limit=8")
+    facts: Any = build_parts(config, tmp_path).data.facts
+    assert (facts.channels, facts.mean, facts.std) == (3, [0.5, 0.5, 0.4], [0.2, 0.2, 0.1])
+
+
+@pytest.mark.parametrize("model", ["cnn", "bert", "auto"])
+def test_no_network_is_one_sentence(
+    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    monkeypatch.setattr("arclight.network.reachable", lambda endpoint: False)
+    config = composed(f"model={model}", "model.pretrained=some/model", "data.limit=8")
+    with pytest.raises(UserError, match=r"some/model is no folder here, .* out of reach: no netwo"):
+        build_parts(config, tmp_path)
+
+
+@pytest.mark.parametrize("row", ["model=auto", "model=vit"])
+def test_a_run_needs_the_weights_no_more_once_it_has_begun(
+    composed: Composed, tmp_path: Path, row: str
+) -> None:
+    words = ("data.limit=8", "data.batch_size=4", "trainer.max_epochs=1")
+    sizes = ("model.d_model=128", "model.d_ff=256", "model.n_layers=2", "model.n_heads=4")
+    own = sizes if row == "model=vit" else ()
+    folder = saved(vit, tmp_path / "vit")
+    start = f"model.pretrained={folder}"
+    config = composed(row, *words, *own, start)
+    run = create(tmp_path / "run", tmp_path, "run", config, [], {})
+    assert execute(run) == 0
+    shutil.rmtree(folder)
+    assert evaluate(str(run.path))["test/loss"] == run.summary["metrics"]["test/loss"]
+    # nor does what starts from the run, or from a file that was exported from it
+    for start in (run.path, export(str(run.path), "safetensors")):
+        again = composed(
+            row, *words, f"model.pretrained={start}", *own[: 4 * (row != "model=auto")]
+        )
+        build_parts(again, tmp_path)
