@@ -62,7 +62,9 @@ def made_once(
         status = {"COMPLETE": "finished", "FAIL": "failed"}.get(state, "interrupted")
         metrics = {"val/accuracy": accuracy} if accuracy and state == "COMPLETE" else {}
         words = ["seed=3", f"model={model}", f"optimizer.lr={lr}"]
-        make_run(path, *words, metrics=metrics, status=status)
+        run = make_run(path, *words, metrics=metrics, status=status)
+        label = {"search": "small", "number": number, "values": {"optimizer.lr": lr}}
+        run.config_file.write_text(yaml.safe_dump({**run.config, "trial": label}))
         attributes = {"runs": [f"trials/{number:04d}"], "seconds": 2.0}
         if state == "FAIL":
             attributes["reason"] = "the loss is not finite"

@@ -21,7 +21,7 @@ from arclight.search.compose import freeze_as_composed
 Config = dict[str, Any]
 
 # What says where a run lies and which search it was part of, not what it is.
-LEFT_OUT = ("name", "runs", "logger.wandb.group")
+LEFT_OUT = ("name", "runs", "trial", "logger.wandb.group")
 
 
 def write_best(target: Path, title: str, words: Sequence[str]) -> Path:
@@ -79,7 +79,8 @@ def words_of(config: Config, typed: Sequence[str], without: Sequence[str] = ()) 
         words |= {k: w for k, w in kept.items() if k not in chosen}
         plain = compose("train", overrides=list(words.values()), return_hydra_config=True)
         words |= {key_of(word): word for word in _different(freeze_as_composed(plain), config)}
-    return [word for key, word in words.items() if key not in (*LEFT_OUT, *without)]
+    left_out = (*LEFT_OUT, *without)
+    return [w for key, w in words.items() if not any(p in left_out for p in _prefixes(key))]
 
 
 def _choices(words: Sequence[str]) -> dict[str, str | None]:

@@ -21,7 +21,7 @@ Row = dict[str, Any]
 FIGURES = ("parameters", "epochs", "seconds", "training_seconds")  # beside the metrics
 
 # What differs between runs without making them other runs.
-INCIDENTAL = ("name", "runs", "run_dir", "logger")
+INCIDENTAL = ("name", "runs", "run_dir", "logger", "trial", "search")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,10 @@ PROJECT = Path(__file__).parents[3]
 
 def describe(config: dict[str, Any]) -> dict[str, Any]:
     """The manifest of a run that starts now; what needs torch or the data is added by the run."""
+    agent = os.environ if "WANDB_SWEEP_ID" in os.environ else {}
+    named = {"run_id": agent["WANDB_RUN_ID"]} if "WANDB_RUN_ID" in agent else {}
     return {
+        **named,  # by which the sweep of W&B knows the run; else it gets its own
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "folder": os.getcwd(),
