@@ -2,6 +2,7 @@
 
 Parts, all by default. Each runs the project and the loops of scripts/bare_loops.py in turns:
   startup      train.py --cfg job, and the time from a process's start to its first training step
+  multirun     what a job of `-m` takes beyond its training
   step         the fixed cost of a training step: metrics, bar, csv, checkpoints and schedule on
   data         augmented images per second, 32x32, against torchvision one image at a time
   train        the CNN on 32x32 images end to end, images per second
@@ -31,6 +32,7 @@ from arclight.config.arguments import arguments
 from arclight.config.check import did_you_mean
 from arclight.config.entry import plain_errors
 from arclight.errors import UserError
+from arclight.files import read_json
 from arclight.report.benchmark import Row, one_thread, process, table, terminal, timed, write
 
 if TYPE_CHECKING:  # torch is imported where it is used: `startup` must be a small process
@@ -106,6 +108,25 @@ def startup(asked: Asked) -> list[Row]:
         Row("--cfg job / a whole bare run of one step", "s", answer, bare_all, "ratio", 0.12),
         Row("start to first step", "s", first, bare_first, "ratio", 1.30),
     ]
+
+
+def multirun(asked: Asked) -> list[Row]:
+    """Jobs of one epoch on the digits, in one process; the first, which imports, is not counted.
+
+    A job lasts from the last word of the one before it to its own: composing, the directory, the
+    data, the model, the test, the pictures, and what Hydra does between two jobs.
+    """
+    folder = asked.folder / "multirun"
+    words = [f"seed=range(0,{asked.runs + 1})", "trainer.max_epochs=1", f"hydra.sweep.dir={folder}"]
+    process(PROJECT, str(PROJECT / "train.py"), "-m", *words)
+    files = [folder / str(i) / "summary.json" for i in range(asked.runs + 1)]
+    ends = [file.stat().st_mtime for file in files]
+    training = [read_json(file)["training_seconds"] for file in files]
+    beyond = [
+        end - before - trained
+        for before, end, trained in zip(ends, ends[1:], training[1:], strict=False)
+    ]
+    return [Row("a job of a multirun beyond its training", "s", beyond, [], "project", 0.4)]
 
 
 # ------------------------------------------------------- the project's own parts, on given images
@@ -400,6 +421,7 @@ def determinism(asked: Asked) -> list[Row]:
 
 PARTS: dict[str, Callable[[Asked], list[Row]]] = {
     "startup": startup,
+    "multirun": multirun,
     "step": step,
     "data": data,
     "train": train,
