@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.errors import HydraException
 
 from arclight.config.best_of import key_of
@@ -15,8 +15,7 @@ from arclight.config.freeze import COMMAND_KEYS, MASK, flatten
 from arclight.errors import UserError
 from arclight.files import write_text
 from arclight.report.results import Result, larger_is_better
-from arclight.run.manifest import PROJECT
-from arclight.search.compose import freeze_as_composed
+from arclight.search.compose import freeze_as_composed, hydra_ready
 
 Config = dict[str, Any]
 
@@ -68,7 +67,7 @@ def words_of(config: Config, typed: Sequence[str], without: Sequence[str] = ()) 
     """
     last = {key_of(word): word for word in typed}  # of two words for a key the later counts
     kept = {k: w for k, w in last.items() if k.split(".")[0] not in (*COMMAND_KEYS, "hydra")}
-    with initialize_config_dir(str(PROJECT / "configs"), version_base="1.3"):
+    with hydra_ready():
         chosen = _choices([*kept.values(), *([last["search"]] if "search" in last else [])])
         usual = _choices([])
         words = {

@@ -3,11 +3,12 @@
 import copy
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
-from hydra import compose
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -17,13 +18,14 @@ from arclight.config.check import check, did_you_mean
 from arclight.config.entry import in_a_sentence
 from arclight.config.freeze import flatten, freeze
 from arclight.errors import UserError
+from arclight.run.manifest import PROJECT
 from arclight.search.space import ABSENT, Assignment, Parameter, assignments, lookup
 
 
 class Composer:
     """Composes the configs of trials, each group's choice once.
 
-    Hydra must be initialised, as it is within `hydra.main`.
+    Used within `hydra_ready`.
 
     Args:
         overrides: what was typed.
@@ -65,6 +67,13 @@ class Composer:
                 "train", overrides=[*self.paths, *typed, *words], return_hydra_config=True
             )
         return self._composed[words]
+
+
+def hydra_ready() -> AbstractContextManager[object]:
+    """Hydra to compose with: that of the command, within one, else one of the project's configs."""
+    if GlobalHydra.instance().is_initialized():
+        return nullcontext()
+    return initialize_config_dir(str(PROJECT / "configs"), version_base="1.3")
 
 
 def freeze_as_composed(cfg: DictConfig) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from arclight.config.check import check
 from arclight.config.freeze import differences
 from arclight.errors import UserError
 from arclight.files import write_text
-from arclight.search.compose import Composer, fitted
+from arclight.search.compose import Composer, fitted, hydra_ready
 from arclight.search.settings import MAY_CHANGE, Objective, Search
 from arclight.search.space import Parameter, parse
 
@@ -31,6 +31,11 @@ def search(cfg: DictConfig) -> int:
     Raises:
         UserError: something of the search or of a trial's config is not as it should be.
     """
+    with hydra_ready():
+        return _search(cfg)
+
+
+def _search(cfg: DictConfig) -> int:
     settings, node = _settings(cfg)
     space = parse(settings.space)
     typed = HydraConfig.get().overrides
