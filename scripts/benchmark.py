@@ -9,6 +9,7 @@ Parts, all by default. Each runs the project and the loops of scripts/bare_loops
   gpt          nanoGPT's CPU setting end to end, tokens per second, against nanoGPT's own loop
   checkpoint   how long a save of 25M parameters with AdamW's state stops training
   determinism  what order and randomness that resume exactly cost a step of a few milliseconds
+  multi        two processes training the ViT together (gloo), against twice the speed of one
 
 Keys: runs (rounds of each part, default 7), steps (of a block; default: each part's own), data (a
 folder of 32x32 images for data and train; default: synthetic), output (a JSON file of the raw
@@ -23,9 +24,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from arclight.config.arguments import arguments
@@ -419,6 +422,47 @@ def determinism(asked: Asked) -> list[Row]:
     return [Row("a step that resumes exactly", "ms", times[1::2], times[0::2], "ratio", 1.03)]
 
 
+def multi(asked: Asked) -> list[Row]:
+    """Whole runs in turns: one process on one core, and two on two, each with half of the batch.
+
+    So a process has the same work either way, and without any cost of working together two would
+    be twice as fast. Speeds are the run's own, from its metrics.csv, without the first rows.
+    """
+    steps, share = asked.steps or 40, 64
+    words = ["model=vit", "data=digits_32", "trainer.limit_val_batches=0", "logger=csv"]
+    words += ["trainer.limit_test_batches=1", "trainer.log_every_n_steps=2"]
+    words += ["trainer.max_epochs=null", f"trainer.max_steps={steps}"]
+
+    def speed(name: str, processes: int) -> float:
+        from arclight.training.loggers import read_metrics
+
+        run = asked.folder / name
+        trainer = "cpu" if processes == 1 else "ddp_cpu"
+        size = f"data.batch_size={share * processes}"
+        chosen = [f"run_dir={run}", f"trainer={trainer}", size, *words]
+        process(PROJECT, str(PROJECT / "train.py"), *chosen)
+        rows = read_metrics(run / "metrics.csv")
+        return median(float(v) for r in rows[2:] if (v := r.get("examples_per_second")))
+
+    with one_thread_each():
+        pairs = [(2 * speed(f"one{i}", 1), speed(f"two{i}", 2)) for i in range(asked.runs)]
+    ideal, found = (list(samples) for samples in zip(*pairs, strict=True))
+    return [Row("two processes / ideal", "images/s", found, ideal, "ratio", 0.85, at_least=True)]
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Processes started here compute in one thread, as one core each has room for."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
 PARTS: dict[str, Callable[[Asked], list[Row]]] = {
     "startup": startup,
     "multirun": multirun,
@@ -428,6 +472,7 @@ PARTS: dict[str, Callable[[Asked], list[Row]]] = {
     "gpt": gpt,
     "checkpoint": checkpoint,
     "determinism": determinism,
+    "multi": multi,
 }
 
 
