@@ -22,7 +22,7 @@ GIVEN_AT_RUN_TIME = {
     "scheduler": {"optimizer", "total_steps", "steps_per_epoch"},
     "trainer": {"run_dir", "callbacks", "loggers", "deterministic"},
     "logger": {"run_dir", "run_id", "name", "say"},
-    "callbacks": {"folder", "run_id"},
+    "callbacks": {"folder", "run_id", "say"},
 }
 
 # What the runner itself makes use of, beside what is built.

@@ -50,6 +50,7 @@ class WorkerLoader:
         num_workers: int = 0,
     ) -> None:
         self.batches, self.finish, self.device = batches, finish, torch.device(device)
+        self._copies: Any = None  # the stream of a CUDA device
         train = isinstance(batches, TrainBatches)
         smallest = finish.augment.resized_crop if train and finish.augment else 0.0
         self.loader = DataLoader(
@@ -69,8 +70,8 @@ class WorkerLoader:
         """Yields (images, targets) as `Finish` makes them."""
         try:
             for images, labels, rows in self.loader:
-                there = images.to(self.device, non_blocking=True)
-                yield self.finish(there, labels.to(self.device, non_blocking=True), rows)
+                there, targets = self._copied(images, labels)
+                yield self.finish(there, targets, rows)
         except UserError as error:  # a worker's comes wrapped in its traceback
             self.close()
             raise UserError(str(error).rpartition("UserError: ")[2].strip()) from None
@@ -79,6 +80,25 @@ class WorkerLoader:
                 raise
             self.close()
             raise UserError(self._death(error)) from error
+
+    def _copied(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch on the device; a CUDA device copies it while it computes the steps before.
+
+        The host runs ahead of the device, so the copy, on a stream of its own and from pinned
+        memory, begins as soon as it is asked for; what computes next waits for it, on the device.
+        """
+        if self.device.type != "cuda":
+            return images.to(self.device), labels.to(self.device)
+        if self._copies is None:
+            self._copies = torch.cuda.Stream(self.device)
+        computing = torch.cuda.current_stream(self.device)
+        with torch.cuda.stream(self._copies):
+            there = images.to(self.device, non_blocking=True)
+            targets = labels.to(self.device, non_blocking=True)
+        computing.wait_stream(self._copies)
+        for tensor in (there, targets):  # their memory is not the copying stream's to use again
+            tensor.record_stream(computing)
+        return there, targets
 
     def _death(self, error: RuntimeError) -> str:
         """The sentence about a worker that died without a word, with its likely cause."""

@@ -181,7 +181,7 @@ def require_same_data(run: RunDirectory, facts: Facts) -> None:
 
 def _assemble(run: RunDirectory, config: dict[str, Any], loggers: list[Logger]) -> L.Trainer:
     """The trainer with everything that happens around a step, in the order in which it happens."""
-    given = {"folder": run.checkpoints, "run_id": run.manifest["run_id"]}
+    given = {"folder": run.checkpoints, "run_id": run.manifest["run_id"], "say": say}
     chosen = [build(node, **given) for node in config["callbacks"].values() if node]
     checkpoints = next((c for c in chosen if isinstance(c, Checkpoints)), None)
     if checkpoints is None:
