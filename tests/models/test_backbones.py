@@ -28,3 +28,28 @@ def test_what_is_not_there_is_named() -> None:
         timm_model("resnet-18", num_classes=10)
     with pytest.raises(UserError, match="is for ResNets"):
         timm_model("efficientnet_b0", num_classes=10, small_images=True)
+
+
+def test_activation_checkpointing_computes_blocks_again_and_changes_no_gradient() -> None:
+    torch.manual_seed(0)
+    plain = timm_model("convnext_atto", num_classes=4)
+    again = timm_model("convnext_atto", num_classes=4, activation_checkpointing=True)
+    again.load_state_dict(plain.state_dict())
+    images = torch.randn(2, 3, 32, 32)
+    calls = {plain: 0, again: 0}
+    for model in calls:
+
+        def count(*_: object, model: torch.nn.Module = model) -> None:
+            calls[model] += 1
+
+        stages: list[torch.nn.Module] = list(model.stages)  # type: ignore[arg-type]
+        stages[0].blocks[0].conv_dw.register_forward_hook(count)  # type: ignore[index,union-attr]
+        model(images).square().sum().backward()
+    assert list(calls.values()) == [1, 2]
+    for a, b in zip(plain.parameters(), again.parameters(), strict=True):
+        assert torch.equal(a.grad, b.grad)  # type: ignore[arg-type]
+
+
+def test_a_model_that_cannot_checkpoint_is_a_sentence() -> None:
+    with pytest.raises(UserError, match=r"type model\.activation_checkpointing=false"):
+        timm_model("selecsls42", num_classes=4, activation_checkpointing=True)

@@ -90,7 +90,7 @@ class WorkerLoader:
         if self.device.type != "cuda":
             return images.to(self.device), labels.to(self.device)
         if self._copies is None:
-            self._copies = torch.cuda.Stream(self.device)
+            self._copies = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         computing = torch.cuda.current_stream(self.device)
         with torch.cuda.stream(self._copies):
             there = images.to(self.device, non_blocking=True)

@@ -15,6 +15,7 @@ def timm_model(
     drop_rate: float = 0.0,
     drop_path_rate: float = 0.0,
     small_images: bool = False,
+    activation_checkpointing: bool = False,
 ) -> nn.Module:
     """A model of timm (Wightman, 2019) with random weights and a head for `num_classes`.
 
@@ -26,9 +27,12 @@ def timm_model(
         drop_path_rate: stochastic depth (Huang et al., 2016), where the model has it.
         small_images: a 3x3 convolution of stride 1 without pooling in the place of a ResNet's stem,
             as He et al. (2016) use for images of 32 pixels.
+        activation_checkpointing: computes a block's activations again in the backward pass instead
+            of keeping them (Chen et al., 2016).
 
     Raises:
-        UserError: timm has no such model, or `small_images` with one that is not a ResNet.
+        UserError: timm has no such model, `small_images` with one that is not a ResNet, or
+            checkpointing with one that has none.
     """
     import timm
 
@@ -42,7 +46,19 @@ def timm_model(
     )
     if small_images:
         _shrink_stem(model, name)
+    if activation_checkpointing:
+        _checkpoint_activations(model, name)
     return model
+
+
+def _checkpoint_activations(model: nn.Module, name: str) -> None:
+    try:
+        model.set_grad_checkpointing(True)  # type: ignore[operator]
+    except (AssertionError, AttributeError) as error:  # timm's two ways to say that it has none
+        raise UserError(
+            f"model.name={name} has no activation checkpointing in timm: "
+            "type model.activation_checkpointing=false."
+        ) from error
 
 
 def _shrink_stem(model: nn.Module, name: str) -> None:
