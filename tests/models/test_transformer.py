@@ -82,6 +82,36 @@ def test_causal_is_the_triangle_mask() -> None:
     torch.testing.assert_close(block(x, causal=True), block(x, mask), rtol=1e-5, atol=1e-6)
 
 
+def test_locality_is_the_paper_s_attention() -> None:
+    """Written out as Lee et al. (2021) have it: scores over a temperature, the diagonal hidden."""
+    ours = SelfAttention(WIDTH, HEADS, locality=True)
+    assert ours.scale is not None
+    plain = SelfAttention(WIDTH, HEADS)
+    plain.load_state_dict({k: v for k, v in ours.state_dict().items() if k != "scale"})
+    temperatures = torch.tensor([0.5, 1.0, 2.0, 3.0])
+    ours.scale.data = 1 / temperatures
+    x = tokens()
+    q, k, v = (
+        (x @ w.T).view(BATCH, TOKENS, HEADS, -1).transpose(1, 2)
+        for w in ours.in_proj_weight.chunk(3)
+    )
+    scores = q @ k.transpose(2, 3) / temperatures.view(1, HEADS, 1, 1)
+    for i in range(TOKENS):
+        scores[:, :, i, i] = -torch.inf
+    mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(BATCH, TOKENS, WIDTH)
+    torch.testing.assert_close(ours(x), mixed @ ours.out_proj.weight.T, rtol=1e-5, atol=1e-5)
+    assert (ours(x) - plain(x)).abs().max() > 1e-3
+    ours(x).sum().backward()
+    assert ours.scale.grad is not None
+    assert ours.scale.grad.abs().min() > 0
+
+
+def test_without_biases_there_is_none() -> None:
+    block = TransformerBlock(WIDTH, HEADS, 32, bias=False)
+    assert not [name for name, _ in block.named_parameters() if name.endswith("bias")]
+    assert block(tokens()).shape == (BATCH, TOKENS, WIDTH)
+
+
 def test_attention_dropout_is_active_in_training_alone() -> None:
     attention = SelfAttention(WIDTH, HEADS, dropout=0.5)
     x = tokens()

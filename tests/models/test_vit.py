@@ -7,7 +7,7 @@ from torch import nn
 
 from arclight.errors import UserError
 from arclight.models.transformer import DropPath
-from arclight.models.vit import ViT, from_timm_vit
+from arclight.models.vit import ShiftedPatches, ViT, from_timm_vit
 from tests.models import reference
 
 SIZES = {
@@ -105,6 +105,32 @@ def test_timm_weights_of_another_kind_are_refused(options: dict[str, Any], sente
         )
     with pytest.raises(UserError, match=sentence):
         from_timm_vit(model.state_dict())
+
+
+@pytest.mark.parametrize("patch_size", [2, 4])
+def test_shifted_patches_are_the_paper_s(patch_size: int) -> None:
+    """Written out pixel by pixel: half a patch up or down and left or right, zero outside."""
+    layer = ShiftedPatches(3, 6, patch_size)
+    x = torch.randn(2, 3, 8, 8)
+    half, places = patch_size // 2, 8 // patch_size
+    seen = torch.zeros(2, places, places, 5, 3, patch_size, patch_size)
+    shifts = [(0, 0), (-half, -half), (-half, half), (half, -half), (half, half)]
+    for number, (down, right) in enumerate(shifts):
+        for i in range(8):
+            for j in range(8):
+                if 0 <= i + down < 8 and 0 <= j + right < 8:
+                    pixel = x[:, :, i + down, j + right]
+                    where = (i // patch_size, j // patch_size, number)
+                    seen[:, *where, :, i % patch_size, j % patch_size] = pixel
+    tokens = layer.proj(layer.norm(seen.flatten(3)))
+    torch.testing.assert_close(layer(x), tokens.permute(0, 3, 1, 2), rtol=1e-5, atol=1e-5)
+
+
+def test_small_image_options_train_every_parameter() -> None:
+    model = vit(**PUBLISHED, shifted_patches=True, locality=True, init="unit")
+    model(torch.randn(2, 3, 8, 8)).square().sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    assert sum(name.endswith("attn.scale") for name, _ in model.named_parameters()) == 2
 
 
 def test_pools_of_mean_and_class_token() -> None:

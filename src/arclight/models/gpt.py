@@ -31,6 +31,7 @@ class GPT(nn.Module):
         norm_first: pre-norm blocks, and a norm before the head.
         norm_eps: added to the variance in layer norm.
         gelu: "tanh" is the approximation that the published weights want, "none" the exact one.
+        bias: whether linear layers and norms have one; published: yes; nanoGPT: no.
         activation_checkpointing: recompute each block in the backward pass: less memory, about a
             third more time (Chen et al., 2016).
 
@@ -51,6 +52,7 @@ class GPT(nn.Module):
         norm_first: bool = True,
         norm_eps: float = 1e-5,
         gelu: Literal["none", "tanh"] = "tanh",
+        bias: bool = True,
         activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -69,10 +71,11 @@ class GPT(nn.Module):
                 norm_first=norm_first,
                 norm_eps=norm_eps,
                 gelu=gelu,
+                bias=bias,
             )
             for _ in range(n_layers)
         )
-        self.norm = nn.LayerNorm(d_model, eps=norm_eps) if norm_first else nn.Identity()
+        self.norm = nn.LayerNorm(d_model, norm_eps, bias=bias) if norm_first else nn.Identity()
         self.head = nn.Linear(d_model, vocab_size, bias=False)
         self.head.weight = self.token_embed.weight
         self._init(n_layers)

@@ -52,11 +52,27 @@ class SelfAttention(nn.Module):
 
     Parameter names, shapes, initialisation and masks are `nn.MultiheadAttention`'s.
 
+    Args:
+        d_model: width of a token.
+        n_heads: attention heads; divides `d_model`.
+        dropout: of attention weights.
+        bias: whether the projections have one.
+        locality: locality self-attention (Lee et al., 2021), for small sets of images: each head
+            learns the temperature of its softmax, and no token sees itself.
+
     Raises:
         UserError: `n_heads` does not divide `d_model`.
     """
 
-    def __init__(self, d_model: int, n_heads: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        d_model: int,
+        n_heads: int,
+        dropout: float = 0.0,
+        *,
+        bias: bool = True,
+        locality: bool = False,
+    ) -> None:
         super().__init__()
         if n_heads < 1 or d_model % n_heads:
             raise UserError(
@@ -66,12 +82,15 @@ class SelfAttention(nn.Module):
         self.n_heads = n_heads
         self.dropout = dropout
         self.in_proj_weight = nn.Parameter(torch.empty(3 * d_model, d_model))
-        self.in_proj_bias = nn.Parameter(torch.empty(3 * d_model))
-        self.out_proj = nn.Linear(d_model, d_model)
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * d_model)) if bias else None
+        self.out_proj = nn.Linear(d_model, d_model, bias=bias)
         # In nn.MultiheadAttention's order, so that a seed gives the weights it would give there.
         nn.init.xavier_uniform_(self.in_proj_weight)
-        nn.init.zeros_(self.in_proj_bias)
-        nn.init.zeros_(self.out_proj.bias)
+        if bias:
+            nn.init.zeros_(self.out_proj.bias)
+        self.scale: nn.Parameter | None = None  # of each head's scores, where it is learnt
+        if locality:
+            self.scale = nn.Parameter(torch.full((n_heads,), (d_model // n_heads) ** -0.5))
 
     def forward(
         self,
@@ -84,8 +103,15 @@ class SelfAttention(nn.Module):
         """`(batch, tokens, d_model)` to the same shape; for the others see `TransformerBlock`."""
         batch, tokens, d_model = x.shape
         qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
-        # (batch, tokens, 3 * d_model) -> three of (batch, n_heads, tokens, d_head)
-        q, k, v = qkv.view(batch, tokens, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
+        # Three of (batch, n_heads, tokens, d_head). Cut before they are turned: the gradients are
+        # then joined by one copy; of one view with five axes they would take two.
+        q, k, v = (
+            part.view(batch, tokens, self.n_heads, -1).transpose(1, 2)
+            for part in qkv.chunk(3, dim=-1)
+        )
+        if self.scale is not None:
+            q = q * self.scale[:, None, None]
+            mask = self._others(tokens, mask)
         if mask is not None:
             # nn.MultiheadAttention marks what may not be seen, the kernel what may
             mask = ~mask if mask.dtype == torch.bool else mask.to(q.dtype)
@@ -95,11 +121,23 @@ class SelfAttention(nn.Module):
             k, v = seen.extended(k, v)
             causal = causal and k.shape[2] == tokens  # one new token sees all before it
         out = F.scaled_dot_product_attention(
-            q, k, v, mask, self.dropout if self.training else 0.0, is_causal=causal
+            q,
+            k,
+            v,
+            mask,
+            self.dropout if self.training else 0.0,
+            is_causal=causal,
+            scale=None if self.scale is None else 1.0,
         )
         out = out.transpose(1, 2).reshape(batch, tokens, d_model)
         projected: Tensor = self.out_proj(out)
         return projected
+
+    def _others(self, tokens: int, mask: Tensor | None) -> Tensor:
+        """What locality self-attention hides, each token from itself."""
+        if mask is not None:
+            raise ValueError("locality self-attention takes no mask")
+        return torch.eye(tokens, dtype=torch.bool, device=self.in_proj_weight.device)
 
 
 class TransformerBlock(nn.Module):
@@ -115,6 +153,8 @@ class TransformerBlock(nn.Module):
         drop_path: probability of skipping a branch, drawn per sample (stochastic depth).
         norm_eps: added to the variance in layer norm.
         gelu: "none" is the exact one, "tanh" the approximation that GPT-2 was trained with.
+        bias: whether linear layers and norms have one.
+        locality: see `SelfAttention`.
 
     Raises:
         UserError: `n_heads` does not divide `d_model`, or a probability is not in [0, 1).
@@ -131,20 +171,22 @@ class TransformerBlock(nn.Module):
         drop_path: float = 0.0,
         norm_eps: float = 1e-5,
         gelu: Literal["none", "tanh"] = "none",
+        bias: bool = True,
+        locality: bool = False,
     ) -> None:
         super().__init__()
         check_probability("dropout", dropout)
         check_probability("drop_path", drop_path)
         self.norm_first = norm_first
-        self.attn = SelfAttention(d_model, n_heads, dropout)
+        self.attn = SelfAttention(d_model, n_heads, dropout, bias=bias, locality=locality)
         self.ff = nn.Sequential(
-            nn.Linear(d_model, d_ff),
+            nn.Linear(d_model, d_ff, bias=bias),
             nn.GELU(gelu),
             nn.Dropout(dropout),
-            nn.Linear(d_ff, d_model),
+            nn.Linear(d_ff, d_model, bias=bias),
         )
-        self.ln1 = nn.LayerNorm(d_model, eps=norm_eps)
-        self.ln2 = nn.LayerNorm(d_model, eps=norm_eps)
+        self.ln1 = nn.LayerNorm(d_model, eps=norm_eps, bias=bias)
+        self.ln2 = nn.LayerNorm(d_model, eps=norm_eps, bias=bias)
         self.dropout = nn.Dropout(dropout)
         self.drop_path = DropPath(drop_path)
 
@@ -192,4 +234,5 @@ def init_trunc_normal(module: nn.Module, std: float = 0.02) -> None:
                 nn.init.zeros_(part.bias)
         elif isinstance(part, SelfAttention):
             nn.init.trunc_normal_(part.in_proj_weight, std=std)
-            nn.init.zeros_(part.in_proj_bias)
+            if part.in_proj_bias is not None:
+                nn.init.zeros_(part.in_proj_bias)

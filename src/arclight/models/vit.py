@@ -5,12 +5,47 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from arclight.errors import UserError
 from arclight.models.checks import check_choice, check_probability, nearest_divisor
 from arclight.models.transformer import TransformerBlock, init_trunc_normal
+
+
+class ShiftedPatches(nn.Module):
+    """Shifted patch tokenisation (Lee et al., 2021): a patch that also sees half of its neighbours.
+
+    Beside the image stand four of its copies, each shifted by half a patch along a diagonal; what
+    lies in a patch of all five is normalised and projected.
+
+    Args:
+        in_channels: of the image.
+        d_model: width of a token.
+        patch_size: pixels a side of a patch.
+    """
+
+    def __init__(self, in_channels: int, d_model: int, patch_size: int) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.norm = nn.LayerNorm(5 * in_channels * patch_size**2)
+        self.proj = nn.Linear(5 * in_channels * patch_size**2, d_model)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images `(batch, in_channels, height, width)` to tokens as a map, as `nn.Conv2d` does:
+        `(batch, d_model, height / patch_size, width / patch_size)`."""
+        half = self.patch_size // 2
+        height, width = x.shape[-2:]
+        padded = F.pad(x, (half, half, half, half))
+        shifted = [
+            padded[..., y : y + height, x0 : x0 + width]
+            for y in (0, 2 * half)
+            for x0 in (0, 2 * half)
+        ]
+        patches = F.pixel_unshuffle(torch.cat([x, *shifted], dim=1), self.patch_size)
+        tokens: Tensor = self.proj(self.norm(patches.permute(0, 2, 3, 1)))
+        return tokens.permute(0, 3, 1, 2)
 
 
 class ViT(nn.Module):
@@ -40,6 +75,8 @@ class ViT(nn.Module):
             deviation 0.02, as timm does, with zero biases; "unit" keeps PyTorch's weights and gives
             patches, positions and class token variance 1: small images are learnt in far fewer
             steps, for with small patches the others let the positions drown.
+        shifted_patches: see `ShiftedPatches`.
+        locality: locality self-attention (Lee et al., 2021); see `SelfAttention`.
         activation_checkpointing: recompute each block in the backward pass: less memory, about a
             third more time (Chen et al., 2016).
 
@@ -66,6 +103,8 @@ class ViT(nn.Module):
         norm_eps: float = 1e-5,
         pool: Literal["cls", "mean"] = "cls",
         init: Literal["reference", "trunc_normal", "unit"] = "reference",
+        shifted_patches: bool = False,
+        locality: bool = False,
         activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -84,7 +123,11 @@ class ViT(nn.Module):
         num_patches = (image_size // patch_size) ** 2
         num_cls = 1 if pool == "cls" else 0
 
-        self.patch_embed = nn.Conv2d(in_channels, d_model, patch_size, patch_size)
+        self.patch_embed = (
+            ShiftedPatches(in_channels, d_model, patch_size)
+            if shifted_patches
+            else nn.Conv2d(in_channels, d_model, patch_size, patch_size)
+        )
         self.cls_token = nn.Parameter(torch.zeros(1, 1, d_model)) if num_cls else None
         self.pos_embed = nn.Parameter(torch.zeros(1, num_patches + num_cls, d_model))
         self.transformer = nn.ModuleList(
@@ -96,6 +139,7 @@ class ViT(nn.Module):
                 norm_first=norm_first,
                 drop_path=drop_path * i / max(1, n_layers - 1),
                 norm_eps=norm_eps,
+                locality=locality,
             )
             for i in range(n_layers)
         )
@@ -113,7 +157,9 @@ class ViT(nn.Module):
             for embedding in embeddings:
                 nn.init.normal_(embedding)
             # of variance 1 for pixels of variance 1 (LeCun et al., 1998)
-            nn.init.normal_(self.patch_embed.weight, std=self.patch_embed.weight[0].numel() ** -0.5)
+            patches = self.patch_embed
+            weight = patches.proj.weight if isinstance(patches, ShiftedPatches) else patches.weight
+            nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images `(batch, in_channels, image_size, image_size)` to logits `(batch, num_classes)`.
