@@ -8,6 +8,7 @@ import torch
 from arclight.errors import UserError
 from arclight.models.gpt import GPT, from_transformers_gpt2, pick
 from arclight.models.llama import Llama
+from arclight.models.published import as_transformers
 
 SIZES: dict[str, Any] = {"vocab_size": 61, "context": 24, "d_model": 32, "n_heads": 4}
 
@@ -56,6 +57,19 @@ def test_the_weights_of_gpt2_give_its_logits(tokens: torch.Tensor, gelu: str) ->
         pad_token_id=0,
     )
     assert torch.equal(ours.generate(tokens[:, :5], 12, temperature=0), begun)
+
+
+def test_without_biases_it_is_a_gpt2_whose_biases_are_zero(tokens: torch.Tensor) -> None:
+    from transformers import GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    ours = GPT(**SIZES, n_layers=2, bias=False).eval()
+    assert not [name for name, _ in ours.named_parameters() if name.endswith("bias")]
+    config, weights = as_transformers(ours)
+    theirs = GPT2LMHeadModel(config).eval()
+    theirs.load_state_dict(weights, strict=False)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(tokens), theirs(tokens).logits, rtol=1e-4, atol=1e-5)
 
 
 def test_weights_of_another_model_are_refused() -> None:

@@ -66,7 +66,9 @@ def _as_gpt2(model: GPT) -> tuple[Any, dict[str, Tensor]]:
         for name, part in names.items():
             weights |= _of(begin + name, part, transposed=isinstance(part, nn.Linear))
         weights[f"{begin}attn.c_attn.weight"] = block.attn.in_proj_weight.T
-        weights[f"{begin}attn.c_attn.bias"] = block.attn.in_proj_bias
+        weights[f"{begin}attn.c_attn.bias"] = _bias(
+            block.attn.in_proj_weight, block.attn.in_proj_bias
+        )
     return config, weights | _of("transformer.ln_f", model.norm)
 
 
@@ -78,9 +80,12 @@ def _as_vit(model: ViT) -> tuple[Any, dict[str, Tensor]]:
         "norm_first=true": first.norm_first,
         "final_norm=true": isinstance(model.norm, nn.LayerNorm),
         "pool=cls": model.cls_token is not None,
+        "shifted_patches=false": isinstance(model.patch_embed, nn.Conv2d),
+        "locality=false": first.attn.scale is None,
     }
     missing = [f"model.{option}" for option, is_so in wanted.items() if not is_so]
-    if model.cls_token is None or missing:
+    patches = model.patch_embed
+    if model.cls_token is None or not isinstance(patches, nn.Conv2d) or missing:
         raise UserError(
             f"transformers' ViT is one of {' '.join(missing)}, which this run's is not: type "
             "format=safetensors, onnx or torch_export."
@@ -88,8 +93,8 @@ def _as_vit(model: ViT) -> tuple[Any, dict[str, Tensor]]:
     options: dict[str, Any] = {"num_labels": model.head.out_features}
     config = ViTConfig(
         image_size=model.image_size,
-        patch_size=model.patch_embed.kernel_size[0],
-        num_channels=model.patch_embed.in_channels,
+        patch_size=patches.kernel_size[0],
+        num_channels=patches.in_channels,
         hidden_size=model.head.in_features,
         num_attention_heads=first.attn.n_heads,
         num_hidden_layers=len(model.transformer),
@@ -103,7 +108,7 @@ def _as_vit(model: ViT) -> tuple[Any, dict[str, Tensor]]:
     weights = {
         "vit.embeddings.cls_token": model.cls_token,
         "vit.embeddings.position_embeddings": model.pos_embed,
-        **_of("vit.embeddings.patch_embeddings.projection", model.patch_embed),
+        **_of("vit.embeddings.patch_embeddings.projection", patches),
         **_of("vit.layernorm", model.norm),
         **_of("classifier", model.head),
     }
@@ -138,4 +143,9 @@ def _blocks(model: GPT | ViT) -> Iterator[tuple[int, Any]]:
 def _of(name: str, part: Any, transposed: bool = False) -> dict[str, Tensor]:
     """GPT-2 stores its linear layers transposed."""
     weight = part.weight.T if transposed else part.weight
-    return {f"{name}.weight": weight, f"{name}.bias": part.bias}
+    return {f"{name}.weight": weight, f"{name}.bias": _bias(part.weight, part.bias)}
+
+
+def _bias(weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Zeros where the layer has none, which transformers' models cannot be without."""
+    return weight.new_zeros(weight.shape[0]) if bias is None else bias

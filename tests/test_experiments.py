@@ -1,0 +1,91 @@
+"""Every config in configs/experiment composes, is free of faults and builds its model."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from arclight.config.build import build
+from arclight.config.check import check
+from arclight.run.directory import create
+from arclight.run.execute import execute
+from tests.conftest import CONFIGS, Composed, options
+
+EXPERIMENTS = options("experiment")
+NEEDS_A_PATH = ("sst2_bert", "gpt_shakespeare", "gpt_shakespeare_gpu", "gpt_124m",
+                "imagenet_resnet50", "imagenet_vit_s16")  # fmt: skip
+# What the data would tell, where the config does not say it.
+FACTS = {"num_classes": 10, "in_channels": 3, "image_size": 32, "vocab_size": 65, "context": 64,
+         "pad": 0, "start": 2, "end": 3}  # fmt: skip
+
+
+def recipe(composed: Composed, name: str, *overrides: str) -> dict[str, Any]:
+    path = ["data.path=/nowhere"] if name in NEEDS_A_PATH else []
+    return composed(f"experiment={name}", *path, *overrides)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_it_composes_and_builds_its_model(composed: Composed, name: str) -> None:
+    config = recipe(composed, name)
+    check(config)
+    assert config["model"].pop("pretrained") is None
+    known = {**FACTS, **{k: v for k, v in config["data"].items() if k in FACTS and v}}
+    given = {k: known[k] for k, v in config["model"].items() if v is None and k in known}
+    with torch.device("meta"):
+        model = build(config["model"], **given)
+    assert sum(p.numel() for p in model.parameters()) > 10_000
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_its_head_says_what_it_costs_and_reaches(name: str) -> None:
+    text = (CONFIGS / "experiment" / f"{name}.yaml").read_text()
+    head = [line for line in text.splitlines() if line.startswith("# ")]
+    assert head[0] == "# @package _global_"
+    for key in ("Command:  python train.py experiment=" + name, "Hardware: ", "Time:  ", "Score: "):
+        assert any(line.startswith(f"# {key}") for line in head), key
+
+
+def test_gpt_124m_has_124_million_parameters(composed: Composed) -> None:
+    config = recipe(composed, "gpt_124m")["model"]
+    del config["pretrained"]
+    with torch.device("meta"):
+        model = build(config, vocab_size=50257, context=1024)
+    biases = 12 * 9 * 768 + 12 * 2 * 768 + 768  # which this recipe leaves out
+    assert sum(p.numel() for p in model.parameters()) == 124_439_808 - biases
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ImageNet's layout: noise of two classes, of sizes that differ."""
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 6), ("val", 2)):
+        for name in ("n01440764", "n01443537"):
+            (root / split / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 256, (70 + i, 90, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{i}.JPEG")
+    return root
+
+
+@pytest.mark.parametrize("name", ["imagenet_resnet50", "imagenet_vit_s16"])
+def test_imagenet_recipes_take_steps_on_a_folder(
+    composed: Composed,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    small = ["model.n_layers=1"] if "vit" in name else ["model.name=resnet26"]
+    config = recipe(
+        composed, name, f"data.path={folder}", "trainer=cpu", "trainer.max_epochs=1",
+        "data.batch_size=6", "data.image_size=64", "data.num_workers=1", "compile=false", *small,
+    )  # fmt: skip
+    monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])
+    run = create(tmp_path / name, tmp_path, name, config, [], {})
+    assert execute(run) == 0
+    assert run.summary["steps"] == 2
+    assert run.summary["metrics"]["val/accuracy"] >= 0
