@@ -84,6 +84,21 @@ def test_epochs_and_resuming(tmp_path: Path, make: Any) -> None:
     assert targets == len(data.streams["val"]) - 1
 
 
+def test_no_block_is_encoded_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few may be kept, one that is wanted soon is not thrown away."""
+    data = ready(jsonl(tmp_path / "shards"))
+    encode, asked = data.blocks.encode, []
+    monkeypatch.setattr(data.blocks, "encode", lambda b: asked.append(b) or encode(b))
+    made = TrainBatches(data.facts.sizes["train"], 8, 5)
+    within_windows(made, data.blocks.of_sequence, 2)
+    batches = len(list(loader := BlockLoader(made, data.blocks, kept=24)))
+    assert len(asked) <= 2 * len(data.blocks.counts)  # a lane may begin within a block
+    assert len(loader.encoded) <= 24
+    assert len(list(BlockLoader(made, data.blocks, kept=1))) == batches
+
+
 def test_processes_share_each_batch(tmp_path: Path) -> None:
     data = ready(jsonl(tmp_path / "shards"))
 

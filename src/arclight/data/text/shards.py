@@ -1,6 +1,6 @@
 """Text that is never as a whole on this machine as tokens: read and encoded while training."""
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from math import gcd
@@ -236,32 +236,45 @@ class BlockLoader(RowLoader):
     Args:
         batches: which sequences.
         blocks: that they lie in.
-        kept: so many blocks stay in memory.
+        kept: so many blocks stay in memory; one batch's at least.
     """
 
     def __init__(self, batches: TrainBatches, blocks: Blocks, kept: int) -> None:
         self.blocks, self.kept = blocks, kept
         self.encoded: OrderedDict[int, Future[NDArray[Any]]] = OrderedDict()
+        self.ahead: Counter[int] = Counter()  # blocks of batches that are yet to come
         super().__init__(batches, self._batch)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         assert isinstance(self.batches, TrainBatches)
         epoch, start = self.batches.where()
-        waiting: deque[Tensor] = deque()
+        waiting: deque[tuple[Tensor, list[int]]] = deque()
+        self.ahead.clear()
         self.threads = ThreadPoolExecutor(_THREADS)
         try:
             for indices in self.batches.of_epoch(epoch, start):
-                for block in self._which(indices):
+                blocks = self._which(indices)
+                while waiting and (
+                    len(waiting) > _AHEAD or len(self.ahead.keys() | blocks) > self.kept
+                ):
+                    yield self._next(waiting, epoch)
+                self.ahead.update(blocks)
+                waiting.append((indices, blocks))
+                for block in blocks:
                     self._wanted(block)
-                waiting.append(indices)
-                if len(waiting) > _AHEAD:
-                    yield self.make(waiting.popleft(), epoch)
             while waiting:
-                yield self.make(waiting.popleft(), epoch)
+                yield self._next(waiting, epoch)
         finally:
             self.threads.shutdown(cancel_futures=True)
             done = {b: f for b, f in self.encoded.items() if f.done() and not f.cancelled()}
             self.encoded = OrderedDict(done)
+
+    def _next(self, waiting: deque[tuple[Tensor, list[int]]], epoch: int) -> tuple[Tensor, Tensor]:
+        indices, blocks = waiting.popleft()
+        batch = self._batch(indices, epoch)
+        self.ahead.subtract(blocks)
+        self.ahead = +self.ahead
+        return batch
 
     def _which(self, indices: Tensor) -> list[int]:
         which: list[int] = np.unique(self.blocks.of_sequence[indices.numpy()]).tolist()
@@ -270,8 +283,9 @@ class BlockLoader(RowLoader):
     def _wanted(self, block: int) -> Future[NDArray[Any]]:
         if block not in self.encoded:
             self.encoded[block] = self.threads.submit(self.blocks.encode, block)
-            if len(self.encoded) > self.kept:
-                self.encoded.popitem(last=False)
+            useless = [b for b in self.encoded if b not in self.ahead and b != block]
+            for oldest in useless[: max(0, len(self.encoded) - self.kept)]:
+                del self.encoded[oldest]
         self.encoded.move_to_end(block)
         return self.encoded[block]
 
