@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra import initialize_config_dir
 
 from arclight.config.best_of import expand
 from arclight.errors import UserError
 from arclight.report import results as r
 from arclight.report.best import words_of
-from tests.conftest import PROJECT, Composed
+from tests.conftest import CONFIGS, PROJECT, Composed
 from tests.report.conftest import MakeRun
 
 Script = Callable[..., str]
@@ -166,6 +167,12 @@ def test_what_is_mistyped_is_named(
     given = [str(runs) if word == "RUNS" else word for word in words]
     with pytest.raises(UserError, match=sentence):
         script(*given)
+
+
+def test_words_are_made_within_a_command_as_well(composed: Composed) -> None:
+    config = composed("seed=2", "data=digits_32")
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):  # as within hydra.main
+        assert words_of(config, ["seed=2", "data=digits_32"]) == ["data=digits_32", "seed=2"]
 
 
 @pytest.mark.parametrize(
