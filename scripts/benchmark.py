@@ -3,6 +3,7 @@
 Parts, all by default. Each runs the project and the loops of scripts/bare_loops.py in turns:
   startup      train.py --cfg job, and the time from a process's start to its first training step
   multirun     what a job of `-m` takes beyond its training
+  search       what a trial of a search costs beyond its training
   step         the fixed cost of a training step: metrics, bar, csv, checkpoints and schedule on
   data         augmented images per second, 32x32, against torchvision one image at a time
   train        the CNN on 32x32 images end to end, images per second
@@ -130,6 +131,28 @@ def multirun(asked: Asked) -> list[Row]:
         for before, end, trained in zip(ends, ends[1:], training[1:], strict=False)
     ]
     return [Row("a job of a multirun beyond its training", "s", beyond, [], "project", 0.4)]
+
+
+def search(asked: Asked) -> list[Row]:
+    """The trials of a search, one at a time, in processes forked from the search's own."""
+    folder, trials = asked.folder / "search", asked.runs + 1
+    words = [f"search.dir={folder}", f"search.n_trials={trials}", "search.workers=1"]
+    process(PROJECT, str(PROJECT / "train.py"), "search=digits_cnn", "logger=csv", *words)
+    import optuna
+
+    study = optuna.load_study(study_name="digits_cnn", storage=f"sqlite:///{folder}/study.db")
+    start, beyond = [], []
+    for trial in study.get_trials()[1:]:
+        summary = read_json(folder / trial.user_attrs["runs"][0] / "summary.json")
+        assert trial.datetime_complete
+        assert trial.datetime_start
+        whole = (trial.datetime_complete - trial.datetime_start).total_seconds()
+        start.append(whole - summary["seconds"] + summary["startup_seconds"])
+        beyond.append(whole - summary["training_seconds"])
+    return [
+        Row("a trial's start, from its proposal to its training", "s", start, [], "project", 0.5),
+        Row("a trial beyond its training: start, test, plots", "s", beyond, [], "project"),
+    ]
 
 
 # ------------------------------------------------------- the project's own parts, on given images
@@ -466,6 +489,7 @@ def one_thread_each() -> Iterator[None]:
 PARTS: dict[str, Callable[[Asked], list[Row]]] = {
     "startup": startup,
     "multirun": multirun,
+    "search": search,
     "step": step,
     "data": data,
     "train": train,

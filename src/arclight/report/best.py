@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose
 from hydra.errors import HydraException
 
 from arclight.config.best_of import key_of
@@ -15,7 +14,7 @@ from arclight.config.freeze import COMMAND_KEYS, MASK, flatten
 from arclight.errors import UserError
 from arclight.files import write_text
 from arclight.report.results import Result, larger_is_better
-from arclight.search.compose import freeze_as_composed, hydra_ready
+from arclight.search.compose import composed, freeze_as_composed, hydra_ready
 
 Config = dict[str, Any]
 
@@ -76,7 +75,7 @@ def words_of(config: Config, typed: Sequence[str], without: Sequence[str] = ()) 
             if (option != usual.get(group) or group in last) and group != "search"
         }
         words |= {k: w for k, w in kept.items() if k not in chosen}
-        plain = compose("train", overrides=list(words.values()), return_hydra_config=True)
+        plain = composed(list(words.values()))
         words |= {key_of(word): word for word in _different(freeze_as_composed(plain), config)}
     left_out = (*LEFT_OUT, *without)
     return [w for key, w in words.items() if not any(p in left_out for p in _prefixes(key))]
@@ -85,7 +84,7 @@ def words_of(config: Config, typed: Sequence[str], without: Sequence[str] = ()) 
 def _choices(words: Sequence[str]) -> dict[str, str | None]:
     """The options of the config groups that these words choose."""
     try:
-        hydra = compose("train", overrides=list(words), return_hydra_config=True).hydra
+        hydra = composed(words).hydra
     except HydraException as error:
         raise UserError(f"The words of the best run compose no config any more: {error}") from error
     return {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}

@@ -19,7 +19,7 @@ from arclight.data.module import DataModule
 from arclight.errors import UserError
 from arclight.report.plots import confusion_matrix, curves
 from arclight.run.console import say, table
-from arclight.run.directory import RunDirectory
+from arclight.run.directory import RunDirectory, Status
 from arclight.run.manifest import hardware
 from arclight.run.preprocessing import as_weights_know_it
 from arclight.run.weights import build_model, keep_sizes
@@ -101,10 +101,11 @@ def build_task(config: dict[str, Any], facts: Facts, folder: Path | None = None)
 
 def fit(run: RunDirectory) -> dict[str, Any]:
     """Trains from where the directory's checkpoints end; returns what the summary keeps."""
+    began = time.perf_counter()
     parts = build_parts(run.config, run.path)
     require_same_data(run, parts.data.facts)
     loggers = [MetricsFile(run.metrics_file), *_loggers(run, parts.config)]
-    succeeded = False
+    status: Status = "failed"
     try:
         trainer = _assemble(run, parts.config, loggers)
         if trainer.is_global_zero:
@@ -117,16 +118,21 @@ def fit(run: RunDirectory) -> dict[str, Any]:
             seconds = _train(run, parts, trainer)
         except PrunedError as stop:
             say(f"The search ends this trial: {stop}.")
-            succeeded = True
+            status = "pruned"
             return _pruned(parts, trainer)
+        startup = time.perf_counter() - began - seconds
         results = _test(run, parts, trainer)
+        results["startup_seconds"] = round(startup, 3)
         results["training_seconds"] = round(seconds, 3)
         if trainer.is_global_zero:
             conclude(loggers, results["metrics"], _draw(run, parts.task))
             say(table(_closing(run, results), "Results"))
-        succeeded = True
+        status = "finished"
+    except SystemExit:
+        status = "interrupted"
+        raise
     finally:
-        close(loggers, succeeded)
+        close(loggers, status)
     return results
 
 
@@ -212,7 +218,8 @@ def _assemble(run: RunDirectory, config: dict[str, Any], loggers: list[Logger]) 
 
 
 def _loggers(run: RunDirectory, config: dict[str, Any]) -> list[Logger]:
-    names = {"run_id": run.manifest["run_id"], "name": run.path.name}
+    name = config.get("trial", {}).get("name", run.path.name)  # a trial's directory is a number
+    names = {"run_id": run.manifest["run_id"], "name": name}
     nodes = [node for node in (config["logger"] or {}).values() if node]
     return [build(node, run_dir=run.path, say=say, **names) for node in nodes]
 

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -29,13 +29,11 @@ class Composer:
 
     Args:
         overrides: what was typed.
-        paths: what was typed about where Hydra finds configs.
         space: whose keys may be config groups as well as keys of the config.
     """
 
-    def __init__(self, overrides: list[str], paths: list[str], space: list[Parameter]) -> None:
+    def __init__(self, overrides: list[str], space: list[Parameter]) -> None:
         self.overrides = overrides
-        self.paths = paths
         self._composed: dict[tuple[str, ...], DictConfig] = {}
         choices = self._compose(()).hydra.runtime.choices
         self.groups = [p for p in space if p.key in choices]
@@ -63,9 +61,7 @@ class Composer:
         if words not in self._composed:
             chosen = [word.split("=")[0] for word in words]
             typed = [o for o in self.overrides if o.split("=")[0] not in chosen]
-            self._composed[words] = compose(
-                "train", overrides=[*self.paths, *typed, *words], return_hydra_config=True
-            )
+            self._composed[words] = composed([*typed, *words])
         return self._composed[words]
 
 
@@ -74,6 +70,16 @@ def hydra_ready() -> AbstractContextManager[object]:
     if GlobalHydra.instance().is_initialized():
         return nullcontext()
     return initialize_config_dir(str(PROJECT / "configs"), version_base="1.3")
+
+
+def composed(words: Sequence[str]) -> DictConfig:
+    """Composes as the command does: with these words, from where it finds its configs.
+
+    Used within `hydra_ready`.
+    """
+    typed = HydraConfig.get().overrides.hydra if HydraConfig.initialized() else []
+    paths = [word for word in typed if word.startswith("hydra.searchpath=")]
+    return compose("train", overrides=[*paths, *words], return_hydra_config=True)
 
 
 def freeze_as_composed(cfg: DictConfig) -> dict[str, Any]:

@@ -38,9 +38,7 @@ def search(cfg: DictConfig) -> int:
 def _search(cfg: DictConfig) -> int:
     settings, node = _settings(cfg)
     space = parse(settings.space)
-    typed = HydraConfig.get().overrides
-    paths = [word for word in typed.hydra if word.startswith("hydra.searchpath=")]
-    composer = Composer(list(typed.task), paths, space)
+    composer = Composer(list(HydraConfig.get().overrides.task), space)
     check(composer.base)
     space = fitted(space, composer)
     if composer.base["trainer"]["num_nodes"] > 1:

@@ -180,8 +180,13 @@ class Workers:
                 continue
             config = self.composer.config({**claim.values, **seed})
             check(config)
-            label = {"search": self.search.name, "number": claim.number, "values": claim.values}
-            config["trial"] = label
+            name = "-".join([self.search.name, *path.relative_to(self.folder / "trials").parts])
+            config["trial"] = {
+                "name": name,
+                "search": self.search.name,
+                "number": claim.number,
+                "values": claim.values,
+            }
             _group(config, self.search.name)
             words = [*self.composer.overrides, *as_overrides({**claim.values, **seed})]
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -121,13 +121,20 @@ def conclude(loggers: Sequence[Logger], figures: dict[str, float], images: Seque
             logger.log_image("plots", [str(image) for image in images])
 
 
-def close(loggers: Sequence[Logger], succeeded: bool) -> None:
-    """Closes every logger; W&B's run too, so that the next run of this process gets its own."""
+def close(loggers: Sequence[Logger], status: str) -> None:
+    """Closes every logger; W&B's run too, so that the next run of this process gets its own.
+
+    Args:
+        status: of the run: finished, pruned, failed or interrupted.
+    """
+    succeeded = status in ("finished", "pruned")
     for logger in loggers:
         logger.finalize("success" if succeeded else "failed")
         if isinstance(logger, WandbLogger):
             import wandb
 
+            if wandb.run is not None:
+                wandb.run.summary["status"] = status
             wandb.finish(exit_code=0 if succeeded else 1)
 
 
