@@ -107,9 +107,10 @@ def test_a_preempted_job_is_saved_and_left_for_slurm_to_requeue(
 
 
 @pytest.mark.slow
-def test_two_nodes_train_one_run(cluster: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("trainer", ["ddp_cpu", "fsdp_cpu"])
+def test_two_nodes_train_one_run(cluster: dict[str, str], tmp_path: Path, trainer: str) -> None:
     env = {**cluster, "SLURM_JOB_NUM_NODES": "2"}
-    words = ("trainer=ddp_cpu", "trainer.devices=1", "trainer.max_epochs=2")
+    words = (f"trainer={trainer}", "trainer.devices=1", "trainer.max_epochs=2")
     assert job("many_nodes", *words, env=env).wait(300) == 0
     run = RunDirectory(tmp_path / "run")
     assert run.status == "finished"

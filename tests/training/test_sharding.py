@@ -112,6 +112,26 @@ def test_two_processes_learn_what_one_does(
     assert "16 = 8 x 2 accumulated" in parts.log_file.read_text()
 
 
+MODELS = ("gpt", "t5", "blip", "cnn", "timm", "llama", "bert")
+ONE = ("trainer=fsdp_cpu", "trainer.devices=1", "data.limit=8", "data.batch_size=4")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_every_kind_of_model_is_sharded(composed: Composed, tmp_path: Path, model: str) -> None:
+    """On one process, which takes the same ways as several."""
+    config = composed(f"model={model}", *ONE, "trainer.max_epochs=1")
+    run = create(tmp_path / "run", tmp_path, "run", config, [], {"command": "test"})
+    assert execute(run) == 0
+
+
+def test_a_parameter_that_is_one_number_is_a_sentence(composed: Composed, tmp_path: Path) -> None:
+    config = composed("model=clip", *ONE, "trainer.max_epochs=1")
+    run = create(tmp_path / "run", tmp_path, "run", config, [], {"command": "test"})
+    assert execute(run) == 2
+    assert "type trainer.strategy=ddp" in run.summary["error"]
+
+
 REFUSED = {
     "callbacks.ema.decay": {"ema": True},
     "trainer.precision=16-mixed": {"precision": "16-mixed", "accelerator": "gpu"},

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from lightning.fabric.utilities.types import _PATH
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import ModelParallelStrategy
@@ -20,6 +21,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_f
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from arclight.errors import UserError
 from arclight.training.blocks import find_blocks
 from arclight.training.checkpoints import read
 from arclight.training.shards import read_shards, remove_unnamed, write_shards
@@ -52,9 +54,20 @@ class FullyShardedStrategy(ModelParallelStrategy):
         super().setup_environment()
 
     def shard(self, model: nn.Module) -> None:
-        """Shards the model block by block, in place; a second call changes nothing."""
+        """Shards the model block by block, in place; a second call changes nothing.
+
+        Raises:
+            UserError: it has a parameter that is one number.
+        """
         if any(isinstance(p, DTensor) for p in model.parameters()):
             return
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 0:
+                raise UserError(
+                    f"{name} of {type(model).__name__} is one number, which "
+                    "trainer.strategy=fsdp cannot shard: type trainer.strategy=ddp."
+                )
+        model.to(memory_format=torch.contiguous_format)  # nor does it shard channels_last
         mesh = self.device_mesh["data_parallel"]
         policy = MixedPrecisionPolicy()
         if self.half and not _has_batch_norm(model):  # its kernels want float32 beside bfloat16
@@ -67,6 +80,12 @@ class FullyShardedStrategy(ModelParallelStrategy):
         for name in ENTRANCES:
             if hasattr(model, name):
                 register_fsdp_forward_method(model, name)
+
+    def on_validation_start(self) -> None:
+        """Gives all processes the first's buffers, as batch norm's statistics, which it saves."""
+        assert self.model is not None
+        for buffer in self.model.buffers():
+            dist.broadcast(buffer, src=0)
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
         assert self.model is not None
