@@ -222,3 +222,25 @@ def test_digits_need_no_large_library() -> None:
         "assert not set(heavy) & set(sys.modules), set(heavy) & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_parquet_set_for_workers_is_never_read_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With splits of its own and mean and std given, setup looks at 32 images of each."""
+    import datasets
+
+    from arclight.data.hub import HubSplit
+
+    columns = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])}
+    rows = {"image": [picture(i) for i in range(60)], "label": [0, 1] * 30}
+    few = {name: column[:40] for name, column in rows.items()}
+    path = parquet_folder(tmp_path / "set", columns, train=rows, validation=few, test=few)
+    looked: list[int] = []
+    stored = HubSplit._stored
+    monkeypatch.setattr(HubSplit, "_stored", lambda s, i: looked.append(i) or stored(s, i))
+    data = ready(path, loader="workers", mean=[0.5] * 3, std=[0.2] * 3)
+    assert len(looked) == 3 * 32
+    assert all(part.pixels is None for part in data.parts.values())
+    next(iter(data.train_dataloader()))
+    assert len(looked) == 3 * 32 + 4
