@@ -44,6 +44,7 @@ SLOW_WAYS = {
     "limited batches": ("trainer.limit_train_batches=4", "trainer.max_epochs=3", *EVERYTHING),
     "skipping": ("on_nonfinite=skip",),
     "muon": ("optimizer=muon",),
+    "low-rank matrices": ("finetune=lora", "finetune.rank=2"),
 }
 
 

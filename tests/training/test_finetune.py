@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from arclight.config.build import build
 from arclight.errors import UserError
 from arclight.models.cnn import CNN
 from arclight.models.gpt import GPT
@@ -18,7 +19,7 @@ from arclight.run.directory import create
 from arclight.run.execute import execute
 from arclight.run.weights import build_model
 from arclight.training.checkpoints import read
-from arclight.training.finetune import find_head, head_only, lora
+from arclight.training.finetune import find_head, head_only, lora, merge_adapters
 from arclight.training.optimizers import decay_groups
 from tests.conftest import Composed
 
@@ -67,6 +68,61 @@ def test_lora_trains_few_weights_and_begins_where_the_model_was() -> None:
 def test_a_head_that_is_the_embedding_stays_frozen(kind: Any) -> None:
     model = lora(kind(31, 8, 32, 4, 2, **({"tie": True} if kind is Llama else {})), rank=2)
     assert all("lora_" in n for n in trained(model))
+
+
+ROWS = {  # that have linear layers; of published width, where the default rank is less than 5%
+    "vit": ("model.d_model=384", "model.n_heads=6"),
+    "vit_small": (),
+    "gpt": ("model.d_model=384",),
+    "llama": ("model.d_model=384",),
+    "bert": ("model.d_model=384",),
+    "bert_masked": ("model.d_model=384",),
+    "t5": ("model.d_model=384",),
+    "clip": ("model.image_d_model=384", "model.text_d_model=384"),
+    "blip": ("model.image_d_model=384", "model.text_d_model=384"),
+    "timm": ("model.name=convnext_tiny",),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_lora_trains_less_than_a_twentieth_of_every_row(composed: Composed, row: str) -> None:
+    config = composed(f"model={row}", "finetune=lora", *ROWS[row])
+    known = {"num_classes": 10, "in_channels": 3, "image_size": 32, "vocab_size": 1024}
+    known |= {"context": 64, "pad": 0, "start": 2, "end": 3}
+    found = {k: v for k, v in known.items() if k in config["model"]}
+    with torch.device("meta"):
+        model = build(config["finetune"], model=build_model(config["model"], **found))
+    share = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert 0 < share < 0.05 * sum(p.numel() for p in model.parameters())
+    attention = [n for n in trained(model) if "in_proj_weight" in n]
+    assert bool(attention) is row.startswith(("vit", "gpt"))
+
+
+@pytest.mark.parametrize("kind", ["vit", "gpt"])
+def test_the_fused_attention_is_adapted_and_merged(kind: str) -> None:
+    torch.manual_seed(0)
+    model: Any = vit() if kind == "vit" else GPT(31, 8, 32, 4, 2, dropout=0.0)
+    x = torch.randn(2, 1, 8, 8) if kind == "vit" else torch.randint(31, (2, 8))
+    names, before = set(model.state_dict()), model.eval()(x)
+    lora(model, rank=2, targets=["in_proj_weight"])
+    assert torch.equal(model(x), before)
+    matrices = [p for n, p in model.named_parameters() if "lora_" in n]
+    assert len(matrices) == 2 * len(model.transformer)
+    with torch.no_grad():
+        for parameter in matrices:
+            parameter.normal_(std=0.2)
+    adapted = model(x)
+    assert not torch.allclose(adapted, before, atol=1e-2)
+    adapted.sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in matrices)
+    merge_adapters(model)
+    assert set(model.state_dict()) == names
+    torch.testing.assert_close(model(x), adapted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_without_linear_layers_is_a_sentence() -> None:
+    with pytest.raises(UserError, match="CNN has no linear layer beside its head that finetune=lo"):
+        lora(CNN())
 
 
 def test_unknown_targets_are_a_sentence() -> None:

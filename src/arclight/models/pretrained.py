@@ -1,6 +1,8 @@
 """Weights that others have trained: from the Hugging Face hub or a local folder."""
 
-from contextlib import nullcontext
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,8 @@ import torch
 
 from arclight.errors import UserError
 from arclight.network import hub, why_not
+
+log = logging.getLogger("arclight.models")
 
 ARCHITECTURE = "architecture"
 """A folder with the config of a model alone, in a run whose checkpoints bring the weights."""
@@ -37,15 +41,16 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
         return kind.from_config(known) if hasattr(kind, "from_config") else kind(known)
     with nullcontext(True) if here else hub() as within:
         try:
-            found = kind.from_pretrained(
-                str(folder) if here else name,
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,
-                **options,
-            )
-            return found.train()  # the library gives it back with dropout off
+            with _quietly():
+                found, report = kind.from_pretrained(
+                    str(folder) if here else name,
+                    dtype=torch.float32,
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                    ignore_mismatched_sizes=True,
+                    output_loading_info=True,
+                    **options,
+                )
         except (OSError, ValueError) as error:
             if not within:
                 raise UserError(out_of_reach(name, within)) from error
@@ -54,6 +59,28 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
                 f"model.pretrained={name} cannot be loaded as a {kind.__name__} ({words}): name a "
                 "local folder with config.json and model.safetensors, or a hub id within reach."
             ) from error
+    new = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    if new:
+        more = " ..." if len(new) > 4 else ""
+        log.info(f"Weights from {name}; made anew: {', '.join(new[:4])}{more}")
+    return found.train()  # the library gives it back with dropout off
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the library's bars and tables; what matters is said in a line."""
+    from transformers.utils import logging as of_transformers
+
+    theirs: Any = of_transformers
+    level, bars = theirs.get_verbosity(), theirs.is_progress_bar_enabled()
+    theirs.set_verbosity_error()
+    theirs.disable_progress_bar()
+    try:
+        yield
+    finally:
+        theirs.set_verbosity(level)
+        if bars:
+            theirs.enable_progress_bar()
 
 
 def out_of_reach(name: str, within: bool) -> str:

@@ -86,8 +86,10 @@ def export(
 
 def settle(part: Path, place: Path) -> None:
     """Syncs what lies in `part`, and renames it to lie beside `place`; `place` itself last."""
+    readable = part.stat().st_mode & 0o666  # as the user's umask has it; safetensors has not
     for file in part.rglob("*"):
         if file.is_file():
+            file.chmod(readable)
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
     for one in sorted(part.iterdir(), key=lambda one: one.name == place.name):
