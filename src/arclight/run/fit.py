@@ -138,6 +138,7 @@ def fit(run: RunDirectory) -> dict[str, Any]:
 
 def _test(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> dict[str, Any]:
     """Tests the best checkpoint, or the last where nothing was validated."""
+    trainer.strategy.barrier()  # the first process may still have been writing it
     best = run.checkpoints / BEST
     tested = best if best.exists() else run.checkpoints / LAST
     step = load_weights(parts.task, tested)

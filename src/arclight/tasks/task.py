@@ -135,6 +135,21 @@ class Task(L.LightningModule):
         if shard is not None:
             shard(self.model)
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips the norm of all gradients.
+
+        Lightning's own refuses a fused optimizer in any mixed precision; what it fears, gradients
+        that are still scaled, is only so in fp16, for which the optimizer is not fused.
+        """
+        if gradient_clip_val:
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
+
     def optimizer_of(self, module: nn.Module, fused: bool) -> Optimizer:
         """The config's optimizer of a module's parameters."""
         return self._make_optimizer(module, fused)

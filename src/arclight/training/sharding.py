@@ -110,6 +110,10 @@ class FullyShardedStrategy(ModelParallelStrategy):
             if self.sharded_checkpoints:
                 remove_unnamed(Path(filepath).parent)
 
+    def teardown(self) -> None:
+        self.checkpoint_io.teardown()  # waits for a file that a thread writes
+        super().teardown()
+
     def load_checkpoint(
         self, checkpoint_path: _PATH, weights_only: bool | None = None
     ) -> dict[str, Any]:
