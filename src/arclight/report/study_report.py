@@ -71,7 +71,7 @@ def best_overrides(search: Search, trial: "FrozenTrial") -> list[str]:
     Where a point was trained with several seeds none of them is the best one's: it is left out.
     """
     runs = search.runs_of(trial)
-    if not runs:
+    if not runs or not (runs[0] / "config.yaml").is_file():
         return [f"{key}={as_typed(value)}" for key, value in trial.params.items()]
     config = yaml.safe_load((runs[0] / "config.yaml").read_text())
     typed = yaml.safe_load((runs[0] / "overrides.yaml").read_text())
