@@ -1,5 +1,6 @@
 """What leaves a run answers as the run does, in every form and for every `configs/model`."""
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,19 @@ def test_what_answers_otherwise_is_removed(
     with pytest.raises(UserError, match="answers otherwise than the run does: outputs differ by"):
         export(str(run.path), "onnx")
     assert sorted(run.path.iterdir()) == before
+
+
+def test_packages_that_onnx_needs_are_named(
+    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(composed, tmp_path, "cnn")
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec",
+        lambda name, *rest: None if name == "onnxruntime" else found(name, *rest),
+    )
+    with pytest.raises(UserError, match=r'needs onnxruntime: type pip install -e "\.\[export\]"'):
+        export(str(run.path), "onnx")
 
 
 def test_faults_are_sentences(composed: Composed, tmp_path: Path) -> None:

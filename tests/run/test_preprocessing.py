@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from arclight.data.text.tokenizer import published
 from arclight.errors import UserError
 from arclight.run.directory import create
 from arclight.run.evaluate import evaluate
@@ -67,6 +68,12 @@ def test_a_run_sees_images_so(composed: Composed, tmp_path: Path) -> None:
     config = composed("model=auto", f"model.pretrained={folder}", "data.limit=8")
     facts: Any = build_parts(config, tmp_path).data.facts
     assert (facts.channels, facts.mean, facts.std) == (3, [0.5, 0.5, 0.4], [0.2, 0.2, 0.1])
+
+
+def test_a_tokenizer_out_of_reach_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arclight.network.reachable", lambda endpoint: False)
+    with pytest.raises(UserError, match=r"some/tokenizer is no folder .* out of reach: no netwo"):
+        published("some/tokenizer")
 
 
 @pytest.mark.parametrize("model", ["cnn", "bert", "auto"])

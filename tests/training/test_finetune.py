@@ -209,6 +209,16 @@ def test_weights_of_timm_and_transformers_give_their_logits(tmp_path: Path) -> N
         assert resized(x).shape == (2, 7)
 
 
+def test_a_damaged_checkpoint_of_an_earlier_run_is_a_sentence(
+    composed: Composed, tmp_path: Path
+) -> None:
+    run = create(tmp_path / "run", tmp_path, "run", composed("model=cnn"), [], {})
+    (run.checkpoints / "best.ckpt").write_bytes(b"PK")
+    config = {"_target_": "arclight.models.cnn.CNN", "pretrained": str(run.path)}
+    with pytest.raises(UserError, match=r"cannot be read as a checkpoint: name another run"):
+        build_model(config)
+
+
 def test_weights_that_do_not_fit_are_a_sentence(tmp_path: Path) -> None:
     file = str(tmp_path / "other.safetensors")
     save_file({"weight": torch.zeros(2, 2)}, file)

@@ -120,9 +120,7 @@ def as_onnx(one: Trained, place: Path, merge: bool) -> Answer:
     """A program for onnxruntime and other engines."""
     missing = [n for n in ("onnx", "onnxscript", "onnxruntime") if not importlib.util.find_spec(n)]
     if missing:
-        raise UserError(
-            f'format=onnx needs {", ".join(missing)}: type pip install "arclight[export]".'
-        )
+        raise UserError(f'format=onnx needs {", ".join(missing)}: type pip install -e ".[export]".')
     onnxruntime: Any = importlib.import_module("onnxruntime")
     names = list(one.inputs(TRACED))
     made = torch.onnx.export(_program(one), input_names=names, dynamo=True, verbose=False)

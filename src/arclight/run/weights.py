@@ -111,9 +111,12 @@ def _weights(name: str) -> dict[str, Tensor]:
 
 def _of_run(run: RunDirectory) -> dict[str, Tensor]:
     """A run's tested weights; LoRA's matrices are put into those that they adapt."""
-    from arclight.training.checkpoints import read
+    from arclight.training.checkpoints import UnreadableCheckpointError, read
 
-    state = read(chosen_checkpoint(run, None))["state_dict"]
+    try:
+        state = read(chosen_checkpoint(run, None))["state_dict"]
+    except UnreadableCheckpointError as error:
+        raise UserError(f"{error}: name another run for model.pretrained.") from error
     if any("lora_" in key for key in state):
         from arclight.run.trained import trained
         from arclight.training.finetune import merge_adapters
