@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -87,7 +88,8 @@ def _classes_of_images(task: Any, facts: ImageTextFacts, run: RunDirectory, plac
     templates = data["captions"]
     captions = [template.replace("{}", word) for word in words for template in templates]
     tokens, mask = _encoded(_tokenizer(run), captions, facts.context)
-    texts = task.model.embed_texts(tokens, mask).unflatten(0, (-1, len(templates))).mean(1)
+    embedded = task.model.embed_texts(tokens, mask).unflatten(0, (-1, len(templates)))
+    texts = F.normalize(embedded.mean(1), dim=-1)  # as the task's evaluation does
     rows = [["file", "label", *facts.class_names]]
     for files, images in _images(place, facts):
         chances = (task.model.scale() * task.model.embed_images(images) @ texts.T).softmax(1)

@@ -1,0 +1,148 @@
+"""What a run's model says of new images and texts."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from arclight.data.facts import ImageTextFacts, TextFacts
+from arclight.data.text import tokenizer as tokenizers
+from arclight.errors import UserError
+from arclight.run.answers import answers, image_files
+from arclight.tasks.captioning import Captioning
+from arclight.tasks.contrastive import Contrastive
+from arclight.tasks.sequence_to_sequence import SequenceToSequence
+from arclight.tasks.text_classification import TextClassification
+
+UNUSED: Any = lambda *_: None  # noqa: E731
+TOKENIZER = tokenizers.characters(["abcdefgh dark light"])
+START, END = (TOKENIZER.token_to_id(t) for t in (tokenizers.START, tokenizers.END))
+
+
+def run(folder: Path, **data: Any) -> Any:
+    tokenizers.keep(TOKENIZER, folder)
+    return SimpleNamespace(path=folder, config={"data": data})
+
+
+def image_facts(names: list[str]) -> ImageTextFacts:
+    return ImageTextFacts(
+        num_classes=2, class_names=names, image_size=2, channels=1, mean=[0.5], std=[0.5], sizes={},
+        fingerprint="", vocab_size=99, context=12, pad=0, start=START, end=END,
+    )  # fmt: skip
+
+
+def text_facts(**given: Any) -> TextFacts:
+    return TextFacts(sizes={}, fingerprint="", vocab_size=99, context=12, pad=0, **given)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    (folder / "deep").mkdir(parents=True)
+    for name, grey in (("b.png", 255), ("a.png", 0), ("deep/c.png", 250)):
+        Image.new("L", (2, 2), grey).save(folder / name)
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+class Bright(nn.Module):
+    """An image is how bright it is; a text is whether it says light, and less so if that is bad."""
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        bright = images.mean((1, 2, 3))
+        return torch.stack([bright, -bright], 1)
+
+    def embed_texts(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        said = TOKENIZER.decode_batch([row[own].tolist() for row, own in zip(tokens, mask)])  # noqa: B905
+        rows = [(0.8, 0.6) if "bad" in text else (1.0, 0.0) for text in said]
+        turned = [row if "light" in text else row[::-1] for row, text in zip(rows, said)]  # noqa: B905
+        return torch.tensor(turned)
+
+    def scale(self) -> Tensor:
+        return torch.tensor(3.0)
+
+    def generate(self, images: Tensor, length: int, end: int) -> Tensor:
+        words = ["light" if bright > 0 else "dark" for bright in images.mean((1, 2, 3))]
+        ids = [[*TOKENIZER.encode(word).ids, end, end, 5][:length] for word in words]
+        return torch.tensor([row + [end] * (length - len(row)) for row in ids])
+
+
+def test_an_image_is_of_the_class_whose_captions_are_nearest(tmp_path: Path, images: Path) -> None:
+    facts = image_facts(["night", "day"])
+    task = Contrastive(Bright(), facts, UNUSED, UNUSED)
+    where = run(tmp_path, words=["dark", "light"], captions=["a {}", "{} bad"])
+    header, *rows = answers(task, facts, where, images)
+    assert header == ["file", "label", "night", "day"]
+    assert [(Path(row[0]).name, row[1]) for row in rows] == [
+        ("a.png", "night"), ("b.png", "day"), ("c.png", "day"),
+    ]  # fmt: skip
+    mean = F.normalize(torch.tensor([0.9, 0.3]), dim=0)  # of a class's captions, as in evaluation
+    expected = (3 * (mean[0] - mean[1]) * torch.tensor([1.0, -1.0])).softmax(0)
+    assert float(rows[0][2]) == pytest.approx(expected[0].item(), abs=1e-5)
+    unnamed = image_facts([])
+    task = Contrastive(Bright(), unnamed, UNUSED, UNUSED)
+    with pytest.raises(UserError, match=r"learnt captions and no classes, .*data\.captions"):
+        answers(task, unnamed, where, images)
+
+
+def test_a_caption_ends_where_it_says(tmp_path: Path, images: Path) -> None:
+    facts = image_facts([])
+    header, *rows = answers(
+        Captioning(Bright(), facts, UNUSED, UNUSED), facts, run(tmp_path), images / "b.png"
+    )
+    assert header == ["file", "caption"]
+    assert rows == [[str(images / "b.png"), "light"]]
+
+
+class First(nn.Module):
+    """The class is that of the first letter; the answer is the text without it."""
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        assert (tokens[~mask] == 0).all()
+        assert (tokens[:, 0] == START).all()
+        return torch.stack([tokens[:, 1] * 1.0, TOKENIZER.token_to_id("c") + 0.5 * mask[:, 0]], 1)
+
+    def generate(self, tokens: Tensor, mask: Tensor, length: int, stop: int) -> Tensor:
+        return tokens.masked_fill(~mask, stop)[:, 2 : 2 + length]
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    file = tmp_path / "lines.txt"
+    file.write_text("abc\n\nhgf dark light and more\n")
+    return file
+
+
+def test_each_line_has_its_class(tmp_path: Path, lines: Path) -> None:
+    facts = text_facts(class_names=["late", "early"])
+    task = TextClassification(First(), facts, UNUSED, UNUSED)
+    header, *rows = answers(task, facts, run(tmp_path), lines)
+    assert header == ["text", "label", "late", "early"]
+    assert [row[:2] for row in rows] == [["abc", "early"], ["hgf dark light and more", "late"]]
+
+
+def test_each_line_has_its_answer(tmp_path: Path, lines: Path) -> None:
+    facts = text_facts()
+    task = SequenceToSequence(First(), facts, UNUSED, UNUSED)
+    found = answers(task, facts, run(tmp_path, max_length=9, max_target_length=7), lines)
+    assert found == [["text", "answer"], ["abc", "bc"], ["hgf dark light and more", "gf dar"]]
+
+
+def test_what_cannot_be_answered_is_a_sentence(tmp_path: Path, images: Path, lines: Path) -> None:
+    facts = text_facts(class_names=["late", "early"])
+    task = TextClassification(First(), facts, UNUSED, UNUSED)
+    with pytest.raises(UserError, match="is a folder; name a file with one text in each line"):
+        answers(task, facts, run(tmp_path), images)
+    lines.write_text("\n \n")
+    with pytest.raises(UserError, match="holds no text"):
+        answers(task, facts, run(tmp_path), lines)
+    (tmp_path / tokenizers.FILE).unlink()
+    with pytest.raises(UserError, match=r"has lost its tokenizer\.json: put it back"):
+        answers(task, facts, SimpleNamespace(path=tmp_path, config={"data": {}}), lines)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="holds no image"):
+        image_files(tmp_path / "none")
