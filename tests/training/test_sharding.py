@@ -125,6 +125,23 @@ def test_every_kind_of_model_is_sharded(composed: Composed, tmp_path: Path, mode
     assert execute(run) == 0
 
 
+WAYS = {
+    "bf16": ("trainer.precision=bf16-mixed",),
+    "bf16 and batch norm": ("model=cnn", "trainer.precision=bf16-mixed"),
+    "asynchronous": ("callbacks.checkpoints.asynchronous=true",),
+    "checkpointed activations": ("model=gpt", "model.activation_checkpointing=true"),
+    "skipping": ("on_nonfinite=skip",),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_it_goes_with(composed: Composed, tmp_path: Path, way: str) -> None:
+    config = composed("model=vit", *ONE, *WAYS[way], "trainer.max_epochs=1")
+    run = create(tmp_path / "run", tmp_path, "run", config, [], {"command": "test"})
+    assert execute(run) == 0
+
+
 def test_a_parameter_that_is_one_number_is_a_sentence(composed: Composed, tmp_path: Path) -> None:
     config = composed("model=clip", *ONE, "trainer.max_epochs=1")
     run = create(tmp_path / "run", tmp_path, "run", config, [], {"command": "test"})

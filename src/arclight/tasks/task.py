@@ -129,12 +129,6 @@ class Task(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         self.log_dict(self.results("test"), logger=False, sync_dist=True)
 
-    def configure_model(self) -> None:
-        """Shards the model, where the trainer's strategy is one that does."""
-        shard = getattr(self.trainer.strategy, "shard", None)
-        if shard is not None:
-            shard(self.model)
-
     def configure_gradient_clipping(
         self,
         optimizer: Optimizer,

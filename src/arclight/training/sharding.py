@@ -52,6 +52,9 @@ class FullyShardedStrategy(ModelParallelStrategy):
     def setup_environment(self) -> None:
         self._data_parallel_size = self.num_nodes * self.num_processes
         super().setup_environment()
+        task: Any = self.lightning_module
+        # Lightning's door for sharding. A task that had it always would be thought sharded always.
+        task.configure_model = lambda: self.shard(task.model)
 
     def shard(self, model: nn.Module) -> None:
         """Shards the model block by block, in place; a second call changes nothing.
