@@ -82,7 +82,7 @@ class BLIP(nn.Module):
                 "num_hidden_layers": image_n_layers,
                 "intermediate_size": 4 * image_d_model,
                 "attention_dropout": dropout,
-                "initializer_range": 0.02,  # by default all its weights would begin at 1e-10
+                "initializer_range": image_d_model**-0.5,  # by default all would begin at 1e-10
             }
             text_tower = {
                 "vocab_size": vocab_size,
@@ -93,6 +93,8 @@ class BLIP(nn.Module):
                 "intermediate_size": 4 * text_d_model,
                 "hidden_dropout_prob": dropout,
                 "attention_probs_dropout_prob": dropout,
+                # 0.02, as published, is for a width of 768: here the image would hardly be heard
+                "initializer_range": text_d_model**-0.5,
                 "pad_token_id": pad,
                 "bos_token_id": start,
                 "eos_token_id": end,
@@ -108,9 +110,12 @@ class BLIP(nn.Module):
         """Patches of other than three channels, which transformers does not provide for."""
         embeddings = self.net.vision_model.embeddings
         d_model, size = embeddings.embed_dim, embeddings.patch_size
-        embeddings.patch_embedding = nn.Conv2d(in_channels, d_model, size, size)
-        nn.init.normal_(embeddings.patch_embedding.weight, std=0.02)
-        nn.init.zeros_(embeddings.patch_embedding.bias)
+        patches = nn.Conv2d(in_channels, d_model, size, size)
+        # of variance 1 for pixels of variance 1, or the positions would drown them
+        nn.init.normal_(patches.weight, std=patches.weight[0].numel() ** -0.5)
+        assert patches.bias is not None
+        nn.init.zeros_(patches.bias)
+        embeddings.patch_embedding = patches
 
     def forward(self, images: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
         """Logits of the next token at each place `(batch, length, vocab)`.
