@@ -14,8 +14,9 @@ from tests.conftest import Composed, options
 
 @pytest.mark.parametrize("group", ["model", "optimizer", "scheduler", "trainer", "logger", "debug"])
 def test_every_shipped_config_is_sound(composed: Composed, group: str) -> None:
+    given = {"auto": ["model.pretrained=FOLDER"]}
     for option in options(group):
-        check(composed(f"{group}={option}"))
+        check(composed(f"{group}={option}", *given.get(option, [])))
 
 
 @pytest.mark.parametrize("experiment", options("experiment"))
