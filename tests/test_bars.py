@@ -1,8 +1,9 @@
 """What `python train.py model=X` reaches with no other word: far above chance, for every row.
 
-The bars leave room below what seed 0 reaches, for another machine's rounding, and are far from what
-chance gives: 0.1 for ten digits, 0.125 for eight packages, 0.023 for the commonest token, and 3.35
-bits a byte for the frequencies of tokens alone.
+The bars leave room below what seed 0 was measured to reach, for another machine's rounding; those
+of timm and bert_masked are not drawn from a measurement yet. All are far from what chance gives:
+0.1 for ten digits, 0.125 for eight packages, 0.023 for the commonest token, and 3.35 bits a byte
+for the frequencies of tokens alone.
 """
 
 from pathlib import Path
@@ -19,15 +20,15 @@ AT_LEAST = {
     "resnet": ("test/accuracy", 0.97),
     "efficientnet": ("test/accuracy", 0.95),
     "timm": ("test/accuracy", 0.9),
-    "speedrun": ("test/accuracy", 0.95),
+    "speedrun": ("test/accuracy", 0.96),
     "bert": ("test/accuracy", 0.85),
     "bert_masked": ("test/accuracy", 0.05),
-    "t5": ("test/exact", 0.85),
+    "t5": ("test/exact", 0.9),
     "clip": ("test/accuracy", 0.95),
     "blip": ("test/exact", 0.9),
 }
 AT_MOST = {
-    "gpt": ("test/bits_per_byte", 2.6),
+    "gpt": ("test/bits_per_byte", 2.4),
     "llama": ("test/bits_per_byte", 2.4),
 }
 LARGE = {"vit_tiny", "vit_small", "vit_base", "vit_large", "vit_huge"}  # the same as vit, for a GPU
