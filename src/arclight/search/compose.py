@@ -46,16 +46,23 @@ class Composer:
         Raises:
             UserError: Hydra knows no such group, option or key.
         """
-        groups = [g.key for g in self.groups if g.key in values]
-        cfg = copy.deepcopy(self._compose(tuple(f"{key}={values[key]}" for key in groups)))
+        cfg = copy.deepcopy(self._compose(self._words(values)))
         for key, value in values.items():
-            if key in groups:
+            if key in [g.key for g in self.groups]:
                 continue
             try:
                 OmegaConf.update(cfg, key, value, merge=False)
             except OmegaConfBaseException as error:
                 raise UserError(_unknown(key, freeze_as_composed(cfg))) from error
         return freeze_as_composed(cfg)
+
+    def choices(self, values: Assignment) -> dict[str, str | None]:
+        """The options of the config groups that a trial with these values has."""
+        chosen = self._compose(self._words(values)).hydra.runtime.choices
+        return {k: v for k, v in chosen.items() if not k.startswith("hydra/")}
+
+    def _words(self, values: Assignment) -> tuple[str, ...]:
+        return tuple(f"{g.key}={values[g.key]}" for g in self.groups if g.key in values)
 
     def _compose(self, words: tuple[str, ...]) -> DictConfig:
         if words not in self._composed:

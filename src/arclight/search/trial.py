@@ -2,6 +2,7 @@
 
 import ctypes
 import faulthandler
+import multiprocessing
 import os
 import signal
 import sys
@@ -83,6 +84,8 @@ def _child(
         sys.excepthook(*sys.exc_info())
     finally:
         try:
+            for process in multiprocessing.active_children():  # of data loaders
+                process.kill()
             sys.stdout.flush()
             sys.stderr.flush()
         finally:

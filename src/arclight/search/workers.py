@@ -124,7 +124,7 @@ class Workers:
 
     def _report(self) -> None:
         line, _ = self._door.accept()
-        with line, suppress(OSError):
+        with line, suppress(OSError, ValueError, StopIteration):  # it was killed while it asked
             line.settimeout(10)
             trial, step, value = line.makefile().readline().split()
             claim = next(r.claim for r in self.running.values() if r.claim.number == int(trial))
@@ -160,8 +160,8 @@ class Workers:
         env = dict(self.slots[slot])
         if self.search.pruner:
             env[PRUNING] = f"{claim.number} {self.study.aims[0].metric} {self._address}"
-        threads = self.search.threads or max(1, (os.cpu_count() or 1) // len(self.slots))
-        threads = int(os.environ.get("OMP_NUM_THREADS", threads))
+        share = max(1, (os.cpu_count() or 1) // len(self.slots))
+        threads = self.search.threads or int(os.environ.get("OMP_NUM_THREADS", share))
         pid = fork(self._folder_of(claim), runs, env, threads)
         self.running[pid] = Running(claim, runs, slot, time.monotonic())
 
@@ -190,7 +190,8 @@ class Workers:
             _group(config, self.search.name)
             words = [*self.composer.overrides, *as_overrides({**claim.values, **seed})]
             path.parent.mkdir(parents=True, exist_ok=True)
-            runs.append(create(path, folder, path.name, config, words, self._describe(config)))
+            manifest = {**self._describe(config), "choices": self.composer.choices(claim.values)}
+            runs.append(create(path, folder, path.name, config, words, manifest))
         names = [str(run.path.relative_to(self.folder)) for run in runs]
         self.study.note(claim, runs=names)
         return runs

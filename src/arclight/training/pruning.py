@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 from typing import Any
 
 import lightning as L
@@ -48,10 +49,12 @@ class Pruning(Callback):
             raise PrunedError(f"pruned after {self.validations} validations")
 
     def _ask(self, value: float) -> bool:
-        with socket.socket(socket.AF_UNIX) as line:
+        """The search's answer; no, where the search has died, as this process is about to."""
+        with socket.socket(socket.AF_UNIX) as line, suppress(OSError):
             line.connect(self.address)
             line.sendall(f"{self.trial} {self.validations} {value!r}\n".encode())
             return line.recv(1) == b"1"
+        return False
 
     def state_dict(self) -> dict[str, Any]:
         return {"validations": self.validations}
