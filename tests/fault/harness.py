@@ -19,6 +19,7 @@ import torch
 from arclight.run.directory import RunDirectory
 from arclight.training.checkpoints import read
 from arclight.training.loggers import read_metrics
+from arclight.training.record import TIMING
 
 PROJECT = Path(__file__).parents[2]
 MARK = "ARCLIGHT_FAULT_SUITE"  # in the environment of all that a command starts
@@ -237,8 +238,7 @@ def ending(run: RunDirectory) -> dict[str, Any]:
     """All that must be equal: the last checkpoint, and the figures but for the speed."""
     last = read(run.checkpoints / "last.ckpt")
     rows = read_metrics(run.metrics_file)
-    for row in rows:
-        row.pop("examples_per_second", None)
+    rows = [{k: v for k, v in row.items() if not k.startswith(TIMING)} for row in rows]
     best = run.checkpoints / "best.ckpt"
     return {
         **{k: last[k] for k in ("state_dict", "optimizer_states", "lr_schedulers", "global_step")},

@@ -11,6 +11,7 @@ from arclight.run.directory import RunDirectory, create
 from arclight.run.execute import execute
 from arclight.training.checkpoints import Checkpoints, read
 from arclight.training.loggers import read_metrics
+from arclight.training.record import TIMING
 from tests.conftest import Composed
 
 SMALL = (
@@ -56,8 +57,7 @@ def outcome(run: RunDirectory) -> dict[str, Any]:
     """All that must be equal: weights, optimizer, counters, and the figures but for the speed."""
     last = read(run.checkpoints / "last.ckpt")
     rows = read_metrics(run.metrics_file)
-    for row in rows:
-        row.pop("examples_per_second")
+    rows = [{k: v for k, v in row.items() if not k.startswith(TIMING)} for row in rows]
     kept = {f.name: read(f)["state_dict"] for f in run.checkpoints.glob("*.ckpt")}
     kept.pop("previous.ckpt", None)
     summary = run.summary

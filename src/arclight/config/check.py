@@ -34,6 +34,7 @@ ROOT = {
     "seed": "int",
     "compile": 'bool | Literal["whole", "blocks", "max-autotune", "cudagraphs"]',
     "deterministic": "bool",
+    "preflight": 'bool | Literal["only"]',
     "on_nonfinite": 'Literal["stop", "skip"]',
     "runs": "str",
 }

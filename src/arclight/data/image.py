@@ -214,6 +214,12 @@ class ImageData(DataModule):
         mean, std = self.parts["train"].mean_and_std(self.cache)
         return self.mean or mean, self.std or std
 
+    def held_bytes(self) -> int:
+        if not self.pixels:
+            return 0
+        size = self.shape.channels * self.shape.sides[0] * self.shape.sides[1]
+        return sum(len(part) * size for part in self.parts.values())
+
     def make_loader(
         self, stage: str, batches: TrainBatches | EvalBatches, device: torch.device
     ) -> Loader:

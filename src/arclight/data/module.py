@@ -41,6 +41,10 @@ class DataModule(LightningDataModule, ABC):
     ) -> Any:
         """Batches of "train", "val" or "test" on the device."""
 
+    def held_bytes(self) -> int:
+        """Of the data that the loaders will hold on the device."""
+        return 0
+
     def train_dataloader(self) -> Any:
         rank, world, device = self._process()
         n, trainer = self.facts.sizes["train"], self.trainer

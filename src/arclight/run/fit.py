@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from arclight.config.build import build
+from arclight.costs.timing import PHASES
 from arclight.data.facts import Facts
 from arclight.data.module import DataModule
 from arclight.errors import UserError
@@ -108,10 +109,11 @@ def fit(run: RunDirectory) -> dict[str, Any]:
     status: Status = "failed"
     try:
         trainer = _assemble(run, parts.config, loggers)
+        recorder(trainer).tokens_per_example = parts.task.tokens_per_example(parts.data.facts)
         if trainer.is_global_zero:
             keep_sizes(parts.task.model, parts.config["model"], run.path)
             run.update_manifest(hardware=hardware(), data=parts.data.facts.to_dict())
-            say(table(_opening(run, parts, trainer), "Arclight"))
+            _say_what_it_is(run, parts, trainer)
             for split, count in parts.data.facts.skipped.items():
                 say(f"warning: {count} unreadable of split {split} left out (data.on_error=skip).")
         try:
@@ -124,6 +126,7 @@ def fit(run: RunDirectory) -> dict[str, Any]:
         results = _test(run, parts, trainer)
         results["startup_seconds"] = round(startup, 3)
         results["training_seconds"] = round(seconds, 3)
+        results["costs"] = recorder(trainer).summary(trainer)
         if trainer.is_global_zero:
             conclude(loggers, results["metrics"], _draw(run, parts.task))
             say(table(_closing(run, results), "Results"))
@@ -293,33 +296,62 @@ def _draw(run: RunDirectory, task: Task) -> list[Path]:
     return [image for image in images if image]
 
 
-def _opening(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> list[tuple[str, str]]:
+def opening(
+    parts: Parts, where: str, device: torch.device, precision: str, processes: int
+) -> list[tuple[str, str]]:
+    """What a run is, for the table that it opens with."""
     sizes = parts.data.facts.sizes
     model = type(parts.task.model).__name__
-    processes = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
+    trained = sum(p.numel() for p in parts.task.model.parameters() if p.requires_grad)
+    share = trained / _count(parts.task)
+    frozen = f", {share:.1%} of them trained" if share < 1 else ""
+    tokens = parts.task.tokens_per_example(parts.data.facts)
+    each = sizes["train"] * (tokens or 1) / max(1, trained)
+    several = f", {processes} processes" if processes > 1 else ""
     return [
-        ("run", str(run.path)),
-        ("model", f"{model}, {_count(parts.task):,} parameters"),
-        ("data", ", ".join(f"{n:,} {split}" for split, n in sizes.items())),
-        ("device", f"{trainer.strategy.root_device}{processes}, {trainer.precision}"),
-        ("batch", _batch(parts.config["data"]["batch_size"], trainer)),
+        ("run", where),
+        ("model", f"{model}, {_count(parts.task):,} parameters{frozen}"),
+        (
+            "data",
+            ", ".join(f"{n:,} {split}" for split, n in sizes.items())
+            + f"; {each:.2g} {'tokens' if tokens else 'examples'} a parameter",
+        ),
+        ("device", f"{device}{several}, {precision}"),
     ]
 
 
-def _batch(size: int, trainer: L.Trainer) -> str:
-    """How a step's batch is shared, such as `128 = 2 processes x 32 x 2 accumulated`."""
-    world, parts = trainer.world_size, trainer.accumulate_grad_batches
-    if world * parts == 1:
-        return str(size)
-    factors = [f"{world} processes"] if world > 1 else []
-    factors += [str(size // (world * parts))]
-    factors += [f"{parts} accumulated"] if parts > 1 else []
-    return f"{size} = {' x '.join(factors)}"
+def _say_what_it_is(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> None:
+    """The opening table and, with `preflight`, what the run is going to cost."""
+    device, world = trainer.strategy.root_device, trainer.world_size
+    precision = str(trainer.precision)
+    rows = opening(parts, str(run.path), device, precision, world)
+    if not parts.config.get("preflight", True):
+        say(table(rows, "Arclight"))
+        return
+    from arclight.costs.advice import advice
+    from arclight.costs.preflight import forecast
+
+    found = forecast(parts.config, parts.data, parts.task, device, precision, world)
+    say(table([*rows, *found.rows()], "Arclight"))
+    facts = parts.data.facts
+    for sentence in advice(parts.config, facts, parts.task, found, device, precision):
+        say(f"advice: {sentence}")
+    recorder(trainer).flops_per_example = found.flops_per_example
+
+
+def recorder(trainer: L.Trainer) -> Record:
+    """The trainer's own."""
+    return next(c for c in trainer.callbacks if isinstance(c, Record))  # type: ignore[attr-defined]
 
 
 def _closing(run: RunDirectory, results: dict[str, Any]) -> list[tuple[str, str]]:
     figures = [(k, f"{v:.4f}") for k, v in results["metrics"].items()]
     seconds = f"{results['training_seconds']:.1f} s"
     spent = f"{results['epochs']} epochs, {results['steps']} steps, {seconds}"
+    costs = results["costs"]
+    where = "".join(f", {p} {costs[f'{p}_ms']:.2f}" for p in PHASES if costs).replace("_", "-")
     tested = f"{results['tested_checkpoint']} of step {results['tested_step']}"
-    return [*figures, ("tested", tested), ("trained", spent), ("run", str(run.path))]
+    rows = [*figures, ("tested", tested), ("trained", spent)]
+    if costs:
+        rows.append(("ms a step", where.removeprefix(", ")))
+    return [*rows, ("run", str(run.path))]

@@ -34,6 +34,9 @@ def start(cfg: DictConfig) -> None:
         if cfg.get("search"):
             _search(cfg, several)
             return
+        if cfg.preflight == "only" and not cfg.resume:
+            _preflight(cfg)
+            return
         run = _resumed(cfg, list(hydra.overrides.task)) if cfg.resume else _made(cfg, hydra)
         code = execute(run)
     except UserError as error:
@@ -45,6 +48,14 @@ def start(cfg: DictConfig) -> None:
         shutil.rmtree(run.path)  # nothing was trained, and the sentence has been said
     if code:
         sys.exit(code)
+
+
+def _preflight(cfg: DictConfig) -> None:
+    config = freeze(cfg)
+    check(config)
+    from arclight.run.preflight import preflight_only
+
+    preflight_only(config)
 
 
 def _search(cfg: DictConfig, several: bool) -> None:

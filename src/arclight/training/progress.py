@@ -9,7 +9,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from tqdm import tqdm
 
-from arclight.training.record import Record
+from arclight.training.record import TIMING, Record
 
 REDRAW_SECONDS = 0.2
 
@@ -69,8 +69,21 @@ class Progress(Callback):
 
 
 def in_words(figures: dict[str, float]) -> str:
-    """`train/loss 0.513, train/accuracy 0.91, 12,345 examples/s`."""
-    words = [f"{k} {v:.4g}" for k, v in figures.items() if k != "examples_per_second"]
-    if "examples_per_second" in figures:
+    """`train/loss 0.513, train/accuracy 0.91, 12,345 examples/s, 41% MFU, 3.2 GiB`.
+
+    Text is counted in tokens where that is known. What is waited for data is said where it is more
+    than a tenth of the time.
+    """
+    words = [f"{k} {v:.4g}" for k, v in figures.items() if not k.startswith(TIMING)]
+    if "cost/tokens_per_second" in figures:
+        words.append(f"{figures['cost/tokens_per_second']:,.0f} tokens/s")
+    elif "examples_per_second" in figures:
         words.append(f"{figures['examples_per_second']:,.0f} examples/s")
+    if "cost/mfu" in figures:
+        words.append(f"{figures['cost/mfu']:.0%} MFU")
+    waited, whole = figures.get("cost/data_ms", 0.0), figures.get("cost/step_ms", 0.0)
+    if waited > 0.1 * whole:
+        words.append(f"{waited / whole:.0%} waiting for data")
+    if "cost/peak_memory_gib" in figures:
+        words.append(f"{figures['cost/peak_memory_gib']:.1f} GiB")
     return ", ".join(words)

@@ -1,66 +1,128 @@
 """Figures of training and validation, to every logger, at a cost only in logging steps."""
 
-import time
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
+from arclight.costs.devices import device_peak
+from arclight.costs.timing import PHASES, StepClock, peak_memory
 from arclight.tasks.task import Task
 from arclight.training.finite import require_finite_loss
+
+TIMING = ("examples_per_second", "cost/")  # how the names of figures begin that no run repeats
 
 
 class Record(Callback):
     """Logs means of the last steps every `log_every_n_steps`, and each validation's figures.
 
-    Between those steps it does nothing; in them it reads the task's sums, which is the only time
-    that the host waits for the device. The loss read is checked to be finite.
+    Between those steps it only reads the clock; in them it reads the task's sums, which is the only
+    time that the host waits for the device. The loss read is checked to be finite.
+
+    Attributes:
+        flops_per_example: forward and back; None: not counted.
+        tokens_per_example: None: examples have no fixed number of tokens.
     """
 
     def __init__(self, every_n_steps: int, stop_on_nonfinite: bool) -> None:
         self.every_n_steps = every_n_steps
         self.stop_on_nonfinite = stop_on_nonfinite
+        self.flops_per_example: float | None = None
+        self.tokens_per_example: int | None = None
         self.latest: dict[str, float] = {}  # for the progress bar
+        self.clock = StepClock()
+        self._peak_flops: float | None = None
         self._restored: list[list[float]] | None = None
-        self._began = 0.0
         self._last = -1
+        self._optimized = self._sampled = False
+        self._examples = self._steps = 0
+        self._seconds = dict.fromkeys(PHASES, 0.0)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, Task)
         pl_module.sums.restore(self._restored, trainer.global_rank, pl_module.device)
         self._last = trainer.global_step
-        self._began = time.perf_counter()
+        peak = device_peak(pl_module.device, str(trainer.precision))
+        self._peak_flops = peak * trainer.world_size if peak else None
+        self.clock = StepClock(pl_module.device)
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        self.clock.mark("data")
+        self._optimized = False
+        self._sampled = (trainer.global_step + 1) % self.every_n_steps == 0
+        self.clock.mark_device(self._sampled)
+
+    def on_before_optimizer_step(self, *_: Any) -> None:
+        self.clock.mark("forward_backward")
+        self.clock.mark_device(self._sampled)
+        self._optimized = True
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        self.clock.mark("optimizer" if self._optimized else "forward_backward")
+        self.clock.steps += self._optimized
         step = trainer.global_step
         if step % self.every_n_steps == 0 and step != self._last:
+            self.clock.mark_device(self._sampled)
             self._record(trainer, pl_module)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn == "fit" and trainer.global_step != self._last:
+            self._record(trainer, pl_module)  # so that each validation has its training figures
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn != "fit":
             return
-        if trainer.global_step != self._last:
-            self._record(trainer, pl_module)  # so that each validation has its training figures
         figures = {k: float(v) for k, v in trainer.callback_metrics.items() if k[:4] == "val/"}
         self.latest |= figures
         self._log(trainer, figures)
-        self._began = time.perf_counter()
+        self.clock.start()
 
     def _record(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, Task)
         figures, examples = pl_module.sums.read()
+        self.clock.mark("forward_backward")  # what the device had still to do
         pl_module.sums.clear()
         if not examples:
             return
-        now = time.perf_counter()
         if self.stop_on_nonfinite:
             require_finite_loss(figures["loss"], trainer)
-        rate = examples / (now - self._began)
-        self._last, self._began = trainer.global_step, now
-        self.latest = {**{f"train/{k}": v for k, v in figures.items()}, "examples_per_second": rate}
+        self._last = trainer.global_step
+        costs = self._costs(examples, self.clock.seconds)
+        costs |= {f"cost/{k}": v for k, v in self.clock.read().items()}
+        costs["cost/peak_memory_gib"] = peak_memory(pl_module.device)
+        self._examples += examples
+        self._steps += self.clock.steps
+        for phase in PHASES:
+            self._seconds[phase] += self.clock.seconds[phase]
+        self.clock.clear()
+        self.latest = {**{f"train/{k}": v for k, v in figures.items()}, **costs}
         self._log(
             trainer, {**self.latest, "lr": float(trainer.optimizers[0].param_groups[0]["lr"])}
         )
+        self.clock.mark("logging")
+
+    def _costs(self, examples: int, seconds: dict[Any, float]) -> dict[str, float]:
+        """What follows from a number of examples and the seconds that they took."""
+        rate = examples / sum(seconds.values())
+        costs = {"examples_per_second": rate}
+        if self.tokens_per_example:
+            costs["cost/tokens_per_second"] = rate * self.tokens_per_example
+        if self.flops_per_example and self._peak_flops:
+            costs["cost/mfu"] = rate * self.flops_per_example / self._peak_flops
+        return costs
+
+    def summary(self, trainer: L.Trainer) -> dict[str, float]:
+        """Of all steps since this process began: rates, and milliseconds a step in each phase."""
+        if not self._steps:
+            return {}
+        costs = self._costs(self._examples, self._seconds)
+        figures = {name.removeprefix("cost/"): value for name, value in costs.items()}
+        for phase, seconds in self._seconds.items():
+            figures[f"{phase}_ms"] = 1000 * seconds / self._steps
+        figures["peak_memory_gib"] = peak_memory(trainer.strategy.root_device)
+        if self.flops_per_example:
+            figures["flops_per_example"] = self.flops_per_example
+        return {name: float(f"{value:.6g}") for name, value in figures.items()}
 
     @staticmethod
     def _log(trainer: L.Trainer, figures: dict[str, float]) -> None:

@@ -1,0 +1,133 @@
+"""Advice before training, each line found by counting and said only where it holds.
+
+It follows five practices: use pretrained weights, match the architecture to the task, consider the
+compute budget, scale the model with the data, and watch the memory.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from arclight.costs.preflight import Preflight, duration, gib
+from arclight.costs.step import dry_step
+from arclight.data.facts import Facts
+from arclight.tasks.task import Task
+
+# From scratch, the small networks of this project do well with one example to some hundreds of
+# parameters; ImageNet's ResNet-50 has one to 20, and a ViT-B on the same images (one to 68) already
+# wants strong augmentation. Of text, compute-optimal is 20 tokens a parameter (Hoffmann et al.,
+# 2022); below one it is learnt by heart.
+FEWEST_EXAMPLES = 1e-3
+FEWEST_TOKENS = 1.0
+LONG = 24 * 3600
+ROOM = 0.95  # of the free memory: the allocator's own waste takes the rest
+
+
+def advice(
+    config: dict[str, Any],
+    facts: Facts,
+    task: Task,
+    found: Preflight,
+    device: torch.device,
+    precision: str,
+) -> list[str]:
+    """Sentences for the user; none where there is nothing to say."""
+    return [
+        *_too_few_examples(config, facts, task, found),
+        *_too_long(config, found, device),
+        *_too_large(config, facts, task, found, device, precision),
+    ]
+
+
+def _too_few_examples(
+    config: dict[str, Any], facts: Facts, task: Task, found: Preflight
+) -> Iterator[str]:
+    tokens = task.tokens_per_example(facts)
+    count, fewest = found.examples * (tokens or 1), FEWEST_TOKENS if tokens else FEWEST_EXAMPLES
+    if config["model"].get("pretrained") or count >= fewest * found.trained:
+        return
+    what = "tokens" if tokens else "examples"
+    ways = ["a smaller model"]
+    if "pretrained" in config["model"]:
+        ways.insert(0, "pretrained weights (model.pretrained=NAME)")
+    if "patch_size" in config["model"] and not tokens:
+        ways.append("a convolutional network (model=resnet), which needs fewer")
+    yield (
+        f"{found.trained:,} parameters are to learn from {count:,} {what}, and may only learn them "
+        f"by heart: try {' or '.join(ways)}."
+    )
+
+
+def _too_long(config: dict[str, Any], found: Preflight, device: torch.device) -> Iterator[str]:
+    seconds = found.least_seconds
+    if seconds is None or seconds < LONG:
+        return
+    way = "a GPU (trainer=gpu)" if device.type == "cpu" else "more of them (trainer=ddp)"
+    yield f"Its arithmetic alone takes {duration(seconds)} here: try {way}, or fewer steps."
+
+
+def _too_large(
+    config: dict[str, Any],
+    facts: Facts,
+    task: Task,
+    found: Preflight,
+    device: torch.device,
+    precision: str,
+) -> Iterator[str]:
+    if found.peak is None or found.free is None or found.peak <= ROOM * found.free:
+        return
+    assert found.step is not None
+    room = ROOM * found.free - found.extra
+    ways = []
+    per_example = found.step.activations / found.step.examples
+    fitting = int((room - found.step.fixed) / per_example)
+    world = found.parts // config["trainer"]["accumulate_grad_batches"]
+    if fitting >= 1:
+        cuts = (c for c in range(1, found.batch // world + 1) if found.batch % (c * world) == 0)
+        cut = next((c for c in cuts if found.batch / (c * world) <= fitting), None)
+        ways.append(f"data.batch_size={fitting * world}")
+        if cut:
+            ways.append(f"trainer.accumulate_grad_batches={cut}, the same step in parts")
+    for words, kind, recompute in (
+        ("trainer.precision=bf16-mixed", "bf16-mixed", False),
+        ("model.activation_checkpointing=true", precision, True),
+    ):
+        changed = _step(config, facts, task, found, device, kind, recompute)
+        if changed is not None and changed <= room and words.partition("=")[2] != precision:
+            ways.append(words)
+    if not ways and found.trained == found.parameters:
+        ways += ["finetune=lora", "a smaller model"]
+    yield (
+        f"It needs about {gib(found.peak)} and {gib(found.free)} are free: by the same count "
+        f"{' or '.join(ways or ['only a smaller model'])} would fit."
+    )
+
+
+def _step(
+    config: dict[str, Any],
+    facts: Facts,
+    task: Task,
+    found: Preflight,
+    device: torch.device,
+    precision: str,
+    recompute: bool,
+) -> int | None:
+    """The peak with one thing changed; None where that is not to be had."""
+    assert found.step is not None
+    if recompute:
+        if config["model"].get("activation_checkpointing") is not False:
+            return None
+        from arclight.run.fit import build_task
+
+        model = {**config["model"], "activation_checkpointing": True}
+        if "pretrained" in model:
+            model["pretrained"] = None
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            task = build_task({**config, "model": model}, facts)
+    accumulate = config["trainer"]["accumulate_grad_batches"] > 1
+    examples = found.step.examples
+    try:
+        return dry_step(task, facts, examples, device.type, precision, accumulate).peak
+    except Exception:  # no figure, no advice
+        return None

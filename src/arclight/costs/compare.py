@@ -1,0 +1,141 @@
+"""Architectures at their published sizes: parameters, arithmetic, memory, and measured speed."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import torch
+
+from arclight.costs.step import StepCosts, dry_step
+from arclight.data.facts import Facts, ImageFacts, ImageTextFacts, TextFacts
+from arclight.run.fit import build_task
+from arclight.tasks.task import Task
+
+REPEATS = 5
+BATCH = 8  # of the measured throughput
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is compared.
+
+    Attributes:
+        family: the architecture.
+        name: of the size.
+        published: millions of parameters.
+        overrides: of the project's config, that make it.
+    """
+
+    family: str
+    name: str
+    published: float
+    overrides: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of an entry.
+
+    Attributes:
+        parameters: counted on the meta device.
+        step: the costs of a training step with one example, in fp32 with AdamW.
+        input: what an example is.
+        latency_ms: of one example forward, the median; None: not measured, or too large.
+        per_second: examples forward in batches of 8.
+    """
+
+    entry: Entry
+    parameters: int
+    step: StepCosts
+    input: str
+    latency_ms: float | None = None
+    per_second: float | None = None
+
+
+def compare(
+    entry: Entry, compose: Callable[[Sequence[str]], dict[str, Any]], room: int | None = None
+) -> Row:
+    """Counts an entry and, where its weights fit into `room` bytes, measures its speed on the CPU.
+
+    Args:
+        entry: what to build.
+        compose: makes the config of overrides.
+        room: for measuring; None: nothing is measured.
+    """
+    config = compose(entry.overrides)
+    facts = facts_of(config)
+    task = without_numbers(config, facts)
+    parameters = sum(p.numel() for p in task.model.parameters())
+    step = dry_step(task, facts, 1)
+    latency = per_second = None
+    if room is not None and 4 * parameters + BATCH * step.activations < room:
+        with torch.random.fork_rng(devices=[]):
+            task = build_task(config, facts)
+        latency = 1000 * _seconds(task, facts, 1)
+        per_second = BATCH / _seconds(task, facts, BATCH)
+    return Row(entry, parameters, step, _in_words(facts), latency, per_second)
+
+
+def without_numbers(config: dict[str, Any], facts: Facts) -> Task:
+    """The task of a config, of any size: its weights have shapes and take no memory."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return build_task(config, facts)
+
+
+def _seconds(task: Task, facts: Facts, examples: int) -> float:
+    """Of a pass forward without gradients, as training computes it."""
+    task.eval()
+    batch = task.blank_batch(facts, examples)
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(REPEATS + 1):  # the first one warms up
+            began = time.perf_counter()
+            task.training_step(batch, 0)
+            seconds.append(time.perf_counter() - began)
+    task.sums.clear()
+    return median(seconds[1:])
+
+
+def facts_of(config: dict[str, Any]) -> Facts:
+    """What data of these sizes would say, taken from the config alone."""
+    model, data = config["model"], config["data"]
+
+    def size(*places: tuple[dict[str, Any], str]) -> int:
+        return next((int(p[k]) for p, k in places if p.get(k) is not None), 0)
+
+    none: dict[str, Any] = {
+        "sizes": {"train": 1, "val": 1, "test": 1},
+        "fingerprint": "",
+    }
+    classes = size((model, "num_classes"))
+    names = [str(i) for i in range(classes)]
+    images: dict[str, Any] = {
+        "image_size": size((model, "image_size"), (data, "image_size")),
+        "channels": size((model, "in_channels"), (data, "channels")),
+        "mean": [0.0],
+        "std": [1.0],
+    }
+    texts: dict[str, Any] = {
+        "vocab_size": size((model, "vocab_size")),
+        "context": size((model, "context"), (data, "context"), (data, "max_length")),
+        "pad": size((model, "pad")),
+        "target_context": size((data, "max_target_length")) or None,
+    }
+    if "vocab_size" not in model:
+        return ImageFacts(**none, **images, num_classes=classes, class_names=names)
+    if "image_size" not in model:
+        return TextFacts(**none, **texts, class_names=names)
+    frame: dict[str, Any] = {"start": size((model, "start")), "end": size((model, "end"))}
+    return ImageTextFacts(**none, **images, **texts, **frame, num_classes=1, class_names=[])
+
+
+def _in_words(facts: Facts) -> str:
+    words = []
+    if isinstance(facts, ImageFacts):
+        words.append(f"{facts.image_size} px")
+    if isinstance(facts, TextFacts):
+        target = f" + {facts.target_context}" if facts.target_context else ""
+        words.append(f"{facts.context}{target} tokens")
+    return ", ".join(words)

@@ -1,0 +1,33 @@
+"""`preflight=only`: what a run would cost, without a run."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from arclight.costs.advice import advice
+from arclight.costs.preflight import Preflight, forecast
+from arclight.run.console import table
+from arclight.run.devices import process_count, require_devices
+from arclight.run.fit import build_parts, opening
+from arclight.training.trainer import resolve_precision
+
+DEVICES = {"gpu": "cuda", "cpu": "cpu", "mps": "mps"}
+
+
+def preflight_only(config: dict[str, Any]) -> Preflight:
+    """Prints the opening table and the advice of a run, and leaves nothing behind."""
+    trainer = config["trainer"]
+    require_devices(trainer)
+    with TemporaryDirectory() as folder:
+        parts = build_parts(config, Path(folder))
+    device = torch.device(DEVICES[trainer["accelerator"]])
+    world = process_count(trainer) * trainer["num_nodes"]
+    precision = resolve_precision(trainer["precision"], trainer["accelerator"])
+    found = forecast(config, parts.data, parts.task, device, precision, world)
+    where = "no run: preflight=only"
+    print(table([*opening(parts, where, device, precision, world), *found.rows()], "Arclight"))
+    for sentence in advice(config, parts.data.facts, parts.task, found, device, precision):
+        print(f"advice: {sentence}")
+    return found

@@ -1,0 +1,74 @@
+"""The clock of the steps, and what a run's figures and summary say of its costs."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from arclight.costs.timing import PHASES, StepClock
+from arclight.run.directory import create
+from arclight.run.execute import execute
+from arclight.training.loggers import read_metrics
+from arclight.training.progress import in_words
+from arclight.training.record import TIMING
+from tests.conftest import Composed
+
+
+def test_time_goes_to_the_phase_that_ended() -> None:
+    clock = StepClock()
+    assert clock.read() == {}
+    time.sleep(0.01)
+    clock.start()  # what was before is nobody's
+    clock.mark("data")
+    time.sleep(0.01)
+    clock.mark("forward_backward")
+    clock.steps += 1
+    read = clock.read()
+    assert read["forward_backward_ms"] >= 10 > read["data_ms"]
+    assert read["step_ms"] == pytest.approx(sum(read[f"{p}_ms"] for p in PHASES))
+    clock.clear()
+    assert clock.read() == {}
+
+
+def test_a_run_keeps_what_it_cost(
+    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])
+    words = ("model=gpt", "data.limit=64", "data.batch_size=8", "trainer.log_every_n_steps=2")
+    small = ("model.d_model=16", "model.n_layers=1", "trainer.accumulate_grad_batches=2")
+    steps = ("trainer.max_steps=8", "trainer.val_check_interval=8")
+    run = create(tmp_path / "run", tmp_path, "run", composed(*words, *small, *steps), [], {})
+    assert execute(run) == 0
+    rows = [r for r in read_metrics(run.metrics_file) if r.get("cost/step_ms")]
+    assert len(rows) == 4
+    for row in rows:
+        spent = [float(row[f"cost/{p}_ms"]) for p in PHASES]
+        assert float(row["cost/step_ms"]) == pytest.approx(sum(spent))
+        rate = float(row["examples_per_second"])
+        assert float(row["cost/tokens_per_second"]) == pytest.approx(rate * 64)
+        assert rate == pytest.approx(8000 / float(row["cost/step_ms"]), rel=1e-4)
+        assert "cost/mfu" not in row  # a CPU's peak is in no table
+    costs = run.summary["costs"]
+    assert costs["flops_per_example"] > 0
+    assert costs["peak_memory_gib"] > 0.1
+    assert {"examples_per_second", "tokens_per_second", "data_ms", "logging_ms"} <= set(costs)
+    said = run.log_file.read_text()
+    assert "tokens/s" in said
+    assert "FLOP on 8 examples" in said
+
+
+def test_the_bar_says_what_matters() -> None:
+    figures = {
+        "train/loss": 0.5,
+        "examples_per_second": 1234.0,
+        "cost/mfu": 0.414,
+        "cost/step_ms": 10.0,
+        "cost/data_ms": 3.0,
+        "cost/peak_memory_gib": 3.21,
+    }
+    assert in_words(figures) == (
+        "train/loss 0.5, 1,234 examples/s, 41% MFU, 30% waiting for data, 3.2 GiB"
+    )
+    figures |= {"cost/tokens_per_second": 9.9e6, "cost/data_ms": 0.1}
+    assert in_words(figures) == "train/loss 0.5, 9,900,000 tokens/s, 41% MFU, 3.2 GiB"
+    assert all(k.startswith(TIMING) for k in figures if k != "train/loss")
