@@ -317,7 +317,19 @@ def opening(
             + f"; {each:.2g} {'tokens' if tokens else 'examples'} a parameter",
         ),
         ("device", f"{device}{several}, {precision}"),
+        ("batch", _batch(parts.config, processes)),
     ]
+
+
+def _batch(config: dict[str, Any], processes: int) -> str:
+    """How a step's batch is shared, such as `128 = 2 processes x 32 x 2 accumulated`."""
+    size, cut = config["data"]["batch_size"], config["trainer"]["accumulate_grad_batches"]
+    if processes * cut == 1:
+        return str(size)
+    factors = [f"{processes} processes"] if processes > 1 else []
+    factors += [str(size // (processes * cut))]
+    factors += [f"{cut} accumulated"] if cut > 1 else []
+    return f"{size} = {' x '.join(factors)}"
 
 
 def _say_what_it_is(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> None:

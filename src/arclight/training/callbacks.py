@@ -1,6 +1,5 @@
 """Lightning's own callbacks, switched on by one number of the config."""
 
-import warnings
 from typing import Literal
 
 import lightning as L
@@ -15,15 +14,6 @@ class ResumableEarlyStopping(EarlyStopping):
         super().on_train_start(trainer, pl_module)
         if self.wait_count >= self.patience:
             trainer.should_stop = True
-
-
-class Average(WeightAveraging):
-    """Lightning's average, which would warn of every task that may be sharded, as all here may."""
-
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="You're using the WeightAveraging callback")
-            super().setup(trainer, pl_module, stage)
 
 
 def early_stopping(
@@ -48,4 +38,4 @@ def ema(decay: float | None = None) -> Callback | None:
     if decay is None:
         return None
     average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-    return Average(use_buffers=True, multi_avg_fn=average)
+    return WeightAveraging(use_buffers=True, multi_avg_fn=average)

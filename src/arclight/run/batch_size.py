@@ -1,0 +1,99 @@
+"""The largest batch that fits, found by trying."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from arclight.config.build import build
+from arclight.costs.devices import free_memory
+from arclight.costs.preflight import gib
+from arclight.costs.step import dry_step
+from arclight.errors import UserError
+from arclight.run.devices import process_count, require_devices
+from arclight.run.fit import build_parts
+from arclight.run.preflight import DEVICES
+from arclight.training.trainer import resolve_precision
+
+STEPS = 2  # the second has the optimizer's state beside it
+
+
+def largest_batch(
+    config: dict[str, Any], limit_gb: float | None, say: Callable[[str], None]
+) -> int:
+    """The largest `data.batch_size` that trains, to an eighth: by doubling, then by bisection.
+
+    On a GPU each size takes real training steps until the memory is used up. On a CPU running out
+    would end the program, or worse: there a size is first counted, and tried only where it fits.
+
+    Args:
+        config: frozen and checked.
+        limit_gb: GiB that may be used; None: what the device has free.
+        say: is told of each try.
+
+    Raises:
+        UserError: not even one example fits, or the trainer has several devices.
+    """
+    require_devices(config["trainer"])
+    if process_count(config["trainer"]) * config["trainer"]["num_nodes"] > 1:
+        raise UserError("Find the batch of one device, with trainer=gpu or cpu, and multiply it.")
+    device = torch.device(DEVICES[config["trainer"]["accelerator"]])
+    limit = int(limit_gb * 2**30) if limit_gb else free_memory(device)
+    cut = config["trainer"]["accumulate_grad_batches"]
+    config["data"]["batch_size"] = cut
+    with TemporaryDirectory() as folder:
+        examples = build_parts(config, Path(folder)).data.facts.sizes["train"]
+    found, over = 0, examples // cut + 1  # in units of `cut`
+    size = 1
+    while over - found > max(1, found // 8):
+        why = _does_not_fit(config, size * cut, device, limit)
+        say(f"data.batch_size={size * cut}: {why or 'fits'}")
+        found, over = (found, size) if why else (size, over)
+        doubled = 2 * found
+        size = doubled if 0 < doubled < over else (found + over) // 2
+    if not found:
+        raise UserError(
+            f"Not even data.batch_size={cut} fits into {gib(limit) if limit else 'the memory'}: "
+            "try trainer.precision=bf16-mixed, model.activation_checkpointing=true or a smaller "
+            "model."
+        )
+    return found * cut
+
+
+def _does_not_fit(
+    config: dict[str, Any], size: int, device: torch.device, limit: int | None
+) -> str:
+    """Why not, or nothing."""
+    settings = config["trainer"]
+    config = {**config, "data": {**config["data"], "batch_size": size}}
+    with TemporaryDirectory() as folder:
+        parts = build_parts(config, Path(folder))
+        if device.type == "cpu":
+            precision = resolve_precision(settings["precision"], settings["accelerator"])
+            each = max(1, size // settings["accumulate_grad_batches"])
+            needed = dry_step(parts.task, parts.data.facts, each, "cpu", precision).peak
+            if limit is not None and needed > limit:
+                return f"needs about {gib(needed)} of {gib(limit)}"
+        trainer = build(
+            {**settings, "max_epochs": None, "max_steps": STEPS, "limit_val_batches": 0},
+            run_dir=Path(folder),
+            callbacks=[],
+            loggers=[],
+            deterministic=config["deterministic"],
+        )
+        try:
+            trainer.fit(parts.task, datamodule=parts.data)
+        except torch.OutOfMemoryError:
+            return "out of memory"
+        finally:
+            del parts, trainer
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+    if device.type == "cuda" and limit is not None:
+        used = torch.cuda.max_memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        if used > limit:
+            return f"used {gib(used)} of {gib(limit)}"
+    return ""
