@@ -19,7 +19,8 @@ def test_it_is_the_largest_to_an_eighth(composed: Composed) -> None:
 
 
 def test_it_is_no_larger_than_the_training_set(composed: Composed) -> None:
-    assert largest_batch(composed("model=cnn", "data.limit=20"), 8.0, lambda _: None) == 20
+    found = largest_batch(composed("model=cnn", "data.limit=20"), 8.0, lambda _: None)
+    assert 18 <= found <= 20
 
 
 def test_where_nothing_fits_it_says_what_to_try(composed: Composed) -> None:
