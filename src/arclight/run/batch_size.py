@@ -41,7 +41,7 @@ def largest_batch(
         raise UserError("Find the batch of one device, with trainer=gpu or cpu, and multiply it.")
     device = torch.device(DEVICES[config["trainer"]["accelerator"]])
     limit = int(limit_gb * 2**30) if limit_gb else free_memory(device)
-    cut = config["trainer"]["accumulate_grad_batches"]
+    cut: int = config["trainer"]["accumulate_grad_batches"]
     config["data"]["batch_size"] = cut
     with TemporaryDirectory() as folder:
         examples = build_parts(config, Path(folder)).data.facts.sizes["train"]
