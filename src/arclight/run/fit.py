@@ -1,6 +1,7 @@
 """What executing a run does: build from the frozen config, train, test the best, write it down."""
 
 import logging
+import os
 import time
 import warnings
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import lightning as L
 import torch
+import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -137,6 +139,12 @@ def fit(run: RunDirectory) -> dict[str, Any]:
     finally:
         close(loggers, status)
     return results
+
+
+def _leave_group() -> None:
+    """Sharding makes even one process a group, which the next job of a multirun is not in."""
+    if dist.is_initialized() and "RANK" not in os.environ:
+        dist.destroy_process_group()
 
 
 def _test(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> dict[str, Any]:
