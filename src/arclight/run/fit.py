@@ -138,12 +138,13 @@ def fit(run: RunDirectory) -> dict[str, Any]:
         raise
     finally:
         close(loggers, status)
+        _leave_group()
     return results
 
 
 def _leave_group() -> None:
     """Sharding makes even one process a group, which the next job of a multirun is not in."""
-    if dist.is_initialized() and "RANK" not in os.environ:
+    if dist.is_initialized() and "TORCHELASTIC_RUN_ID" not in os.environ:
         dist.destroy_process_group()
 
 
