@@ -51,8 +51,10 @@ def test_an_agents_command_is_a_run(tmp_path: Path) -> None:
     assert command[:3] == ["/usr/bin/env", "python", "train.py"]
     agent = {"WANDB_SWEEP_ID": "sweep123", "WANDB_RUN_ID": "run45678", "WANDB_MODE": "offline"}
     agent["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    # without W&B's service of this process
+    env = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
     done = subprocess.run(
-        command, cwd=tmp_path, env={**os.environ, **agent}, capture_output=True, text=True
+        command, cwd=tmp_path, env={**env, **agent}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = (tmp_path / "runs").iterdir()

@@ -18,6 +18,7 @@ def test_it_is_the_largest_to_an_eighth(composed: Composed) -> None:
     assert found < smallest <= found + max(1, found // 8)
 
 
+@pytest.mark.slow
 def test_it_is_no_larger_than_the_training_set(composed: Composed) -> None:
     found = largest_batch(composed("model=cnn", "data.limit=20"), 8.0, lambda _: None)
     assert 18 <= found <= 20

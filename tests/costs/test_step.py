@@ -21,6 +21,7 @@ ROWS = {
     "gpt, bf16": ("model=gpt", "trainer.precision=bf16-mixed", "data.batch_size=8"),
     "resnet": ("model=resnet", "data.batch_size=16"),
 }
+QUICK = ("cnn", "gpt")
 
 
 def built(composed: Composed, folder: Path, *words: str) -> Parts:
@@ -65,7 +66,9 @@ def peak(parts: Parts) -> int:
     return most + sum(t.numel() * t.element_size() for t in before)
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, marks=[] if row in QUICK else pytest.mark.slow) for row in ROWS]
+)
 def test_memory_is_within_15_percent_of_what_a_run_takes(
     composed: Composed, tmp_path: Path, row: str
 ) -> None:
