@@ -1,7 +1,7 @@
 """The other side of `scripts/benchmark.py`: training as one would write it with PyTorch alone.
 
-As a command, `python scripts/bare_loops.py FILE`, it trains a CNN on the digits for one step and
-then writes FILE: the smallest script whose start can be compared with that of `train.py`.
+As a command, `python scripts/benchmarks/bare_loops.py FILE`, it trains a CNN on the digits for one
+step and then writes FILE: the smallest script whose start can be compared with that of `train.py`.
 """
 
 import sys
