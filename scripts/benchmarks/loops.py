@@ -92,7 +92,8 @@ def gpt(asked: Asked) -> list[Row]:
     from arclight.config.freeze import freeze
     from arclight.data.text.stdlib import modules
     from arclight.run.directory import create
-    from arclight.run.fit import _assemble, build_parts
+    from arclight.run.fit import _assemble
+    from arclight.run.parts import build_parts
     from arclight.training.loggers import MetricsFile
 
     steps = asked.steps or 100

@@ -37,7 +37,8 @@ def project(
     from arclight.data.facts import ImageFacts
     from arclight.data.parts import Part
     from arclight.run.directory import create
-    from arclight.run.fit import _assemble, build_task
+    from arclight.run.fit import _assemble
+    from arclight.run.parts import build_task
     from arclight.training.loggers import MetricsFile
 
     fixed = ["name=benchmark", "trainer.limit_val_batches=0"]

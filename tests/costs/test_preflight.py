@@ -10,7 +10,7 @@ import torch
 from arclight.costs.advice import advice
 from arclight.costs.devices import PEAKS, free_memory, peak_flops
 from arclight.costs.preflight import Preflight, duration, forecast, quantity, steps_of
-from arclight.run.fit import Parts, build_parts
+from arclight.run.parts import Parts, build_parts
 from arclight.run.preflight import preflight_only
 from arclight.tasks.image_classification import ImageClassification
 from tests.conftest import Composed

@@ -10,7 +10,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from arclight.costs.step import autocast, dry_step
-from arclight.run.fit import Parts, build_parts
+from arclight.run.parts import Parts, build_parts
 from tests.conftest import Composed
 
 ROWS = {

@@ -14,7 +14,7 @@ from torch import Tensor
 from arclight.data.facts import Facts, ImageFacts, ImageTextFacts, TextFacts
 from arclight.errors import UserError
 from arclight.run.directory import RunDirectory
-from arclight.run.fit import build_task
+from arclight.run.parts import build_task
 from arclight.run.trained import Trained
 from arclight.tasks.task import Task
 from arclight.training.finetune import lora

@@ -14,8 +14,8 @@ from arclight.data.text import tokenizer as tokenizers
 from arclight.errors import UserError
 from arclight.run.directory import RunDirectory, create
 from arclight.run.export import ENDINGS, export
-from arclight.run.fit import build_parts
 from arclight.run.formats import FORMATS, outputs
+from arclight.run.parts import build_parts
 from arclight.run.trained import trained
 from arclight.run.weights import build_model, keep_sizes
 from tests.checkpoints import saved, vit

@@ -14,7 +14,7 @@ from arclight.run.directory import create
 from arclight.run.evaluate import evaluate
 from arclight.run.execute import execute
 from arclight.run.export import export
-from arclight.run.fit import build_parts
+from arclight.run.parts import build_parts
 from arclight.run.preprocessing import as_weights_know_it, known_of
 from tests.checkpoints import clip, gpt2, of_timm, saved, vit
 from tests.conftest import Composed

@@ -118,7 +118,7 @@ def _step(
     if recompute:
         if config["model"].get("activation_checkpointing") is not False:
             return None
-        from arclight.run.fit import build_task
+        from arclight.run.parts import build_task
 
         model = {**config["model"], "activation_checkpointing": True}
         if "pretrained" in model:

@@ -10,7 +10,7 @@ import torch
 
 from arclight.costs.step import StepCosts, dry_step
 from arclight.data.facts import Facts, ImageFacts, ImageTextFacts, TextFacts
-from arclight.run.fit import build_task
+from arclight.run.parts import build_task
 from arclight.tasks.task import Task
 
 REPEATS = 5

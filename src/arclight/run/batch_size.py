@@ -13,7 +13,7 @@ from arclight.costs.preflight import gib
 from arclight.costs.step import dry_step
 from arclight.errors import UserError
 from arclight.run.devices import process_count, require_devices
-from arclight.run.fit import build_parts
+from arclight.run.parts import build_parts
 from arclight.run.preflight import DEVICES
 from arclight.training.trainer import resolve_precision
 

@@ -19,7 +19,8 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
     file = chosen_checkpoint(directory, checkpoint)
     from arclight.run.console import table
     from arclight.run.devices import require_devices
-    from arclight.run.fit import build_parts, measured
+    from arclight.run.fit import measured
+    from arclight.run.parts import build_parts
     from arclight.training.checkpoints import load_weights
     from arclight.training.trainer import make_trainer
 

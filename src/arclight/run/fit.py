@@ -4,7 +4,6 @@ import logging
 import os
 import time
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,15 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from arclight.config.build import build
-from arclight.costs.timing import PHASES
 from arclight.data.facts import Facts
-from arclight.data.module import DataModule
 from arclight.errors import UserError
 from arclight.report.plots import confusion_matrix, curves
 from arclight.run.console import say, table
 from arclight.run.directory import RunDirectory, Status
 from arclight.run.manifest import hardware
-from arclight.run.preprocessing import as_weights_know_it
-from arclight.run.weights import build_model, keep_sizes
-from arclight.seeds import torch_seed
+from arclight.run.parts import Parts, build_parts
+from arclight.run.tables import closing, opening, parameters
+from arclight.run.weights import keep_sizes
 from arclight.tasks.task import Task
 from arclight.training.checkpoints import (
     BEST,
@@ -49,57 +46,6 @@ from arclight.training.record import Record
 warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
 for _name in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(_name).setLevel(logging.WARNING)
-
-
-@dataclass
-class Parts:
-    """What a config builds, before any trainer is there."""
-
-    config: dict[str, Any]
-    data: DataModule
-    task: Task
-
-
-def build_parts(config: dict[str, Any], folder: Path) -> Parts:
-    """The data, read and described, and the task with its model, initialised from the seed.
-
-    Args:
-        folder: the run's directory, where some data keep what must never change, as a tokenizer.
-    """
-    data = build(as_weights_know_it(config, folder))
-    data.folder = folder
-    data.setup()
-    return Parts(config, data, build_task(config, data.facts, folder))
-
-
-def build_task(config: dict[str, Any], facts: Facts, folder: Path | None = None) -> Task:
-    """The task and its model; what the model's config leaves null comes from the data's facts.
-
-    Args:
-        folder: the run's directory: once it has a checkpoint, `model.pretrained` is not needed.
-    """
-    begun = folder if folder and any((folder / "checkpoints").glob("*.ckpt")) else None
-    known = facts.for_model()
-    found = {k: known[k] for k, v in config["model"].items() if v is None and k in known}
-    torch.manual_seed(torch_seed("weights", config["seed"]))
-    model = build_model(config["model"], begun, **found)
-    finetune = config.get("finetune")
-    if finetune and "_target_" in finetune:
-        model = build(finetune, model=model)
-    task = build(
-        config["task"],
-        model=model,
-        facts=facts,
-        optimizer=lambda module, fused: build(config["optimizer"], model=module, fused=fused),
-        schedule=lambda optimizer, total_steps, steps_per_epoch: build(
-            config["scheduler"],
-            optimizer=optimizer,
-            total_steps=total_steps,
-            steps_per_epoch=steps_per_epoch,
-        ),
-    )
-    assert isinstance(task, Task)
-    return task
 
 
 def fit(run: RunDirectory) -> dict[str, Any]:
@@ -131,7 +77,7 @@ def fit(run: RunDirectory) -> dict[str, Any]:
         results["costs"] = recorder(trainer).summary(trainer)
         if trainer.is_global_zero:
             conclude(loggers, results["metrics"], _draw(run, parts.task))
-            say(table(_closing(run, results), "Results"))
+            say(table(closing(run, results), "Results"))
         status = "finished"
     except SystemExit:
         status = "interrupted"
@@ -183,7 +129,7 @@ def _spent(parts: Parts, trainer: L.Trainer) -> dict[str, Any]:
     return {
         "epochs": round(trainer.global_step / parts.task.steps_per_epoch, 2),
         "steps": trainer.global_step,
-        "parameters": _count(parts.task),
+        "parameters": parameters(parts.task),
     }
 
 
@@ -287,10 +233,6 @@ def measured(trainer: L.Trainer, prefix: str) -> dict[str, float]:
     return {k: round(float(v), 7) for k, v in figures if k.startswith(prefix)}
 
 
-def _count(task: Task) -> int:
-    return sum(p.numel() for p in task.model.parameters())
-
-
 def _validated(run: RunDirectory, step: int) -> dict[str, float]:
     """The validation figures of the tested checkpoint."""
     rows = [r for r in read_metrics(run.metrics_file) if int(r["step"]) == step]
@@ -303,42 +245,6 @@ def _draw(run: RunDirectory, task: Task) -> list[Path]:
         target = run.plots / "confusion_matrix.png"
         images.append(confusion_matrix(task.confusion_matrix, task.class_names, target))
     return [image for image in images if image]
-
-
-def opening(
-    parts: Parts, where: str, device: torch.device, precision: str, processes: int
-) -> list[tuple[str, str]]:
-    """What a run is, for the table that it opens with."""
-    sizes = parts.data.facts.sizes
-    model = type(parts.task.model).__name__
-    trained = sum(p.numel() for p in parts.task.model.parameters() if p.requires_grad)
-    share = trained / _count(parts.task)
-    frozen = f", {share:.1%} of them trained" if share < 1 else ""
-    tokens = parts.task.tokens_per_example(parts.data.facts)
-    each = sizes["train"] * (tokens or 1) / max(1, trained)
-    several = f", {processes} processes" if processes > 1 else ""
-    return [
-        ("run", where),
-        ("model", f"{model}, {_count(parts.task):,} parameters{frozen}"),
-        (
-            "data",
-            ", ".join(f"{n:,} {split}" for split, n in sizes.items())
-            + f"; {each:.2g} {'tokens' if tokens else 'examples'} a parameter",
-        ),
-        ("device", f"{device}{several}, {precision}"),
-        ("batch", _batch(parts.config, processes)),
-    ]
-
-
-def _batch(config: dict[str, Any], processes: int) -> str:
-    """How a step's batch is shared, such as `128 = 2 processes x 32 x 2 accumulated`."""
-    size, cut = config["data"]["batch_size"], config["trainer"]["accumulate_grad_batches"]
-    if processes * cut == 1:
-        return str(size)
-    factors = [f"{processes} processes"] if processes > 1 else []
-    factors += [str(size // (processes * cut))]
-    factors += [f"{cut} accumulated"] if cut > 1 else []
-    return f"{size} = {' x '.join(factors)}"
 
 
 def _say_what_it_is(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> None:
@@ -363,16 +269,3 @@ def _say_what_it_is(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> None
 def recorder(trainer: L.Trainer) -> Record:
     """The trainer's own."""
     return next(c for c in trainer.callbacks if isinstance(c, Record))  # type: ignore[attr-defined]
-
-
-def _closing(run: RunDirectory, results: dict[str, Any]) -> list[tuple[str, str]]:
-    figures = [(k, f"{v:.4f}") for k, v in results["metrics"].items()]
-    seconds = f"{results['training_seconds']:.1f} s"
-    spent = f"{results['epochs']} epochs, {results['steps']} steps, {seconds}"
-    costs = results["costs"]
-    where = "".join(f", {p} {costs[f'{p}_ms']:.2f}" for p in PHASES if costs).replace("_", "-")
-    tested = f"{results['tested_checkpoint']} of step {results['tested_step']}"
-    rows = [*figures, ("tested", tested), ("trained", spent)]
-    if costs:
-        rows.append(("ms a step", where.removeprefix(", ")))
-    return [*rows, ("run", str(run.path))]

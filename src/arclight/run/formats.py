@@ -73,7 +73,7 @@ def as_safetensors(one: Trained, place: Path, merge: bool) -> Answer:
         one.model.load_state_dict(load_file(place), strict=False)
         return lambda inputs: outputs(one.model(*inputs.values()))
 
-    from arclight.run.fit import build_task
+    from arclight.run.parts import build_task
 
     config = {**one.config, "finetune": {}}
     config["model"] = {**config["model"], "pretrained": str(place)}

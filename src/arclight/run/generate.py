@@ -39,7 +39,7 @@ def generate(
 
     from arclight.data.facts import read_facts
     from arclight.data.text import tokenizer as tokenizers
-    from arclight.run.fit import build_task
+    from arclight.run.parts import build_task
     from arclight.tasks.language_modelling import LanguageModelling
     from arclight.training.checkpoints import load_weights
 

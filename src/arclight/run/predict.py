@@ -37,7 +37,7 @@ def predict(
 
     from arclight.data.facts import read_facts
     from arclight.run.answers import answers
-    from arclight.run.fit import build_task
+    from arclight.run.parts import build_task
     from arclight.training.checkpoints import load_weights
 
     facts = read_facts(directory.manifest["data"])

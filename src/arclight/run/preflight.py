@@ -10,7 +10,8 @@ from arclight.costs.advice import advice
 from arclight.costs.preflight import Preflight, forecast
 from arclight.run.console import table
 from arclight.run.devices import process_count, require_devices
-from arclight.run.fit import build_parts, opening
+from arclight.run.parts import build_parts
+from arclight.run.tables import opening
 from arclight.training.trainer import resolve_precision
 
 DEVICES = {"gpu": "cuda", "cpu": "cpu", "mps": "mps"}

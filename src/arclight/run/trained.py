@@ -52,7 +52,7 @@ def trained(run: RunDirectory, checkpoint: str | None = None) -> Trained:
         raise UserError(f"{run.path} has not read its data yet; train it first.")
 
     from arclight.data.facts import read_facts
-    from arclight.run.fit import build_task
+    from arclight.run.parts import build_task
     from arclight.training.checkpoints import load_weights
 
     config, facts = run.config, read_facts(run.manifest["data"])
