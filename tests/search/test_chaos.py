@@ -36,9 +36,9 @@ def trials(folder: Path, name: str, storage: str = "sqlite") -> list[FrozenTrial
 
 
 def ended(folder: Path) -> int:
-    with suppress(KeyError, OSError, optuna.exceptions.StorageInternalError):
-        return sum(t.state.is_finished() for t in trials(folder, "chaos"))
-    return 0
+    if not (folder / "trials").is_dir():  # made after the study
+        return 0
+    return sum(t.state.is_finished() for t in trials(folder, "chaos"))
 
 
 def outcome(trial: FrozenTrial) -> tuple[object, ...]:

@@ -42,9 +42,9 @@ def states(folder: Path) -> list[str]:
 def test_joblib_starts_workers_that_share_the_search(tmp_path: Path) -> None:
     folder = tmp_path / "search"
     words = ("search=tiny", f"search.dir={folder}", "search.n_trials=6", "search.workers=1")
-    launch = ("-m", "search.worker=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    launch = ("search.worker=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     train = str(PROJECT / "train.py")
-    with Command(train, OWN, *words, *launch, folder=tmp_path) as command:
+    with Command(train, "-m", OWN, *words, *launch, folder=tmp_path) as command:
         assert command.code == 0, command.output
         assert command.output.count("of 6: val/accuracy") == 6
     assert states(folder) == ["COMPLETE"] * 6
@@ -58,10 +58,10 @@ def test_slurm_jobs_are_workers_that_share_the_search(tmp_path: Path) -> None:
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "FAKE_SLURM": str(tmp_path)}
     folder = tmp_path / "search"
     words = ("search=tiny", f"search.dir={folder}", "search.n_trials=6", "search.workers=1")
-    launch = ("-m", "search.worker=0,1", "hydra/launcher=submitit_slurm")
+    launch = ("search.worker=0,1", "hydra/launcher=submitit_slurm")
     train = str(PROJECT / "train.py")
-    with Command(train, OWN, *words, *launch, folder=tmp_path, env=env) as command:
+    with Command(train, "-m", OWN, *words, *launch, folder=tmp_path, env=env) as command:
         assert command.code == 0, command.output
     assert states(folder) == ["COMPLETE"] * 6
-    said = "".join(f.read_text() for f in tmp_path.rglob("*_log.out"))
+    said = "".join(f.read_text() for f in tmp_path.glob("job-*"))
     assert said.count("of 6: val/accuracy") == 6
