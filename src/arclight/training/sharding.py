@@ -1,5 +1,6 @@
 """FSDP2: several processes train one model of which each keeps a share."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ class FullyShardedStrategy(ModelParallelStrategy):
         if self.half and not _has_batch_norm(model):  # its kernels want float32 beside bfloat16
             # What a block is given stays as autocast has it: the residual stream in float32.
             policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
+        # T5's blocks hand on a view, the bias of positions, which nobody changes in place.
+        warnings.filterwarnings("ignore", message=r"FSDP2-wrapped module \(FSDPT5Block\) returned")
         for block in find_blocks(model):
             fully_shard(block, mesh=mesh, mp_policy=policy)
         # What is in no block is freed after the forward pass too, or validation leaves it whole.
