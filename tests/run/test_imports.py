@@ -1,0 +1,20 @@
+"""What is left out of a start is there for whoever asks for it later."""
+
+import subprocess
+import sys
+
+CODE = """
+from arclight.run.imports import import_torchmetrics
+import sys
+import_torchmetrics()
+assert "torchmetrics" in sys.modules and "scipy.signal" not in sys.modules
+import scipy.signal
+import torchmetrics.image, torchmetrics.audio
+assert scipy.signal.windows.hamming(3).shape == (3,)
+from scipy.signal import convolve
+"""
+
+
+def test_scipy_signal_is_whole_after_torchmetrics() -> None:
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
