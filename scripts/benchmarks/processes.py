@@ -60,12 +60,23 @@ def multirun(asked: Asked) -> list[Row]:
 
 
 def search(asked: Asked) -> list[Row]:
-    """The trials of a search, one at a time, in processes forked from the search's own."""
-    folder, trials = asked.folder / "search", asked.runs + 1
-    words = [f"search.dir={folder}", f"search.n_trials={trials}", "search.workers=1"]
-    process(PROJECT, str(PROJECT / "train.py"), "search=digits_cnn", "logger=csv", *words)
+    """The trials of a search, one at a time, in processes forked from the search's own.
+
+    With W&B, which is the default logger of a search, and with metrics.csv alone.
+    """
+    return [
+        *trials(asked, "a trial's start, from its proposal to its training", "wandb", 0.5),
+        *trials(asked, "the same without W&B", "csv", 0.5),
+    ]
+
+
+def trials(asked: Asked, name: str, logger: str, target: float) -> list[Row]:
+    """Starts and overheads of the trials of one search; the first trial is not counted."""
     import optuna
 
+    folder, count = asked.folder / f"search-{logger}", asked.runs + 1
+    words = [f"search.dir={folder}", f"search.n_trials={count}", "search.workers=1"]
+    process(PROJECT, str(PROJECT / "train.py"), "search=digits_cnn", f"logger={logger}", *words)
     study = optuna.load_study(study_name="digits_cnn", storage=f"sqlite:///{folder}/study.db")
     start, beyond = [], []
     for trial in study.get_trials()[1:]:
@@ -76,8 +87,8 @@ def search(asked: Asked) -> list[Row]:
         start.append(whole - summary["seconds"] + summary["startup_seconds"])
         beyond.append(whole - summary["training_seconds"])
     return [
-        Row("a trial's start, from its proposal to its training", "s", start, [], "project", 0.5),
-        Row("a trial beyond its training: start, test, plots", "s", beyond, [], "project"),
+        Row(name, "s", start, [], "project", target),
+        Row(f"{name}, and its test and plots", "s", beyond, [], "project"),
     ]
 
 

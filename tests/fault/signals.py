@@ -44,6 +44,7 @@ def signals(
     waiting = [number for number in SIGNALS for _ in range(each)]
     rng.shuffle(waiting)
     hit: Counter[str] = Counter()
+    told = 0
     for number in range(len(waiting)):  # at most: each run takes several
         if not waiting:
             break
@@ -57,6 +58,9 @@ def signals(
         faults = finished(run, *words) or unlike(run, like)
         part.add(f"the end of run {number}", [*faults, *litter(folder)], count=0)
         say(f"{part.name}: {part.verdict}")
+        for trial in part.failed[told:]:
+            say(f"  FAILED {trial.what}: {trial.note}")
+        told = len(part.failed)
         shutil.rmtree(run.path, ignore_errors=True)
     part.notes = [f"{n} {what}" for what, n in sorted(hit.items())]
     return part
