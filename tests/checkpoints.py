@@ -63,6 +63,27 @@ def blip() -> Any:
     return transformers.BlipForConditionalGeneration(config)
 
 
+def git() -> Any:
+    text = {**TEXT, **FRAME, "max_position_embeddings": 32}
+    return transformers.GitForCausalLM(transformers.GitConfig(**text, vision_config=IMAGE))
+
+
+def vit_gpt2() -> Any:
+    text = gpt2().config
+    text.update({**FRAME, "is_decoder": True, "add_cross_attention": True})
+    image = transformers.ViTConfig(**IMAGE)
+    kind = transformers.VisionEncoderDecoderConfig
+    config = kind.from_encoder_decoder_configs(image, text, decoder_start_token_id=START)
+    return transformers.VisionEncoderDecoderModel(config)
+
+
+def llava() -> Any:
+    text = transformers.LlamaConfig(**TEXT)
+    image = transformers.CLIPVisionConfig(**IMAGE)
+    config = transformers.LlavaConfig(text_config=text, vision_config=image, image_token_index=2)
+    return transformers.LlavaForConditionalGeneration(config)
+
+
 def vit() -> Any:
     config = transformers.ViTConfig(**IMAGE, num_labels=5, layer_norm_eps=1e-6)
     return transformers.ViTForImageClassification(config)

@@ -36,6 +36,7 @@ def image_facts(size: int) -> dict[str, Any]:
 OWN_VIT = ("model.d_model=128", "model.d_ff=256", "model.n_layers=2", "model.n_heads=4")
 OWN_GPT = ("model.d_model=128", "model.n_layers=2", "model.n_heads=4")
 TEXT_CLASSES = ("task=text_classification", "data=stdlib_packages")
+CAPTIONS = ("task=captioning", "data=digits_captions")
 FACTS: dict[str, Facts] = {
     "image": ImageFacts(sizes=SIZES, fingerprint="", **image_facts(8)),
     "photo": ImageFacts(sizes=SIZES, fingerprint="", **image_facts(64)),
@@ -104,6 +105,13 @@ CASES: dict[str, tuple[tuple[str, ...], Any, str, str]] = {
         "both",
         "AutoModel",
     ),
+    "auto-git": (("model=auto", *CAPTIONS), tiny.git, "both", "AutoModelForImageTextToText"),
+    "auto-vit-gpt2": (
+        ("model=auto", *CAPTIONS),
+        tiny.vit_gpt2,
+        "both",
+        "AutoModelForImageTextToText",
+    ),
 }
 CONVOLUTIONS = ("resnet", "efficientnet")
 
@@ -136,6 +144,31 @@ def test_the_librarys_outputs_and_learning(composed: Composed, tmp_path: Path, c
     assert falls(adapted, inputs, 1e-2)
 
 
+@pytest.mark.parametrize("case", ["blip", "auto-git", "auto-vit-gpt2"])
+def test_a_caption_is_the_likeliest_token_each_time(
+    composed: Composed, tmp_path: Path, case: str
+) -> None:
+    words, make, facts, _ = CASES[case]
+    config = composed(*words, f"model.pretrained={tiny.saved(make, tmp_path)}")
+    model: Any = build_task(config, FACTS[facts]).model
+    images = torch.randn(3, 3, 8, 8)
+    made = model.generate(images, 6, END)
+    said = torch.full((3, 1), START)
+    for _ in range(6):
+        logits = model(images, said, torch.ones_like(said, dtype=torch.bool))
+        said = torch.cat([said, logits[:, -1:].argmax(-1)], dim=1)
+    ended = (said[:, 1:] == END).cumsum(1) > 0
+    assert torch.equal(made, said[:, 1:].masked_fill(ended, END))
+
+
+def test_a_model_for_chats_is_no_captioner(composed: Composed, tmp_path: Path) -> None:
+    for make, answer in ((tiny.blip, "type model=blip"), (tiny.llava, "name a captioner")):
+        folder = tiny.saved(make, tmp_path / make.__name__)
+        config = composed("model=auto", *CAPTIONS, f"model.pretrained={folder}")
+        with pytest.raises(UserError, match=answer):
+            build_task(config, FACTS["both"])
+
+
 def parameters(model: torch.nn.Module) -> tuple[list[Tensor], list[Tensor]]:
     """Those that are trained, and all."""
     every = list(model.parameters())
@@ -157,18 +190,21 @@ def inputs_of(config: Any, facts: Facts, task: Task) -> dict[str, Tensor]:
 def librarys(kind: str, folder: Path, inputs: dict[str, Tensor]) -> Any:
     if kind == "timm":
         return timm.create_model(f"local-dir:{folder}", pretrained=True).eval()(inputs["images"])
+    net = getattr(transformers, kind).from_pretrained(folder).eval()
+    decoder = "decoder_" if isinstance(net, transformers.VisionEncoderDecoderModel) else ""
     names = {
         "images": "pixel_values",
-        "tokens": "input_ids",
+        "tokens": f"{decoder}input_ids",
         "source": "input_ids",
-        "mask": "attention_mask",
+        "mask": f"{decoder}attention_mask",
         "target": "labels",
     }
-    net = getattr(transformers, kind).from_pretrained(folder).eval()
     plain = {k: v.long() if v.dtype == torch.bool else v for k, v in inputs.items()}
     found = net(**{names[k]: v for k, v in plain.items()})
     if kind == "AutoModel":
         return found.image_embeds, found.text_embeds, net.logit_scale.exp()
+    if kind == "AutoModelForImageTextToText":
+        return found.logits[:, -inputs["tokens"].shape[1] :]  # GIT gives those of its patches too
     return found.logits
 
 

@@ -1,7 +1,9 @@
 """Any model of transformers that the library's own `AutoModel...` opens, by what it is to learn."""
 
+import inspect
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -79,6 +81,51 @@ class TwoTowers(nn.Module):
         return scale
 
 
+class Captioner(nn.Module):
+    """Says what an image shows.
+
+    Args:
+        net: as of `AutoModelForImageTextToText`, with one image and the text so far as its inputs.
+    """
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net = net
+        own_decoder = "decoder_input_ids" in inspect.signature(net.forward).parameters
+        self.text_name = "decoder_input_ids" if own_decoder else "input_ids"
+
+    def forward(self, images: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Logits of the next token at each place `(batch, length, vocab)`; see `BLIP`."""
+        found: Tensor = self.net(pixel_values=images, **self._begun(tokens, mask)).logits
+        return found[:, -tokens.shape[1] :]  # of patches in front of the text there may be some too
+
+    @torch.no_grad()
+    def generate(self, images: Tensor, length: int, end: int) -> Tensor:
+        """The likeliest next token each time: `(batch, length)`, without the start; see `BLIP`."""
+        self.eval()
+        first = torch.full((len(images), 1), end, device=images.device)
+        made: Tensor = self.net.generate(
+            pixel_values=images,
+            **self._begun(first, torch.ones_like(first)),
+            max_new_tokens=length,
+            do_sample=False,
+            num_beams=1,
+            eos_token_id=end,
+            pad_token_id=end,
+        )
+        return F.pad(made[:, 1:], (0, length + 1 - made.shape[1]), value=end)
+
+    def _begun(self, tokens: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Begun with the model's own start, which published weights want and no tokenizer knows."""
+        config = self.net.config
+        start = getattr(config, "decoder_start_token_id", None)
+        start = config.get_text_config(decoder=True).bos_token_id if start is None else start
+        first = tokens[:, :1] if start is None else torch.full_like(tokens[:, :1], start)
+        begun = torch.cat([first, tokens[:, 1:]], dim=1)
+        mask_name = self.text_name.replace("input_ids", "attention_mask")
+        return {self.text_name: begun, mask_name: mask.long()}
+
+
 def _unit(found: Any) -> Tensor:
     return F.normalize(found if isinstance(found, Tensor) else found.pooler_output, dim=-1)
 
@@ -90,6 +137,7 @@ KINDS: dict[str, tuple[str, Any]] = {
     "LanguageModelling": ("AutoModelForCausalLM", CausalLM),
     "SequenceToSequence": ("AutoModelForSeq2SeqLM", EncoderDecoder),
     "Contrastive": ("AutoModel", TwoTowers),
+    "Captioning": ("AutoModelForImageTextToText", Captioner),
 }
 
 
@@ -131,8 +179,7 @@ def auto(
         )
     if name not in KINDS:
         raise UserError(
-            f"model=auto has no model for {name}, but for {', '.join(KINDS)}: type model=blip "
-            "for captions, or another task=."
+            f"model=auto has no model for {name}, but for {', '.join(KINDS)}: type another task=."
         )
     theirs, ours = KINDS[name]
     options: dict[str, Any] = {}
@@ -165,7 +212,9 @@ def _check(
             f"model.pretrained={pretrained} is a {type(net).__name__}, which embeds no images and "
             "texts: name one that does, such as a CLIP."
         )
-    text = net.config.get_text_config()
+    if task == "Captioning":
+        _check_captioner(net, pretrained)
+    text = net.config.get_text_config(decoder=task == "Captioning")
     image = getattr(net.config, "vision_config", net.config)
     if vocab_size is not None and hasattr(text, "vocab_size"):
         check_vocabulary(pretrained, vocab_size, text.vocab_size)
@@ -177,3 +226,19 @@ def _check(
     if image_size is not None and in_channels is not None:
         sizes = image_size, size if isinstance(size, int) else image_size
         check_images(pretrained, sizes, (in_channels, channels or in_channels))
+
+
+def _check_captioner(net: Any, pretrained: str) -> None:
+    kind = type(net).__name__
+    if kind == "BlipForConditionalGeneration":
+        raise UserError(
+            f"model.pretrained={pretrained} is a BLIP: type model=blip "
+            f"model.pretrained={pretrained}."
+        )
+    marks = [key for key in ("image_token_id", "image_token_index") if hasattr(net.config, key)]
+    if marks:
+        raise UserError(
+            f"model.pretrained={pretrained} is a {kind}, whose texts mark the place of the image "
+            "with tokens that captions have not: name a captioner, such as a BLIP, a GIT or a "
+            "VisionEncoderDecoder."
+        )

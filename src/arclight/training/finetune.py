@@ -1,6 +1,7 @@
 """Which weights of a model are trained, where not all."""
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -104,9 +105,11 @@ def lora(
             lora_alpha=alpha,
             lora_dropout=dropout,
             target_modules=sorted(chosen),
-            fan_in_fan_out=all(isinstance(model.get_submodule(n), Conv1D) for n in chosen),
         )
-        inject_adapter_in_model(config, model)
+        with warnings.catch_warnings():
+            # peft sets it for each layer by its kind, and says so: GPT-2's are Conv1D, ViT's Linear
+            warnings.filterwarnings("ignore", "fan_in_fan_out is set to")
+            inject_adapter_in_model(config, model)
     for attention in fused:
         weight = attention.in_proj_weight
         with weight.device:

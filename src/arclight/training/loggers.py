@@ -94,7 +94,7 @@ def wandb_logger(
         say(f"W&B is offline; later, with a key: wandb sync {run_dir}/wandb/offline-run-*")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)  # inside wandb
-        logger = WandbLogger(
+        return WandbLogger(
             name=name,
             save_dir=run_dir,
             id=run_id,
@@ -107,7 +107,6 @@ def wandb_logger(
             resume="allow",
             settings=wandb.Settings(x_save_requirements=False),
         )
-    return logger
 
 
 def wandb_mode(mode: Literal["auto", "online", "offline"]) -> Literal["online", "offline"]:
