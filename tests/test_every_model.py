@@ -47,7 +47,7 @@ def answers(run: RunDirectory, folder: Path) -> None:
         assert generate(str(run.path), "def ", length=3).startswith("def ")
         return
     if task == "LanguageModelling":
-        return  # what fills a mask in is asked of no command
+        new.write_text("def <mask>(file):\n<mask> 3rd of <mask> 1999\n")
     header, *rows = predict(str(run.path), str(new))
     assert len(rows) == (2 if kind == "TextFacts" else 1)
     assert all(len(row) == len(header) for row in rows)

@@ -16,6 +16,7 @@ from arclight.errors import UserError
 from arclight.run.answers import answers, image_files
 from arclight.tasks.captioning import Captioning
 from arclight.tasks.contrastive import Contrastive
+from arclight.tasks.language_modelling import LanguageModelling
 from arclight.tasks.sequence_to_sequence import SequenceToSequence
 from arclight.tasks.text_classification import TextClassification
 
@@ -131,6 +132,25 @@ def test_each_line_has_its_answer(tmp_path: Path, lines: Path) -> None:
     task = SequenceToSequence(First(), facts, UNUSED, UNUSED)
     found = answers(task, facts, run(tmp_path, max_length=9, max_target_length=7), lines)
     assert found == [["text", "answer"], ["abc", "bc"], ["hgf dark light and more", "gf dar"]]
+
+
+class Spells(nn.Module):
+    """In each place belongs the letter after that of the place before."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return F.one_hot((tokens.roll(1, 1) + 1).clamp(max=98), 99).float()
+
+
+def test_hidden_letters_are_told(tmp_path: Path, lines: Path) -> None:
+    facts = text_facts()
+    task = LanguageModelling(Spells(), facts, UNUSED, UNUSED)
+    lines.write_text("a<mask>a\nc<mask>e<mask>\n")
+    where = run(tmp_path, masked=0.15)
+    found = answers(task, facts, where, lines)
+    assert found == [["text", "answer"], ["a<mask>a", "aba"], ["c<mask>e<mask>", "cdef"]]
+    lines.write_text("a<mask>\nabc\n")
+    with pytest.raises(UserError, match=r"The line 'abc' of .* hides nothing .*: write <mask>"):
+        answers(task, facts, where, lines)
 
 
 def test_what_cannot_be_answered_is_a_sentence(tmp_path: Path, images: Path, lines: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from PIL import Image
 
 from arclight.errors import UserError
@@ -94,6 +95,24 @@ def test_evaluate_gives_the_runs_own_figures(trained: tuple[RunDirectory, str]) 
     run, _ = trained
     figures = evaluate(str(run.path))
     assert figures == {k: v for k, v in run.summary["metrics"].items() if k[:5] == "test/"}
+
+
+def test_a_run_of_a_gpu_is_tested_and_asked_where_there_is_none(
+    trained: tuple[RunDirectory, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    run = RunDirectory(tmp_path / "of_a_gpu")
+    shutil.copytree(trained[0].path, run.path)
+    config = run.config
+    config["trainer"] |= {"accelerator": "gpu", "precision": "bf16-mixed"}
+    run.config_file.write_text(yaml.safe_dump(config))
+    assert evaluate(str(run.path)) == evaluate(str(trained[0].path))
+    assert "trained on a GPU and this machine has none" in capsys.readouterr().out
+    Image.new("L", (8, 8)).save(tmp_path / "new.png")
+    assert len(predict(str(run.path), str(tmp_path / "new.png"))) == 2
 
 
 def test_predict_labels_image_files(trained: tuple[RunDirectory, str], tmp_path: Path) -> None:

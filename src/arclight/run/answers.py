@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from arclight.data.decode import model_input
-from arclight.data.facts import Facts, ImageFacts, ImageTextFacts, TextFacts
+from arclight.data.facts import ImageFacts, ImageTextFacts, TextFacts
 from arclight.data.text import tokenizer as tokenizers
 from arclight.data.text.ragged import padding_of, token_of
 from arclight.errors import UserError
@@ -19,20 +19,24 @@ from arclight.run.directory import RunDirectory
 from arclight.tasks.captioning import Captioning
 from arclight.tasks.contrastive import Contrastive
 from arclight.tasks.image_classification import ImageClassification
+from arclight.tasks.language_modelling import LanguageModelling
 from arclight.tasks.sequence_to_sequence import SequenceToSequence
 from arclight.tasks.task import Task
 from arclight.tasks.text_classification import TextClassification
 
 BATCH = 256
+MASKS = (tokenizers.MASK, "[MASK]")
 Rows = list[list[str]]
 
 
-def answers(task: Task, facts: Facts, run: RunDirectory, place: Path) -> Rows:
+def answers(task: Task, facts: Any, run: RunDirectory, place: Path) -> Rows:
     """A header, and a row for each image or line of `place`.
 
     Raises:
         UserError: the task answers nothing by itself, or `place` holds nothing that it takes.
     """
+    if isinstance(task, LanguageModelling) and "masked" in run.config["data"]:
+        return _hidden_tokens(task, facts, run, place)
     for kind, answer in ANSWERS.items():
         if isinstance(task, kind):
             return answer(task, facts, run, place)
@@ -44,14 +48,14 @@ def answers(task: Task, facts: Facts, run: RunDirectory, place: Path) -> Rows:
 
 def _labels_of_images(task: Any, facts: Any, run: RunDirectory, place: Path) -> Rows:
     rows = [["file", "label", *facts.class_names]]
-    for files, images in _images(place, facts):
+    for files, images in _images(place, facts, task.device):
         rows += _labelled(files, task.predict_step(images, 0), facts.class_names)
     return rows
 
 
 def _labels_of_texts(task: Any, facts: TextFacts, run: RunDirectory, place: Path) -> Rows:
     rows = [["text", "label", *facts.class_names]]
-    for texts, tokens, mask in _texts(place, _tokenizer(run), facts.context):
+    for texts, tokens, mask in _texts(place, _tokenizer(run), facts.context, task.device):
         rows += _labelled(texts, task.predict_step((tokens, mask), 0), facts.class_names)
     return rows
 
@@ -61,16 +65,36 @@ def _texts_of_texts(task: Any, facts: TextFacts, run: RunDirectory, place: Path)
     length = run.config["data"]["max_length"]
     end = token_of(tokenizer, tokenizers.END, "[SEP]", "<|endoftext|>")
     rows = [["text", "answer"]]
-    for texts, tokens, mask in _texts(place, tokenizer, length):
+    for texts, tokens, mask in _texts(place, tokenizer, length, task.device):
         made = task.model.generate(tokens, mask, run.config["data"]["max_target_length"], end)
         rows += _beside(texts, _said(tokenizer, made, end))
+    return rows
+
+
+def _hidden_tokens(task: Any, facts: TextFacts, run: RunDirectory, place: Path) -> Rows:
+    """The likeliest token in each place that a line hides, each by itself."""
+    tokenizer = _tokenizer(run, frame=False)  # training has none
+    mask = token_of(tokenizer, *MASKS)
+    assert mask is not None  # or it could not have been trained
+    name = tokenizer.id_to_token(mask)
+    rows = [["text", "answer"]]
+    for line in _lines(place):  # one by one: the model sees no padding in training
+        tokens, _ = _encoded(tokenizer, [line], facts.context, task.device)
+        hidden = tokens == mask
+        if not bool(hidden.any()):
+            raise UserError(
+                f"The line {line[:40]!r} of {place} hides nothing that {run.path} could tell: "
+                f"write {name} where a word is to be found."
+            )
+        told = torch.where(hidden, task.model(tokens).argmax(-1), tokens)
+        rows += _beside([line], _said(tokenizer, told, None))
     return rows
 
 
 def _captions_of_images(task: Any, facts: ImageTextFacts, run: RunDirectory, place: Path) -> Rows:
     tokenizer = _tokenizer(run)
     rows = [["file", "caption"]]
-    for files, images in _images(place, facts):
+    for files, images in _images(place, facts, task.device):
         made = task.model.generate(images, facts.context, facts.end)
         rows += _beside(files, _said(tokenizer, made, facts.end))
     return rows
@@ -87,11 +111,11 @@ def _classes_of_images(task: Any, facts: ImageTextFacts, run: RunDirectory, plac
     words = data["words"] or facts.class_names
     templates = data["captions"]
     captions = [template.replace("{}", word) for word in words for template in templates]
-    tokens, mask = _encoded(_tokenizer(run), captions, facts.context)
+    tokens, mask = _encoded(_tokenizer(run), captions, facts.context, task.device)
     embedded = task.model.embed_texts(tokens, mask).unflatten(0, (-1, len(templates)))
     texts = F.normalize(embedded.mean(1), dim=-1)  # as the task's evaluation does
     rows = [["file", "label", *facts.class_names]]
-    for files, images in _images(place, facts):
+    for files, images in _images(place, facts, task.device):
         chances = (task.model.scale() * task.model.embed_images(images) @ texts.T).softmax(1)
         rows += _labelled(files, chances, facts.class_names)
     return rows
@@ -117,11 +141,14 @@ def _beside(names: Sequence[str], answers: Sequence[str]) -> Rows:
     return [[name, answer] for name, answer in zip(names, answers, strict=True)]
 
 
-def _images(place: Path, facts: ImageFacts) -> Iterator[tuple[list[str], Tensor]]:
+def _images(
+    place: Path, facts: ImageFacts, device: torch.device
+) -> Iterator[tuple[list[str], Tensor]]:
     files = image_files(place)
     for start in range(0, len(files), BATCH):
         part = files[start : start + BATCH]
-        yield [str(f) for f in part], torch.cat([model_input(path, facts) for path in part])
+        images = torch.cat([model_input(path, facts) for path in part])
+        yield [str(f) for f in part], images.to(device)
 
 
 def image_files(place: Path) -> list[Path]:
@@ -139,32 +166,40 @@ def image_files(place: Path) -> list[Path]:
     return files
 
 
-def _tokenizer(run: RunDirectory) -> Tokenizer:
+def _tokenizer(run: RunDirectory, frame: bool = True) -> Tokenizer:
     kept = tokenizers.load(run.path)
     if kept is None:
         raise UserError(f"{run.path} has lost its {tokenizers.FILE}: put it back.")
-    return tokenizers.framed(kept)
+    return tokenizers.framed(kept) if frame else kept
 
 
 def _texts(
-    place: Path, tokenizer: Tokenizer, length: int
+    place: Path, tokenizer: Tokenizer, length: int, device: torch.device
 ) -> Iterator[tuple[list[str], Tensor, Tensor]]:
+    lines = _lines(place)
+    for start in range(0, len(lines), BATCH):
+        part = lines[start : start + BATCH]
+        yield part, *_encoded(tokenizer, part, length, device)
+
+
+def _lines(place: Path) -> list[str]:
     if not place.is_file():
         raise UserError(f"input={place} is a folder; name a file with one text in each line.")
     lines = [line for line in place.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not lines:
         raise UserError(f"input={place} holds no text; name a file with one text in each line.")
-    for start in range(0, len(lines), BATCH):
-        part = lines[start : start + BATCH]
-        yield part, *_encoded(tokenizer, part, length)
+    return lines
 
 
-def _encoded(tokenizer: Tokenizer, texts: list[str], length: int) -> tuple[Tensor, Tensor]:
+def _encoded(
+    tokenizer: Tokenizer, texts: list[str], length: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
     tokenizer.enable_truncation(length)
     tokenizer.enable_padding(pad_id=padding_of(tokenizer))
     found = tokenizer.encode_batch(texts)
-    tokens = torch.tensor([one.ids for one in found])
-    return tokens, torch.tensor([one.attention_mask for one in found], dtype=torch.bool)
+    tokens = torch.tensor([one.ids for one in found], device=device)
+    own = [one.attention_mask for one in found]
+    return tokens, torch.tensor(own, dtype=torch.bool, device=device)
 
 
 def _said(tokenizer: Tokenizer, made: Tensor, end: int | None) -> list[str]:

@@ -27,6 +27,23 @@ def require_devices(trainer: dict[str, Any]) -> None:
         )
 
 
+def accelerator_here(trainer: dict[str, Any]) -> str:
+    """What a trained run computes with: what it was trained on, or the CPU where that is not here.
+
+    Returns:
+        cpu, gpu or mps.
+    """
+    import torch
+
+    there = {
+        "cpu": True,
+        "gpu": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    wanted = str(trainer["accelerator"])
+    return wanted if there[wanted] else "cpu"
+
+
 def process_count(trainer: dict[str, Any]) -> int:
     """How many processes this machine runs for the config: one for each device."""
     devices = trainer["devices"]

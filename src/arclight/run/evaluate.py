@@ -18,7 +18,7 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
     directory = open_run(run)
     file = chosen_checkpoint(directory, checkpoint)
     from arclight.run.console import table
-    from arclight.run.devices import require_devices
+    from arclight.run.devices import accelerator_here
     from arclight.run.fit import measured
     from arclight.run.parts import build_parts
     from arclight.training.checkpoints import load_weights
@@ -27,7 +27,11 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
     config = directory.config
     trainer_keys = ("accelerator", "precision", "limit_test_batches")
     settings: dict[str, Any] = {k: config["trainer"][k] for k in trainer_keys}
-    require_devices({**settings, "devices": 1})
+    if (accelerator := accelerator_here(settings)) != settings["accelerator"]:
+        print(
+            f"warning: {run} was trained on a GPU, which this machine has not: tested on the CPU."
+        )
+        settings |= {"accelerator": accelerator, "precision": "32-true"}
     if data:
         config["data"]["path"] = data
     parts = build_parts(config, directory.path)

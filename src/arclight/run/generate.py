@@ -39,6 +39,7 @@ def generate(
 
     from arclight.data.facts import read_facts
     from arclight.data.text import tokenizer as tokenizers
+    from arclight.run.devices import accelerator_here
     from arclight.run.parts import build_task
     from arclight.tasks.language_modelling import LanguageModelling
     from arclight.training.checkpoints import load_weights
@@ -58,17 +59,19 @@ def generate(
             "that made them into its directory."
         )
     load_weights(task, file)
+    device = accelerator_here(directory.config["trainer"]).replace("gpu", "cuda")
+    task.to(device)
     tokens = tokenizer.encode(prompt or "\n", add_special_tokens=False).ids
     if tokenizer.token_to_id(tokenizers.UNKNOWN) in tokens:
         known = set(tokenizer.get_vocab())
         new = "".join(sorted({c for c in prompt if c not in known}))
         raise UserError(f"prompt has characters that the run never saw: {new!r}; leave them out.")
     made = model.generate(
-        torch.tensor([tokens]),
+        torch.tensor([tokens], device=device),
         length,
         temperature=temperature,
         top_k=top_k,
         stop=tokenizer.token_to_id(tokenizers.END),
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator(device).manual_seed(seed),
     )
     return str(tokenizer.decode(made[0].tolist()))
