@@ -6,6 +6,7 @@ from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 AGAIN = 0.5  # seconds
+_on_the_way_out = False
 
 
 def exit_at_once(signum: int, frame: FrameType | None) -> None:
@@ -14,6 +15,9 @@ def exit_at_once(signum: int, frame: FrameType | None) -> None:
     Python drops an exception that is raised within the callback of a weak reference or a
     finaliser, of which an import makes thousands. So it is raised again until it gets through.
     """
+
+    global _on_the_way_out
+    _on_the_way_out = True
 
     def again(_: int, frame: FrameType | None) -> None:
         if not isinstance(sys.exception(), SystemExit):  # else it is on its way out
@@ -24,7 +28,14 @@ def exit_at_once(signum: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + signum)
 
 
+def noticed() -> bool:
+    """Whether Python has come to see to a signal that ends the process."""
+    return _on_the_way_out
+
+
 def exit_on_signals() -> None:
+    global _on_the_way_out
+    _on_the_way_out = False
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number in SIGNALS:
         signal.signal(number, exit_at_once)

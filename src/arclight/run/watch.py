@@ -1,12 +1,18 @@
-"""A process of a run must not outlive the one that watches it and holds its directory."""
+"""A process of a run must not outlive the one that watches it, nor overhear its signal."""
 
+import math
 import os
+import select
 import signal
+import socket
 import time
 from threading import Thread
 
+from arclight.signals import SIGNALS, exit_at_once, noticed
+
 WATCHER = "ARCLIGHT_WATCHER"  # in the environment of a run's processes: the launcher's number
 LOOK_EVERY = 0.2  # seconds
+DEAF = 3.0  # seconds after which a signal that Python has not seen is taken to be lost on it
 
 
 def die_with_watcher() -> None:
@@ -14,12 +20,29 @@ def die_with_watcher() -> None:
 
     Left alone it would train on, beside those that continue the run. Killed, not ended: what it
     writes is whole or not there, and its next collective would wait for nobody.
+
+    The same when a signal that should end it at once does not get through. Python sees to signals
+    between its own instructions: one that waits in native code for a process that has left before
+    the two were connected, would wait for half an hour.
     """
     watcher = int(os.environ[WATCHER])
+    bell, wire = socket.socketpair()  # the operating system rings, whatever Python is doing
+    wire.setblocking(False)
+    signal.set_wakeup_fd(wire.fileno(), warn_on_full_buffer=False)
 
     def watch() -> None:
-        while os.getppid() == watcher:
-            time.sleep(LOOK_EVERY)
+        leave_by = math.inf
+        with bell, wire:
+            while os.getppid() == watcher and time.monotonic() < leave_by:
+                if select.select([bell], [], [], LOOK_EVERY)[0] and _ends_it(bell.recv(64)):
+                    leave_by = min(leave_by, time.monotonic() + DEAF)
+                if noticed():
+                    leave_by = math.inf
         os.kill(os.getpid(), signal.SIGKILL)
 
     Thread(target=watch, name="watcher", daemon=True).start()
+
+
+def _ends_it(numbers: bytes) -> bool:
+    """Whether one of these signals ends a process in which there is nothing to save yet."""
+    return any(n in SIGNALS and signal.getsignal(n) is exit_at_once for n in numbers)

@@ -1,0 +1,63 @@
+"""What becomes of a process whose launcher has died, or that a signal does not get through to."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from arclight.run.watch import DEAF, WATCHER
+
+# While its main thread is in native code, the signal goes to another: Python is told, and waits.
+WAITING = """
+import ctypes, signal, sys, threading
+from pathlib import Path
+from arclight.run.watch import die_with_watcher
+from arclight.signals import exit_on_signals
+exit_on_signals()
+{before}
+die_with_watcher()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+Path(sys.argv[1]).touch()
+ctypes.CDLL(None).usleep({seconds} * 1_000_000)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+print("done")
+"""
+KEEPS = "signal.signal(signal.SIGTERM, lambda *_: None)"  # as while it trains
+
+
+def deaf(folder: Path, seconds: int, before: str = "") -> tuple[int, str, float]:
+    """Sends SIGTERM to a process in native code: its exit code, what it said, and the seconds."""
+    ready = folder / "ready"
+    code = WAITING.format(before=before, seconds=seconds)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(ready)],
+        env={**os.environ, WATCHER: str(os.getpid())},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while not ready.exists() and process.poll() is None:
+        time.sleep(0.02)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[0]
+    return process.returncode, said, time.monotonic() - began
+
+
+def test_a_start_that_hears_no_signal_is_ended(tmp_path: Path) -> None:
+    code, _, seconds = deaf(tmp_path, 50)
+    assert code == -signal.SIGKILL
+    assert DEAF <= seconds < 20
+
+
+@pytest.mark.parametrize(("before", "expected"), [("", 128 + signal.SIGTERM), (KEEPS, 0)])
+def test_a_start_that_hears_it_late_and_a_training_that_saves_are_left_alone(
+    tmp_path: Path, before: str, expected: int
+) -> None:
+    seconds = 1 if expected else round(DEAF) + 1
+    code, said, _ = deaf(tmp_path, seconds, before)
+    assert code == expected
+    assert said.strip() == ("" if expected else "done")
