@@ -1,13 +1,19 @@
 """Train a model: `python train.py model=vit trainer=gpu`. `--help` lists the choices."""
 
-import sys
-from pathlib import Path
+import signal
 
-import hydra
-from omegaconf import DictConfig
+# Until a run has begun there is nothing to save. An exception would come up in the middle of some
+# import or interpolation, which may take it for an error of its own.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from arclight.config.best_of import expand
-from arclight.config.entry import plain_errors
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import hydra  # noqa: E402
+from omegaconf import DictConfig  # noqa: E402
+
+from arclight.config.best_of import expand  # noqa: E402
+from arclight.config.entry import plain_errors  # noqa: E402
 
 CONFIGS = Path(__file__).parent / "configs"
 

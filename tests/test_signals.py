@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from arclight.signals import SIGNALS, exit_on_signals, ignore_signals
+from arclight.signals import SIGNALS, exit_on_signals, hold_signals, ignore_signals
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +55,11 @@ def test_the_way_out_is_not_disturbed() -> None:
     with pytest.raises(SystemExit):
         work()
     assert cleaned
+
+
+def test_held_ones_end_what_takes_care_of_them() -> None:
+    hold_signals()
+    signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as end:
+        exit_on_signals()
+    assert end.value.code == 128 + signal.SIGTERM

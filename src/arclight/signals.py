@@ -34,11 +34,18 @@ def noticed() -> bool:
 
 
 def exit_on_signals() -> None:
+    """From now on, and for those that were held."""
     global _on_the_way_out
     _on_the_way_out = False
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number in SIGNALS:
         signal.signal(number, exit_at_once)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+def hold_signals() -> None:
+    """Keeps them waiting until `exit_on_signals`, so that what is begun comes under its care."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 def ignore_signals() -> None:

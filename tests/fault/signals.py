@@ -83,6 +83,8 @@ def _signalled(
         when = time.time()
         command.send(signum)
         faults = after_a_signal(command, signum)
+        if "Failed to import the site module" in command.output:  # Python's own word for SIGINT
+            doing, faults = "before Python had begun", []
     hit[doing] += 1
     after = condition(run)[0]
     if after == "finished" and run.summary_file.stat().st_mtime < when + 0.1:

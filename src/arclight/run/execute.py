@@ -20,7 +20,7 @@ from arclight.run.directory import RunDirectory, open_run
 from arclight.run.imports import import_torchmetrics
 from arclight.run.nodes import this_node
 from arclight.run.watch import die_with_watcher
-from arclight.signals import exit_on_signals, ignore_signals
+from arclight.signals import exit_on_signals, hold_signals, ignore_signals
 
 
 def execute(run: RunDirectory) -> int:
@@ -53,6 +53,7 @@ def _execute(run: RunDirectory) -> int:
             return 0
         require_devices(trainer)
         again = run.status != "created"
+        hold_signals()
         run.update_summary(
             status="running",
             error=None,
@@ -64,8 +65,8 @@ def _execute(run: RunDirectory) -> int:
 
 
 def _launched(run: RunDirectory) -> int:
-    exit_on_signals()
     try:
+        exit_on_signals()
         from arclight.run.ranks import launch
 
         trainer = run.config["trainer"]
@@ -94,9 +95,9 @@ def _work(run: RunDirectory) -> int:
             end("failed", error=sentence)
         return EXIT_USER_ERROR
 
-    exit_on_signals()
     with attach(run.log_file if first else None):
         try:
+            exit_on_signals()
             import_torchmetrics()
             from arclight.run.fit import fit
 
