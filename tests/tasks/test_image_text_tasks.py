@@ -72,6 +72,30 @@ def test_zero_shot_and_recall_are_counted_over_the_whole_set(cut: int) -> None:
     )
 
 
+class Reused(Known):
+    """Its outputs lie where the last ones lay, as those of a graph that is replayed do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = [torch.empty(1, 3), torch.empty(1, 3), torch.empty(())]
+
+    def forward(self, images: Tensor, tokens: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        made = super().forward(images, tokens, mask)
+        return tuple(place.copy_(out) for place, out in zip(self.places, made, strict=True))
+
+
+def test_outputs_that_the_next_batch_overwrites_are_copied() -> None:
+    found = []
+    for model in (Known(), Reused()):
+        task = Contrastive(model, facts(), UNUSED, UNUSED)
+        for i in range(5):
+            mask = torch.ones(1, 1, dtype=torch.bool)
+            one = slice(i, i + 1)
+            task.validation_step((IMAGES[one], CLASSES[one, None], mask, CLASSES[one]), 0)
+        found.append(task.results("val"))
+    assert found[0] == found[1]
+
+
 def test_any_of_several_right_answers_will_do_and_a_tie_will_not() -> None:
     likeness = torch.tensor([[0.9, 0.1, 0.5], [0.5, 0.5, 0.1], [0.2, 0.9, 0.8]])
     right = torch.tensor([[True, True, False], [True, False, False], [True, False, False]])

@@ -89,8 +89,12 @@ class Contrastive(Task):
 
     def _collect(self, batch: Batch) -> None:
         images, tokens, mask, classes = batch
-        image, text, self._scale = self.model(images, tokens, mask)
-        self._seen.append((image.float(), text.float(), classes))
+        image, text, scale = self.model(images, tokens, mask)
+        # Copies: with compile=cudagraphs, the next batch's outputs are written over this one's.
+        image, text, self._scale = (
+            out.to(torch.float32, copy=True) for out in (image, text, scale)
+        )
+        self._seen.append((image, text, classes))
 
     def results(self, stage: str) -> dict[str, float]:
         image, text, classes = (torch.cat(column) for column in zip(*self._seen, strict=True))
@@ -99,7 +103,7 @@ class Contrastive(Task):
         choices, numbers = self._choices(every_text, every_class)
         for rows in torch.split(torch.arange(len(image), device=image.device), ROWS):
             own = classes[rows]
-            logits = self._scale.float() * image[rows] @ choices.T
+            logits = self._scale * image[rows] @ choices.T
             target = torch.searchsorted(numbers, own)
             self._count("loss", F.cross_entropy(logits, target, reduction="sum"))
             self._count("accuracy", (logits.argmax(1) == target).sum())
