@@ -7,7 +7,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from arclight.config.build import build
 from arclight.errors import UserError
@@ -68,6 +68,30 @@ def test_lora_trains_few_weights_and_begins_where_the_model_was() -> None:
 def test_a_head_that_is_the_embedding_stays_frozen(kind: Any) -> None:
     model = lora(kind(31, 8, 32, 4, 2, **({"tie": True} if kind is Llama else {})), rank=2)
     assert all("lora_" in n for n in trained(model))
+
+
+@pytest.mark.parametrize("kind", ["bert_masked", "blip"])
+def test_a_decoder_that_is_the_embedding_is_not_adapted(kind: str) -> None:
+    """What is merged into it would change what the tokens are at the input as well."""
+    from arclight.models.bert import bert_masked
+    from tests.models.test_blip import shaken
+
+    torch.manual_seed(0)
+    model: Any = shaken() if kind == "blip" else bert_masked(20, 8, 0, 16, 2, 1)
+    tokens = torch.randint(4, 20, (2, 8))
+    inputs: tuple[Tensor, ...] = (tokens,)
+    if kind == "blip":
+        inputs = (torch.randn(2, 3, 8, 8), tokens, torch.ones_like(tokens, dtype=torch.bool))
+    names = set(model.state_dict())
+    lora(model.eval(), rank=2).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(std=0.2)
+        adapted = model(*inputs)
+        merge_adapters(model)
+        torch.testing.assert_close(model(*inputs), adapted, rtol=1e-4, atol=1e-4)
+    assert set(model.state_dict()) == names
 
 
 ROWS = {  # that have linear layers; of published width, where the default rank is less than 5%

@@ -73,6 +73,9 @@ def lora(
         dropout: of their inputs; those of `in_proj_weight` have none.
         targets: the last parts of the layers' names; None: all linear layers but the head.
 
+    A layer that shares the token embedding's weights is left alone: what is merged into it would
+    change the embedding as well.
+
     Raises:
         UserError: no layer has such a name, or there is no linear layer.
     """
@@ -82,7 +85,12 @@ def lora(
     heads = heads_of(model)
     head = heads[-1] if heads else None  # what embeds images and texts has none
     kinds = nn.Linear, Conv1D
-    linear = {n for n, m in model.named_modules() if isinstance(m, kinds) and n != head}
+    tied = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    linear = {
+        n
+        for n, m in model.named_modules()
+        if isinstance(m, kinds) and n != head and id(m.weight) not in tied
+    }
     fused = [m for m in model.modules() if isinstance(m, SelfAttention)]
     known = sorted({n.rpartition(".")[2] for n in linear} | ({FUSED} if fused else set()))
     chosen = {n for n in linear if targets is None or n.rpartition(".")[2] in targets}
@@ -116,7 +124,6 @@ def lora(
             small = LowRank(weight.shape, rank, alpha / rank)
         parametrize.register_parametrization(attention, FUSED, small)
         weight.requires_grad_(False)
-    tied = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     for parameter in shared:  # a head that is also the embedding stays frozen
         parameter.requires_grad_(id(parameter) not in tied)
     return model
