@@ -101,11 +101,18 @@ def test_what_was_seen_is_kept_without_a_difference(
     assert torch.equal(made, plain)
 
 
-def test_generation_goes_on_beyond_the_context(tokens: torch.Tensor) -> None:
-    made = small(GPT).generate(tokens[:, :20], 60, temperature=0)
+@pytest.mark.parametrize("kind", [GPT, Llama])
+def test_generation_goes_on_beyond_the_context(
+    tokens: torch.Tensor, kind: type[GPT] | type[Llama]
+) -> None:
+    model = small(kind)
+    made = model.generate(tokens[:, :20], 60, temperature=0)
     assert made.shape == (3, 80)
     assert torch.equal(made[:, :20], tokens[:, :20])
-    assert small(GPT).generate(tokens.repeat(1, 2), 3).shape == (3, 51)  # a prompt that is longer
+    with torch.inference_mode():  # from its second half: the model never sees a later place
+        first = model(made[:, 24 - 12 : 25])[:, -1].argmax(-1)
+    assert torch.equal(made[:, 25], first)
+    assert model.generate(tokens.repeat(1, 2), 3).shape == (3, 51)  # a prompt that is longer
 
 
 def test_it_stops_when_all_have_stopped(tokens: torch.Tensor) -> None:

@@ -35,17 +35,28 @@ class CausalLM(nn.Module):
         stop: int | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Continues `(batch, prompt)` by up to `length` tokens, as `GPT` does."""
+        """Continues `(batch, prompt)` by up to `length` tokens, as `GPT` does.
+
+        A context that is full goes on from its second half: of places behind it, the model has
+        learnt nothing.
+        """
         from transformers import DynamicCache
 
         from arclight.models.gpt import pick
 
         self.eval()
         done = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
-        seen: Any = DynamicCache(config=self.net.config)
-        new = tokens
+        # some, as Bloom, have no last place
+        known = getattr(self.net.config.get_text_config(), "max_position_embeddings", None)
+        context: int = known or tokens.shape[1] + length
+        seen: Any = None
+        new, position = tokens[:, -context:], 0
         for _ in range(length):
+            if seen is None or position + new.shape[1] > context:
+                seen, position = DynamicCache(config=self.net.config), 0
+                new = tokens[:, -(context if tokens.shape[1] < context else context // 2 + 1) :]
             found = self.net(input_ids=new, past_key_values=seen, use_cache=True)
+            position += new.shape[1]
             new = pick(found.logits[:, -1], temperature, top_k, generator)
             if stop is not None:
                 new = torch.where(done[:, None], stop, new)
