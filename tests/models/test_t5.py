@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from arclight.errors import UserError
-from arclight.models.t5 import T5
+from arclight.models.t5 import T5, EncoderDecoder
 
 SIZES: dict[str, Any] = {"vocab_size": 61, "pad": 0, "d_model": 32, "n_heads": 4, "n_layers": 2}
 STOP = 3
@@ -140,3 +140,38 @@ def test_weights_of_a_folder(
 def test_faults_are_sentences() -> None:
     with pytest.raises(UserError, match=r"model\.activation=gelu is unknown: type"):
         T5(**SIZES, activation="gelu")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["M2M100", "Blenderbot", "Bart"])
+def test_it_shifts_for_models_that_do_so_in_their_forward_alone(
+    kind: str, source: Tensor, mask: Tensor, target: Tensor
+) -> None:
+    import transformers
+
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=61,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=STOP,
+        decoder_start_token_id=2,
+        forced_eos_token_id=None,
+    )
+    torch.manual_seed(0)
+    net = getattr(transformers, f"{kind}ForConditionalGeneration")(config).eval()
+    source = source.masked_fill(~mask, 0)
+    with torch.inference_mode():
+        wanted = net(input_ids=source, attention_mask=mask.long(), labels=target).logits
+        assert close(EncoderDecoder(net)(source, mask, target), wanted)
+    theirs = net.generate(
+        source, attention_mask=mask.long(), max_new_tokens=5, do_sample=False, num_beams=1
+    )[:, 1:]
+    ours = EncoderDecoder(net).generate(source, mask, 5, STOP)
+    ended = (theirs == STOP).cumsum(1) > 0
+    assert torch.equal(ours, theirs.masked_fill(ended, STOP))

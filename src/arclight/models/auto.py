@@ -214,6 +214,11 @@ def _check(
         )
     if task == "Captioning":
         _check_captioner(net, pretrained)
+    if task == "SequenceToSequence" and net.config.decoder_start_token_id is None:
+        raise UserError(
+            f"model.pretrained={pretrained} does not say which token its decoder starts with: add "
+            "decoder_start_token_id to its config.json."
+        )
     text = net.config.get_text_config(decoder=task == "Captioning")
     image = getattr(net.config, "vision_config", net.config)
     if vocab_size is not None and hasattr(text, "vocab_size"):

@@ -33,10 +33,20 @@ class EncoderDecoder(nn.Module):
         logits: Tensor = self.net(
             input_ids=source,
             attention_mask=_of_keys(mask),
-            decoder_input_ids=self.net.prepare_decoder_input_ids_from_labels(target),
+            decoder_input_ids=self._shifted(target),
             use_cache=False,
         ).logits
         return logits
+
+    def _shifted(self, target: Tensor) -> Tensor:
+        """What the decoder has seen at each place: the start, and the tokens before."""
+        if hasattr(self.net, "prepare_decoder_input_ids_from_labels"):
+            theirs: Tensor = self.net.prepare_decoder_input_ids_from_labels(target)
+            return theirs
+        config = self.net.config  # of M2M100 or Blenderbot, which shift in `forward` alone
+        first = torch.full_like(target[:, :1], config.decoder_start_token_id)
+        shifted = torch.cat([first, target[:, :-1]], dim=1)
+        return shifted.masked_fill(shifted == -100, config.pad_token_id)
 
     @torch.no_grad()
     def generate(self, source: Tensor, mask: Tensor, length: int, stop: int) -> Tensor:
