@@ -153,6 +153,22 @@ def test_hidden_letters_are_told(tmp_path: Path, lines: Path) -> None:
         answers(task, facts, where, lines)
 
 
+def test_special_tokens_in_a_line_are_text(tmp_path: Path, lines: Path) -> None:
+    """Where nothing is hidden, `<mask>` is six characters, as it was in training."""
+    facts = text_facts()
+    task = SequenceToSequence(First(), facts, UNUSED, UNUSED)
+    lines.write_text("h</s>g\n")
+    mask = TOKENIZER.token_to_id(tokenizers.MASK)
+    with_unknown = run(tmp_path, max_length=9, max_target_length=7)
+    made: list[Tensor] = []
+    task.model.generate = lambda tokens, *_: made.append(tokens) or tokens[:, :1]  # type: ignore[assignment, func-returns-value]
+    answers(task, facts, with_unknown, lines)
+    (tokens,) = made
+    assert tokens.tolist()[0].count(END) == 1
+    assert tokens.tolist()[0][-1] == END
+    assert mask not in tokens
+
+
 def test_what_cannot_be_answered_is_a_sentence(tmp_path: Path, images: Path, lines: Path) -> None:
     facts = text_facts(class_names=["late", "early"])
     task = TextClassification(First(), facts, UNUSED, UNUSED)

@@ -67,7 +67,8 @@ class TextFacts(Facts):
         pad: the token that fills up shorter sequences; None where there are none.
         class_names: of labelled text; empty where there are no labels.
         target_context: likewise of the targets, where a text is made of another.
-        bytes_per_token: of the test text, in UTF-8: what makes losses of two tokenizers comparable.
+        bytes_per_token: of the text of "val" and "test", in UTF-8: what makes losses of two
+            tokenizers comparable; empty where it is not known.
     """
 
     vocab_size: int
@@ -75,7 +76,7 @@ class TextFacts(Facts):
     pad: int | None = None
     class_names: list[str] = field(default_factory=list)
     target_context: int | None = None
-    bytes_per_token: float | None = None
+    bytes_per_token: dict[str, float] = field(default_factory=dict)
 
     def for_model(self) -> dict[str, Any]:
         known = {"vocab_size": self.vocab_size, "context": self.context, "pad": self.pad}

@@ -210,7 +210,7 @@ class CaptionedImages(ImageData, TextModule):
 
     def _frame(self) -> tuple[int, int]:
         start = token_of(self.tokenizer, tokenizers.START, "<|startoftext|>", "[CLS]")
-        end = token_of(self.tokenizer, tokenizers.END, "<|endoftext|>", "[SEP]")
+        end = tokenizers.end_of(self.tokenizer)
         if start is None or end is None:
             raise UserError(
                 f"data.tokenizer={self.kind} has no tokens that begin and end a text "

@@ -63,7 +63,7 @@ def _labels_of_texts(task: Any, facts: TextFacts, run: RunDirectory, place: Path
 def _texts_of_texts(task: Any, facts: TextFacts, run: RunDirectory, place: Path) -> Rows:
     tokenizer = _tokenizer(run)
     length = run.config["data"]["max_length"]
-    end = token_of(tokenizer, tokenizers.END, "[SEP]", "<|endoftext|>")
+    end = tokenizers.end_of(tokenizer)
     rows = [["text", "answer"]]
     for texts, tokens, mask in _texts(place, tokenizer, length, task.device):
         made = task.model.generate(tokens, mask, run.config["data"]["max_target_length"], end)
@@ -74,6 +74,7 @@ def _texts_of_texts(task: Any, facts: TextFacts, run: RunDirectory, place: Path)
 def _hidden_tokens(task: Any, facts: TextFacts, run: RunDirectory, place: Path) -> Rows:
     """The likeliest token in each place that a line hides, each by itself."""
     tokenizer = _tokenizer(run, frame=False)  # training has none
+    tokenizer.encode_special_tokens = False  # the mask in a line stands for what it hides
     mask = token_of(tokenizer, *MASKS)
     assert mask is not None  # or it could not have been trained
     name = tokenizer.id_to_token(mask)

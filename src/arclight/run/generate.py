@@ -71,7 +71,7 @@ def generate(
         length,
         temperature=temperature,
         top_k=top_k,
-        stop=tokenizer.token_to_id(tokenizers.END),
+        stop=tokenizers.end_of(tokenizer),
         generator=torch.Generator(device).manual_seed(seed),
     )
     return str(tokenizer.decode(made[0].tolist()))

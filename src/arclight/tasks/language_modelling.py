@@ -76,9 +76,9 @@ class LanguageModelling(Task):
             f"{stage}/perplexity": math.exp(min(loss, 80.0)),
             f"{stage}/accuracy": self.right.compute().item() / count,
         }
-        if self.facts.bytes_per_token:
-            bits = loss / math.log(2) / self.facts.bytes_per_token
-            results[f"{stage}/bits_per_byte"] = bits
+        per_token = self.facts.bytes_per_token.get(stage)
+        if per_token:
+            results[f"{stage}/bits_per_byte"] = loss / math.log(2) / per_token
         for metric in (self.loss_sum, self.right, self.count):
             metric.reset()
         return results

@@ -44,7 +44,7 @@ def test_it_hides_what_the_stream_serves(file: Path, tmp_path: Path) -> None:
     tokens, targets = epoch(data, 1)
     assert torch.equal(restored(tokens, targets), epoch(plain, 1)[0])
     assert ((targets != IGNORED).sum(1) == 6).all()  # 15% of 40
-    assert data.facts.bytes_per_token is None
+    assert data.facts.bytes_per_token == {}
     assert data.facts.sizes == plain.facts.sizes
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from arclight.data.order import TrainBatches
+from arclight.data.text import tokenizer as tokenizers
 from arclight.data.text.blocks import open_shards
 from arclight.data.text.shards import BlockLoader, TextShards
 from arclight.data.windows import within_windows
@@ -119,10 +120,20 @@ def test_a_limit_and_splits_of_its_own(tmp_path: Path) -> None:
     assert data.facts.sizes["train"] == 20
     assert data.facts.sizes["test"] == 21
     data = ready(folder)
-    assert data.facts.bytes_per_token is not None
-    assert 1 < data.facts.bytes_per_token < 8
+    assert data.facts.bytes_per_token.keys() == {"val", "test"}
+    assert all(1 < bytes_ < 8 for bytes_ in data.facts.bytes_per_token.values())
     assert data.facts == ready(folder).facts
     assert data.facts.fingerprint != ready(folder, split_seed=1).facts.fingerprint
+
+
+def test_a_published_end(tmp_path: Path) -> None:
+    made = tokenizers.byte_pairs(TEXTS, 300).to_str().replace("</s>", "<|endoftext|>")
+    (tmp_path / tokenizers.FILE).write_text(made)
+    data = ready(jsonl(tmp_path / "shards"), tokenizer=str(tmp_path), vocab_size=None)
+    end = data.tokenizer.token_to_id("<|endoftext|>")
+    texts = data.blocks.shards.texts(data.blocks.chosen[:1])
+    assert (data.blocks.encode(0) == end).sum() == sum(last for _, last in texts.pieces()) > 1
+    assert data.facts.vocab_size == 300  # its own
 
 
 def test_faults_are_sentences(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Text as a stream: every token is predicted once, and the cuts are a function of the epoch."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def test_one_text_is_cut_at_its_end(file: Path, tmp_path: Path) -> None:
     assert "".join(parts) == TEXT
     assert abs(len(parts[1]) - 0.1 * len(TEXT)) <= 1
     assert data.facts.vocab_size == len(set(TEXT)) + len(tokenizers.SPECIAL)
-    assert data.facts.bytes_per_token == 1.0
+    assert data.facts.bytes_per_token == {"val": 1.0, "test": 1.0}
     assert all(stream.dtype == np.uint16 for stream in data.streams.values())
 
 
@@ -94,6 +95,65 @@ def test_tables_of_texts(tmp_path: Path) -> None:
     assert sum(int((s == end).sum()) for s in data.streams.values()) == 200
     with pytest.raises(UserError, match=r"data\.text_column=txt is not a column of"):
         ready(tmp_path / "rows.jsonl", tmp_path, text_column="txt")
+
+
+def published(folder: Path, end: str) -> str:
+    """A tokenizer of a publisher who calls the end of a text so."""
+    folder.mkdir(exist_ok=True)
+    made = tokenizers.byte_pairs([TEXT], 300).to_str().replace("</s>", end)
+    (folder / tokenizers.FILE).write_text(made.replace("<pad>", "</p>"))
+    return str(folder)
+
+
+@pytest.mark.parametrize("end", tokenizers.ENDS)
+def test_texts_end_whatever_the_end_is_called(tmp_path: Path, end: str) -> None:
+    rows = [json.dumps({"text": f"number {i} of many"}) for i in range(200)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    name = published(tmp_path / "published", end)
+    data = ready(tmp_path / "rows.jsonl", tmp_path, tokenizer=name)
+    token = data.tokenizer.token_to_id(end)
+    assert sum(int((s == token).sum()) for s in data.streams.values()) == 200
+    assert tokenizers.end_of(data.tokenizer) == token
+
+
+def test_texts_without_an_end_are_warned_of(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("\n".join(['{"text": "one of many"}'] * 200))
+    name = published(tmp_path / "published", "<stop>")
+    with pytest.warns(
+        UserWarning, match="has no token that ends a text .* nothing between"
+    ) as said:
+        ready(tmp_path / "rows.jsonl", tmp_path, tokenizer=name, val_fraction=0, test_fraction=0)
+    assert len(said) == 1
+    ready(file, tmp_path, tokenizer=name)  # one text needs none
+
+
+@pytest.mark.parametrize("kind", ["characters", "bpe"])
+def test_what_looks_like_a_special_token_is_text(tmp_path: Path, kind: str) -> None:
+    html = "<s>struck</s> and <mask>\n" * 100
+    (tmp_path / "page.html.txt").write_text(html)
+    data = ready(tmp_path / "page.html.txt", tmp_path, tokenizer=kind, vocab_size=300)
+    special = [data.tokenizer.token_to_id(t) for t in tokenizers.SPECIAL]
+    tokens = np.concatenate([data.streams[s] for s in ("train", "val", "test")])
+    assert not np.isin(tokens, special).any()
+    assert data.tokenizer.decode(tokens.tolist()) == html
+    framed = tokenizers.framed(data.tokenizer)
+    ids = framed.encode("</s>").ids
+    assert [ids[0], ids[-1]] == special[2:4]  # the frame is one of tokens
+    assert framed.decode(ids) == "</s>"
+
+
+def test_bytes_of_a_token_are_those_of_each_stage(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(
+        "abcd" * 500 + "ßßßß" * 500
+    )  # the end has two bytes a letter
+    data = ready(tmp_path / "text.txt", tmp_path, val_fraction=0.5, test_fraction=0.25)
+    assert data.facts.bytes_per_token == {"val": 1.5, "test": 2.0}
+
+
+def test_a_published_vocabulary_may_be_rounded_up(file: Path, tmp_path: Path) -> None:
+    name = published(tmp_path / "published", "<|endoftext|>")
+    assert ready(file, tmp_path, tokenizer=name, vocab_size=320).facts.vocab_size == 320
+    assert ready(file, tmp_path, tokenizer=name, vocab_size=20).facts.vocab_size == 300
 
 
 def test_faults_are_sentences(file: Path, tmp_path: Path) -> None:

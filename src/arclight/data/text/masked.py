@@ -90,9 +90,9 @@ class MaskedText(TextStream):
         self.mask = mask
         added = self.tokenizer.get_added_tokens_decoder()
         special = {number for number, token in added.items() if token.special}
-        self.ordinary = np.array(sorted(set(range(self.facts.vocab_size)) - special))
+        self.ordinary = np.array(sorted(set(range(self.tokenizer.get_vocab_size())) - special))
         # the loss is not of all bytes of the text, so it says nothing about bits per byte
-        self.facts = replace(self.facts, bytes_per_token=None)
+        self.facts = replace(self.facts, bytes_per_token={})
 
     def make_loader(
         self, stage: str, batches: TrainBatches | EvalBatches, device: torch.device

@@ -31,6 +31,8 @@ class TextModule(DataModule, ABC):
     ) -> Tokenizer:
         """The one that the run's directory keeps, or else a new one, which it keeps from now on.
 
+        Either takes a special token that a text spells out for mere text.
+
         Args:
             kind: `characters`, `bpe`, or a published one's name or folder.
             texts: to train on.
@@ -39,7 +41,7 @@ class TextModule(DataModule, ABC):
         """
         found = tokenizers.load(self.folder) if self.folder else None
         if found is None:
-            found = self._made(kind, texts, vocab_size, key)
+            found = tokenizers.literal(self._made(kind, texts, vocab_size, key))
             if self.folder:
                 tokenizers.keep(found, self.folder)
         return found

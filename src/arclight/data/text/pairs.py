@@ -14,7 +14,7 @@ from arclight.data.rows import RowLoader
 from arclight.data.text import tokenizer as tokenizers
 from arclight.data.text.labelled import require_room
 from arclight.data.text.module import TextModule
-from arclight.data.text.ragged import Ragged, encoded, padding_of, token_of
+from arclight.data.text.ragged import Ragged, encoded, padding_of
 from arclight.data.text.tables import divide, first_rows, of, open_pairs
 from arclight.errors import UserError
 
@@ -110,7 +110,7 @@ class TextPairs(TextModule):
         made = self.find_tokenizer(self.kind, known, self.vocab_size)
         self.tokenizer = tokenizers.framed(made)
         self.pad = padding_of(self.tokenizer)
-        end = token_of(self.tokenizer, tokenizers.END, "[SEP]", "<|endoftext|>")
+        end = tokenizers.end_of(self.tokenizer)
         if end is None:
             raise UserError(
                 f"data.tokenizer={self.kind} has no token that ends a text ({tokenizers.END}): "

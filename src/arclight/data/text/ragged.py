@@ -80,7 +80,7 @@ def encoded(
         flat = [token for one in ids for token in one]
         return np.array([len(ids), *map(len, ids), *flat], dtype=np.int32)
 
-    array = cached(cache, f"ragged 1|{key.hexdigest()}", encode)
+    array = cached(cache, f"ragged 2|{key.hexdigest()}", encode)
     count = int(array[0])
     return ragged(array[1 + count :], array[1 : 1 + count].astype(np.int64))
 

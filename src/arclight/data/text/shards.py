@@ -21,7 +21,7 @@ from arclight.data.splits import Rows, choose_splits
 from arclight.data.text import tokenizer as tokenizers
 from arclight.data.text.blocks import Shards, open_shards
 from arclight.data.text.corpus import of_list
-from arclight.data.text.stream import TextStream, encoded, token_parts
+from arclight.data.text.stream import TextStream, encoded, token_parts, warn_without_end
 from arclight.data.text.token_files import kind_of
 from arclight.data.windows import LANES, within_windows
 from arclight.errors import UserError
@@ -53,7 +53,7 @@ class TextShards(TextStream):
         test_fraction: likewise; 0: nothing is tested.
         split_seed: decides which blocks.
         tokenizer: `bpe`, trained on blocks of the training text, or a published one.
-        vocab_size: tokens of `bpe`.
+        vocab_size: tokens of `bpe`, of a published tokenizer at least; None: 32,768, or its own.
         sample_mb: `bpe` is trained on so many million characters.
         context: tokens of one sequence.
         block_mb: size of a block; a parquet row group is never cut.
@@ -77,7 +77,7 @@ class TextShards(TextStream):
         test_fraction: float = 0.0,
         split_seed: int = 0,
         tokenizer: str = "bpe",
-        vocab_size: int = 32768,
+        vocab_size: int | None = None,
         sample_mb: int = 100,
         context: int = 1024,
         block_mb: float = 4.0,
@@ -88,6 +88,8 @@ class TextShards(TextStream):
         cache: str | None = None,
         seed: int = 0,
     ) -> None:
+        if vocab_size is None:
+            vocab_size = 32768 if tokenizer == "bpe" else 1
         super().__init__(
             path, text_column, train_split, val_split, test_split, val_fraction, test_fraction,
             split_seed, tokenizer, vocab_size, sample_mb, context, batch_size, eval_batch_size,
@@ -117,7 +119,10 @@ class TextShards(TextStream):
         key = f"{spread.key}|{most}"
         sample = spread.sample(most)
         self.tokenizer = self.find_tokenizer(self.made_by, sample, self.vocab_size, key)
+        if train.column is not None:
+            warn_without_end(self.tokenizer, self.made_by)
         self.streams, self._keys = {}, {"train": train.texts(chosen).key}
+        per_token = {}
         for name in ("val", "test"):
             texts = shards[name].texts(blocks[name]) if name in blocks else of_list([])
             self.streams[name] = encoded(self.tokenizer, texts, self.cache)
@@ -125,17 +130,16 @@ class TextShards(TextStream):
             if self.limit is not None:
                 self.streams[name] = self.streams[name][: (self.limit + 1) * self.context]
             elif texts.count:
-                bytes_, last = texts.bytes(self.cache), len(self.streams[name])
-                per_token = bytes_ / max(1, last)
+                per_token[name] = texts.bytes(self.cache) / max(1, len(self.streams[name]))
         self.blocks = Blocks(train, chosen, self.tokenizer, self.context, self.limit)
         sizes = {"train": len(self.blocks.of_sequence), "val": self._count("val")}
         self.facts = TextFacts(
             sizes={**sizes, "test": self._count("test")},
             fingerprint=self._fingerprint(self.tokenizer),
-            vocab_size=self.tokenizer.get_vocab_size(),
+            vocab_size=self._vocabulary(),
             context=self.context,
             pad=self.tokenizer.token_to_id(tokenizers.PAD),
-            bytes_per_token=per_token if self.limit is None and len(blocks) > 1 else None,
+            bytes_per_token=per_token,
         )
 
     def _divide(self) -> tuple[dict[str, Shards], dict[str, Rows]]:
@@ -193,8 +197,7 @@ class Blocks:
         self.shards, self.chosen, self.context = shards, chosen, context
         self.tokenizer = tokenizer
         self.kind = kind_of(tokenizer.get_vocab_size())
-        end = None if shards.column is None else tokenizer.token_to_id(tokenizers.END)
-        self.end = end
+        self.end = None if shards.column is None else tokenizers.end_of(tokenizer)
         measured = np.unique(np.linspace(0, len(chosen) - 1, _MEASURED).astype(int))
         tokens = sum(len(self.encode(int(i))) for i in measured)
         sizes = shards.blocks["size"][chosen].astype(float)

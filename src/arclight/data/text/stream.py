@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -58,7 +59,7 @@ class TextStream(TextModule):
         split_seed: decides which texts, independently of the run's seed.
         tokenizer: `characters`, `bpe` (byte-pair encoding, trained on the training text), or a
             published one: a local folder or file, or a hub id; None: of ready tokens, unknown.
-        vocab_size: tokens of `bpe`, or of ready tokens at least.
+        vocab_size: tokens of `bpe`; of a published tokenizer, or of ready tokens, at least.
         sample_mb: `bpe` is trained on so many million characters from the text's beginning.
         context: tokens of one sequence.
         batch_size: sequences of one optimizer step, over all processes and accumulated batches.
@@ -104,9 +105,10 @@ class TextStream(TextModule):
         if hasattr(self, "facts"):
             return
         if holds_token_files(self.path):
-            size = self._open_token_files()
+            self._open_token_files()
+            per_token = {}
         else:
-            size = self._encode_documents()
+            per_token = self._encode_documents()
         for name, stream in self.streams.items():
             if self.limit is not None:
                 self.streams[name] = stream[: (self.limit + 1) * self.context]
@@ -117,19 +119,17 @@ class TextStream(TextModule):
                     f"give it a larger share of the text."
                 )
         known: Tokenizer | None = getattr(self, "tokenizer", None)  # not of every token file
-        last = "test" if len(self.streams["test"]) else "val"
-        per_token = size / max(1, len(self.streams[last])) if size and not self.limit else None
         self.facts = TextFacts(
             sizes={name: self._count(name) for name in ("train", "val", "test")},
             fingerprint=self._fingerprint(known),
             vocab_size=self.vocab_size,
             context=self.context,
             pad=known.token_to_id(tokenizers.PAD) if known else None,
-            bytes_per_token=per_token,
+            bytes_per_token={} if self.limit else per_token,
         )
 
-    def _encode_documents(self) -> int:
-        """Makes tokenizer and streams; returns the bytes of the text that is tested last."""
+    def _encode_documents(self) -> dict[str, float]:
+        """Makes tokenizer and streams; returns the bytes of a token in what is evaluated."""
         if self.kind is None:
             raise UserError(
                 f"data.tokenizer=null is for ready token files, and {self.path} holds no "
@@ -144,12 +144,23 @@ class TextStream(TextModule):
         sample = (piece for piece, _ in train.pieces()) if every else train.sample(most)
         key = f"{train.key}|{None if every else most}"
         self.tokenizer = self.find_tokenizer(self.kind, sample, self.vocab_size, key)
-        self.vocab_size = self.tokenizer.get_vocab_size()
+        self.vocab_size = self._vocabulary()
+        if any(found.count > 1 for found in texts.values()):
+            warn_without_end(self.tokenizer, self.kind)
         self.streams = {s: encoded(self.tokenizer, texts[s], self.cache) for s in texts}
         self._keys = {stage: found.key for stage, found in texts.items()}
-        return texts["test" if texts["test"].count else "val"].bytes(self.cache)
+        return {
+            stage: texts[stage].bytes(self.cache) / len(self.streams[stage])
+            for stage in ("val", "test")
+            if len(self.streams[stage])
+        }
 
-    def _open_token_files(self) -> int:
+    def _vocabulary(self) -> int:
+        """A published tokenizer's may be rounded up: matrix products are faster for it."""
+        own: int = self.tokenizer.get_vocab_size()
+        return own if self.kind in ("characters", "bpe") else max(own, self.vocab_size)
+
+    def _open_token_files(self) -> None:
         """Maps the streams; the tokenizer is only for whoever generates text later."""
         if self.kind in ("characters", "bpe"):
             raise UserError(
@@ -158,11 +169,10 @@ class TextStream(TextModule):
             )
         if self.kind is not None:
             self.tokenizer = self.find_tokenizer(self.kind, [], self.vocab_size, self.kind)
-            self.vocab_size = max(self.vocab_size, self.tokenizer.get_vocab_size())
+            self.vocab_size = self._vocabulary()
         self.streams, self._keys = open_token_files(
             self.path, self.vocab_size, self.fractions, self.cache
         )
-        return 0
 
     def _fingerprint(self, tokenizer: Tokenizer | None) -> str:
         """Of all tokens in use; found once, since that means reading them all."""
@@ -176,7 +186,7 @@ class TextStream(TextModule):
 
         name = hashlib.sha256(tokenizer.to_str().encode() if tokenizer else b"")
         sizes = [len(stream) for stream in self.streams.values()]
-        key = f"fingerprint 1|{name.hexdigest()}|{self._keys}|{sizes}"
+        key = f"fingerprint 2|{name.hexdigest()}|{self._keys}|{sizes}"
         return cached(self.cache, key, digest).tobytes().hex()
 
     def _count(self, stage: str) -> int:
@@ -209,6 +219,16 @@ class TextStream(TextModule):
         return both[:, :-1], both[:, 1:]
 
 
+def warn_without_end(tokenizer: Tokenizer, kind: str) -> None:
+    """Says of a tokenizer without an end token that texts will not be told apart."""
+    if tokenizers.end_of(tokenizer) is None:
+        rank_zero_warn(
+            f"data.tokenizer={kind} has no token that ends a text ({', '.join(tokenizers.ENDS)}): "
+            "each text follows the one before it with nothing between, and what is generated never "
+            "stops by itself. data.tokenizer=bpe has one."
+        )
+
+
 def encoded(tokenizer: Tokenizer, texts: Texts, cache: Path) -> NDArray[Any]:
     """Texts as one array of tokens, each of several followed by the end token; memory-mapped.
 
@@ -216,9 +236,9 @@ def encoded(tokenizer: Tokenizer, texts: Texts, cache: Path) -> NDArray[Any]:
     are ever in memory as a whole.
     """
     kind = kind_of(tokenizer.get_vocab_size())
-    end = tokenizer.token_to_id(tokenizers.END) if texts.count > 1 else None
+    end = tokenizers.end_of(tokenizer) if texts.count > 1 else None
     name = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
-    key = f"tokens 2|{name}|{texts.key}|{texts.count > 1}"
+    key = f"tokens 3|{name}|{texts.key}|{texts.count > 1}"
     return grown(cache, key, lambda: token_parts(tokenizer, texts, end, kind), kind)
 
 

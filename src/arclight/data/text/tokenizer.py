@@ -18,6 +18,10 @@ FILE = "tokenizer.json"  # in a run directory, and in a folder of a published mo
 PAD, UNKNOWN, START, END, MASK = SPECIAL = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")
 """The special tokens of a tokenizer that is trained here, numbered from 0 in this order."""
 
+ENDS = (END, "[SEP]", "<|endoftext|>", "<|end_of_text|>", "<eos>", "<|im_end|>")
+"""What tokenizers call the end of a text: ours, T5's and Llama 2's; BERT's; GPT-2's and Qwen's;
+Llama 3's; Gemma's; that of a turn in a chat. The first that a tokenizer has is its end."""
+
 
 def characters(texts: Iterable[str]) -> Tokenizer:
     """One token for each character that occurs."""
@@ -69,6 +73,17 @@ def framed(tokenizer: Tokenizer) -> Tokenizer:
     return tokenizer
 
 
+def end_of(tokenizer: Tokenizer) -> int | None:
+    """The token that ends a text; None where there is none.
+
+    A vocabulary of code may have `</s>` as a mere piece of text: special tokens come first.
+    """
+    added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    names = sorted(ENDS, key=lambda name: name not in added)
+    found = (tokenizer.token_to_id(name) for name in names)
+    return next((token for token in found if token is not None), None)
+
+
 def published(name: str) -> Tokenizer:
     """The tokenizer of a local folder or file, or of a Hugging Face hub id.
 
@@ -97,10 +112,19 @@ def trained(kind: str, texts: Iterable[str], vocab_size: int) -> Tokenizer:
     return characters(texts) if kind == "characters" else byte_pairs(texts, vocab_size)
 
 
+def literal(tokenizer: Tokenizer) -> Tokenizer:
+    """The same, for which a `</s>` in a text is what is written there, as HTML has it, and no end.
+
+    What is put around texts is not affected. Its file does not keep this.
+    """
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
 def load(folder: Path) -> Tokenizer | None:
-    """The tokenizer that a run keeps, or None before it has one."""
+    """The tokenizer that a run keeps, which is `literal`, or None before it has one."""
     file = folder / FILE
-    return Tokenizer.from_file(str(file)) if file.is_file() else None
+    return literal(Tokenizer.from_file(str(file))) if file.is_file() else None
 
 
 def keep(tokenizer: Tokenizer, folder: Path) -> None:
