@@ -4,7 +4,9 @@ import signal
 import sys
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` leaves it
+    SIGNALS += (signal.SIGHUP,)  # its terminal or connection has gone
 AGAIN = 0.5  # seconds
 _on_the_way_out = False
 

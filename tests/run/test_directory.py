@@ -1,12 +1,15 @@
 """A run directory is made whole, belongs to one process at a time, and is never taken twice."""
 
+import fcntl
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from arclight.errors import UserError
-from arclight.run.directory import RunDirectory, create, newest_unfinished, open_run
+from arclight.run.directory import LOCK, RunDirectory, create, newest_unfinished, open_run
+from arclight.run.nodes import wait_for
 
 
 def make(root: Path, path: Path | None = None) -> RunDirectory:
@@ -83,3 +86,30 @@ def test_the_newest_unfinished_run_is_found(tmp_path: Path) -> None:
     assert newest_unfinished(tmp_path).path == newer.path
     with newer.held():
         assert newest_unfinished(tmp_path).path == older.path
+
+
+def test_neither_a_run_that_is_being_made_nor_a_trial_is_continued(tmp_path: Path) -> None:
+    for name, config in ((".x-1.new", {}), ("search/trials/0000", {"trial": {"number": 0}})):
+        create(tmp_path / name, tmp_path, "run", config, [], {})
+    with pytest.raises(UserError, match="no unfinished run"):
+        newest_unfinished(tmp_path)
+    run = create(tmp_path / "run", tmp_path, "run", {}, [], {})
+    assert newest_unfinished(tmp_path).path == run.path
+
+
+def test_looking_does_not_hold(tmp_path: Path) -> None:
+    run = create(tmp_path / "run", tmp_path, "run", {}, [], {})
+    with (run.path / LOCK).open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)  # as one that looks
+        assert not run.is_held
+        threading.Thread(target=lambda: (time.sleep(0.3), other.close())).start()
+        with run.held():
+            assert run.is_held
+
+
+def test_other_nodes_do_not_wait_for_a_run_that_is_over(tmp_path: Path) -> None:
+    run = create(tmp_path / "run", tmp_path, "run", {}, [], {})
+    with pytest.raises(UserError, match="has not been begun"):
+        wait_for(run.path, seconds=0.1)
+    run.update_summary(status="finished")
+    assert wait_for(run.path, seconds=0.1).path == run.path

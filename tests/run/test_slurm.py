@@ -16,14 +16,16 @@ FILES = sorted((PROJECT / "scripts" / "slurm").glob("*.sbatch"))
 
 SRUN = """#!/bin/sh
 # starts the command once for each node, as srun does with one task a node
+while [ "${1#-}" != "$1" ]; do shift; done
 node=0
 while [ $node -lt ${SLURM_JOB_NUM_NODES:-1} ]; do
     SLURM_NODEID=$node "$@" &
     pids="$pids $!"
+    echo $! >> "$FAKE_SLURM/tasks"
     node=$((node + 1))
 done
 trap 'kill -USR1 $pids' USR1
-trap 'kill -TERM $pids' TERM
+trap 'kill -KILL $pids' TERM # what srun does when it is to end
 code=0
 for pid in $pids; do
     wait $pid || code=$?
@@ -100,7 +102,9 @@ def test_a_preempted_job_is_saved_and_left_for_slurm_to_requeue(
     run = RunDirectory(tmp_path / "run")
     first = job("one_gpu", "trainer=cpu", "trainer.max_epochs=100", env=cluster)
     wait_for_checkpoint(run)
-    first.send_signal(signal.SIGTERM)
+    first.send_signal(signal.SIGTERM)  # SLURM tells the batch shell and the tasks
+    for task in (tmp_path / "tasks").read_text().split():
+        os.kill(int(task), signal.SIGTERM)
     assert first.wait(60) == 143
     assert run.status == "interrupted"
     assert not (tmp_path / "requeued").exists()

@@ -1,11 +1,14 @@
 """What is refused before anything trains, and what a dry run shows."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 
 from arclight.errors import UserError
+from arclight.search.start import _slots
 from tests.conftest import options
 from tests.search.conftest import Searched
 
@@ -75,3 +78,24 @@ def test_conditions_hold_in_the_trials_configs(
     said = capsys.readouterr().out
     assert said.count("arclight.training.optimizers.sgd") == 3
     assert "momentum: 0.9\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("each", "workers", "expected"),
+    [
+        (0.3, None, "000111"),  # three on each, never a part of one and a part of the next
+        (0.5, 3, "001"),
+        (1, None, "01"),
+        (2, None, ["0,1"]),
+    ],
+)
+def test_trials_share_gpus_without_crossing_them(
+    monkeypatch: pytest.MonkeyPatch, each: float, workers: int | None, expected: str | list[str]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    settings: Any = SimpleNamespace(workers=workers, gpus_per_trial=each)
+    slots = _slots(settings, {"trainer": {"accelerator": "gpu"}})
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in slots] == list(expected)
+    settings.workers = 7
+    with pytest.raises(UserError, match=r"type search\.workers="):
+        _slots(settings, {"trainer": {"accelerator": "gpu"}})

@@ -1,6 +1,7 @@
 """A checkpoint file is whole, verified when read, and kept by the names it deserves."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -59,6 +60,20 @@ def test_the_one_before_a_damaged_checkpoint_is_used_and_the_bad_one_named(
     assert path == tmp_path / "previous.ckpt"
     assert len(complaints) == 1
     assert "last.ckpt" in complaints[0]
+
+
+def test_a_damaged_checkpoint_is_not_linked_over_the_good_ones(tmp_path: Path) -> None:
+    save(tmp_path / "previous.ckpt", 3)
+    (tmp_path / "best.ckpt").hardlink_to(tmp_path / "previous.ckpt")
+    (tmp_path / "last.ckpt").write_bytes(b"damaged")
+    files = Checkpoints(tmp_path, RUN)
+    files.best = [(3, 0.5)]
+    trainer: Any = SimpleNamespace(
+        global_step=3, is_global_zero=True, ckpt_path=str(tmp_path / "previous.ckpt")
+    )
+    files.on_train_start(trainer, pl_module=None)  # type: ignore[arg-type]
+    for name in ("last.ckpt", "previous.ckpt", "best.ckpt"):
+        assert read(tmp_path / name)["global_step"] == 3
 
 
 def test_another_runs_checkpoint_is_not_resumed(tmp_path: Path) -> None:

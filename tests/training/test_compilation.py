@@ -42,6 +42,17 @@ def test_compiling_blocks_of_a_model_without_any_is_a_sentence() -> None:
         compile_model(nn.Sequential(nn.Linear(2, 2)), "blocks")
 
 
+def test_a_cuda_graph_does_not_add_up_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    model = nn.Sequential(nn.Linear(2, 2))
+    monkeypatch.setattr(model, "compile", lambda mode: asked.append(mode))
+    for accumulated in (False, True):
+        compile_model(model, "max-autotune", accumulated)
+    assert asked == ["max-autotune", "max-autotune-no-cudagraphs"]
+    with pytest.raises(UserError, match=r"type trainer\.accumulate_grad_batches=1"):
+        compile_model(model, "cudagraphs", accumulated=True)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     not shutil.which("g++"), reason="a CPU's kernels are compiled by a C++ compiler"

@@ -4,11 +4,15 @@ import gc
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from torch._C._autograd import DeviceType
 
 from arclight.run.directory import create
 from arclight.run.execute import execute
+from arclight.training.profiling import FORWARD, MARK, table
 from tests.conftest import Composed
 
 SMALL = ("model=vit", "model.d_model=16", "model.n_layers=1", "data.limit=96", "data.batch_size=8")
@@ -43,3 +47,38 @@ def test_a_run_too_short_to_profile_says_so(
     assert execute(run) == 0
     assert "fewer than 16 batches" in run.log_file.read_text()
     assert not (run.path / "profile").exists()
+
+
+def event(key: str, cpu: float = 0, device: float = 0, on: str = "CPU", note: bool = False) -> Any:
+    """What torch's profiler gives on average, in microseconds."""
+    return SimpleNamespace(
+        key=key,
+        cpu_time_total=cpu,
+        self_cpu_time_total=cpu,
+        self_device_time_total=device,
+        device_type=getattr(DeviceType, on),
+        is_user_annotation=note,
+        count=1,
+    )
+
+
+def test_on_a_gpu_marks_and_kernels_are_counted_once() -> None:
+    mark = MARK + FORWARD
+    page = table(
+        [
+            event("ProfilerStep*", cpu=10_000),
+            event("ProfilerStep*", device=9000, on="CUDA", note=True),
+            event(mark, cpu=4000),
+            event(mark, device=6000, on="CUDA", note=True),
+            event("Optimizer.step#AdamW.step", device=2000, on="CUDA", note=True),
+            event("aten::mm", cpu=100, device=6000),
+            event("gemm_kernel", device=6000, on="CUDA"),
+            event("add_kernel", device=2000, on="CUDA"),
+        ],
+        batches=1,
+        cuda=True,
+    )
+    assert re.search(r"forward and loss +4\.000 +40\.0%", page)
+    assert re.search(r"gemm_kernel +6\.000 +75\.0%", page)
+    assert "aten::mm" not in page
+    assert "AdamW" not in page

@@ -1,5 +1,6 @@
 """Whether the machine has what the config asks for."""
 
+import os
 from typing import Any
 
 from arclight.errors import UserError
@@ -42,6 +43,13 @@ def accelerator_here(trainer: dict[str, Any]) -> str:
     }
     wanted = str(trainer["accelerator"])
     return wanted if there[wanted] else "cpu"
+
+
+def cores() -> int:
+    """The processor's cores that this process may use: a scheduler gives it some of a machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def process_count(trainer: dict[str, Any]) -> int:

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import yaml
 
 from arclight.errors import UserError
 from arclight.files import read_json, remove_leftovers, write_json, write_text
+
+LOCK = ".lock"  # held by the process that executes the directory
 
 Status = Literal["created", "running", "finished", "failed", "interrupted", "pruned"]
 
@@ -73,6 +75,11 @@ class RunDirectory:
         status: Status = self.summary["status"]
         return status
 
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.status in ("finished", "pruned")
+
     def update_summary(self, **values: Any) -> None:
         write_json(self.summary_file, {**self.summary, **values})
 
@@ -88,24 +95,35 @@ class RunDirectory:
         Raises:
             UserError: another process holds it.
         """
-        with (self.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with (self.path / LOCK).open("w") as file:
+            if not _locked(file, fcntl.LOCK_EX, seconds=1.0):  # others may be looking
                 raise UserError(
                     f"{self.path} is being executed by another process; wait for it, or stop it."
-                ) from None
+                )
             remove_leftovers(self.path)
             remove_leftovers(self.checkpoints)
             yield
 
     @property
     def is_held(self) -> bool:
+        """Whether a process executes it. Those that only look do not get in each other's way."""
+        if not (self.path / LOCK).is_file():
+            return False
+        with (self.path / LOCK).open() as file:
+            return not _locked(file, fcntl.LOCK_SH, seconds=0.0)
+
+
+def _locked(file: TextIO, kind: int, seconds: float) -> bool:
+    """Tries to lock an open file for so long; the lock goes when the file is closed."""
+    end = time.monotonic() + seconds
+    while True:
         try:
-            with self.held():
-                return False
-        except UserError:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
             return True
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.02)
 
 
 def open_run(path: str | Path) -> RunDirectory:
@@ -176,9 +194,13 @@ def newest_unfinished(root: Path) -> RunDirectory:
     Raises:
         UserError: there is none.
     """
-    files = sorted(root.glob("**/summary.json"), key=lambda f: f.stat().st_mtime, reverse=True)
-    for file in files:
+    found = [f for f in root.glob("**/summary.json") if not _is_being_made(f.relative_to(root))]
+    for file in sorted(found, key=lambda f: f.stat().st_mtime, reverse=True):
         run = RunDirectory(file.parent)
-        if run.status not in ("finished", "pruned") and not run.is_held:
+        if not (run.is_over or run.is_held or "trial" in run.config):  # trials are their search's
             return run
     raise UserError(f"resume=auto found no unfinished run under {os.fspath(root)}.")
+
+
+def _is_being_made(summary: Path) -> bool:
+    return any(part.startswith(".") for part in summary.parts)

@@ -45,10 +45,12 @@ def execute(run: RunDirectory) -> int:
 def _execute(run: RunDirectory) -> int:
     trainer = run.config["trainer"]
     if trainer["num_nodes"] > 1 and this_node() > 0:  # the first node keeps the records
+        if run.is_over:
+            return 0
         require_devices(trainer)
         return _launched(run)
     with run.held():
-        if run.status in ("finished", "pruned"):
+        if run.is_over:
             print(f"{run.path} is {run.status} already; nothing to do.")
             return 0
         require_devices(trainer)
@@ -116,9 +118,15 @@ def _work(run: RunDirectory) -> int:
         except (SystemExit, KeyboardInterrupt) as stop:
             code = stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130
             end("interrupted")
-            say(f"Interrupted; python train.py resume={run.path} continues it.")
+            if "RANK" not in os.environ:  # else the launcher knows whether that was the cause
+                say(interrupted(run))
             return code
         return 0
+
+
+def interrupted(run: RunDirectory) -> str:
+    """What is said of a run that a signal has ended."""
+    return f"Interrupted; python train.py resume={run.path} continues it."
 
 
 def tell_launcher(message: str) -> None:

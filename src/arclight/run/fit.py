@@ -200,7 +200,8 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
         from arclight.training.low_precision import use_float8
 
         use_float8(parts.task.model)
-    compile_model(parts.task.model, parts.config["compile"])
+    accumulated = parts.config["trainer"]["accumulate_grad_batches"] > 1
+    compile_model(parts.task.model, parts.config["compile"], accumulated)
     interrupts = next(c for c in trainer.callbacks if isinstance(c, Interrupts))  # type: ignore[attr-defined]
     began = time.perf_counter()
     try:

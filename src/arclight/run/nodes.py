@@ -14,7 +14,7 @@ def this_node() -> int:
 
 
 def wait_for(path: Path, seconds: float = 600) -> RunDirectory:
-    """The run directory that the first node makes and begins to execute.
+    """The run directory that the first node makes and begins to execute, or finds to be over.
 
     Raises:
         UserError: it does not come.
@@ -22,7 +22,7 @@ def wait_for(path: Path, seconds: float = 600) -> RunDirectory:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         run = RunDirectory(path)
-        if run.summary_file.is_file() and run.is_held:
+        if run.summary_file.is_file() and (run.is_over or run.is_held):
             return run
         time.sleep(0.5)
     raise UserError(

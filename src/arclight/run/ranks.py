@@ -13,10 +13,14 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from arclight.config.entry import EXIT_USER_ERROR
+from arclight.run.devices import cores
 from arclight.run.directory import RunDirectory
+from arclight.run.execute import interrupted
+from arclight.run.nodes import this_node
 from arclight.run.watch import WATCHER
-from arclight.signals import exit_on_signals
+from arclight.signals import SIGNALS, exit_on_signals
 
+TO_SAVE = 3600  # seconds that a signalled run has for a validation and a save; torch gives it 30
 LATE = 2  # seconds by which the launcher may notice a death after its consequences elsewhere
 
 
@@ -25,8 +29,11 @@ def launch(run: RunDirectory, processes: int, nodes: int) -> int:
 
     When one fails the launcher ends the others, and the first failure's traceback is shown last.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1")
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
+    os.environ.setdefault(
+        "TORCHELASTIC_SIGNALS_TO_HANDLE", ",".join(number.name for number in SIGNALS)
+    )
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(TO_SAVE))
     os.environ[WATCHER] = str(os.getpid())
     with TemporaryDirectory(prefix="arclight-") as notes:  # where failing processes leave word
         return _run(run, processes, nodes, notes)
@@ -50,10 +57,7 @@ def _run(run: RunDirectory, processes: int, nodes: int, notes: str) -> int:
     except ChildFailedError as error:
         return _failed(run, *first_failure(error.failures))
     except SignalException as stop:
-        if run.status in ("finished", "pruned"):
-            return 0
-        run.update_summary(status="interrupted", error=None)
-        return 128 + int(stop.sigval)
+        return 0 if run.is_over else _interrupted(run, 128 + int(stop.sigval))
     finally:
         exit_on_signals()  # in place of the launcher's own
     return 0
@@ -78,16 +82,29 @@ def first_failure(failures: dict[int, ProcessFailure]) -> tuple[int, ProcessFail
 def _failed(run: RunDirectory, rank: int, failure: ProcessFailure) -> int:
     """Settles the run's status, since a process that fails for another's sake may have set it."""
     code = int(failure.exitcode)
-    if run.status in ("finished", "pruned"):  # the process that keeps the records had done its work
+    if run.is_over:  # the process that keeps the records had done its work
         return 0
     if code in range(128, 192):
-        run.update_summary(status="interrupted", error=None)
-        return code
-    if code == EXIT_USER_ERROR:  # its sentence was said
+        return _interrupted(run, code)
+    if code == EXIT_USER_ERROR:
         if run.status != "failed":
-            run.update_summary(status="failed", error=failure.message)
+            _settle(run, status="failed", error=failure.message)
+        if rank:  # only the first process has said it
+            print(f"error: {failure.message} (process {rank})", file=sys.stderr)
         return code
     last_line = failure.message.strip().splitlines()[-1]
-    run.update_summary(status="failed", error=f"process {rank}: {last_line}")
+    _settle(run, status="failed", error=f"process {rank}: {last_line}")
     print(f"{run.path} failed in process {rank}:\n{failure.message}", file=sys.stderr)
     return 1
+
+
+def _interrupted(run: RunDirectory, code: int) -> int:
+    _settle(run, status="interrupted", error=None)
+    if this_node() == 0:
+        print(interrupted(run), flush=True)
+    return code
+
+
+def _settle(run: RunDirectory, **values: object) -> None:
+    if this_node() == 0:  # which keeps the records
+        run.update_summary(**values)

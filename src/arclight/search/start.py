@@ -177,16 +177,16 @@ def _slots(settings: Search, config: dict[str, Any]) -> list[dict[str, str]]:
         return [{} for _ in range(settings.workers or 1)]
     gpus = _gpus()
     each = settings.gpus_per_trial
-    most = int(len(gpus) / each)
+    width = max(1, int(each))
+    sharing = max(1, int(1 / each))  # trials on one GPU
+    most = len(gpus) // width * sharing
     if most < (settings.workers or 1):
         raise UserError(
             f"search.workers={settings.workers or 1} with search.gpus_per_trial={each:g} need "
             f"more GPUs than the {len(gpus)} here; type search.workers={most}, "
             "or trainer=cpu."
         )
-    count = settings.workers or most
-    width = max(1, int(each))
-    starts = [int(i * each) for i in range(count)]
+    starts = [i // sharing * width for i in range(settings.workers or most)]
     return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus[s : s + width])} for s in starts]
 
 

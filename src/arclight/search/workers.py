@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 from arclight.config.check import check
 from arclight.errors import UserError
 from arclight.run.console import say
+from arclight.run.devices import cores
 from arclight.run.directory import RunDirectory, create, open_run
 from arclight.run.manifest import describe
 from arclight.search.compose import Composer, as_overrides
@@ -161,7 +162,7 @@ class Workers:
         env = dict(self.slots[slot])
         if self.search.pruner:
             env[PRUNING] = f"{claim.number} {self.study.aims[0].metric} {self._address}"
-        share = max(1, (os.cpu_count() or 1) // len(self.slots))
+        share = max(1, cores() // len(self.slots))
         threads = self.search.threads or int(os.environ.get("OMP_NUM_THREADS", share))
         pid = fork(self._folder_of(claim), runs, env, threads)
         self.running[pid] = Running(claim, runs, slot, time.monotonic())

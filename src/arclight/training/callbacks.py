@@ -26,7 +26,12 @@ def early_stopping(
     if patience is None:
         return None
     return ResumableEarlyStopping(
-        monitor, min_delta, patience, mode=mode, check_on_train_epoch_end=False
+        monitor,
+        min_delta,
+        patience,
+        mode=mode,
+        check_finite=False,  # which would end the run as if it had succeeded
+        check_on_train_epoch_end=False,
     )
 
 

@@ -302,8 +302,11 @@ class Checkpoints(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._saved = trainer.global_step  # nothing is new before the first step
-        if trainer.is_global_zero and (self.folder / LAST).exists() and trainer.global_step:
-            self.settle(trainer.global_step, self.best)
+        if not (trainer.is_global_zero and trainer.ckpt_path):
+            return
+        if (used := self.folder / Path(trainer.ckpt_path).name) != self.folder / LAST:
+            link_over(used, self.folder / LAST)  # which was not fit, and would be linked on
+        self.settle(trainer.global_step, self.best)
 
 
 def validation_follows(trainer: L.Trainer) -> bool:

@@ -13,16 +13,20 @@ MODES = {"max-autotune": "max-autotune", "cudagraphs": "reduce-overhead"}
 """What torch calls them."""
 
 
-def compile_model(model: nn.Module, how: Compile) -> None:
+def compile_model(model: nn.Module, how: Compile, accumulated: bool = False) -> None:
     """Compiles the model in place, at its first step; weights and modules keep their names.
 
     Args:
         how: `blocks` compiles each block by itself, of which all alike share the work; the others
             compile the whole model, `max-autotune` by trying kernels, `cudagraphs` recorded as
             CUDA graphs, without the cost of starting each kernel.
+        accumulated: whether the gradients of several backward passes are added up. They lie in the
+            memory of a CUDA graph, which its next replay writes over, so `max-autotune` does
+            without graphs then.
 
     Raises:
-        UserError: `blocks` of a model that has none by a usual name.
+        UserError: `blocks` of a model that has none by a usual name, or `cudagraphs` of accumulated
+            gradients.
     """
     if how is False:
         return
@@ -36,5 +40,12 @@ def compile_model(model: nn.Module, how: Compile) -> None:
         for block in blocks:
             block.compile()
         return
+    if how == "cudagraphs" and accumulated:
+        raise UserError(
+            "compile=cudagraphs cannot add up gradients over several batches: type "
+            "trainer.accumulate_grad_batches=1, or compile=whole."
+        )
     options: dict[str, Any] = {"mode": MODES[how]} if isinstance(how, str) and how in MODES else {}
+    if how == "max-autotune" and accumulated:
+        options["mode"] = "max-autotune-no-cudagraphs"
     model.compile(**options)

@@ -9,6 +9,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.profilers import PassThroughProfiler
+from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, record_function, schedule
 
 from arclight.files import TEMPORARY, write_text
@@ -134,9 +135,10 @@ def table(events: Any, batches: int, cuda: bool) -> str:
     """
     host: dict[str, float] = {}
     for event in events:
-        if event.key.startswith(MARK):
+        if event.key.startswith(MARK) and event.device_type == DeviceType.CPU:  # once more on CUDA
             host[event.key.removeprefix(MARK)] = event.cpu_time_total / 1000 / batches
-    whole = sum(e.cpu_time_total for e in events if e.key.startswith("ProfilerStep"))
+    steps = [e for e in events if e.key.startswith("ProfilerStep")]
+    whole = sum(e.cpu_time_total for e in steps if e.device_type == DeviceType.CPU)
     whole = whole / 1000 / batches
     if OPTIMIZER in host:  # Lightning's optimizer step has the others within it
         host[OPTIMIZER] -= host.get(FORWARD, 0.0) + host.get(BACKWARD, 0.0)
@@ -151,7 +153,14 @@ def table(events: Any, batches: int, cuda: bool) -> str:
         time: float = event.self_device_time_total if cuda else event.self_cpu_time_total
         return time / 1000 / batches
 
-    operations = [e for e in events if not e.key.startswith((MARK, "ProfilerStep"))]
+    # of CUDA the kernels alone: an operation has the time of its kernels as well
+    operations = [
+        e
+        for e in events
+        if not e.key.startswith((MARK, "ProfilerStep"))
+        and not (cuda and e.is_user_annotation)
+        and (e.device_type == DeviceType.CUDA) == cuda
+    ]
     total = sum(map(own, operations)) or 1.0
     lines += ["", f"{f'Operations by their own {kind} time':<44}{'ms':>9}{'share':>8}{'calls':>8}"]
     for event in sorted(operations, key=own, reverse=True)[:LINES]:

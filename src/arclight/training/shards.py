@@ -78,7 +78,8 @@ def remove_unnamed(folder: Path) -> None:
     """Removes the shards that no checkpoint file of the folder names any more."""
     named = set()
     for file in folder.glob("*.ckpt"):
-        named.add(torch.load(file, map_location="cpu", weights_only=True).get("shards"))
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        named.add(content.get("shards"))
     for shards in folder.glob(f"*{SUFFIX}"):
         if shards.name not in named:
             shutil.rmtree(shards)
