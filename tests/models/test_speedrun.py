@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from arclight.errors import UserError
 from arclight.models.speedrun import FastBias, SpeedrunNet
@@ -16,6 +17,20 @@ def small(**options: object) -> SpeedrunNet:
 def smooth(n: int) -> torch.Tensor:
     """Images whose neighbouring pixels are alike, as those of photographs."""
     return F.interpolate(torch.randn(n, 3, 8, 8), scale_factor=4, mode="bilinear")
+
+
+@pytest.mark.parametrize("place", ["meta", "fake"])
+def test_a_batch_without_numbers_whitens_nothing(place: str) -> None:
+    model, images = small(), smooth(4)
+    before = model.whitening.clone()
+    with FakeTensorMode(allow_non_fake_inputs=True) if place == "fake" else torch.device("meta"):
+        blank = torch.zeros(images.shape)
+        lent = {k: torch.zeros(v.shape) for k, v in model.state_dict().items()}
+        torch.func.functional_call(model, lent, (blank,))
+    assert torch.equal(model.whitening, before)
+    model(images)
+    assert bool(model.whitened)
+    assert not torch.equal(model.whitening, before)
 
 
 def test_the_first_batch_whitens_and_what_is_loaded_stays() -> None:

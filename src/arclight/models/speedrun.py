@@ -6,6 +6,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from arclight.errors import UserError
 
@@ -74,8 +75,8 @@ class SpeedrunNet(nn.Module):
                 f"data.image_size={self.smallest} or more."
             )
         if self.training:
-            if self._must_whiten:
-                self._whiten(x)
+            if self._must_whiten and not (x.is_meta or isinstance(x, FakeTensor)):
+                self._whiten(x)  # from numbers, which a dry run has not
             return self._logits(x)
         if self.views == 1:
             return self._logits(x)
