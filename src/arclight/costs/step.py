@@ -56,8 +56,8 @@ def dry_step(
     """The costs of a training step on `device`, which need not be there.
 
     The task's own step runs on tensors that have shapes but no numbers, with the kernels and the
-    precision that the device would take. The task's weights, wherever they are, and all random
-    states stay as they are.
+    precision that the device would take. The task's weights, wherever they are, what its modules
+    remember beside them, and all random states stay as they are.
 
     Args:
         examples: of the batch, on one device.
@@ -73,6 +73,7 @@ def dry_step(
         return _Step(task, facts, examples, device, precision, accumulate, state)
 
     state = state_of(task)
+    remembered = [(module, dict(vars(module))) for module in task.modules()]
     try:
         with torch.random.fork_rng(devices=[]):
             if device == "cpu" and precision == "32-true":
@@ -85,6 +86,9 @@ def dry_step(
                 return step().costs(device)
     finally:
         task.sums.clear()
+        for module, attributes in remembered:
+            vars(module).clear()
+            vars(module).update(attributes)
 
 
 class _Step(nn.Module):
@@ -185,25 +189,34 @@ class CpuAttention(TorchFunctionMode):
         return out
 
 
-class _Small(nn.Module):
-    """One of each kind of parameter that optimizers tell apart: a matrix and a vector."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(128, 128))
-        self.bias = nn.Parameter(torch.zeros(128))
-
-
 def state_of(task: Task) -> float:
-    """Bytes that the task's optimizer keeps for each byte of a gradient, tried on a small model."""
-    small = _Small()
-    optimizer = task.optimizer_of(small, fused=True)
-    for parameter in small.parameters():
-        parameter.grad = torch.zeros_like(parameter)
+    """Bytes that the task's optimizer keeps for each byte of a gradient.
+
+    The optimizer groups the task's own parameters; a step is taken with small ones in the place of
+    each group's vectors, matrices and kernels.
+
+    Raises:
+        UserError: the optimizer is not for such a model.
+    """
+    optimizer = task.optimizer_of(task.model, fused=False)
+    sizes: dict[nn.Parameter, int] = {}  # bytes that each small one stands for
+    for group in optimizer.param_groups:
+        small: dict[tuple[int, torch.dtype], nn.Parameter] = {}
+        for own in group["params"]:
+            shape = (128,) * min(2, own.ndim) + (1,) * (own.ndim - 2)
+            one = small.setdefault(
+                (own.ndim, own.dtype), nn.Parameter(torch.zeros(shape, dtype=own.dtype))
+            )
+            sizes[one] = sizes.get(one, 0) + own.numel() * own.element_size()
+        group["params"] = list(small.values())
+    for one in sizes:
+        one.grad = torch.zeros_like(one)
     optimizer.step()
-    states = [t for s in optimizer.state.values() for t in s.values() if torch.is_tensor(t)]
-    kept = sum(t.numel() * t.element_size() for t in states if t.ndim)
-    return kept / sum(p.numel() * p.element_size() for p in small.parameters())
+    kept = 0.0
+    for one, size in sizes.items():
+        states = [t for t in optimizer.state[one].values() if torch.is_tensor(t) and t.ndim]
+        kept += size * sum(t.nbytes for t in states) / one.nbytes
+    return kept / sum(sizes.values())
 
 
 def autocast(device: str, precision: str) -> AbstractContextManager[Any]:
