@@ -9,10 +9,12 @@ import pytest
 import timm
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from arclight.data.facts import Facts, ImageFacts, ImageTextFacts, TextFacts
 from arclight.errors import UserError
+from arclight.models.pretrained import load_pretrained
 from arclight.run.directory import RunDirectory
 from arclight.run.parts import build_task
 from arclight.run.trained import Trained
@@ -185,6 +187,29 @@ def inputs_of(config: Any, facts: Facts, task: Task) -> dict[str, Tensor]:
         given["mask"] = places < lengths[:, None]
         given["tokens"] = tokens.masked_fill(~given["mask"], 0)
     return given
+
+
+def test_weights_of_another_architecture_are_refused_and_a_large_new_head_is_not(
+    tmp_path: Path,
+) -> None:
+    roberta = transformers.RobertaConfig(**tiny.TEXT, num_labels=5)
+    tiny.saved(lambda: transformers.RobertaForSequenceClassification(roberta), tmp_path / "other")
+    kinds: tuple[Any, ...] = (
+        transformers.BertForSequenceClassification,
+        transformers.AutoModelForSequenceClassification,
+    )
+    with pytest.raises(UserError, match=r"of model_type roberta, .* only 0% .* type model=auto"):
+        load_pretrained(kinds[0], str(tmp_path / "other"), num_labels=5)
+    bert = tiny.saved(tiny.bert, tmp_path / "own")
+    for kind in kinds:
+        head = load_pretrained(kind, str(bert), num_labels=9999).classifier
+        assert len(head.weight) == 9999  # most of all there is
+    weights = load_file(bert / "model.safetensors")
+    save_file(
+        {f"my.{k}": v for k, v in weights.items()}, bert / "model.safetensors", {"format": "pt"}
+    )
+    with pytest.raises(UserError, match="has no weight that AutoModelForSequenceClassification"):
+        load_pretrained(kinds[1], str(bert))
 
 
 def librarys(kind: str, folder: Path, inputs: dict[str, Tensor]) -> Any:

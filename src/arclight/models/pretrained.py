@@ -1,5 +1,6 @@
 """Weights that others have trained: from the Hugging Face hub or a local folder."""
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -60,10 +61,38 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
                 "local folder with config.json and model.safetensors, or a hub id within reach."
             ) from error
     new = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    sizes = {key: parameter.numel() for key, parameter in found.named_parameters()}
+    share = sum(sizes.get(key, 0) for key in new) / sum(sizes.values())
+    if share > 0.5:
+        _require_its_own(kind, name, share)
     if new:
         more = " ..." if len(new) > 4 else ""
         log.info(f"Weights from {name}; made anew: {', '.join(new[:4])}{more}")
     return found.train()  # the library gives it back with dropout off
+
+
+def _require_its_own(kind: Any, name: str, share: float) -> None:
+    """Raises `UserError` where weights are another architecture's, so that most are made anew.
+
+    A large new head has as large a share, beside weights of the right architecture.
+
+    Args:
+        share: of the parameters, what was made anew.
+    """
+    config = find_file(name, "config.json")
+    theirs = json.loads(config.read_text()).get("model_type") if config else None
+    ours = getattr(getattr(kind, "config_class", None), "model_type", None)
+    if ours and theirs != ours:
+        raise UserError(
+            f"model.pretrained={name} is of model_type {theirs}, of whose weights "
+            f"{kind.__name__} finds only {1 - share:.0%} of its own: type model=auto, or name the "
+            f"weights of a {ours}."
+        )
+    if share == 1:
+        raise UserError(
+            f"model.pretrained={name} has no weight that {kind.__name__} knows by its name: name "
+            "a folder that save_pretrained wrote, or a hub id."
+        )
 
 
 @contextmanager
