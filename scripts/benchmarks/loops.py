@@ -89,7 +89,8 @@ def train(asked: Asked) -> list[Row]:
 def gpt(asked: Asked) -> list[Row]:
     """Four layers of width 128, batches of 12 times 64 characters; both sides read one text.
 
-    The text is the source of Python's standard library, in as many characters as Shakespeare's.
+    The text is the source of Python's standard library, in as many characters as Shakespeare's. A
+    round is as long as the experiment trains between two checkpoints, and includes one.
     """
     import torch
     from benchmarks.bare_gpt import GPT, batches, make_optimizer
@@ -103,7 +104,7 @@ def gpt(asked: Asked) -> list[Row]:
     from arclight.run.parts import build_parts
     from arclight.training.loggers import MetricsFile
 
-    steps = asked.steps or 100
+    steps = asked.steps or 200
     text = asked.folder / "text.txt"
     text.write_text("".join(modules().values())[:1_115_394])
     words = ["experiment=gpt_shakespeare", f"data.path={text}", "trainer.limit_val_batches=0"]

@@ -1,5 +1,6 @@
 """Nothing that failed looks like a success, and a run that was stopped says so."""
 
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from arclight.run.directory import RunDirectory, create
 from arclight.run.execute import execute
 from arclight.tasks.image_classification import ImageClassification
 from arclight.training.checkpoints import Checkpoints, read
+from arclight.training.loggers import read_metrics
 from tests.conftest import Composed
 from tests.fault.harness import differences, ending, litter
 from tests.fault.signals import too_old
@@ -60,12 +62,14 @@ def finite(file: Path) -> bool:
 
 
 def diverge(monkeypatch: pytest.MonkeyPatch, at: Callable[[int], bool]) -> None:
-    """The loss is NaN in the steps that are chosen."""
+    """The images, and so the loss, are NaN in the steps that are chosen."""
     step = ImageClassification.training_step
 
-    def training_step(self: ImageClassification, *batch: Any) -> torch.Tensor:
-        loss: torch.Tensor = step(self, *batch)
-        return loss * float("nan") if at(self.trainer.global_step) else loss
+    def training_step(self: ImageClassification, batch: Any, batch_idx: int) -> torch.Tensor:
+        images, labels = batch
+        images = images * float("nan") if at(self.trainer.global_step) else images
+        loss: torch.Tensor = step(self, (images, labels), batch_idx)
+        return loss
 
     monkeypatch.setattr(ImageClassification, "training_step", training_step)
 
@@ -104,6 +108,9 @@ def test_on_nonfinite_skip_goes_on_and_ends_finite(
     assert run.status == "finished"
     assert run.summary["steps"] == STEPS
     assert finite(run.checkpoints / "last.ckpt")
+    losses = [r["train/loss"] for r in read_metrics(run.metrics_file) if r.get("train/loss")]
+    assert losses
+    assert all(math.isfinite(float(loss)) for loss in losses)
 
 
 def test_an_exception_in_the_model_is_a_failure_with_its_traceback(

@@ -25,6 +25,7 @@ class Sums:
         self.names = names
         self._total: Tensor | None = None
         self._examples = 0
+        self._marked: tuple[Tensor | None, int] = (None, 0)
 
     def add(self, *values: Tensor, examples: int) -> None:
         """Adds sums over `examples` examples, one 0-d tensor for each name."""
@@ -45,6 +46,14 @@ class Sums:
 
     def clear(self) -> None:
         self._total, self._examples = None, 0
+
+    def mark(self) -> None:
+        """Remembers what they are, for `rewind`."""
+        self._marked = (None if self._total is None else self._total.clone(), self._examples)
+
+    def rewind(self) -> None:
+        """Takes back what was added since `mark`."""
+        self._total, self._examples = self._marked
 
     def state(self) -> list[list[float]] | None:
         """The sums of each process and, last, its number of examples, for a checkpoint."""

@@ -51,8 +51,9 @@ def require_finite_weights(trainer: L.Trainer) -> None:
 class SkipNonFinite(Callback):
     """`on_nonfinite=skip`: a step whose gradients are not finite changes nothing.
 
-    Without gradients an optimizer leaves weights, momentum and decay alone. Looking costs a wait
-    for the device in every step, which is why it is a choice. Too many in a row end the run.
+    Without gradients an optimizer leaves weights, momentum and decay alone, and the figures of
+    training leave such a step out. Looking costs a wait for the device in every step, which is why
+    it is a choice. Too many in a row end the run.
     """
 
     MOST_IN_A_ROW = 100
@@ -60,14 +61,24 @@ class SkipNonFinite(Callback):
     def __init__(self) -> None:
         self.skipped = 0
         self._in_a_row = 0
+        self._within_step = False  # between the parts of an accumulated batch
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not self._within_step:
+            pl_module.sums.mark()
+        self._within_step = True
 
     def on_before_optimizer_step(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
+        self, trainer: L.Trainer, pl_module: Any, optimizer: Optimizer
     ) -> None:
+        self._within_step = False
         parameters = [p for p in pl_module.parameters() if p.grad is not None]
         if is_finite([p.grad for p in parameters if p.grad is not None]):
             self._in_a_row = 0
             return
+        pl_module.sums.rewind()
         self.skipped += 1
         self._in_a_row += 1
         for parameter in parameters:

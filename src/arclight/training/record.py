@@ -6,7 +6,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from arclight.costs.devices import device_peak
-from arclight.costs.timing import PHASES, StepClock, peak_memory
+from arclight.costs.timing import PHASES, StepClock, forget_peak_memory, peak_memory
 from arclight.tasks.task import Task
 from arclight.training.finite import require_finite_loss
 
@@ -35,6 +35,7 @@ class Record(Callback):
         self._restored: list[list[float]] | None = None
         self._last = -1
         self._optimized = self._sampled = False
+        self._within_step = False  # between the parts of an accumulated batch
         self._examples = self._steps = 0
         self._seconds = dict.fromkeys(PHASES, 0.0)
 
@@ -45,17 +46,20 @@ class Record(Callback):
         peak = device_peak(pl_module.device, str(trainer.precision))
         self._peak_flops = peak * trainer.world_size if peak else None
         self.clock = StepClock(pl_module.device)
+        self._within_step = False
+        forget_peak_memory(pl_module.device)  # of the run before, in a multirun
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         self.clock.mark("data")
         self._optimized = False
         self._sampled = (trainer.global_step + 1) % self.every_n_steps == 0
-        self.clock.mark_device(self._sampled)
+        self.clock.mark_device(self._sampled and not self._within_step)
+        self._within_step = True
 
     def on_before_optimizer_step(self, *_: Any) -> None:
         self.clock.mark("forward_backward")
         self.clock.mark_device(self._sampled)
-        self._optimized = True
+        self._optimized, self._within_step = True, False
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         self.clock.mark("optimizer" if self._optimized else "forward_backward")
