@@ -1,10 +1,13 @@
 """Lightning's own callbacks, switched on by one number of the config."""
 
+from itertools import chain
 from typing import Literal
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 class ResumableEarlyStopping(EarlyStopping):
@@ -35,12 +38,61 @@ def early_stopping(
     )
 
 
+class Average(AveragedModel):
+    """torch's, of parameters and buffers, without a wait for the device in each step.
+
+    torch asks for the number of updates, which stays on the CPU here, and copies it to the device.
+    """
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        if self.n_averaged == 0:
+            super().update_parameters(model)
+            return
+        alike: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+        of_it = chain(self.module.parameters(), self.module.buffers())
+        of_model = chain(model.parameters(), model.buffers())
+        for average, current in zip(of_it, of_model, strict=True):
+            averages, currents = alike.setdefault(average.dtype, ([], []))
+            averages.append(average.detach())
+            currents.append(current.detach())
+        assert self.multi_avg_fn is not None
+        for averages, currents in alike.values():
+            self.multi_avg_fn(averages, currents, self.n_averaged)
+        self.n_averaged += 1
+
+
+class Averaging(WeightAveraging):
+    """Lightning's, with the average where the model is.
+
+    Lightning makes it in `setup`, when the model is still on the CPU, and leaves it there: each
+    step would copy all weights to the CPU.
+
+    Args:
+        decay: of the average; 1 less it is what a step counts.
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__()
+        self.decay = decay
+
+    @property
+    def state_key(self) -> str:
+        return WeightAveraging.__qualname__  # what it is called in checkpoints
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if stage == "fit":
+            update = get_ema_multi_avg_fn(self.decay)  # type: ignore[no-untyped-call]
+            self._average_model = Average(pl_module, multi_avg_fn=update, use_buffers=True)
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert self._average_model is not None
+        self._average_model.module.to(pl_module.device)
+
+
 def ema(decay: float | None = None) -> Callback | None:
     """An exponential moving average of the weights, which is validated, saved and tested.
 
     The buffers (batch-norm statistics) are averaged too. None: no average.
     """
-    if decay is None:
-        return None
-    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-    return WeightAveraging(use_buffers=True, multi_avg_fn=average)
+    return None if decay is None else Averaging(decay)
