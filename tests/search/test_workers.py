@@ -168,12 +168,15 @@ def test_pruned_trials_end_early_and_say_so(searched: Searched) -> None:
         assert "val/accuracy" in run.summary["metrics"]
 
 
-def test_two_objectives(searched: Searched) -> None:
-    two = "{metric:val/loss,direction:minimize},{metric:parameters,direction:minimize}"
-    assert searched(*TINY, "search.n_trials=2", f"search.objectives=[{two}]") == 0
+def test_several_objectives(searched: Searched) -> None:
+    names = ("val/loss", "parameters", "latency_ms")
+    aims = ",".join(f"{{metric:{name},direction:minimize}}" for name in names)
+    assert searched(*TINY, "search.n_trials=2", f"search.objectives=[{aims}]") == 0
     for trial in trials():
         summary = RunDirectory(Path("s") / trial.user_attrs["runs"][0]).summary
-        assert trial.values == [summary["metrics"]["val/loss"], summary["parameters"]]
+        loss, parameters, latency = trial.values
+        assert (loss, parameters) == (summary["metrics"]["val/loss"], summary["parameters"])
+        assert 0 < latency == summary["latency_ms"] < 1000
 
 
 def test_a_figure_that_is_not_measured_fails_the_trial(searched: Searched) -> None:

@@ -1,14 +1,13 @@
 """Architectures at their published sizes: parameters, arithmetic, memory, and measured speed."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import torch
 
 from arclight.costs.step import StepCosts, dry_step
+from arclight.costs.timing import forward_seconds
 from arclight.data.facts import Facts, ImageFacts, ImageTextFacts, TextFacts
 from arclight.run.parts import build_task
 from arclight.tasks.task import Task
@@ -73,8 +72,8 @@ def compare(
     if room is not None and 4 * parameters + BATCH * step.activations < room:
         with torch.random.fork_rng(devices=[]):
             task = build_task(config, facts)
-        latency = 1000 * _seconds(task, facts, 1)
-        per_second = BATCH / _seconds(task, facts, BATCH)
+        latency = 1000 * forward_seconds(task, facts, 1, REPEATS)
+        per_second = BATCH / forward_seconds(task, facts, BATCH, REPEATS)
     return Row(entry, parameters, step, _in_words(facts), latency, per_second)
 
 
@@ -82,20 +81,6 @@ def without_numbers(config: dict[str, Any], facts: Facts) -> Task:
     """The task of a config, of any size: its weights have shapes and take no memory."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         return build_task(config, facts)
-
-
-def _seconds(task: Task, facts: Facts, examples: int) -> float:
-    """Of a pass forward without gradients, as training computes it."""
-    task.eval()
-    batch = task.blank_batch(facts, examples)
-    seconds = []
-    with torch.inference_mode():
-        for _ in range(REPEATS + 1):  # the first one warms up
-            began = time.perf_counter()
-            task.training_step(batch, 0)
-            seconds.append(time.perf_counter() - began)
-    task.sums.clear()
-    return median(seconds[1:])
 
 
 def facts_of(config: dict[str, Any]) -> Facts:

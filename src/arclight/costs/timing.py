@@ -3,9 +3,13 @@
 import resource
 import sys
 import time
+from statistics import median
 from typing import Literal
 
 import torch
+
+from arclight.data.facts import Facts
+from arclight.tasks.task import Task
 
 Phase = Literal["data", "forward_backward", "optimizer", "logging"]
 PHASES: tuple[Phase, ...] = ("data", "forward_backward", "optimizer", "logging")
@@ -64,6 +68,22 @@ class StepClock:
         self.steps = 0
         self.seconds = dict.fromkeys(PHASES, 0.0)
         self._events.clear()
+
+
+def forward_seconds(task: Task, facts: Facts, examples: int, repeats: int) -> float:
+    """Of a pass forward without gradients, as training computes it: the median."""
+    task.eval()
+    batch = [part.to(task.device) for part in task.blank_batch(facts, examples)]
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(repeats + 1):  # the first one warms up
+            began = time.perf_counter()
+            task.training_step(tuple(batch), 0)
+            if task.device.type == "cuda":
+                torch.cuda.synchronize(task.device)
+            seconds.append(time.perf_counter() - began)
+    task.sums.clear()
+    return median(seconds[1:])
 
 
 def peak_memory(device: torch.device) -> float:

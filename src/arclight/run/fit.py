@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from arclight.config.build import build
+from arclight.costs.timing import forward_seconds
 from arclight.data.facts import Facts
 from arclight.errors import UserError
 from arclight.report.plots import confusion_matrix, curves
@@ -75,6 +76,9 @@ def fit(run: RunDirectory) -> dict[str, Any]:
         results["startup_seconds"] = round(startup, 3)
         results["training_seconds"] = round(seconds, 3)
         results["costs"] = recorder(trainer).summary(trainer)
+        if "latency_ms" in parts.config.get("trial", {}).get("objectives", ()):
+            seconds = forward_seconds(parts.task, parts.data.facts, 1, repeats=50)
+            results["latency_ms"] = round(1000 * seconds, 4)
         if trainer.is_global_zero:
             conclude(loggers, results["metrics"], _draw(run, parts.task))
             say(table(closing(run, results), "Results"))

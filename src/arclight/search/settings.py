@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 from arclight.errors import UserError
 
+
 # What a search measures of a finished run beside its validation figures.
-OTHER_FIGURES = ("parameters", "training_seconds", "seconds")
+OTHER_FIGURES = ("parameters", "latency_ms", "training_seconds", "seconds")
 
 # What may change from one command to the next: it says how the search is done, not what it is.
 MAY_CHANGE = (

@@ -188,6 +188,7 @@ class Workers:
                 "search": self.search.name,
                 "number": claim.number,
                 "values": claim.values,
+                "objectives": [aim.metric for aim in self.study.aims],
             }
             _group(config, self.search.name)
             words = [*self.composer.overrides, *as_overrides({**claim.values, **seed})]
