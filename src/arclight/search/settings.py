@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 from arclight.errors import UserError
 
-
 # What a search measures of a finished run beside its validation figures.
 OTHER_FIGURES = ("parameters", "latency_ms", "training_seconds", "seconds")
 

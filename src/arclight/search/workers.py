@@ -72,6 +72,7 @@ class Workers:
                     self._reap()
             finally:
                 self._close()
+                gc.unfreeze()
         return self.signum
 
     def _done(self) -> bool:
