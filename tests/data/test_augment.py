@@ -1,9 +1,12 @@
 """Whole-batch augmentation does to each image what torchvision does to one."""
 
+from typing import Any
+
 import pytest
 import torch
 import torchvision.transforms.v2.functional as tv
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from arclight.data.augment import Augment, Finish, crop, erase, flip, offsets
 from arclight.data.decode import Normalise
@@ -121,6 +124,40 @@ def test_operation_is_torchvisions(name: str, channels: int) -> None:
         different = (result[i].int() - one.int()).abs()
         # Rounding may move a pixel that lies between two, or a shade by one.
         assert (different > 1).float().mean() < 0.01, (name, float(strengths[i]))
+
+
+class Asked(TorchDispatchMode):
+    """Notes which operations torch is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_product_may_run_in_tf32() -> None:
+    """Whose ten bits would move pixels and change shades."""
+    ops = torch.arange(len(OPERATIONS)).repeat(2)
+    with Asked() as asked:
+        apply_operations(images(len(ops)), ops, torch.full((len(ops),), 0.5))
+    assert not asked.names & {"mm", "bmm", "addmm", "convolution"}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_is_not_waited_for() -> None:
+    x, rows = images(300), random_table(0, 0, 300)[:, :8]
+    there = x.cuda()
+    apply_policy(there, rows, "trivial")  # the first allocation of each kind may wait
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        result = apply_policy(there, rows, "trivial")
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    different = (result.cpu().int() - apply_policy(x, rows, "trivial").int()).abs()
+    assert (different > 1).float().mean() < 0.01
 
 
 @pytest.mark.parametrize("policy", ["trivial", "randaugment"])

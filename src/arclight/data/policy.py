@@ -59,14 +59,21 @@ def apply_operations(images: Tensor, op: Tensor, magnitude: Tensor) -> Tensor:
         if name == "identity" or not len(rows):
             continue
         m = magnitude[rows]
-        there = rows.to(device, non_blocking=True)
+        there = _sent(rows, device)
         chosen = images.index_select(0, there)
         if name in GEOMETRY:
-            done = _move(chosen, _inverse(name, m, *images.shape[-2:]).to(device))
+            done = _move(chosen, _sent(_inverse(name, m, *images.shape[-2:]), device))
         else:
-            done = _COLOUR[name](chosen, m.to(device, non_blocking=True)[:, None, None, None])
+            done = _COLOUR[name](chosen, _sent(m, device)[:, None, None, None])
         images.index_copy_(0, there, done)
     return images
+
+
+def _sent(table: Tensor, device: torch.device) -> Tensor:
+    """On the device, which is not waited for: a copy out of ordinary memory would."""
+    if device.type == "cuda":
+        table = table.pin_memory()
+    return table.to(device, non_blocking=True)
 
 
 @lru_cache
@@ -116,13 +123,13 @@ def _inverse(name: str, m: Tensor, height: int, width: int) -> Tensor:
 
 
 def _move(images: Tensor, inverse: Tensor) -> Tensor:
+    """Plain products: those of matrices may be of TF32, which is off by pixels of a large image."""
     height, width = images.shape[-2:]
     y = torch.arange(height, device=images.device) - (height - 1) / 2
     x = torch.arange(width, device=images.device) - (width - 1) / 2
-    ones = torch.ones(height, width, device=images.device)
-    places = torch.stack([x.expand(height, -1), y[:, None].expand(-1, width), ones], -1)
-    source = torch.einsum("hwk,bck->bhwc", places, inverse)
-    grid = source / torch.tensor([width / 2, height / 2], device=images.device)
+    of_x, of_y, shift = inverse[..., None, None].unbind(2)  # each `(batch, 2, 1, 1)`
+    source_x, source_y = (of_x * x + of_y * y[:, None] + shift).unbind(1)
+    grid = torch.stack([source_x / (width / 2), source_y / (height / 2)], -1)
     moved = F.grid_sample(images.float(), grid, "nearest", "zeros", align_corners=False)
     return moved.to(torch.uint8)
 
@@ -135,8 +142,8 @@ def _blend(images: Tensor, other: Tensor, change: Tensor) -> Tensor:
 def _grey(images: Tensor) -> Tensor:
     if images.shape[1] == 1:
         return images.float()
-    weights = torch.tensor([0.2989, 0.587, 0.114], device=images.device)
-    return (images * weights[:, None, None]).sum(1, keepdim=True).floor_()
+    red, green, blue = images.unbind(1)
+    return (red * 0.2989 + green * 0.587 + blue * 0.114).floor_().unsqueeze(1)
 
 
 def _brightness(images: Tensor, change: Tensor) -> Tensor:
@@ -152,13 +159,15 @@ def _contrast(images: Tensor, change: Tensor) -> Tensor:
 
 
 def _sharpness(images: Tensor, change: Tensor) -> Tensor:
-    channels, height, width = images.shape[1:]
+    height, width = images.shape[2:]
     if height <= 2 or width <= 2:
         return images
-    kernel = torch.ones(channels, 1, 3, 3, device=images.device)
-    kernel[:, :, 1, 1] = 5
     blurred = images.float()
-    blurred[:, :, 1:-1, 1:-1] = F.conv2d(blurred, kernel / 13, groups=channels).round_()
+    inner = 4 * blurred[:, :, 1:-1, 1:-1]  # a 3x3 mean in which the middle counts five times
+    for top in range(3):
+        for left in range(3):
+            inner += blurred[:, :, top : top + height - 2, left : left + width - 2]
+    blurred[:, :, 1:-1, 1:-1] = (inner / 13).round_()
     return _blend(images, blurred, change)
 
 
