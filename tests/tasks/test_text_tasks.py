@@ -8,9 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from arclight.data.facts import TextFacts
 from arclight.data.text.pairs import IGNORED, TextPairs
+from arclight.tasks.language_modelling import LanguageModelling
+from arclight.tasks.scores import ExactSum
 from arclight.tasks.sequence_to_sequence import SequenceToSequence, exact
 from arclight.tasks.text_classification import TextClassification
 
@@ -48,6 +51,44 @@ def test_classification() -> None:
     assert found["test/accuracy"] == pytest.approx((logits.argmax(1) == labels).float().mean())
     assert torch.equal(task.predict_step((tokens, mask), 0), logits.softmax(1))
     assert task.class_names == ["a", "b", "c"]
+
+
+def test_a_sum_keeps_single_tokens() -> None:
+    total = ExactSum()
+    total.update(2.0**25)  # where single precision counts in fours
+    for _ in range(100):
+        total.update(torch.tensor(1))
+    assert total.compute() == 2.0**25 + 100
+    total.reset()
+    values = torch.rand(10_000, generator=torch.Generator().manual_seed(0)) * 1e6
+    for value in values:
+        total.update(value)
+    assert total.compute() == pytest.approx(values.double().sum().item(), rel=1e-12)
+
+
+class NoDouble(TorchDispatchMode):
+    """A device without float64, as Apple's GPUs are."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        assert not (isinstance(made, Tensor) and made.dtype == torch.float64), func
+        return made
+
+
+def test_evaluation_needs_no_float64(pairs: TextPairs) -> None:
+    model = Repeats()
+    model.tokens = pairs.facts.vocab_size
+    task = SequenceToSequence(model, pairs.facts, UNUSED, UNUSED)
+    task._trainer = SimpleNamespace(datamodule=pairs)  # type: ignore[assignment]
+    task.chrf.update = lambda *_: None  # type: ignore[assignment]  # it counts on the CPU
+    tokens = torch.randint(9, (3, 4))
+    language = LanguageModelling(nn.Embedding(9, 9), facts(), UNUSED, UNUSED)
+    labelled = TextClassification(Bag(), facts(class_names=list("abc")), UNUSED, UNUSED)
+    batch = next(iter(pairs.test_dataloader()))
+    with NoDouble():
+        task.test_step(batch, 0)
+        language.test_step((tokens, tokens), 0)
+        labelled.test_step((tokens, tokens >= 0, tokens[:, 0] % 3), 0)
 
 
 def test_a_match_is_of_the_whole_target() -> None:

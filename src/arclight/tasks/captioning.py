@@ -5,10 +5,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import SumMetric
 
 from arclight.data.facts import Facts, ImageTextFacts
 from arclight.errors import UserError
+from arclight.tasks.scores import ExactSum
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -37,7 +37,7 @@ class Captioning(Task):
         super().__init__(model, optimizer, schedule, figures=("loss",))
         self.end = facts.end
         self.loss_sum, self.right, self.tokens, self.exact, self.captions = (
-            SumMetric(nan_strategy="disable") for _ in range(5)
+            ExactSum() for _ in range(5)
         )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -71,7 +71,7 @@ class Captioning(Task):
         targets = targets_of(tokens, mask)
         logits = self.model(images, tokens[:, :-1], mask[:, :-1]).float()
         self.loss_sum.update(
-            F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum").double()
+            F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
         )
         self.right.update((logits.argmax(-1) == targets).sum())
         self.tokens.update((targets != IGNORED).sum())
@@ -80,11 +80,11 @@ class Captioning(Task):
         self.captions.update(len(images))
 
     def results(self, stage: str) -> dict[str, float]:
-        tokens = self.tokens.compute().item()
+        tokens = self.tokens.compute()
         results = {
-            f"{stage}/loss": self.loss_sum.compute().item() / tokens,
-            f"{stage}/accuracy": self.right.compute().item() / tokens,
-            f"{stage}/exact": self.exact.compute().item() / self.captions.compute().item(),
+            f"{stage}/loss": self.loss_sum.compute() / tokens,
+            f"{stage}/accuracy": self.right.compute() / tokens,
+            f"{stage}/exact": self.exact.compute() / self.captions.compute(),
         }
         for metric in (self.loss_sum, self.right, self.tokens, self.exact, self.captions):
             metric.reset()

@@ -5,9 +5,9 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import SumMetric
 
 from arclight.data.facts import Facts, TextFacts
+from arclight.tasks.scores import ExactSum
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
 Batch = tuple[Tensor, Tensor]
@@ -34,9 +34,7 @@ class LanguageModelling(Task):
     ) -> None:
         super().__init__(model, optimizer, schedule, figures=("loss",))
         self.facts = facts
-        self.loss_sum, self.right, self.count = (
-            SumMetric(nan_strategy="disable") for _ in range(3)
-        )
+        self.loss_sum, self.right, self.count = (ExactSum() for _ in range(3))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         tokens, targets = batch
@@ -63,18 +61,18 @@ class LanguageModelling(Task):
         tokens, targets = batch
         logits = self.model(tokens).float()
         self.loss_sum.update(
-            F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum").double()
+            F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
         )
         self.right.update((logits.argmax(-1) == targets).sum())
         self.count.update((targets != IGNORED).sum())
 
     def results(self, stage: str) -> dict[str, float]:
-        count = self.count.compute().item()
-        loss = self.loss_sum.compute().item() / count
+        count = self.count.compute()
+        loss = self.loss_sum.compute() / count
         results = {
             f"{stage}/loss": loss,
             f"{stage}/perplexity": math.exp(min(loss, 80.0)),
-            f"{stage}/accuracy": self.right.compute().item() / count,
+            f"{stage}/accuracy": self.right.compute() / count,
         }
         per_token = self.facts.bytes_per_token.get(stage)
         if per_token:

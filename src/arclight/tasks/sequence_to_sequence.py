@@ -3,11 +3,11 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import SumMetric
 from torchmetrics.text import CHRFScore
 
 from arclight.data.facts import Facts, TextFacts
 from arclight.data.text.pairs import IGNORED, TextPairs
+from arclight.tasks.scores import ExactSum
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -36,7 +36,7 @@ class SequenceToSequence(Task):
     ) -> None:
         super().__init__(model, optimizer, schedule, figures=("loss",))
         self.loss_sum, self.right, self.tokens, self.exact, self.pairs = (
-            SumMetric(nan_strategy="disable") for _ in range(5)
+            ExactSum() for _ in range(5)
         )
         self.chrf = CHRFScore(n_word_order=0)
 
@@ -63,7 +63,7 @@ class SequenceToSequence(Task):
         source, mask, target = batch
         logits = self.model(source, mask, target).float()
         self.loss_sum.update(
-            F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum").double()
+            F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum")
         )
         self.right.update((logits.argmax(-1) == target).sum())
         self.tokens.update((target != IGNORED).sum())
@@ -77,11 +77,11 @@ class SequenceToSequence(Task):
         self.chrf.update(data.texts(made), [[text] for text in data.texts(target)])
 
     def results(self, stage: str) -> dict[str, float]:
-        count = self.tokens.compute().item()
+        count = self.tokens.compute()
         figures = {
-            "loss": self.loss_sum.compute().item() / count,
-            "accuracy": self.right.compute().item() / count,
-            "exact": self.exact.compute().item() / self.pairs.compute().item(),
+            "loss": self.loss_sum.compute() / count,
+            "accuracy": self.right.compute() / count,
+            "exact": self.exact.compute() / self.pairs.compute(),
             "chrf": float(self.chrf.compute()),  # type: ignore[arg-type]
         }
         for metric in (self.loss_sum, self.right, self.tokens, self.exact, self.pairs, self.chrf):
