@@ -1,9 +1,14 @@
 """The largest batch that fits is found by real steps, within the memory that may be used."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from arclight.errors import UserError
 from arclight.run.batch_size import largest_batch
+from arclight.tasks.text_classification import TextClassification
 from tests.conftest import Composed
 
 
@@ -22,6 +27,26 @@ def test_it_is_the_largest_to_an_eighth(composed: Composed) -> None:
 def test_it_is_no_larger_than_the_training_set(composed: Composed) -> None:
     found = largest_batch(composed("model=cnn", "data.limit=20"), 8.0, lambda _: None)
     assert 18 <= found <= 20
+
+
+def test_the_longest_texts_are_tried(
+    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that come first are mostly shorter."""
+    rows = [json.dumps({"text": "short", "label": i % 2}) for i in range(60)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    given = (f"data.path={tmp_path / 'rows.jsonl'}", "data.tokenizer=characters", "data.limit=4")
+    small = ("model.d_model=16", "model.n_layers=1", "trainer.accumulate_grad_batches=2")
+    step, lengths = TextClassification.training_step, []
+
+    def noted(task: TextClassification, batch: Any, index: int) -> Any:
+        lengths.append(batch[0].shape[1])
+        return step(task, batch, index)
+
+    monkeypatch.setattr(TextClassification, "training_step", noted)
+    words = ("model=bert", "task=text_classification", "data=text_classification")
+    assert largest_batch(composed(*words, *given, *small), 4.0, lambda _: None) == 4
+    assert lengths[-4:] == [7, 7, 128, 128]
 
 
 def test_where_nothing_fits_it_says_what_to_try(composed: Composed) -> None:

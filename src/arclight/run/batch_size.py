@@ -1,6 +1,7 @@
 """The largest batch that fits, found by trying."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,9 +12,10 @@ from arclight.config.build import build
 from arclight.costs.devices import free_memory
 from arclight.costs.preflight import gib
 from arclight.costs.step import dry_step
+from arclight.data.facts import TextFacts
 from arclight.errors import UserError
 from arclight.run.devices import process_count, require_devices
-from arclight.run.parts import build_parts
+from arclight.run.parts import Parts, build_parts
 from arclight.run.preflight import DEVICES
 from arclight.training.trainer import resolve_precision
 
@@ -25,7 +27,8 @@ def largest_batch(
 ) -> int:
     """The largest `data.batch_size` that trains, to an eighth: by doubling, then by bisection.
 
-    On a GPU each size takes real training steps until the memory is used up. On a CPU running out
+    On a GPU each size takes real training steps until the memory is used up, the last one of the
+    longest texts that there may be. On a CPU running out
     would end the program, or worse: there a size is first counted, and tried only where it fits.
 
     Args:
@@ -83,17 +86,46 @@ def _does_not_fit(
             loggers=[],
             deterministic=config["deterministic"],
         )
+        used = 0
+        with_longest(parts, settings["accumulate_grad_batches"])
         try:
             trainer.fit(parts.task, datamodule=parts.data)
+            if device.type == "cuda":
+                used = torch.cuda.max_memory_allocated(device)
         except torch.OutOfMemoryError:
             return "out of memory"
         finally:
             del parts, trainer
             if device.type == "cuda":
                 torch.cuda.empty_cache()
-    if device.type == "cuda" and limit is not None:
-        used = torch.cuda.max_memory_allocated(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        if used > limit:
-            return f"used {gib(used)} of {gib(limit)}"
+                torch.cuda.reset_peak_memory_stats(device)
+    if limit is not None and used > limit:
+        return f"used {gib(used)} of {gib(limit)}"
     return ""
+
+
+class Longest:
+    """The first batches of a loader, and then as many of texts that are as long as they may be."""
+
+    def __init__(self, loader: Iterable[Any], longest: Any, count: int) -> None:
+        self.loader, self.longest, self.count = loader, longest, count
+
+    def __len__(self) -> int:
+        return STEPS * self.count
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from islice(self.loader, (STEPS - 1) * self.count)
+        yield from repeat(self.longest, self.count)
+
+
+def with_longest(parts: Parts, cut: int) -> None:
+    """Makes the last step one of the longest texts.
+
+    Those that happen to come first, padded to the longest of them, would promise too much.
+    """
+    task, data = parts.task, parts.data
+    if not isinstance(data.facts, TextFacts) or task.tokens_per_example(data.facts):
+        return
+    first = data.train_dataloader
+    longest = task.blank_batch(data.facts, data.batch_size // cut)
+    data.train_dataloader = lambda: Longest(first(), longest, cut)  # type: ignore[method-assign]
