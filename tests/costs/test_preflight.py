@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from arclight.costs.advice import advice
+from arclight.costs.advice import advice, in_parts
 from arclight.costs.devices import PEAKS, free_memory, peak_flops
 from arclight.costs.preflight import Preflight, duration, forecast, quantity, steps_of
 from arclight.run.parts import Parts, build_parts
@@ -59,6 +59,40 @@ def test_what_does_not_fit_is_told_what_would(composed: Composed, tmp_path: Path
     assert tight.free is not None
     assert 0.8 * tight.free < smaller.peak < tight.free
     assert "finetune=lora" in said(parts, replace(found, free=found.step.fixed // 2))
+
+
+def test_the_suggested_batch_divides_into_the_parts(composed: Composed, tmp_path: Path) -> None:
+    words = ("model=gpt", "data.limit=999999", "trainer.accumulate_grad_batches=2")
+    parts, found = foreseen(composed, tmp_path, *words)
+    assert found.step is not None
+    tight = replace(found, free=found.step.fixed + found.step.activations // 3)
+    batch = int(said(parts, tight).partition("data.batch_size=")[2].split()[0])
+    assert batch % 2 == 0
+    parts.config["data"]["batch_size"] = batch
+    smaller = forecast(parts.config, parts.data, parts.task, CPU, "32-true", 1)
+    assert smaller.peak is not None
+    assert tight.free is not None
+    assert 0.8 * tight.free < smaller.peak < tight.free
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("model=vit",), "the same step in parts"),
+        (
+            ("model=cnn",),
+            "the same step in parts but for batch normalisation, which sees one part at a time",
+        ),
+        (
+            ("model=clip", "task=contrastive", "data=digits_captions"),
+            "the same number of pairs in parts, each compared with fewer others",
+        ),
+    ],
+)
+def test_what_accumulation_changes_is_said(
+    composed: Composed, tmp_path: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    assert in_parts(build_parts(composed(*words, "data.limit=100"), tmp_path).task) == sentence
 
 
 def test_a_long_run_is_called_long(composed: Composed, tmp_path: Path) -> None:
@@ -131,6 +165,12 @@ def test_the_number_of_steps(words: dict[str, Any], steps: int) -> None:
         ("Tesla V100-SXM2-16GB", "bf16-mixed", None),
         ("Tesla T4", "16-mixed", 65),
         ("NVIDIA GeForce GTX 1080", "32-true", None),
+        ("NVIDIA H200", "bf16-mixed", 989.4),
+        ("NVIDIA H200 NVL", "bf16-mixed", 835.5),
+        ("NVIDIA GeForce RTX 4090 D", "bf16-mixed", 147),
+        ("NVIDIA GeForce RTX 3090 Ti", "16-mixed", 80),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", "bf16-mixed", None),
+        ("NVIDIA A100-SXM4-40GB MIG 3g.20gb", "bf16-mixed", None),
     ],
 )
 def test_peaks_are_found_by_the_name_of_the_card(

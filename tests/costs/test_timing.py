@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from arclight.costs.timing import PHASES, StepClock
+from arclight.data.facts import Facts, ImageFacts, ImageTextFacts, TextFacts
 from arclight.run.directory import create
 from arclight.run.execute import execute
 from arclight.training.loggers import read_metrics
 from arclight.training.progress import in_words
-from arclight.training.record import TIMING
+from arclight.training.record import TIMING, Record
 from tests.conftest import Composed
 
 
@@ -55,6 +56,33 @@ def test_a_run_keeps_what_it_cost(
     said = run.log_file.read_text()
     assert "tokens/s" in said
     assert "FLOP on 8 examples" in said
+
+
+def test_a_share_of_the_peak_is_of_examples_of_one_length() -> None:
+    """Padded texts are mostly shorter than the longest, whose arithmetic is counted."""
+    text = {"sizes": {}, "fingerprint": "", "vocab_size": 9, "context": 4}
+    image = {"class_names": [], "image_size": 8, "channels": 1, "mean": [0.5], "std": [0.5]}
+    captioned = ImageTextFacts(**text, **image, num_classes=2, start=1, end=2)
+    alone = ImageFacts(**image, sizes={}, fingerprint="", num_classes=2)
+
+    class Fixed:
+        def tokens_per_example(self, facts: Facts) -> int | None:
+            return self.length
+
+        def __init__(self, length: int | None) -> None:
+            self.length = length
+
+    for facts, length, known in (
+        (alone, None, True),
+        (TextFacts(**text), 4, True),
+        (TextFacts(**text), None, False),
+        (captioned, None, False),
+    ):
+        record = Record(10, stop_on_nonfinite=False)
+        record.know(Fixed(length), facts)  # type: ignore[arg-type]
+        record.flops_per_example, record._peak_flops = 1e9, 1e12
+        costs = record._costs(100, {"data": 0.5, "forward_backward": 0.5})
+        assert costs.get("cost/mfu") == (pytest.approx(0.1) if known else None)
 
 
 def test_the_bar_says_what_matters() -> None:

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import nn
 
 from arclight.costs.preflight import Preflight, duration, gib
 from arclight.costs.step import dry_step
 from arclight.data.facts import Facts
+from arclight.tasks.contrastive import Contrastive
 from arclight.tasks.task import Task
 
 # From scratch, the small networks of this project do well with one example to some hundreds of
@@ -86,9 +88,9 @@ def _too_large(
     if fitting >= 1:
         cuts = (c for c in range(1, found.batch // world + 1) if found.batch % (c * world) == 0)
         cut = next((c for c in cuts if found.batch / (c * world) <= fitting), None)
-        ways.append(f"data.batch_size={fitting * world}")
+        ways.append(f"data.batch_size={fitting * found.parts}")
         if cut:
-            ways.append(f"trainer.accumulate_grad_batches={cut}, the same step in parts")
+            ways.append(f"trainer.accumulate_grad_batches={cut}, {in_parts(task)}")
     for words, kind, recompute in (
         ("trainer.precision=bf16-mixed", "bf16-mixed", False),
         ("model.activation_checkpointing=true", precision, True),
@@ -102,6 +104,15 @@ def _too_large(
         f"It needs about {gib(found.peak)} and {gib(found.free)} are free: by the same count "
         f"{' or '.join(ways or ['only a smaller model'])} would fit."
     )
+
+
+def in_parts(task: Task) -> str:
+    """What a step is where its gradients are accumulated over parts of the batch."""
+    if isinstance(task, Contrastive):
+        return "the same number of pairs in parts, each compared with fewer others"
+    if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in task.modules()):
+        return "the same step in parts but for batch normalisation, which sees one part at a time"
+    return "the same step in parts"
 
 
 def _step(

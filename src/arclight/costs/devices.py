@@ -11,6 +11,7 @@ import torch
 # T4), and for RTX cards from appendix A of the Ada (2022) and the Ampere GA102 (2020) whitepapers.
 PEAKS: dict[str, tuple[float, float | None, float]] = {
     r"B200": (1125.0, 2250.0, 2250.0),
+    r"H200 NVL": (417.5, 835.5, 835.5),
     r"H200": (494.7, 989.4, 989.4),
     r"H100 PCIe": (378.0, 756.0, 756.0),
     r"H100 NVL": (417.5, 835.5, 835.5),
@@ -19,7 +20,9 @@ PEAKS: dict[str, tuple[float, float | None, float]] = {
     r"L40S": (183.0, 362.0, 362.0),
     r"L4": (60.5, 121.0, 121.0),
     r"A10": (62.5, 125.0, 125.0),
+    r"RTX 4090 D": (73.5, 147.0, 147.0),
     r"RTX 4090": (82.6, 165.2, 165.2),
+    r"RTX 3090 Ti": (40.0, 80.0, 80.0),
     r"RTX 3090": (35.6, 71.0, 71.0),
     r"V100-PCIE": (14.0, None, 112.0),
     r"V100": (15.7, None, 125.0),
@@ -30,10 +33,15 @@ PEAKS: dict[str, tuple[float, float | None, float]] = {
 def peak_flops(name: str, precision: str) -> float | None:
     """Floating-point operations a second that a card's data sheet promises; None: not in the table.
 
+    What runs in float8 is held against the peak of bf16, since only its matrix products are in
+    float8: its share of the peak may be more than that of the same arithmetic in bf16.
+
     Args:
         name: as `torch.cuda.get_device_name` gives it.
         precision: as the trainer names it.
     """
+    if re.search(r"\b(Laptop|MIG)\b", name):  # less power, or a part of the card
+        return None
     for card, peaks in PEAKS.items():
         if re.search(rf"\b{card}\b", name):
             tera = peaks[{"bf16-mixed": 1, "16-mixed": 2}.get(precision, 0)]

@@ -58,7 +58,7 @@ def fit(run: RunDirectory) -> dict[str, Any]:
     status: Status = "failed"
     try:
         trainer = _assemble(run, parts.config, loggers)
-        recorder(trainer).tokens_per_example = parts.task.tokens_per_example(parts.data.facts)
+        recorder(trainer).know(parts.task, parts.data.facts)
         if trainer.is_global_zero:
             keep_sizes(parts.task.model, parts.config["model"], run.path)
             run.update_manifest(hardware=hardware(), data=parts.data.facts.to_dict())
@@ -213,21 +213,23 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
     except SIGTERMException:
         raise SystemExit(128 + interrupts.signum) from None
     except torch.OutOfMemoryError as error:
-        raise UserError(_out_of_memory(parts.config, trainer)) from error
+        raise UserError(_out_of_memory(parts, trainer)) from error
     if interrupts.signum:  # it came after the last step
         raise SystemExit(128 + interrupts.signum)
     return time.perf_counter() - began
 
 
-def _out_of_memory(config: dict[str, Any], trainer: L.Trainer) -> str:
-    batch, parts = config["data"]["batch_size"], config["trainer"]["accumulate_grad_batches"]
+def _out_of_memory(parts: Parts, trainer: L.Trainer) -> str:
+    from arclight.costs.advice import in_parts
+
+    batch, cut = parts.config["data"]["batch_size"], trainer.accumulate_grad_batches
     peak = ""
     if trainer.strategy.root_device.type == "cuda":
         peak = f" ({torch.cuda.max_memory_allocated() / 2**30:.1f} GiB were in use)"
     return (
         f"The device ran out of memory with data.batch_size={batch}{peak}; type "
-        f"trainer.accumulate_grad_batches={parts * 2} for the same result in half the memory, a "
-        "smaller data.batch_size, trainer.precision=bf16-mixed, or, where the model has it, "
+        f"trainer.accumulate_grad_batches={cut * 2} for half the memory ({in_parts(parts.task)}), "
+        "a smaller data.batch_size, trainer.precision=bf16-mixed, or, where the model has it, "
         "model.activation_checkpointing=true."
     )
 

@@ -7,6 +7,7 @@ from lightning.pytorch.callbacks import Callback
 
 from arclight.costs.devices import device_peak
 from arclight.costs.timing import PHASES, StepClock, forget_peak_memory, peak_memory
+from arclight.data.facts import Facts, TextFacts
 from arclight.tasks.task import Task
 from arclight.training.finite import require_finite_loss
 
@@ -20,7 +21,9 @@ class Record(Callback):
     time that the host waits for the device. The loss read is checked to be finite.
 
     Attributes:
-        flops_per_example: forward and back; None: not counted.
+        flops_per_example: forward and back, of the longest text; None: not counted.
+        padded: texts are filled up to the longest of a batch, so that a step's arithmetic is less
+            than that, and no share of the peak is known.
         tokens_per_example: None: examples have no fixed number of tokens.
     """
 
@@ -29,6 +32,7 @@ class Record(Callback):
         self.stop_on_nonfinite = stop_on_nonfinite
         self.flops_per_example: float | None = None
         self.tokens_per_example: int | None = None
+        self.padded = False
         self.latest: dict[str, float] = {}  # for the progress bar
         self.clock = StepClock()
         self._peak_flops: float | None = None
@@ -38,6 +42,11 @@ class Record(Callback):
         self._within_step = False  # between the parts of an accumulated batch
         self._examples = self._steps = 0
         self._seconds = dict.fromkeys(PHASES, 0.0)
+
+    def know(self, task: Task, facts: Facts) -> None:
+        """How long the examples of this data are for this task."""
+        self.tokens_per_example = task.tokens_per_example(facts)
+        self.padded = isinstance(facts, TextFacts) and self.tokens_per_example is None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, Task)
@@ -111,7 +120,7 @@ class Record(Callback):
         costs = {"examples_per_second": rate}
         if self.tokens_per_example:
             costs["cost/tokens_per_second"] = rate * self.tokens_per_example
-        if self.flops_per_example and self._peak_flops:
+        if self.flops_per_example and self._peak_flops and not self.padded:
             costs["cost/mfu"] = rate * self.flops_per_example / self._peak_flops
         return costs
 
