@@ -1,5 +1,6 @@
 """Which weights are trained, and with which learning rate."""
 
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,22 @@ from arclight.errors import UserError
 from arclight.models.cnn import CNN
 from arclight.models.gpt import GPT
 from arclight.models.llama import Llama
+from arclight.models.speedrun import SpeedrunNet
 from arclight.models.vit import ViT
 from arclight.run.directory import create
 from arclight.run.execute import execute
 from arclight.run.weights import build_model
+from arclight.tasks.task import Task
 from arclight.training.checkpoints import read
 from arclight.training.finetune import find_head, head_only, lora, merge_adapters
 from arclight.training.optimizers import decay_groups
 from tests.conftest import Composed
 
+UNUSED: Any = lambda *_: None  # noqa: E731
 
-def vit() -> ViT:
-    return ViT(8, 2, 10, 96, 4, 4, in_channels=1)
+
+def vit(dropout: float = 0.0) -> ViT:
+    return ViT(8, 2, 10, 96, 4, 4, in_channels=1, dropout=dropout)
 
 
 def trained(model: nn.Module) -> set[str]:
@@ -142,6 +147,73 @@ def test_the_fused_attention_is_adapted_and_merged(kind: str) -> None:
     merge_adapters(model)
     assert set(model.state_dict()) == names
     torch.testing.assert_close(model(x), adapted, rtol=1e-4, atol=1e-5)
+
+
+def without_affine() -> nn.Module:
+    """Norms that have statistics and no weights, one of them right before the head."""
+    parts = {"in": nn.BatchNorm1d(4, affine=False), "one": nn.Linear(4, 4), "drop": nn.Dropout()}
+    parts |= {"two": nn.Linear(4, 4), "out": nn.BatchNorm1d(4, affine=False)}
+    return nn.Sequential(OrderedDict({**parts, "head": nn.Linear(4, 3)}))
+
+
+IMAGE = (4, 3, 32, 32)
+FROZEN: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "cnn": (lambda: CNN(in_channels=3), IMAGE),
+    "speedrun": (lambda: SpeedrunNet(widths=[8, 8, 8]), IMAGE),
+    "resnet": (lambda: timm.create_model("test_resnet", drop_path_rate=0.5), IMAGE),
+    "convnext": (lambda: timm.create_model("test_convnext", drop_path_rate=0.5), IMAGE),
+    "vit": (lambda: ViT(8, 2, 10, 96, 4, 4, dropout=0.5, drop_path=0.5), (4, 3, 8, 8)),
+    "norms without weights": (without_affine, (4, 4)),
+}
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_what_is_frozen_is_as_in_evaluation(name: str) -> None:
+    make, shape = FROZEN[name]
+    torch.manual_seed(0)
+    model = make()
+    images = torch.randn(shape) + 3
+    model(images)  # speedrun whitens
+    task = Task(head_only(model), UNUSED, UNUSED, ())
+    wanted = task.eval()(images) if name != "speedrun" else None
+    before = {k: v.clone() for k, v in task.state_dict().items()}
+    task.train()
+    assert task.training
+    assert model.get_submodule(find_head(model)).training
+    a, b = task(images), task(images)
+    assert torch.equal(a, b)
+    if wanted is not None:  # whose views in evaluation are several
+        torch.testing.assert_close(a, wanted)
+    assert all(torch.equal(v, before[k]) for k, v in task.state_dict().items())
+
+
+def test_what_is_trained_has_its_dropout_and_statistics() -> None:
+    head = timm.create_model("test_vit", drop_rate=0.5)
+    task = Task(head_only(head), UNUSED, UNUSED, ())
+    assert task.model.head_drop.training
+    assert not task.model.pos_drop.training
+    task = Task(lora(vit(dropout=0.5), rank=2), UNUSED, UNUSED, ())
+    assert all(m.training for m in task.modules())
+    convolutions = timm.create_model("test_efficientnet")
+    task = Task(convolutions, UNUSED, UNUSED, ())
+    assert all(m.training for m in task.modules())
+    convolutions.blocks[1].requires_grad_(False)  # in the middle
+    norms = [m for m in convolutions.modules() if isinstance(m, nn.BatchNorm2d)]
+    inside = {id(m) for m in convolutions.blocks[1].modules()}
+    task.train()
+    assert inside
+    assert all(m.training is (id(m) not in inside) for m in norms)
+
+
+def test_a_run_leaves_the_statistics_of_what_is_frozen(composed: Composed, tmp_path: Path) -> None:
+    words = ("model=cnn", "model.widths=[8,8,8]", "finetune=head_only", "trainer.max_epochs=2")
+    config = composed(*words, "data.limit=64", "data.batch_size=32")
+    run = create(tmp_path / "run", tmp_path, "run", config, [], {})
+    assert execute(run) == 0
+    state = read(run.checkpoints / "last.ckpt")["state_dict"]
+    counts = {k: v for k, v in state.items() if k.endswith("num_batches_tracked")}
+    assert counts
+    assert not any(counts.values())  # though the run has validated between its epochs
 
 
 def test_a_model_without_linear_layers_is_a_sentence() -> None:

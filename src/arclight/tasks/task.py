@@ -1,8 +1,9 @@
 """What every task shares: the optimizer, and sums that stay on the device until they are read."""
 
 import math
+import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import lightning as L
 import torch
@@ -13,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from arclight.data.facts import Facts
+from arclight.training.finetune import frozen_parts
 
 OptimizerFactory = Callable[[nn.Module, bool], Optimizer]
 ScheduleFactory = Callable[[Optimizer, int, int], LRScheduler]
@@ -106,6 +108,23 @@ class Task(L.LightningModule):
         self.sums = Sums(figures)
         self._make_optimizer = optimizer
         self._make_schedule = schedule
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """As of every module, but for what is frozen, which stays as it is in evaluation.
+
+        Or else its batch norms would follow the data, and its dropout disturb what is learnt on
+        top of it.
+        """
+        super().train(mode)
+        if mode:
+            for module in frozen_parts(self.model):
+                module.eval()
+        return self
+
+    def on_fit_start(self) -> None:
+        if frozen_parts(self.model):  # of which Lightning warns, since it may be an oversight
+            warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "_current_fx_name":  # Lightning's, forty times a step: past torch's slow checks
