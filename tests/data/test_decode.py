@@ -1,11 +1,13 @@
 """Every kind of image file becomes the same kind of tensor, in prediction as in evaluation."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torchvision.transforms.v2.functional as tv
 from PIL import Image
 
 from arclight.data.decode import Shape, channels_of, model_input, read_image, to_channels
@@ -48,6 +50,26 @@ def test_the_centre_is_kept() -> None:
     pixels = np.zeros((10, 30), dtype=np.uint8)
     pixels[:, 10:20] = 200
     assert (Shape(1, 5).pixels(Image.fromarray(pixels))[0, :, 1:-1] == 200).all()
+
+
+def test_the_crop_of_evaluation_is_torchvisions() -> None:
+    """A shorter side of 256 pixels and a crop of 224, to rounding; also of an image of 224."""
+    for size in ((300, 400), (640, 480), (224, 224)):
+        image = picture(0, (8, 8)).resize(size, Image.Resampling.BICUBIC)
+        resized = tv.resize(image, [256], tv.InterpolationMode.BILINEAR, antialias=True)
+        expected = np.asarray(tv.center_crop(resized, [224, 224])).transpose(2, 0, 1).astype(int)
+        for resize in {True, size != (224, 224)}:
+            found = Shape(3, 224, resize, crop=0.875).pixels(image).astype(int)
+            assert np.abs(found - expected).mean() < 1.5
+            whole = Shape(3, 224).pixels(image).astype(int)
+            assert np.abs(whole - expected).mean() > 3 * np.abs(found - expected).mean()
+
+
+def test_prediction_crops_as_evaluation_does(tmp_path: Path) -> None:
+    picture(0, (30, 20)).save(tmp_path / "a.png")
+    found = model_input(tmp_path / "a.png", replace(COLOUR, eval_crop=0.5))
+    pixels = Shape(3, 8, crop=0.5).pixels(picture(0, (30, 20)))
+    torch.testing.assert_close(found, (torch.from_numpy(pixels)[None] / 255 - 0.5) / 0.25)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])

@@ -12,6 +12,7 @@ import torch
 from arclight.config.build import build
 from arclight.config.check import check
 from arclight.data.augment import Augment
+from arclight.data.decode import Shape
 from arclight.data.image import ImageData
 from arclight.errors import UserError
 from tests.conftest import SHARED_DATA, Composed
@@ -101,6 +102,24 @@ def test_workers_see_what_memory_sees(tmp_path: Path) -> None:
     for one, other in zip(memory.train_dataloader(), workers.train_dataloader(), strict=True):
         assert torch.equal(one[0], other[0])
         assert torch.equal(one[1], other[1])
+
+
+@pytest.mark.parametrize("loader", ["memory", "workers"])
+def test_only_evaluation_is_cropped(tmp_path: Path, loader: str) -> None:
+    """Also where validation images are carved out of the training split."""
+    image_folder(tmp_path, {"a": 12, "b": 12})
+    given = {"loader": loader, "mean": [0.0] * 3, "std": [1.0] * 3, "eval_batch_size": 99}
+    whole, cropped = ready(tmp_path, **given), ready(tmp_path, **given, eval_crop=0.5)
+    assert (whole.facts.eval_crop, cropped.facts.eval_crop) == (1.0, 0.5)
+    (before, _), (after, _) = (next(iter(d.train_dataloader())) for d in (whole, cropped))
+    assert torch.equal(before, after)
+    for stage in ("val", "test"):
+        part = cropped.parts[stage]
+        x, _ = next(iter(getattr(cropped, f"{stage}_dataloader")()))
+        images = [part.split.image(int(row)) for row in part.rows]
+        centres = np.stack([Shape(3, 12, crop=0.5).pixels(image) for image in images])
+        torch.testing.assert_close(x, torch.from_numpy(centres) / 255)
+    assert "data.eval_crop=1.5 should be more than 0" in fault(tmp_path, eval_crop=1.5)
 
 
 def test_auto_takes_memory_where_it_fits(tmp_path: Path) -> None:

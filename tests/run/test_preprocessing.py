@@ -33,14 +33,18 @@ def test_each_kind_of_weights_tells_what_it_knows(composed: Composed, tmp_path: 
     assert known_of(str(folder)) == known
     folder = with_processor(saved(clip, tmp_path / "clip"), size={"shortest_edge": 8}, **half)
     assert known_of(str(folder)) == known
+    cropped = {"size": {"shortest_edge": 10}, "crop_size": {"height": 8, "width": 8}, **half}
+    folder = with_processor(saved(clip, tmp_path / "crop"), **cropped, do_center_crop=True)
+    assert known_of(str(folder)) == {**known, "eval_crop": 0.8}
     assert known_of(str(saved(gpt2, tmp_path / "gpt"))) == {}
     resnet = known_of(str(saved(partial(of_timm, "test_resnet"), tmp_path / "timm")))
     assert resnet["image_size"] == 160
+    assert 0.8 < resnet["eval_crop"] < 1
     assert resnet["channels"] == len(resnet["mean"]) == len(resnet["std"]) == 3
 
     run = run_of(composed, tmp_path / "run", "cnn")
     facts = run.manifest["data"]
-    from_run = {key: facts[key] for key in known}
+    from_run = {key: facts[key] for key in (*known, "eval_crop")}
     assert known_of(str(run.path)) == from_run
     assert known_of(str(export(str(run.path), "safetensors"))) == from_run
 

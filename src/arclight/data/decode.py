@@ -50,13 +50,15 @@ def channels_of(image: Image.Image) -> int:
 class Shape:
     """What every image becomes: `channels` (1 or 3) by `size` by `size` pixels.
 
-    With `resize`, the shorter side is scaled to `size` (bilinear, antialiased) and the centre
-    square kept; without it, an image of another size is a fault.
+    With `resize`, the centre square is scaled to `size` (bilinear, antialiased); without it, an
+    image of another size is a fault. The square has `crop` of the shorter side: 0.875 is what is
+    usual for ImageNet, a shorter side of 256 pixels and a crop of 224.
     """
 
     channels: int
     size: int
     resize: bool = True
+    crop: float = 1.0
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -68,10 +70,10 @@ class Shape:
         Raises:
             UserError: it has another size, and may not be resized.
         """
-        if image.size != self.sides:
-            if not self.resize:
-                raise UserError(different_sizes(self.sides, image.size))
-            short = min(image.size)
+        if image.size != self.sides and not self.resize:
+            raise UserError(different_sizes(self.sides, image.size))
+        if image.size != self.sides or self.crop < 1:
+            short = self.crop * min(image.size)
             left, top = (image.width - short) / 2, (image.height - short) / 2
             box = (left, top, left + short, top + short)
             image = to_channels(image, self.channels)
@@ -124,5 +126,6 @@ def model_input(encoded: Encoded, facts: ImageFacts) -> Tensor:
         UserError: it cannot be read as an image.
     """
     where = str(encoded) if isinstance(encoded, Path) else "The image"
-    pixels = Shape(facts.channels, facts.image_size).pixels(read_image(encoded, where))
+    shape = Shape(facts.channels, facts.image_size, crop=facts.eval_crop)
+    pixels = shape.pixels(read_image(encoded, where))
     return Normalise(facts.mean, facts.std)(torch.from_numpy(pixels)[None])

@@ -40,6 +40,7 @@ class ImageFacts(Facts):
         image_size: height and width in pixels.
         channels: 1 (grey) or 3 (RGB).
         mean: of the training pixels, per channel, on the scale 0 to 1; `std` likewise.
+        eval_crop: share of the shorter side that is kept of an image that is evaluated.
     """
 
     num_classes: int
@@ -48,6 +49,7 @@ class ImageFacts(Facts):
     channels: int
     mean: list[float]
     std: list[float]
+    eval_crop: float = 1.0
 
     def for_model(self) -> dict[str, Any]:
         return {

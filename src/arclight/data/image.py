@@ -1,6 +1,7 @@
 """Images with one label each: the data module of image classification."""
 
 import hashlib
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from arclight.data.augment import Augment, Finish
 from arclight.data.cache import cache_folder
-from arclight.data.decode import Normalise
+from arclight.data.decode import Normalise, Shape
 from arclight.data.facts import ImageFacts
 from arclight.data.memory import decoded
 from arclight.data.module import DataModule, require_counts, require_fractions
@@ -44,6 +45,8 @@ class ImageData(DataModule):
         test_split: likewise; None and none found: `test_fraction` of the training split.
         image_size: height and width in pixels; None: as in the data.
         channels: 1 (grey) or 3 (RGB); None: as in the data.
+        eval_crop: share of the shorter side that is kept of validation and test images, and in
+            prediction; None: 1.0.
         batch_size: images of one optimizer step, over all processes and accumulated batches.
         eval_batch_size: images of one evaluation batch over all processes; None: `batch_size`.
         val_fraction: see `val_split`.
@@ -81,6 +84,7 @@ class ImageData(DataModule):
         test_split: str | None = None,
         image_size: int | None = None,
         channels: int | None = None,
+        eval_crop: float | None = None,
         batch_size: int = 128,
         eval_batch_size: int | None = None,
         val_fraction: float = 0.1,
@@ -104,6 +108,9 @@ class ImageData(DataModule):
         require_counts(image_size=image_size, limit=limit, shuffle_window=shuffle_window)
         if channels not in (None, 1, 3):
             raise UserError(f"data.channels={channels} should be 1 (grey), 3 (RGB) or null.")
+        self.eval_crop = 1.0 if eval_crop is None else eval_crop
+        if not 0 < self.eval_crop <= 1:
+            raise UserError(f"data.eval_crop={eval_crop} should be more than 0, and 1 at most.")
         self.columns = image_column, label_column
         self.split_names = (train_split, val_split, test_split)
         self.image_size, self.channels = image_size, channels
@@ -137,6 +144,7 @@ class ImageData(DataModule):
             channels=self.shape.channels,
             mean=mean,
             std=std,
+            eval_crop=self.eval_crop,
             sizes={stage: len(part) for stage, part in self.parts.items()},
             fingerprint=hashlib.sha256(digests).hexdigest(),
             skipped=skipped,
@@ -160,9 +168,16 @@ class ImageData(DataModule):
         used.update(zip(used, kept, strict=True))
         return {name: n for name, n in lost.items() if n}
 
-    def _in_memory(self, used: dict[Stage, Split]) -> dict[str, Tensor]:
-        """The decoded splits by name; empty if workers are to decode them."""
-        splits = {split.name: split for split in used.values()}
+    def _shape_of(self, stage: Stage) -> Shape:
+        return self.shape if stage == "train" else replace(self.shape, crop=self.eval_crop)
+
+    def _in_memory(self, used: dict[Stage, Split]) -> dict[tuple[str, Shape], Tensor]:
+        """The decoded splits, by name and shape; empty if workers are to decode them."""
+        splits = {
+            (split.name, self._shape_of(stage)): split
+            for stage in STAGES
+            for split in [used.get(stage, used["train"])]
+        }
         images = sum(len(split.labels) for split in splits.values())
         size = images * self.shape.channels * self.shape.size**2
         originals = self.augment.resized_crop > 0  # its crop is taken from the original
@@ -175,16 +190,16 @@ class ImageData(DataModule):
         if self.loader == "workers" or originals or too_large:
             return {}
         return {
-            name: torch.from_numpy(decoded(split, self.shape, self.cache))
-            for name, split in splits.items()
+            (name, shape): torch.from_numpy(decoded(split, shape, self.cache))
+            for (name, shape), split in splits.items()
         }
 
     def _divide(self, used: dict[Stage, Split]) -> dict[str, Part]:
         """The images of each stage; absent validation and test sets are carved out of train."""
 
         def part(stage: Stage, rows: Rows) -> Part:
-            split = used.get(stage, used["train"])
-            return Part(split, rows, self.shape, self.pixels.get(split.name))
+            split, shape = used.get(stage, used["train"]), self._shape_of(stage)
+            return Part(split, rows, shape, self.pixels.get((split.name, shape)))
 
         rows = {stage: np.arange(len(split.labels)) for stage, split in used.items()}
         val = 0.0 if "val" in used else self.val_fraction

@@ -29,8 +29,9 @@ def decoded(split: Split, shape: Shape, cache: Path) -> NDArray[np.uint8]:
     Raises:
         UserError: an image cannot be read or has another size, or the cache cannot be written.
     """
-    if split.pixels is not None and split.pixels.shape[1:] == (shape.channels, *shape.sides):
-        return split.pixels
+    ready, wanted = split.pixels, (shape.channels, *shape.sides)
+    if ready is not None and ready.shape[1:] == wanted and shape.crop == 1:
+        return ready
     n = len(split.labels)
     key = f"pixels 1|{split.fingerprint}|{n}|{shape}"
     return cached(cache, key, lambda: decode_rows(split, np.arange(n), shape))

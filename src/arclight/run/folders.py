@@ -44,7 +44,12 @@ def _of_timm(one: Trained, folder: Path) -> Answer:
         )
     facts: Any = one.facts
     size = (facts.channels, facts.image_size, facts.image_size)
-    shape = {"mean": facts.mean, "std": facts.std, "input_size": size}
+    shape = {
+        "mean": facts.mean,
+        "std": facts.std,
+        "input_size": size,
+        "crop_pct": facts.eval_crop,
+    }
     timm.models.save_for_hf(
         one.model,
         str(folder),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from arclight.data.facts import Facts, ImageFacts, TextFacts
 from arclight.errors import UserError
 from arclight.models.pretrained import ARCHITECTURE
+from arclight.run.preprocessing import KEYS
 from arclight.run.trained import Trained
 from arclight.run.weights import sizes
 from arclight.training.finetune import has_adapters, merge_adapters
@@ -98,7 +99,7 @@ def metadata(one: Trained) -> dict[str, str]:
     facts: Facts = one.facts
     known: dict[str, Any] = {"task": one.config["task"]["_target_"].rpartition(".")[2]}
     if isinstance(facts, ImageFacts):
-        known |= {key: getattr(facts, key) for key in ("image_size", "channels", "mean", "std")}
+        known |= {key: getattr(facts, key) for key in KEYS}
     if isinstance(facts, ImageFacts | TextFacts):
         known["classes"] = facts.class_names
     net = getattr(one.model, "net", None)

@@ -1,4 +1,4 @@
-"""Images as the weights of `model.pretrained` know them: size, channels, mean and deviation."""
+"""Images as the weights of `model.pretrained` know them: size, crop, channels, mean, deviation."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from arclight.models.pretrained import find_file
 from arclight.run.console import say
 from arclight.run.directory import RunDirectory
 
-KEYS = ("image_size", "channels", "mean", "std")
+KEYS = ("image_size", "channels", "mean", "std", "eval_crop")
 
 
 def as_weights_know_it(config: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def known_of(name: str) -> dict[str, Any]:
     run = RunDirectory(place)
     if run.config_file.is_file():
         facts = run.manifest.get("data", {})
-        return {key: facts.get(key) for key in KEYS}
+        return {key: facts[key] for key in KEYS if key in facts}
     if place.is_file():
         told = told_by(place)
         return {key: json.loads(told[key]) for key in KEYS if key in told}
@@ -94,6 +94,7 @@ def _of_timm(told: Mapping[str, Any]) -> dict[str, Any]:
         "channels": channels,
         "mean": _list(told.get("mean")),
         "std": _list(told.get("std")),
+        "eval_crop": told.get("crop_pct"),
     }
 
 
@@ -102,15 +103,28 @@ def _of_transformers(config: Mapping[str, Any], told: Mapping[str, Any]) -> dict
     if not told and "image_size" not in tower:
         return {}  # of no images
     side = told.get("crop_size") or told.get("size") or tower.get("image_size")
-    if isinstance(side, Mapping):
-        side = side.get("height") or side.get("shortest_edge")
-    mean = _list(told.get("image_mean"))
+    mean, crop = _list(told.get("image_mean")), _crop(told)
     return {
-        "image_size": tower.get("image_size") or side,  # which the positions were learnt for
+        "image_size": tower.get("image_size") or _side(side),  # which the positions were learnt for
         "channels": tower.get("num_channels") or len(mean or "RGB"),
         "mean": mean,
         "std": _list(told.get("image_std")),
+        **({"eval_crop": crop} if crop else {}),
     }
+
+
+def _crop(told: Mapping[str, Any]) -> float | None:
+    """Share of the shorter side that a processor keeps; None: it crops nothing."""
+    size, kept = _side(told.get("size")), _side(told.get("crop_size"))
+    if told.get("crop_pct") and size and size < 384:  # ConvNeXt's, which crops no larger images
+        return float(told["crop_pct"])
+    crops = told.get("do_center_crop") and size and kept and kept <= size
+    return kept / size if crops else None
+
+
+def _side(size: Any) -> Any:
+    """The number of pixels, which processors keep in more ways than one."""
+    return size.get("height") or size.get("shortest_edge") if isinstance(size, Mapping) else size
 
 
 def _list(values: Any) -> list[float] | None:
