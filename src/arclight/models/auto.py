@@ -12,6 +12,7 @@ from arclight.models.bert import check_vocabulary
 from arclight.models.clip import check_images, check_places
 from arclight.models.llama import CausalLM
 from arclight.models.pretrained import load_pretrained
+from arclight.models.sharded import is_sharded
 from arclight.models.t5 import EncoderDecoder
 
 
@@ -112,6 +113,7 @@ class Captioner(nn.Module):
             num_beams=1,
             eos_token_id=end,
             pad_token_id=end,
+            synced_gpus=is_sharded(self),  # or it would look for another kind of shards
         )
         return F.pad(made[:, 1:], (0, length + 1 - made.shape[1]), value=end)
 

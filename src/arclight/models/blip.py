@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from arclight.models.bert import check_vocabulary
 from arclight.models.clip import check_heads, check_images, check_places, check_towers
 from arclight.models.pretrained import load_pretrained
+from arclight.models.sharded import all_ended
 
 
 class BLIP(nn.Module):
@@ -165,6 +166,6 @@ class BLIP(nn.Module):
             new = torch.where(done, end, logits[:, -1:].argmax(-1))
             made[:, place] = new[:, 0]
             done |= new == end
-            if bool(done.all()):
+            if all_ended(done, self):
                 break
         return made

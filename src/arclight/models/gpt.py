@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from arclight.errors import UserError
 from arclight.models.checks import check_choice
+from arclight.models.sharded import all_ended
 from arclight.models.transformer import KeyValues, TransformerBlock
 
 
@@ -155,7 +156,7 @@ class GPT(nn.Module):
                 new = torch.where(done[:, None], stop, new)
                 done |= new[:, 0] == stop
             tokens = torch.cat([tokens, new], dim=1)
-            if stop is not None and bool(done.all()):
+            if stop is not None and all_ended(done, self):
                 break
         return tokens
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from arclight.models.pretrained import load_pretrained
+from arclight.models.sharded import all_ended
 
 
 class CausalLM(nn.Module):
@@ -62,7 +63,7 @@ class CausalLM(nn.Module):
                 new = torch.where(done[:, None], stop, new)
                 done |= new[:, 0] == stop
             tokens = torch.cat([tokens, new], dim=1)
-            if stop is not None and bool(done.all()):
+            if stop is not None and all_ended(done, self):
                 break
         return tokens
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from arclight.models.bert import check_vocabulary
 from arclight.models.checks import check_choice
 from arclight.models.pretrained import load_pretrained
+from arclight.models.sharded import all_ended
 
 
 class EncoderDecoder(nn.Module):
@@ -78,7 +79,7 @@ class EncoderDecoder(nn.Module):
             new = torch.where(done, stop, logits[:, -1:].argmax(-1))
             made.append(new)
             done |= new == stop
-            if bool(done.all()):
+            if all_ended(done, self):
                 break
         return torch.cat(made, dim=1)
 
