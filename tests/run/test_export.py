@@ -2,24 +2,31 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from arclight.data.decode import model_input
+from arclight.data.facts import ImageFacts
 from arclight.data.text import tokenizer as tokenizers
 from arclight.errors import UserError
 from arclight.run.directory import RunDirectory, create
 from arclight.run.export import ENDINGS, export
+from arclight.run.folders import _preprocessing
 from arclight.run.formats import FORMATS, outputs
 from arclight.run.parts import build_parts
 from arclight.run.trained import trained
 from arclight.run.weights import build_model, keep_sizes
 from tests.checkpoints import saved, vit
 from tests.conftest import Composed, options
+from tests.data.conftest import picture
 
 FEW = ("data.limit=8", "data.batch_size=4")
 SHALLOW = dict.fromkeys(("vit_small", "vit_base", "vit_large", "vit_huge"), "model.n_layers=1")
@@ -136,6 +143,24 @@ def test_libraries_open_the_folder(composed: Composed, tmp_path: Path) -> None:
     processor = AutoImageProcessor.from_pretrained(folder)
     assert list(processor.image_mean) == run.manifest["data"]["mean"]
     assert (processor.size["height"], processor.size["width"]) == (8, 8)
+
+
+def test_the_library_crops_as_evaluation_does(tmp_path: Path) -> None:
+    from transformers import AutoImageProcessor
+
+    facts = ImageFacts(
+        num_classes=2, class_names=["a", "b"], image_size=56, channels=3, mean=[0.5, 0.4, 0.3],
+        std=[0.2, 0.2, 0.1], eval_crop=0.875, sizes={}, fingerprint="",
+    )  # fmt: skip
+    _preprocessing(SimpleNamespace(facts=facts, model=None), tmp_path)  # type: ignore[arg-type]
+    image = picture(0, (8, 8)).resize((200, 150), Image.Resampling.BICUBIC)
+    image.save(tmp_path / "image.png")
+    found = AutoImageProcessor.from_pretrained(tmp_path)(image, return_tensors="pt")["pixel_values"]
+    wanted = model_input(tmp_path / "image.png", facts)
+    assert found.shape == wanted.shape
+    assert (found - wanted).abs().mean() < 0.2 * (
+        found - model_input(tmp_path / "image.png", replace(facts, eval_crop=1.0))
+    ).abs().mean()
 
 
 def test_what_answers_otherwise_is_removed(

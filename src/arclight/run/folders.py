@@ -150,13 +150,25 @@ def _preprocessing(one: Trained, folder: Path) -> None:
     kind = net.config.model_type if net is not None else "vit"
     side = {"height": facts.image_size, "width": facts.image_size}
     times = 3 // facts.channels if kind == "blip" else 1
+    how = {
+        "image_processor_type": PROCESSORS.get(kind, "ViTImageProcessor"),
+        "size": side,
+        "do_center_crop": False,
+    }
+    if facts.eval_crop < 1:  # only CLIP's has a crop
+        how = {
+            "image_processor_type": PROCESSORS["clip"],
+            "size": {"shortest_edge": round(facts.image_size / facts.eval_crop)},
+            "do_center_crop": True,
+            "crop_size": side,
+            "do_convert_rgb": facts.channels * times == 3,
+            "resample": 2,  # bilinear
+        }
     write_json(
         folder / "preprocessor_config.json",
         {
-            "image_processor_type": PROCESSORS.get(kind, "ViTImageProcessor"),
+            **how,
             "do_resize": True,
-            "size": side,
-            "do_center_crop": False,
             "do_rescale": True,
             "rescale_factor": 1 / 255,
             "do_normalize": True,
