@@ -87,6 +87,10 @@ def test_the_suggested_batch_divides_into_the_parts(composed: Composed, tmp_path
             ("model=clip", "task=contrastive", "data=digits_captions"),
             "the same number of pairs in parts, each compared with fewer others",
         ),
+        (
+            ("model=blip", "task=captioning", "data=digits_captions"),
+            "the same step in parts, of which those with short captions count a little more",
+        ),
     ],
 )
 def test_what_accumulation_changes_is_said(

@@ -1,5 +1,6 @@
 """The tasks of labelled text and of pairs of texts: their figures, whatever the batches."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from arclight.data.facts import TextFacts
+from arclight.data.order import TrainBatches
 from arclight.data.text.pairs import IGNORED, TextPairs
 from arclight.tasks.language_modelling import LanguageModelling
 from arclight.tasks.scores import ExactSum
@@ -117,6 +119,45 @@ def pairs(tmp_path: Path) -> TextPairs:
                      test_fraction=0.4, max_target_length=6, cache=str(tmp_path))  # fmt: skip
     data.setup()
     return data
+
+
+class Guesses(nn.Module):
+    """The same for each token of a target, from what is in its source."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(tokens, tokens)
+
+    def forward(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+        total: Tensor = (self.embed(source) * mask[..., None]).sum(1, keepdim=True)
+        return total.expand(-1, target.shape[1], -1)
+
+
+@pytest.mark.parametrize(("world", "accumulate"), [(1, 2), (2, 1), (2, 4)])
+def test_a_step_in_parts_is_the_same_step(tmp_path: Path, world: int, accumulate: int) -> None:
+    """Also where the targets of one part are shorter than those of another."""
+    rows = [{"source": f"{i:03}", "target": str(7 ** (i % 9))} for i in range(60)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    data = TextPairs(str(tmp_path / "rows.jsonl"), tokenizer="characters", cache=str(tmp_path))
+    data.setup()
+    torch.manual_seed(0)
+    task = SequenceToSequence(Guesses(data.facts.vocab_size), data.facts, UNUSED, UNUSED)
+
+    def gradients(world: int, accumulate: int) -> list[Tensor]:
+        """Of each step of an epoch, averaged over its parts as trainers do."""
+        size, found = data.facts.sizes["train"], []
+        cuts = [TrainBatches(size, 16, 3, rank, world, accumulate) for rank in range(world)]
+        ranks = [data.make_loader("train", batches, torch.device("cpu")) for batches in cuts]
+        for i, parts in enumerate(zip(*ranks, strict=True)):
+            for part in parts:
+                (task.training_step(part, 0) / (world * accumulate)).backward()
+            if (i + 1) % accumulate == 0:
+                found.append(task.model.embed.weight.grad.clone())  # type: ignore[union-attr, operator]
+                task.zero_grad()
+        return found
+
+    for one, other in zip(gradients(1, 1), gradients(world, accumulate), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_sequence_to_sequence(pairs: TextPairs) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from arclight.costs.preflight import Preflight, duration, gib
 from arclight.costs.step import dry_step
 from arclight.data.facts import Facts
+from arclight.tasks.captioning import Captioning
 from arclight.tasks.contrastive import Contrastive
 from arclight.tasks.task import Task
 
@@ -110,6 +111,8 @@ def in_parts(task: Task) -> str:
     """What a step is where its gradients are accumulated over parts of the batch."""
     if isinstance(task, Contrastive):
         return "the same number of pairs in parts, each compared with fewer others"
+    if isinstance(task, Captioning):
+        return "the same step in parts, of which those with short captions count a little more"
     if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in task.modules()):
         return "the same step in parts but for batch normalisation, which sees one part at a time"
     return "the same step in parts"

@@ -110,6 +110,13 @@ class TrainBatches:
             part = i * self.world + self.rank
             yield order[part * size : (part + 1) * size]
 
+    def steps_of(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
+        """For each micro-batch of `of_epoch`, all samples of its optimizer step."""
+        order = self.order(epoch)
+        for i in range(start, len(self)):
+            first = i // self.accumulate * self.batch_size
+            yield order[first : first + self.batch_size]
+
 
 class EvalBatches:
     """Every sample exactly once over all ranks, in equally many batches on each, without padding.

@@ -18,6 +18,9 @@ IGNORED = -100  # a target that nothing is counted of: torch's own default
 class Captioning(Task):
     """Cross-entropy of each token of a caption, given the image and the tokens before it.
 
+    Its mean is over the tokens of a part of the step, where processes or accumulation make parts:
+    tokens of a part with short captions then count a little more.
+
     Evaluation gives the mean loss of a token, the share of tokens that were the likeliest, and the
     share of captions that the model makes exactly by itself, taking the likeliest token each time.
 

@@ -10,11 +10,13 @@ from arclight.data.text.pairs import IGNORED, TextPairs
 from arclight.tasks.scores import ExactSum
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
-Batch = tuple[Tensor, Tensor, Tensor]
+Batch = tuple[Tensor, ...]  # source, mask, target, and in training the tokens of a part
 
 
 class SequenceToSequence(Task):
     """Cross-entropy of each token of the target, given those before it.
+
+    Its mean is over the tokens of the whole step, so that a step is the same in parts.
 
     Evaluation gives the mean loss of a token and the share of tokens that were the likeliest; and,
     of what the model makes of the sources by itself, taking the likeliest token each time, the
@@ -41,9 +43,10 @@ class SequenceToSequence(Task):
         self.chrf = CHRFScore(n_word_order=0)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        source, mask, target = batch
+        source, mask, target, *of_step = batch
         logits = self.model(source, mask, target)
-        loss = F.cross_entropy(logits.flatten(0, 1), target.flatten())
+        total = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum")
+        loss = total / (of_step[0] if of_step else (target != IGNORED).sum())
         self.sums.add(loss.detach() * len(source), examples=len(source))
         return loss
 

@@ -75,7 +75,8 @@ def test_equal_sources_stay_on_one_side(file: Path, tmp_path: Path) -> None:
 def test_a_batch(file: Path, tmp_path: Path) -> None:
     data = ready(file, tmp_path, max_target_length=6)
     start = data.tokenizer.token_to_id(tokenizers.START)
-    for source, mask, target in data.train_dataloader():
+    for source, mask, target, tokens in data.train_dataloader():
+        assert tokens == (target != IGNORED).sum()
         assert source.shape == mask.shape
         assert source.shape[0] == target.shape[0] == 8
         assert (source[:, 0] == start).all()

@@ -1,8 +1,10 @@
 """Pairs of texts: the data module of sequence to sequence."""
 
 import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +13,7 @@ from arclight.data.facts import TextFacts
 from arclight.data.module import require_counts, require_fractions
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.rows import RowLoader
+from arclight.data.splits import Rows
 from arclight.data.text import tokenizer as tokenizers
 from arclight.data.text.labelled import require_room
 from arclight.data.text.module import TextModule
@@ -18,7 +21,7 @@ from arclight.data.text.ragged import Ragged, encoded, padding_of
 from arclight.data.text.tables import divide, first_rows, of, open_pairs
 from arclight.errors import UserError
 
-Batch = tuple[Tensor, Tensor, Tensor]
+Batch = tuple[Tensor, ...]
 IGNORED = -100  # a target that no loss is taken of: torch's own default
 
 
@@ -35,7 +38,8 @@ class TextPairs(TextModule):
 
     A batch is (source, mask, target): the source `(batch, longest)` in the frame that the tokenizer
     puts around a text, the mask true where there is a token of it, and the target
-    `(batch, longest target)`, which the end token closes and -100 fills up.
+    `(batch, longest target)`, which the end token closes and -100 fills up. In training there is a
+    fourth, a number `()`: see `PairLoader`.
 
     Attributes:
         end: the token that closes a target.
@@ -149,7 +153,7 @@ class TextPairs(TextModule):
             target, _ = part.targets.padded(indices, IGNORED)
             return *part.sources.padded(indices, self.pad), target
 
-        return RowLoader(batches, make)
+        return PairLoader(batches, make, np.diff(part.targets.starts))
 
     def texts(self, tokens: Tensor) -> list[str]:
         """What tokens `(n, length)` say up to their end."""
@@ -158,3 +162,31 @@ class TextPairs(TextModule):
             known = [token for token in row if token != IGNORED]
             rows.append(known[: known.index(self.end)] if self.end in known else known)
         return [str(text) for text in self.tokenizer.decode_batch(rows)]
+
+
+class PairLoader(RowLoader):
+    """Training batches come with the target tokens of their whole step, over its number of parts.
+
+    A loss that is divided by that has the same gradient however the step is cut into processes and
+    accumulated batches. Divided by a part's own tokens it has not: those of a part with short
+    targets would count more.
+
+    Args:
+        lengths: of all targets, `(n,)`.
+    """
+
+    def __init__(
+        self, batches: TrainBatches | EvalBatches, make: Callable[..., Batch], lengths: Rows
+    ) -> None:
+        super().__init__(batches, make)
+        self.lengths = torch.from_numpy(lengths)
+
+    def __iter__(self) -> Iterator[Batch]:
+        if isinstance(self.batches, EvalBatches):
+            yield from super().__iter__()
+            return
+        epoch, start = self.batches.where()
+        parts = self.batches.world * self.batches.accumulate
+        of_epoch = self.batches.of_epoch(epoch, start), self.batches.steps_of(epoch, start)
+        for indices, step in zip(*of_epoch, strict=True):
+            yield *self.make(indices, epoch), self.lengths[step].sum() / parts
