@@ -295,6 +295,26 @@ def test_a_language_model_continues_a_prompt(writer: RunDirectory) -> None:
         generate(str(writer.path), "Q")
 
 
+def test_it_stops_whatever_the_end_is_called(
+    writer: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from arclight.data.text import tokenizer as tokenizers
+    from arclight.models.gpt import GPT
+
+    plain = (writer.path / tokenizers.FILE).read_text()
+    published = tokenizers.Tokenizer.from_str(plain.replace("</s>", "<|endoftext|>"))
+    monkeypatch.setattr(tokenizers, "load", lambda _: published)
+    stops: list[int | None] = []
+
+    def made(model: GPT, tokens: Any, length: int, stop: int | None, **_: Any) -> Any:
+        stops.append(stop)
+        return tokens
+
+    monkeypatch.setattr(GPT, "generate", made)
+    generate(str(writer.path), "to be")
+    assert stops == [published.token_to_id("<|endoftext|>")] != [None]
+
+
 def test_a_classifier_continues_no_text(trained: tuple[RunDirectory, str]) -> None:
     with pytest.raises(UserError, match=r"continues no text; type python scripts/predict\.py"):
         generate(str(trained[0].path), "a")

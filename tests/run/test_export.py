@@ -138,6 +138,11 @@ def test_libraries_open_the_folder(composed: Composed, tmp_path: Path) -> None:
         wanted = trained(run).model(tokens)
     torch.testing.assert_close(given, wanted, rtol=1e-4, atol=1e-4)
 
+    own = tokenizers.Tokenizer.from_str(own.to_str().replace("</s>", "<|endoftext|>"))
+    tokenizers.keep(own, run.path)  # as if it were GPT-2's
+    folder = export(str(run.path), "hf", str(tmp_path / "ended"))
+    assert AutoTokenizer.from_pretrained(folder).eos_token == "<|endoftext|>"
+
     run = run_of(composed, tmp_path / "b", "vit")
     folder = export(str(run.path), "hf", str(tmp_path / "vit"))
     processor = AutoImageProcessor.from_pretrained(folder)

@@ -131,10 +131,12 @@ def _tokenizer(one: Trained, folder: Path) -> None:
         "pad_token": tokenizers.PAD,
         "unk_token": tokenizers.UNKNOWN,
         "bos_token": tokenizers.START,
-        "eos_token": tokenizers.END,
         "mask_token": tokenizers.MASK,
     }
     known = {k: v for k, v in names.items() if tokenizer.token_to_id(v) is not None}
+    end = tokenizers.end_of(tokenizer)
+    if end is not None:
+        known["eos_token"] = str(tokenizer.id_to_token(end))
     fast: Any = PreTrainedTokenizerFast
     fast(tokenizer_object=tokenizer, **known).save_pretrained(folder)
 
