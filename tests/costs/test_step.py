@@ -1,6 +1,7 @@
 """What a step costs is found without computing it, and agrees with what one that is run takes."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,13 @@ def test_the_optimizers_state_is_what_it_is_after_a_step(
     optimizer.step()
     held = [t for state in optimizer.state.values() for t in state.values() if t.ndim]
     assert dry(parts).optimizer == sum(t.nbytes for t in held)
+
+
+@pytest.mark.skipif(find_spec("torchao") is None, reason="torchao is an extra")
+def test_eight_bits_are_counted_as_such(composed: Composed, tmp_path: Path) -> None:
+    """Two means of a byte a number, in the place of four bytes."""
+    step = dry(built(composed, tmp_path, "model=gpt", "optimizer=adamw_8bit", "data.batch_size=2"))
+    assert 0.5 < step.optimizer / step.gradients < 0.6
 
 
 def test_what_is_frozen_or_recomputed_or_accumulated_shows(

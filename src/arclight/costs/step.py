@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from arclight.costs.meter import Meter
 from arclight.data.facts import Facts
@@ -211,12 +212,21 @@ def state_of(task: Task) -> float:
         group["params"] = list(small.values())
     for one in sizes:
         one.grad = torch.zeros_like(one)
-    optimizer.step()
+    with torch.compiler.set_stance("force_eager"):  # torchao's would compile for every shape
+        optimizer.step()
     kept = 0.0
     for one, size in sizes.items():
         states = [t for t in optimizer.state[one].values() if torch.is_tensor(t) and t.ndim]
-        kept += size * sum(t.nbytes for t in states) / one.nbytes
+        kept += size * sum(_bytes(t) for t in states) / one.nbytes
     return kept / sum(sizes.values())
+
+
+def _bytes(tensor: Any) -> int:
+    """What it takes, which of torchao's in eight bits is not what it looks like."""
+    if not is_traceable_wrapper_subclass(tensor):
+        return int(tensor.nbytes)
+    names, _ = tensor.__tensor_flatten__()
+    return sum(_bytes(getattr(tensor, name)) for name in names)
 
 
 def autocast(device: str, precision: str) -> AbstractContextManager[Any]:
