@@ -17,7 +17,7 @@ from arclight.files import UNWRITABLE, unwritable, write_json
 from arclight.run.console import attach, log, say
 from arclight.run.devices import process_count, require_devices
 from arclight.run.directory import RunDirectory, open_run
-from arclight.run.imports import import_torchmetrics
+from arclight.run.imports import import_torchmetrics, no_garbage
 from arclight.run.nodes import this_node
 from arclight.run.watch import die_with_watcher
 from arclight.signals import exit_on_signals, hold_signals, ignore_signals
@@ -100,8 +100,9 @@ def _work(run: RunDirectory) -> int:
     with attach(run.log_file if first else None):
         try:
             exit_on_signals()
-            import_torchmetrics()
-            from arclight.run.fit import fit
+            with no_garbage():
+                import_torchmetrics()
+                from arclight.run.fit import fit
 
             end(**{"status": "finished", **fit(run)})
         except UserError as error:

@@ -1,10 +1,23 @@
 """What need not be imported at every start."""
 
+import gc
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 SIGNAL = "scipy.signal"
+
+
+@contextmanager
+def no_garbage() -> Iterator[None]:
+    """Importing makes a million objects that stay: half a second of looking for garbage in them."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def import_torchmetrics() -> None:
