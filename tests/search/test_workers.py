@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 import pytest
+import torch
 import yaml
 
 from arclight.run.directory import RunDirectory
@@ -183,3 +184,14 @@ def test_a_figure_that_is_not_measured_fails_the_trial(searched: Searched) -> No
     aim = "{metric:val/accurac,direction:maximize}"
     assert searched(*TINY, "search.n_trials=1", f"search.objectives=[{aim}]") == 1
     assert "val/accurac is not measured" in trials()[0].user_attrs["reason"]
+
+
+def test_trials_compute_in_several_threads_after_their_parent_did(searched: Searched) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        torch.rand(100_000).sqrt()
+        wide = ("model.widths=[64,128]", "data.batch_size=64", "search.threads=2")
+        assert searched(*TINY, "search.n_trials=1", *wide) == 0
+    finally:
+        torch.set_num_threads(threads)

@@ -8,6 +8,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -23,6 +24,11 @@ from arclight.training.pruning import PRUNING
 
 CONSOLE = "console.log"
 TRY_AGAIN = 75  # the exit code of a trial that found its place taken (EX_TEMPFAIL)
+
+# OpenMP's threads belong to the thread that first computed with them. They are not in a forked
+# process, which would wait for them for ever; so it is forked by a thread that never computes. That
+# one lives as long as the search, since the kernel takes its end for that of the children's parent.
+_FORKER = ThreadPoolExecutor(1, "fork")
 
 Outcome = Literal["finished", "pruned", "failed", "lost", "interrupted"]
 
@@ -45,20 +51,21 @@ def fork(folder: Path, runs: Sequence[RunDirectory], env: dict[str, str], thread
         env: added to its environment.
         threads: for computing on the CPU.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        search = os.getpid()
-        with warnings.catch_warnings():
-            # Python 3.12 warns of other threads; those of the libraries here wait for work.
-            warnings.filterwarnings("ignore", "This process .* is multi-threaded")
-            child = os.fork()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    search = os.getpid()
+
+    def work() -> int:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the child can take them
+        child = os.fork()
         if child == 0:
             _child(search, folder, runs, env, threads)
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    return child
+        return child
+
+    with warnings.catch_warnings():
+        # Python 3.12 warns of other threads; those of the libraries here wait for work.
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded")
+        return _FORKER.submit(work).result()
 
 
 def _child(
