@@ -25,7 +25,6 @@ from arclight.tasks.task import Task
 from arclight.tasks.text_classification import TextClassification
 
 BATCH = 256
-MASKS = (tokenizers.MASK, "[MASK]")
 Rows = list[list[str]]
 
 
@@ -75,7 +74,7 @@ def _hidden_tokens(task: Any, facts: TextFacts, run: RunDirectory, place: Path) 
     """The likeliest token in each place that a line hides, each by itself."""
     tokenizer = _tokenizer(run, frame=False)  # training has none
     tokenizer.encode_special_tokens = False  # the mask in a line stands for what it hides
-    mask = token_of(tokenizer, *MASKS)
+    mask = token_of(tokenizer, *tokenizers.MASKS)
     assert mask is not None  # or it could not have been trained
     name = tokenizer.id_to_token(mask)
     rows = [["text", "answer"]]

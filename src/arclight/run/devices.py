@@ -45,6 +45,11 @@ def accelerator_here(trainer: dict[str, Any]) -> str:
     return wanted if there[wanted] else "cpu"
 
 
+def device_here(trainer: dict[str, Any]) -> str:
+    """The same as torch calls it: cpu, cuda or mps."""
+    return accelerator_here(trainer).replace("gpu", "cuda")
+
+
 def cores() -> int:
     """The processor's cores that this process may use: a scheduler gives it some of a machine's."""
     if hasattr(os, "sched_getaffinity"):

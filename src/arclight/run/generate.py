@@ -39,7 +39,7 @@ def generate(
 
     from arclight.data.facts import read_facts
     from arclight.data.text import tokenizer as tokenizers
-    from arclight.run.devices import accelerator_here
+    from arclight.run.devices import device_here
     from arclight.run.parts import build_task
     from arclight.tasks.language_modelling import LanguageModelling
     from arclight.training.checkpoints import load_weights
@@ -59,7 +59,7 @@ def generate(
             "that made them into its directory."
         )
     load_weights(task, file)
-    device = accelerator_here(directory.config["trainer"]).replace("gpu", "cuda")
+    device = device_here(directory.config["trainer"])
     task.to(device)
     tokens = tokenizer.encode(prompt or "\n", add_special_tokens=False).ids
     if tokenizer.token_to_id(tokenizers.UNKNOWN) in tokens:

@@ -37,14 +37,14 @@ def predict(
 
     from arclight.data.facts import read_facts
     from arclight.run.answers import answers
-    from arclight.run.devices import accelerator_here
+    from arclight.run.devices import device_here
     from arclight.run.parts import build_task
     from arclight.training.checkpoints import load_weights
 
     facts = read_facts(directory.manifest["data"])
     task = build_task(directory.config, facts, directory.path)
     load_weights(task, file)
-    device = accelerator_here(directory.config["trainer"]).replace("gpu", "cuda")
+    device = device_here(directory.config["trainer"])
     task.to(device).eval()
     with torch.inference_mode():
         rows = answers(task, facts, directory, place)

@@ -64,8 +64,7 @@ class ClassScores(nn.Module):
 
     def read(self, stage: str) -> tuple[dict[str, float], Tensor]:
         """The figures since the last time, over all processes, and the confusion matrix."""
-        counts = self.confusion.compute()
-        counts = counts.cpu()
+        counts = self.confusion.compute().cpu()
         matrix = counts.double()
         right, labelled, predicted = matrix.diag(), matrix.sum(1), matrix.sum(0)
         seen = labelled + predicted > 0

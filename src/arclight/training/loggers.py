@@ -84,8 +84,7 @@ def wandb_logger(
 ) -> Logger:
     """A W&B run under the run directory's own id, so that a resumed run goes on in the same one.
 
-    It gets the run's config and its manifest, which has the packages: W&B's own list of them would
-    take 0.1 s more of each start.
+    The packages are in the run's manifest: W&B's own list of them would take 0.1 s of each start.
     """
     import wandb
 

@@ -11,7 +11,7 @@ from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.rows import RowLoader
 from arclight.data.text.ragged import token_of
 from arclight.data.text.stream import IGNORED, TextStream
-from arclight.data.text.tokenizer import MASK
+from arclight.data.text.tokenizer import MASK, MASKS
 from arclight.errors import UserError
 from arclight.seeds import mix
 
@@ -81,7 +81,7 @@ class MaskedText(TextStream):
         if hasattr(self, "facts"):
             return
         super().setup(stage)
-        mask = token_of(self.tokenizer, MASK, "[MASK]")
+        mask = token_of(self.tokenizer, *MASKS)
         if mask is None:
             raise UserError(
                 f"data.tokenizer={self.kind} has no token {MASK} that could hide others: type "

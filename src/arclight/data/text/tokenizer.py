@@ -18,6 +18,7 @@ FILE = "tokenizer.json"  # in a run directory, and in a folder of a published mo
 PAD, UNKNOWN, START, END, MASK = SPECIAL = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")
 """The special tokens of a tokenizer that is trained here, numbered from 0 in this order."""
 
+MASKS = (MASK, "[MASK]")
 ENDS = (END, "[SEP]", "<|endoftext|>", "<|end_of_text|>", "<eos>", "<|im_end|>")
 """What tokenizers call the end of a text: ours, T5's and Llama 2's; BERT's; GPT-2's and Qwen's;
 Llama 3's; Gemma's; that of a turn in a chat. The first that a tokenizer has is its end."""
