@@ -6,9 +6,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from arclight.run import execute, watch
+from arclight.run.directory import create
 from arclight.run.watch import DEAF, WATCHER
 
 # While its main thread is in native code, the signal goes to another: Python is told, and waits.
@@ -61,3 +64,28 @@ def test_a_start_that_hears_it_late_and_a_training_that_saves_are_left_alone(
     code, said, _ = deaf(tmp_path, seconds, before)
     assert code == expected
     assert said.strip() == ("" if expected else "done")
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("connection closed by peer"), None])
+def test_a_process_whose_launcher_has_died_settles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception | None
+) -> None:
+    """Another process of the run may have been gone a moment earlier, which looks like a fault."""
+    run = create(None, tmp_path, "cnn-digits", {"seed": 0}, [], {})
+
+    def fit(_: object) -> dict[str, object]:
+        monkeypatch.setattr(watch, "_watcher", os.getpid())  # never its own parent
+        if fault:
+            raise fault
+        return {"steps": 1}
+
+    def killed() -> NoReturn:
+        raise GeneratorExit
+
+    monkeypatch.setattr("arclight.run.fit.fit", fit)
+    monkeypatch.setattr(watch, "_die", killed)
+    before = run.summary
+    with pytest.raises(GeneratorExit):
+        execute._work(run)
+    assert run.summary == before
+    assert "Traceback" not in run.log_file.read_text()

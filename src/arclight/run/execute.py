@@ -19,7 +19,7 @@ from arclight.run.devices import process_count, require_devices
 from arclight.run.directory import RunDirectory, open_run
 from arclight.run.imports import import_torchmetrics, no_garbage
 from arclight.run.nodes import this_node
-from arclight.run.watch import die_with_watcher
+from arclight.run.watch import die_if_left_alone, die_with_watcher
 from arclight.signals import exit_on_signals, hold_signals, ignore_signals
 
 
@@ -86,6 +86,7 @@ def _work(run: RunDirectory) -> int:
 
     def end(status: str, **values: object) -> None:
         ignore_signals()  # the run has ended one way; a second would make nonsense of it
+        die_if_left_alone()  # another execution may hold the directory already
         if first:
             seconds = run.summary.get("seconds", 0.0) + time.monotonic() - began
             run.update_summary(status=status, seconds=round(seconds, 3), **values)
@@ -108,6 +109,7 @@ def _work(run: RunDirectory) -> int:
         except UserError as error:
             return fail(str(error))
         except Exception as error:
+            die_if_left_alone()
             if isinstance(error, OSError) and error.errno in UNWRITABLE:
                 return fail(unwritable(run.path, error))
             log.error(traceback.format_exc())

@@ -13,6 +13,7 @@ from arclight.signals import SIGNALS, exit_at_once, noticed
 WATCHER = "ARCLIGHT_WATCHER"  # in the environment of a run's processes: the launcher's number
 LOOK_EVERY = 0.2  # seconds
 DEAF = 3.0  # seconds after which a signal that Python has not seen is taken to be lost on it
+_watcher: int | None = None  # the launcher of this process, where it has one
 
 
 def die_with_watcher() -> None:
@@ -25,7 +26,8 @@ def die_with_watcher() -> None:
     between its own instructions: one that waits in native code for a process that has left before
     the two were connected, would wait for half an hour.
     """
-    watcher = int(os.environ[WATCHER])
+    global _watcher
+    _watcher = int(os.environ[WATCHER])
     bell, wire = socket.socketpair()  # the operating system rings, whatever Python is doing
     wire.setblocking(False)
     signal.set_wakeup_fd(wire.fileno(), warn_on_full_buffer=False)
@@ -33,14 +35,31 @@ def die_with_watcher() -> None:
     def watch() -> None:
         leave_by = math.inf
         with bell, wire:
-            while os.getppid() == watcher and time.monotonic() < leave_by:
+            while not _left_alone() and time.monotonic() < leave_by:
                 if select.select([bell], [], [], LOOK_EVERY)[0] and _ends_it(bell.recv(64)):
                     leave_by = min(leave_by, time.monotonic() + DEAF)
                 if noticed():
                     leave_by = math.inf
-        os.kill(os.getpid(), signal.SIGKILL)
+        _die()
 
     Thread(target=watch, name="watcher", daemon=True).start()
+
+
+def die_if_left_alone() -> None:
+    """Kills this process at once if its launcher has died, before its watcher has noticed.
+
+    That another process of the run has gone already is no failure of this one.
+    """
+    if _left_alone():
+        _die()
+
+
+def _left_alone() -> bool:
+    return _watcher is not None and os.getppid() != _watcher
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _ends_it(numbers: bytes) -> bool:
