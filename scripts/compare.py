@@ -48,6 +48,7 @@ def main() -> None:
     from arclight.costs.compare import Entry, compare
     from arclight.costs.devices import free_memory
     from arclight.report.compare import NOTE, markdown, write
+    from arclight.run.parts import build_task
 
     room = None
     if given.get("measure") == "true":
@@ -60,7 +61,7 @@ def main() -> None:
         if not wanted or one["family"] in wanted or one["name"] in wanted
     ]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        rows = [compare(entry, composed, room) for entry in chosen]
+        rows = [compare(entry, composed, build_task, room) for entry in chosen]
     print(f"{markdown(rows)}\n{NOTE}")
     if "output" in given:
         for file in write(rows, Path(given["output"]).expanduser()):

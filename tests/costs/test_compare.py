@@ -9,6 +9,7 @@ import yaml
 from arclight.config.check import check
 from arclight.costs.compare import Entry, compare, facts_of, without_numbers
 from arclight.report.compare import COLUMNS, markdown, write
+from arclight.run.parts import build_task
 from tests.conftest import CONFIGS, Composed
 
 ENTRIES = {
@@ -32,7 +33,7 @@ REFERENCE = {
 
 def millions(config: dict[str, Any]) -> float:
     check(config)
-    task = without_numbers(config, facts_of(config))
+    task = without_numbers(config, facts_of(config), build_task)
     return sum(p.numel() for p in task.model.parameters()) / 1e6
 
 
@@ -50,7 +51,7 @@ def test_the_whole_reference_is_there() -> None:
 
 def test_a_row_is_counted_measured_and_written(composed: Composed, tmp_path: Path) -> None:
     entry = ENTRIES["ResNet-18"]
-    row = compare(entry, lambda words: composed(*words), room=2**32)
+    row = compare(entry, lambda words: composed(*words), build_task, room=2**32)
     macs = 1.814e9  # He et al. (2016): 1.8 x 10^9 multiply-adds
     assert row.step.forward_flops == pytest.approx(2 * macs, rel=0.01)
     assert row.step.fixed == pytest.approx(16 * row.parameters, rel=0.01)
@@ -59,7 +60,7 @@ def test_a_row_is_counted_measured_and_written(composed: Composed, tmp_path: Pat
     table = markdown([row])
     assert table.count("\n") == 3
     assert COLUMNS[-1] in table
-    unmeasured = compare(entry, lambda words: composed(*words), room=None)
+    unmeasured = compare(entry, lambda words: composed(*words), build_task)
     assert COLUMNS[-1] not in markdown([unmeasured])
     files = write([row, unmeasured], tmp_path / "out")
     assert [f.name for f in files] == ["compare.md", "compare.csv", "compare.png"]

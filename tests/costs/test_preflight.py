@@ -10,7 +10,7 @@ import torch
 from arclight.costs.advice import advice, in_parts
 from arclight.costs.devices import PEAKS, free_memory, peak_flops
 from arclight.costs.preflight import Preflight, duration, forecast, quantity, steps_of
-from arclight.run.parts import Parts, build_parts
+from arclight.run.parts import Parts, build_parts, build_task
 from arclight.run.preflight import preflight_only
 from arclight.tasks.image_classification import ImageClassification
 from tests.conftest import Composed
@@ -25,7 +25,7 @@ def foreseen(composed: Composed, folder: Path, *words: str) -> tuple[Parts, Pref
 
 def said(parts: Parts, found: Preflight) -> str:
     given = parts.config, parts.data.facts, parts.task, found
-    return "\n".join(advice(*given, CPU, "32-true"))
+    return "\n".join(advice(*given, CPU, "32-true", build_task))
 
 
 def test_a_default_run_is_told_of_and_needs_no_advice(composed: Composed, tmp_path: Path) -> None:

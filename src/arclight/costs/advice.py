@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from arclight.costs.preflight import Preflight, duration, gib
-from arclight.costs.step import dry_step
+from arclight.costs.step import Build, dry_step
 from arclight.data.facts import Facts
 from arclight.tasks.captioning import Captioning
 from arclight.tasks.contrastive import Contrastive
@@ -34,12 +34,13 @@ def advice(
     found: Preflight,
     device: torch.device,
     precision: str,
+    build: Build,
 ) -> list[str]:
     """Sentences for the user; none where there is nothing to say."""
     return [
         *_too_few_examples(config, facts, task, found),
         *_too_long(config, found, device),
-        *_too_large(config, facts, task, found, device, precision),
+        *_too_large(config, facts, task, found, device, precision, build),
     ]
 
 
@@ -77,6 +78,7 @@ def _too_large(
     found: Preflight,
     device: torch.device,
     precision: str,
+    build: Build,
 ) -> Iterator[str]:
     if found.peak is None or found.free is None or found.peak <= ROOM * found.free:
         return
@@ -96,7 +98,7 @@ def _too_large(
         ("trainer.precision=bf16-mixed", "bf16-mixed", False),
         ("model.activation_checkpointing=true", precision, True),
     ):
-        changed = _step(config, facts, task, found, device, kind, recompute)
+        changed = _step(config, facts, task, found, device, kind, recompute, build)
         if changed is not None and changed <= room and words.partition("=")[2] != precision:
             ways.append(words)
     if not ways and found.trained == found.parameters:
@@ -126,19 +128,18 @@ def _step(
     device: torch.device,
     precision: str,
     recompute: bool,
+    build: Build,
 ) -> int | None:
     """The peak with one thing changed; None where that is not to be had."""
     assert found.step is not None
     if recompute:
         if config["model"].get("activation_checkpointing") is not False:
             return None
-        from arclight.run.parts import build_task
-
         model = {**config["model"], "activation_checkpointing": True}
         if "pretrained" in model:
             model["pretrained"] = None
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            task = build_task({**config, "model": model}, facts)
+            task = build({**config, "model": model}, facts)
     accumulate = config["trainer"]["accumulate_grad_batches"] > 1
     examples = found.step.examples
     try:

@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 
-from arclight.costs.step import StepCosts, dry_step
+from arclight.costs.step import Build, StepCosts, dry_step
 from arclight.costs.timing import forward_seconds
 from arclight.data.facts import Facts, ImageFacts, ImageTextFacts, TextFacts
-from arclight.run.parts import build_task
 from arclight.tasks.task import Task
 
 REPEATS = 5
@@ -54,33 +53,37 @@ class Row:
 
 
 def compare(
-    entry: Entry, compose: Callable[[Sequence[str]], dict[str, Any]], room: int | None = None
+    entry: Entry,
+    compose: Callable[[Sequence[str]], dict[str, Any]],
+    build: Build,
+    room: int | None = None,
 ) -> Row:
     """Counts an entry and, where its weights fit into `room` bytes, measures its speed on the CPU.
 
     Args:
         entry: what to build.
         compose: makes the config of overrides.
+        build: makes the task of a config.
         room: for measuring; None: nothing is measured.
     """
     config = compose(entry.overrides)
     facts = facts_of(config)
-    task = without_numbers(config, facts)
+    task = without_numbers(config, facts, build)
     parameters = sum(p.numel() for p in task.model.parameters())
     step = dry_step(task, facts, 1)
     latency = per_second = None
     if room is not None and 4 * parameters + BATCH * step.activations < room:
         with torch.random.fork_rng(devices=[]):
-            task = build_task(config, facts)
+            task = build(config, facts)
         latency = 1000 * forward_seconds(task, facts, 1, REPEATS)
         per_second = BATCH / forward_seconds(task, facts, BATCH, REPEATS)
     return Row(entry, parameters, step, _in_words(facts), latency, per_second)
 
 
-def without_numbers(config: dict[str, Any], facts: Facts) -> Task:
+def without_numbers(config: dict[str, Any], facts: Facts, build: Build) -> Task:
     """The task of a config, of any size: its weights have shapes and take no memory."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        return build_task(config, facts)
+        return build(config, facts)
 
 
 def facts_of(config: dict[str, Any]) -> Facts:

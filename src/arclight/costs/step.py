@@ -1,5 +1,6 @@
 """What one training step of a task costs, found from shapes alone: nothing is computed."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from arclight.costs.meter import Meter
 from arclight.data.facts import Facts
 from arclight.tasks.task import Task
+
+Build = Callable[[dict[str, Any], Facts], Task]
+"""Makes the task of a config, which is the run's business."""
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,14 @@ def all_ended(done: Tensor, model: nn.Module) -> bool:
     return bool(ended)
 
 
+def is_shard(tensor: Tensor) -> bool:
+    """Whether it is a `DTensor`, whose class takes a second to import."""
+    return hasattr(tensor, "full_tensor")
+
+
 def _mesh(model: nn.Module) -> Any:
-    """Of the first weight that is a `DTensor`, whose class takes a second to import; else None."""
+    """Of the first weight that is a shard; None where there is none."""
     if not (dist.is_available() and dist.is_initialized()):
         return None
-    return next((p.device_mesh for p in model.parameters() if hasattr(p, "device_mesh")), None)
+    shards: Any = filter(is_shard, model.parameters())
+    return next((p.device_mesh for p in shards), None)

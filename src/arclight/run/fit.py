@@ -22,7 +22,7 @@ from arclight.report.plots import confusion_matrix, curves
 from arclight.run.console import say, table
 from arclight.run.directory import RunDirectory, Status
 from arclight.run.manifest import hardware
-from arclight.run.parts import Parts, build_parts
+from arclight.run.parts import Parts, build_parts, build_task
 from arclight.run.tables import closing, opening, parameters
 from arclight.run.weights import keep_sizes
 from arclight.tasks.task import Task
@@ -268,7 +268,7 @@ def _say_what_it_is(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> None
     found = forecast(parts.config, parts.data, parts.task, device, precision, world)
     say(table([*rows, *found.rows()], "Arclight"))
     facts = parts.data.facts
-    for sentence in advice(parts.config, facts, parts.task, found, device, precision):
+    for sentence in advice(parts.config, facts, parts.task, found, device, precision, build_task):
         say(f"advice: {sentence}")
     recorder(trainer).flops_per_example = found.flops_per_example
 

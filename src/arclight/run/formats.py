@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from arclight.data.facts import Facts, ImageFacts, TextFacts
 from arclight.errors import UserError
+from arclight.models.frozen import has_adapters
 from arclight.models.pretrained import ARCHITECTURE
 from arclight.run.preprocessing import KEYS
 from arclight.run.trained import Trained
 from arclight.run.weights import sizes
-from arclight.training.finetune import has_adapters, merge_adapters
+from arclight.training.finetune import merge_adapters
 
 TRACED, ASKED = 2, 3
 """Batch sizes: of the example that a program is made from, and of what it is then asked."""

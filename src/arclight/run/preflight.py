@@ -10,7 +10,7 @@ from arclight.costs.advice import advice
 from arclight.costs.preflight import Preflight, forecast
 from arclight.run.console import table
 from arclight.run.devices import process_count, require_devices
-from arclight.run.parts import build_parts
+from arclight.run.parts import build_parts, build_task
 from arclight.run.tables import opening
 from arclight.training.trainer import resolve_precision
 
@@ -29,6 +29,7 @@ def preflight_only(config: dict[str, Any]) -> Preflight:
     found = forecast(config, parts.data, parts.task, device, precision, world)
     where = "no run: preflight=only"
     print(table([*opening(parts, where, device, precision, world), *found.rows()], "Arclight"))
-    for sentence in advice(config, parts.data.facts, parts.task, found, device, precision):
+    facts = parts.data.facts
+    for sentence in advice(config, facts, parts.task, found, device, precision, build_task):
         print(f"advice: {sentence}")
     return found

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from arclight.data.facts import Facts
-from arclight.training.finetune import frozen_parts
+from arclight.models.frozen import frozen_parts
 
 OptimizerFactory = Callable[[nn.Module, bool], Optimizer]
 ScheduleFactory = Callable[[Optimizer, int, int], LRScheduler]

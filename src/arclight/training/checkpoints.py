@@ -19,7 +19,8 @@ from torch import Tensor
 
 from arclight.errors import UserError
 from arclight.files import TEMPORARY, write_whole
-from arclight.training.finite import is_sharded, require_finite_weights
+from arclight.models.sharded import is_shard
+from arclight.training.finite import require_finite_weights
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
@@ -79,7 +80,7 @@ def load_weights(task: L.LightningModule, path: Path) -> int:
 
 
 def _load(task: L.LightningModule, state: dict[str, Any]) -> None:
-    if not any(is_sharded(p) for p in task.parameters()):
+    if not any(is_shard(p) for p in task.parameters()):
         task.load_state_dict(state)
         return
     from arclight.training.sharding import load_into_shards

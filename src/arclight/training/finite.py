@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
+from arclight.models.sharded import is_shard
+
 
 class NonFiniteError(Exception):
     """Training has diverged."""
@@ -30,12 +32,7 @@ def require_finite_loss(loss: float, trainer: L.Trainer) -> None:
 def is_finite(tensors: list[Tensor]) -> bool:
     """Whether they hold neither a NaN nor an infinity; all processes ask at once."""
     norm: Any = get_total_norm(tensors)
-    return bool(torch.isfinite(norm.full_tensor() if is_sharded(norm) else norm))
-
-
-def is_sharded(tensor: Tensor) -> bool:
-    """Whether it is a `DTensor`, whose class takes a second to import."""
-    return hasattr(tensor, "full_tensor")
+    return bool(torch.isfinite(norm.full_tensor() if is_shard(norm) else norm))
 
 
 def require_finite_weights(trainer: L.Trainer) -> None:

@@ -8,8 +8,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from arclight.errors import UserError
+from arclight.models.sharded import is_shard
 from arclight.training.blocks import find_blocks
-from arclight.training.finite import is_sharded
 from arclight.training.optimizers import decay_groups
 
 Groups = list[dict[str, Any]]
@@ -81,7 +81,7 @@ def muon(
     """
     if not hasattr(torch.optim, "Muon"):
         raise UserError("optimizer=muon needs torch 2.9 or newer: type optimizer=adamw.")
-    if any(is_sharded(p) for p in model.parameters()):
+    if any(is_shard(p) for p in model.parameters()):
         raise UserError(
             "optimizer=muon needs whole matrices, which trainer.strategy=fsdp shards: "
             "type trainer.strategy=ddp, or optimizer=adamw."
