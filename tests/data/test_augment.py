@@ -56,6 +56,18 @@ def test_flip_is_torchvisions_flip() -> None:
     assert torch.equal(result[2], tv.horizontal_flip(x[2]))
 
 
+def test_an_alternating_flip_shows_both_sides_in_two_epochs() -> None:
+    x, finish = images(40), Finish(Normalise(MEAN, STD), 10, Augment(flip="alternating"))
+    labels = torch.zeros(40, dtype=torch.long)
+    first, second, third = (finish(x, labels, random_table(0, e, 40))[0] for e in range(3))
+    assert torch.equal(second, first.flip(-1))
+    assert torch.equal(third, first)
+    plain = Normalise(MEAN, STD)(x)
+    same = (first == plain).flatten(1).all(1)
+    assert 0 < same.sum() < 40
+    assert torch.equal(first[~same], plain[~same].flip(-1))
+
+
 def test_normalise_is_torchvisions() -> None:
     expected = tv.normalize(tv.to_dtype(images(), torch.float32, scale=True), MEAN, STD)
     torch.testing.assert_close(Normalise(MEAN, STD)(images()), expected)

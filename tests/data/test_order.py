@@ -8,6 +8,7 @@ import torch
 
 from arclight.data.order import (
     ROW,
+    SIDE,
     EvalBatches,
     TrainBatches,
     epoch_order,
@@ -41,6 +42,15 @@ def test_a_row_of_the_random_table_is_the_same_made_alone() -> None:
         assert torch.equal(random_table(1, 2, 1, first=i)[0], table[i])
     assert not torch.equal(random_table(1, 3, 20), table)
     assert not torch.equal(random_table(2, 2, 20), table)
+
+
+def test_each_sample_changes_sides_in_each_epoch() -> None:
+    sides = torch.stack([random_table(3, epoch, 1000)[:, SIDE] < 0.5 for epoch in range(4)])
+    assert torch.equal(sides[0], sides[2])
+    assert torch.equal(sides[1], ~sides[0])
+    assert torch.equal(sides[3], ~sides[0])
+    assert 450 < sides[0].sum() < 550
+    assert not torch.equal(random_table(4, 0, 1000)[:, SIDE] < 0.5, sides[0])
 
 
 @pytest.mark.parametrize(("world", "accumulate"), [(1, 1), (2, 1), (1, 4), (2, 3)])

@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from arclight.data.decode import Normalise
+from arclight.data.order import SIDE
 from arclight.errors import UserError
 
 # Which columns of a sample's row each augmentation reads (see `order.random_table`).
@@ -30,7 +31,8 @@ class Augment:
     Attributes:
         crop: shift by up to so many pixels each way: a random crop of the padded image.
         padding: what the crop uncovers: `zeros`, or `reflect` (the image mirrored at its edge).
-        flip: mirror left to right, every other time.
+        flip: mirror left to right, with probability 0.5; `alternating` (Jordan, 2024): each image
+            in every other epoch, so that two epochs show both of its sides.
         policy: `trivial` (TrivialAugment-Wide: Mueller and Hutter, 2021) or `randaugment`
             (RandAugment: Cubuk et al., 2020; two operations of magnitude 9).
         erase: probability of a random rectangle set to the mean (Zhong et al., 2020).
@@ -42,7 +44,7 @@ class Augment:
 
     crop: int = 0
     padding: Literal["zeros", "reflect"] = "zeros"
-    flip: bool = False
+    flip: bool | Literal["alternating"] = False
     policy: Literal["trivial", "randaugment"] | None = None
     erase: float = 0.0
     mixup: float = 0.0
@@ -101,7 +103,7 @@ class Finish:
             top, left = offsets(rows[:, CROP : CROP + 2], how.crop)
             images = crop(images, top, left, how.crop, how.padding)
         if how.flip:
-            images = flip(images, rows[:, FLIP] < 0.5)
+            images = flip(images, rows[:, SIDE if how.flip == "alternating" else FLIP] < 0.5)
         if how.policy:
             from arclight.data.policy import apply_policy
 

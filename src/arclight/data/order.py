@@ -17,6 +17,8 @@ from arclight.seeds import mix
 
 ROW = 32
 """Random numbers that each sample has in each epoch: eight blocks of the Philox counter."""
+SIDE = ROW - 1
+"""The one of them that is not drawn anew in each epoch, but moves on by a half."""
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> Tensor:
@@ -30,10 +32,17 @@ def random_table(seed: int, epoch: int, n: int, first: int = 0) -> Tensor:
 
     A row depends on (seed, epoch, sample) alone. Philox counts (Salmon et al., 2011), so one row
     in the middle is made without those before it: a worker makes one, a loader in memory all.
+    The column `SIDE` is on one side of 0.5 in the even epochs, and on the other in the odd ones.
     """
     blocks = ROW // 8  # one count gives four 64-bit words, eight float32
-    bits = np.random.Philox(key=mix("sample", seed, epoch), counter=first * blocks)
-    return torch.from_numpy(np.random.Generator(bits).random((n, ROW), dtype=np.float32))
+    table = _philox(mix("sample", seed, epoch), first * blocks).random((n, ROW), dtype=np.float32)
+    once = _philox(mix("side", seed), first).random((n, 8), dtype=np.float32)[:, 0]
+    table[:, SIDE] = (once + 0.5 * (epoch % 2)) % 1
+    return torch.from_numpy(table)
+
+
+def _philox(key: int, counter: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
 class TrainBatches:
