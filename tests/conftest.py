@@ -1,6 +1,7 @@
 """Shared by all tests: a cache of their own, and configs composed in-process."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
 
 from arclight.config.freeze import freeze
+from arclight.signals import SIGNALS, ignore_signals
 
 PROJECT = Path(__file__).parents[1]
 CONFIGS = PROJECT / "configs"
@@ -30,6 +32,17 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.environ.pop("ARCLIGHT_CACHE")
     if before:
         os.environ["ARCLIGHT_CACHE"] = before
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Those of the signals are afterwards what they were before."""
+    numbers = (*SIGNALS, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    ignore_signals()
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 Composed = Callable[..., dict[str, Any]]

@@ -3,22 +3,15 @@
 import signal
 import time
 import weakref
-from collections.abc import Iterator
 
 import pytest
 
-from arclight.signals import SIGNALS, exit_on_signals, hold_signals, ignore_signals
+from arclight.signals import SIGNALS, exit_on_signals, hold_signals
 
 
 @pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    numbers = (*SIGNALS, signal.SIGALRM)
-    before = [signal.getsignal(number) for number in numbers]
+def ours(handlers: None) -> None:
     exit_on_signals()
-    yield
-    ignore_signals()
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
@@ -33,12 +26,16 @@ def test_an_exit_that_a_callback_swallows_is_tried_again() -> None:
     class Thing:
         pass
 
-    thing = Thing()
-    reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
-    del thing
-    assert reference() is None
-    with pytest.raises(SystemExit) as end:
+    things = [Thing()]
+    reference = weakref.ref(things[0], lambda _: signal.raise_signal(signal.SIGTERM))
+
+    def work() -> None:
+        things.clear()
         time.sleep(10)
+
+    with pytest.raises(SystemExit) as end:
+        work()
+    assert reference() is None
     assert end.value.code == 128 + signal.SIGTERM
 
 

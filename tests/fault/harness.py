@@ -24,6 +24,7 @@ from arclight.training.record import TIMING
 PROJECT = Path(__file__).parents[2]
 MARK = "ARCLIGHT_FAULT_SUITE"  # in the environment of all that a command starts
 PATIENCE = 300.0  # seconds for a command that nobody disturbs
+HANGS = 1200.0  # seconds after which any command is taken to hang
 
 SMALL = (
     "model=vit",
@@ -123,7 +124,16 @@ class Command:
 
     @property
     def running(self) -> bool:
-        return self.process.poll() is None
+        """Whether it has not ended, which all that wait for it wait for.
+
+        Raises:
+            TimeoutError: it has not for very long: it hangs.
+        """
+        if self.process.poll() is not None:
+            return False
+        if time.time() > self.began + HANGS:
+            raise TimeoutError(f"still running after {HANGS:.0f} s: {last_line(self.output)}")
+        return True
 
     @property
     def code(self) -> int:

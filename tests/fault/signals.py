@@ -28,7 +28,8 @@ from tests.fault.harness import (
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 SIGNALS_OF_A_RUN = 8
-GONE = 10.0  # seconds after the signal in which every process must be gone
+GONE = 10.0  # seconds after the signal in which every process must be gone; on a machine that is
+# so busy that a start takes longer, as many as a start
 SELDOM = (*SMALL, "trainer.max_epochs=30", "trainer.log_every_n_steps=1")
 
 
@@ -77,17 +78,18 @@ def _signalled(
         if doing == "over":
             return None
         if condition(run) in ((status, begun), ("created", 0)):
-            allowed, doing = {"interrupted", condition(run)[0]}, "not begun"
+            allowed, doing = {"interrupted", "created", status}, "not begun"
         else:
             allowed = {"interrupted"}
         when = time.time()
         command.send(signum)
-        faults = after_a_signal(command, signum)
+        faults = after_a_signal(command, signum, max(GONE, like.start_seconds))
         if "Failed to import the site module" in command.output:  # Python's own word for SIGINT
             doing, faults = "before Python had begun", []
     hit[doing] += 1
     after = condition(run)[0]
-    if after == "finished" and run.summary_file.stat().st_mtime < when + 0.1:
+    slack = 1.0 if doing == "ending" else 0.1  # signals are ignored while the end is written down
+    if after == "finished" and run.summary_file.stat().st_mtime < when + slack:
         return []  # it was over when the signal came
     if after not in allowed:
         faults.append(f"status {after}")
@@ -102,12 +104,12 @@ def condition(run: RunDirectory) -> tuple[str, int]:
     return summary["status"], summary["times_resumed"]
 
 
-def after_a_signal(command: Command, signum: int) -> list[str]:
-    """What is wrong with the exit code, and with who is left."""
-    if command.gone_within(GONE) is None:
+def after_a_signal(command: Command, signum: int, seconds: float) -> list[str]:
+    """What is wrong with the exit code, and with who is left after so many seconds."""
+    if command.gone_within(seconds) is None:
         left = len(command.pids())
         command.kill()
-        return [f"{left} processes still there after {GONE:.0f} s"]
+        return [f"{left} processes still there after {seconds:.0f} s"]
     if command.code != 128 + signum:
         return [f"exit code {command.code} for signal {signum}"]
     return []

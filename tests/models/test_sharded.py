@@ -64,7 +64,7 @@ def made(name: str, model: Any, row: Tensor, stop: int) -> list[int]:
 def process(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group(
-        "gloo", f"file://{folder}/meet", timedelta(seconds=30), world_size=2, rank=rank
+        "gloo", f"file://{folder}/meet", timedelta(minutes=5), world_size=2, rank=rank
     )
     strategy = FullyShardedStrategy(half=False, sharded_checkpoints=False)
     strategy._device_mesh = init_device_mesh("cpu", (2,), mesh_dim_names=("data_parallel",))

@@ -2,7 +2,6 @@
 
 import fcntl
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -97,12 +96,12 @@ def test_neither_a_run_that_is_being_made_nor_a_trial_is_continued(tmp_path: Pat
     assert newest_unfinished(tmp_path).path == run.path
 
 
-def test_looking_does_not_hold(tmp_path: Path) -> None:
+def test_looking_does_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = create(tmp_path / "run", tmp_path, "run", {}, [], {})
     with (run.path / LOCK).open("w") as other:
         fcntl.flock(other, fcntl.LOCK_SH)  # as one that looks
         assert not run.is_held
-        threading.Thread(target=lambda: (time.sleep(0.3), other.close())).start()
+        monkeypatch.setattr("arclight.run.directory.time.sleep", lambda _: other.close())
         with run.held():
             assert run.is_held
 

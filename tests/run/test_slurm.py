@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from arclight.run.directory import RunDirectory
 from tests.conftest import PROJECT
 
+JOB = str(os.getpid())  # which the port of several nodes follows
 FILES = sorted((PROJECT / "scripts" / "slurm").glob("*.sbatch"))
 
 SRUN = """#!/bin/sh
@@ -51,7 +54,7 @@ def cluster(tmp_path: Path) -> dict[str, str]:
         **os.environ,
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "FAKE_SLURM": str(tmp_path),
-        "SLURM_JOB_ID": "77",
+        "SLURM_JOB_ID": JOB,
         "SLURM_JOB_NODELIST": "localhost",
         "RUN_DIR": str(tmp_path / "run"),
     }
@@ -65,10 +68,25 @@ def test_a_job_file_is_sound_and_asks_to_be_requeued(file: Path) -> None:
         assert f"#SBATCH {line}" in text
 
 
-def job(name: str, *words: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
-    file = PROJECT / "scripts" / "slurm" / f"{name}.sbatch"
-    command = ["bash", str(file), *words]
-    return subprocess.Popen(command, cwd=PROJECT, env=env, start_new_session=True)
+Job = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def job() -> Iterator[Job]:
+    """Starts a job file; what is still running at the end of the test is killed."""
+    jobs: list[subprocess.Popen[bytes]] = []
+
+    def start(name: str, *words: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
+        file = PROJECT / "scripts" / "slurm" / f"{name}.sbatch"
+        command = ["bash", str(file), *words]
+        jobs.append(subprocess.Popen(command, cwd=PROJECT, env=env, start_new_session=True))
+        return jobs[-1]
+
+    yield start
+    for one in jobs:
+        with suppress(ProcessLookupError):
+            os.killpg(one.pid, signal.SIGKILL)
+        one.wait()
 
 
 def wait_for_checkpoint(run: RunDirectory) -> None:
@@ -80,7 +98,7 @@ def wait_for_checkpoint(run: RunDirectory) -> None:
 
 @pytest.mark.slow
 def test_a_job_out_of_time_is_saved_requeued_and_continued(
-    cluster: dict[str, str], tmp_path: Path
+    job: Job, cluster: dict[str, str], tmp_path: Path
 ) -> None:
     words = ("trainer=cpu", "data.batch_size=32", "trainer.max_epochs=20")
     run = RunDirectory(tmp_path / "run")
@@ -89,7 +107,7 @@ def test_a_job_out_of_time_is_saved_requeued_and_continued(
     first.send_signal(signal.SIGUSR1)  # SLURM's warning goes to the batch shell alone
     assert first.wait(60) == 138
     assert run.status == "interrupted"
-    assert (tmp_path / "requeued").read_text() == "requeue 77\n"
+    assert (tmp_path / "requeued").read_text() == f"requeue {JOB}\n"
     assert job("one_gpu", *words, env=cluster).wait(300) == 0
     assert run.status == "finished"
     assert run.summary["times_resumed"] == 1
@@ -97,7 +115,7 @@ def test_a_job_out_of_time_is_saved_requeued_and_continued(
 
 @pytest.mark.slow
 def test_a_preempted_job_is_saved_and_left_for_slurm_to_requeue(
-    cluster: dict[str, str], tmp_path: Path
+    job: Job, cluster: dict[str, str], tmp_path: Path
 ) -> None:
     run = RunDirectory(tmp_path / "run")
     first = job("one_gpu", "trainer=cpu", "trainer.max_epochs=100", env=cluster)
@@ -112,7 +130,9 @@ def test_a_preempted_job_is_saved_and_left_for_slurm_to_requeue(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trainer", ["ddp_cpu", "fsdp_cpu"])
-def test_two_nodes_train_one_run(cluster: dict[str, str], tmp_path: Path, trainer: str) -> None:
+def test_two_nodes_train_one_run(
+    job: Job, cluster: dict[str, str], tmp_path: Path, trainer: str
+) -> None:
     env = {**cluster, "SLURM_JOB_NUM_NODES": "2"}
     words = (f"trainer={trainer}", "trainer.devices=1", "trainer.max_epochs=2")
     assert job("many_nodes", *words, env=env).wait(300) == 0
@@ -122,7 +142,9 @@ def test_two_nodes_train_one_run(cluster: dict[str, str], tmp_path: Path, traine
 
 
 @pytest.mark.slow
-def test_an_array_takes_a_line_for_each_task(cluster: dict[str, str], tmp_path: Path) -> None:
+def test_an_array_takes_a_line_for_each_task(
+    job: Job, cluster: dict[str, str], tmp_path: Path
+) -> None:
     (tmp_path / "sweep.txt").write_text("seed=1\nseed=2 optimizer.lr=0.01\n")
     env = {**cluster, "SLURM_ARRAY_JOB_ID": "9", "SLURM_ARRAY_TASK_ID": "2"}
     words = (str(tmp_path / "sweep.txt"), "trainer=cpu", "debug=fast")

@@ -16,15 +16,16 @@ from arclight.run.watch import DEAF, WATCHER
 
 # While its main thread is in native code, the signal goes to another: Python is told, and waits.
 WAITING = """
-import ctypes, signal, sys, threading
+import ctypes, signal, sys
 from pathlib import Path
+from threading import Timer
 from arclight.run.watch import die_with_watcher
 from arclight.signals import exit_on_signals
 exit_on_signals()
 {before}
 die_with_watcher()
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-Path(sys.argv[1]).touch()
+Timer(0.5, Path(sys.argv[1]).touch).start()  # from within the wait
 ctypes.CDLL(None).usleep({seconds} * 1_000_000)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 print("done")
@@ -60,12 +61,13 @@ def test_a_start_that_hears_no_signal_is_ended(tmp_path: Path) -> None:
 def test_a_start_that_hears_it_late_and_a_training_that_saves_are_left_alone(
     tmp_path: Path, before: str, expected: int
 ) -> None:
-    seconds = 1 if expected else round(DEAF) + 1
+    seconds = 1 if expected else round(DEAF) + 2
     code, said, _ = deaf(tmp_path, seconds, before)
     assert code == expected
     assert said.strip() == ("" if expected else "done")
 
 
+@pytest.mark.usefixtures("handlers")
 @pytest.mark.parametrize("fault", [RuntimeError("connection closed by peer"), None])
 def test_a_process_whose_launcher_has_died_settles_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception | None

@@ -15,7 +15,7 @@ WORDS = (
     "model.widths=[16,32]",
     "data.limit=null",
     f"trainer.max_epochs={EPOCHS}",
-    "search.workers=2",
+    "search.workers=1",  # what ASHA compares a trial with would depend on who is faster
     "trainer.log_every_n_steps=50",
 )
 

@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import optuna
@@ -80,44 +81,43 @@ def test_what_fails_is_marked_with_its_reason_and_the_rest_goes_on(
 
 
 class Killer(threading.Thread):
-    """Kills the process of a search's trial as soon as the trial's directory shows it at work."""
+    """Kills the processes of a search's first trials, a moment after each was forked."""
 
-    def __init__(self, times: int, number: int = signal.SIGKILL) -> None:
+    def __init__(self, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(daemon=True)
         self.times = times
-        self.number = number
-        self.killed: list[int] = []
-        self.others = set(self.children())  # that earlier tests have left, as W&B's service
+        self.forked: Queue[int | None] = Queue()
+        fork = workers.fork
+
+        def told(*given: Any) -> int:
+            pid = fork(*given)
+            self.forked.put(pid)
+            return pid
+
+        monkeypatch.setattr(workers, "fork", told)
 
     def run(self) -> None:
-        while len(self.killed) < self.times:
-            for pid in self.children():
-                if pid not in self.killed and pid not in self.others:
-                    time.sleep(0.1)
-                    os.kill(pid, self.number)
-                    self.killed.append(pid)
-            time.sleep(0.02)
+        for _ in range(self.times):
+            pid = self.forked.get()
+            if pid is None:
+                return
+            time.sleep(0.1)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
-    @staticmethod
-    def children() -> list[int]:
-        """The living processes that this one has begun."""
-        found = []
-        for entry in Path("/proc").glob("[0-9]*/stat"):
-            with suppress(OSError):
-                words = entry.read_text().rpartition(")")[2].split()
-                if int(words[1]) == os.getpid() and words[0] != "Z":
-                    found.append(int(entry.parent.name))
-        return found
+    def end(self) -> None:
+        self.forked.put(None)
+        self.join()
 
 
 @pytest.mark.parametrize(("kills", "retry", "state"), [(2, 2, "COMPLETE"), (1, 0, "FAIL")])
 def test_a_killed_trial_is_retried_so_often_and_then_fails(
-    searched: Searched, kills: int, retry: int, state: str
+    searched: Searched, monkeypatch: pytest.MonkeyPatch, kills: int, retry: int, state: str
 ) -> None:
-    killer = Killer(kills)
+    killer = Killer(kills, monkeypatch)
     killer.start()
     code = searched(*TINY, "search.n_trials=1", "search.workers=1", f"search.retry={retry}")
-    killer.join()
+    killer.end()
     assert states() == [state]
     assert code == (state == "FAIL")
     if state == "FAIL":
@@ -130,15 +130,21 @@ def test_a_killed_trial_is_retried_so_often_and_then_fails(
 def test_a_signal_interrupts_the_trials_and_the_same_command_goes_on(searched: Searched) -> None:
     words = (*TINY, "search.n_trials=2", "trainer.max_epochs=40")
 
+    over = threading.Event()
+
     def later() -> None:
-        while not list(Path("s/trials").glob("*/checkpoints/last.ckpt")):
-            time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGTERM)
+        while not over.wait(0.02):
+            if list(Path("s/trials").glob("*/checkpoints/last.ckpt")):
+                return os.kill(os.getpid(), signal.SIGTERM)
+        return None
 
     sender = threading.Thread(target=later)
     sender.start()
-    assert searched(*words) == 128 + signal.SIGTERM
-    sender.join()
+    try:
+        assert searched(*words) == 128 + signal.SIGTERM
+    finally:
+        over.set()
+        sender.join()
     assert "COMPLETE" not in states()
     assert searched(*words) == 0
     assert states() == ["COMPLETE"] * 2
