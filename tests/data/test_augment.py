@@ -203,7 +203,7 @@ def test_without_augmentation_rows_are_not_needed() -> None:
 
 def test_mixup_blends_an_image_with_its_neighbour() -> None:
     x, y = torch.rand(50, 3, 8, 8), torch.eye(50)
-    u = random_table(0, 0, 50)[:, :4]
+    u = random_table(0, 0, 50)[:, :5]
     mixed, targets = mix_batch(x, y, u, mixup=1.0, cutmix=0.0)
     share = u[:, 0]  # Beta(1, 1) is uniform
     expected = share[:, None, None, None] * x + (1 - share)[:, None, None, None] * x.roll(1, 0)
@@ -213,7 +213,7 @@ def test_mixup_blends_an_image_with_its_neighbour() -> None:
 
 
 def test_a_small_alpha_mixes_little() -> None:
-    u = random_table(0, 0, 2000)[:, :4]
+    u = random_table(0, 0, 2000)[:, :5]
     x, y = torch.zeros(2000, 1, 2, 2), torch.zeros(2000, 2)
     y[::2, 0], y[1::2, 1] = 1.0, 1.0
     _, targets = mix_batch(x, y, u, mixup=0.2, cutmix=0.0)
@@ -224,7 +224,7 @@ def test_a_small_alpha_mixes_little() -> None:
 
 def test_cutmix_pastes_a_box_and_counts_its_pixels() -> None:
     x = torch.arange(40.0)[:, None, None, None].expand(-1, 1, 16, 16)
-    mixed, targets = mix_batch(x, torch.eye(40), random_table(0, 0, 40)[:, :4], 0.0, 1.0)
+    mixed, targets = mix_batch(x, torch.eye(40), random_table(0, 0, 40)[:, :5], 0.0, 1.0)
     for i in range(40):
         own = mixed[i, 0] == i
         assert torch.equal(~own, mixed[i, 0] == (i - 1) % 40)
@@ -239,6 +239,19 @@ def test_mixup_and_cutmix_share_the_images() -> None:
     assert x.shape == (64, 3, 16, 16)
     assert y.shape == (64, 7)
     torch.testing.assert_close(y.sum(1), torch.ones(64))
+
+
+@pytest.mark.parametrize(("mixup", "cutmix"), [(1.0, 0.0), (0.0, 1.0), (0.5, 1.0)])
+def test_some_images_are_left_unmixed(mixup: float, cutmix: float) -> None:
+    x, u = torch.rand(400, 1, 8, 8), random_table(0, 0, 400)[:, :5]
+    mixed, targets = mix_batch(x, torch.eye(400), u, mixup, cutmix, 0.25)
+    all_mixed, all_targets = mix_batch(x, torch.eye(400), u, mixup, cutmix)
+    chosen = u[:, 4] < 0.25
+    assert 60 < chosen.sum() < 140
+    assert torch.equal(mixed[chosen], all_mixed[chosen])
+    assert torch.equal(targets[chosen], all_targets[chosen])
+    assert torch.equal(mixed[~chosen], x[~chosen])
+    assert torch.equal(targets[~chosen], torch.eye(400)[~chosen])
 
 
 def test_numbers_out_of_range_are_a_sentence() -> None:

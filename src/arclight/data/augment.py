@@ -38,6 +38,7 @@ class Augment:
         erase: probability of a random rectangle set to the mean (Zhong et al., 2020).
         mixup: alpha of mixup (Zhang et al., 2018); with `cutmix` too, each is used half the time.
         cutmix: alpha of CutMix (Yun et al., 2019).
+        mix_prob: probability that an image is mixed, where `mixup` or `cutmix` is on.
         resized_crop: smallest share of the image's area that a random crop keeps before it is
             resized to the image size (0.08 for ImageNet: Szegedy et al., 2015).
     """
@@ -49,6 +50,7 @@ class Augment:
     erase: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
+    mix_prob: float = 1.0
     resized_crop: float = 0.0
 
     def __post_init__(self) -> None:
@@ -57,7 +59,7 @@ class Augment:
                 raise UserError(
                     f"data.augment.{name}={getattr(self, name)} should be 0 (none) or more."
                 )
-        for name in ("erase", "resized_crop"):
+        for name in ("erase", "mix_prob", "resized_crop"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(
                     f"data.augment.{name}={getattr(self, name)} should be between 0 (none) and 1."
@@ -66,7 +68,7 @@ class Augment:
     @property
     def none(self) -> bool:
         """Whether training images are left as they are."""
-        return self == Augment(padding=self.padding)
+        return self == Augment(padding=self.padding, mix_prob=self.mix_prob)
 
 
 class Finish:
@@ -115,8 +117,8 @@ class Finish:
             from arclight.data.mixing import mix_batch
 
             targets = F.one_hot(labels, self.num_classes).to(floats.dtype)
-            u = rows[:, MIX : MIX + 4]
-            return mix_batch(floats, targets, u, how.mixup, how.cutmix)
+            u = rows[:, MIX : MIX + 5]
+            return mix_batch(floats, targets, u, how.mixup, how.cutmix, how.mix_prob)
         return floats, labels
 
 

@@ -7,22 +7,29 @@ from arclight.data.augment import rectangles
 
 
 def mix_batch(
-    images: Tensor, targets: Tensor, u: Tensor, mixup: float, cutmix: float
+    images: Tensor,
+    targets: Tensor,
+    u: Tensor,
+    mixup: float,
+    cutmix: float,
+    probability: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Mixes image i with image i - 1 of the batch; every image has its own share.
 
     Args:
         images: float `(batch, channels, height, width)`.
         targets: float `(batch, num_classes)`.
-        u: uniform `(batch, 4)` on the CPU: share, which of the two methods, y, x.
+        u: uniform `(batch, 5)` on the CPU: share, which of the two methods, y, x, whether.
         mixup: alpha of mixup (Zhang et al., 2018); 0 for none.
         cutmix: alpha of CutMix (Yun et al., 2019); 0 for none.
+        probability: that an image is mixed at all.
 
     Returns:
         Images and targets of the same shapes.
     """
     cut = u[:, 1] < (0.5 if mixup and cutmix else float(cutmix > 0))
     keep = torch.where(cut, _beta(u[:, 0], cutmix or 1.0), _beta(u[:, 0], mixup or 1.0))
+    keep = torch.where(u[:, 4] < probability, keep, 1.0)
     mask, visible = _boxes(keep, u[:, 2], u[:, 3], images)
     share = torch.where(cut, visible, keep).to(images.device, non_blocking=True)
     cut_here = cut.to(images.device, non_blocking=True)
