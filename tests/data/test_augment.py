@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torchvision.transforms.v2.functional as tv
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from arclight.data.augment import Augment, Finish, crop, erase, flip, offsets
+from arclight.data.augment import Augment, Finish, _padded, crop, erase, flip, offsets
 from arclight.data.decode import Normalise
 from arclight.data.mixing import mix_batch
 from arclight.data.order import random_table
@@ -39,6 +40,15 @@ def test_crop_is_torchvisions_crop_of_the_padded_image(
     for i in range(81):
         one = tv.crop(padded[i], int(top[i]), int(left[i]), 16, 12)
         assert torch.equal(result[i], one)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+@pytest.mark.parametrize("reach", [1, 7, 8, 9, 30])
+def test_an_accelerators_border_is_numpys_however_wide(padding: str, reach: int) -> None:
+    x = images(2, 3, 8, 1)
+    border = ((0, 0), (0, 0), (reach, reach), (reach, reach))
+    mode: Any = "constant" if padding == "zeros" else padding
+    assert torch.equal(_padded(x, reach, padding), torch.from_numpy(np.pad(x, border, mode)))
 
 
 def test_offsets_cover_every_place_equally() -> None:

@@ -155,7 +155,8 @@ def _padded(images: Tensor, reach: int, padding: str) -> Tensor:
         return F.pad(images, (reach, reach, reach, reach))
     for dim in (-2, -1):  # torch's own reflection knows no uint8
         size = images.shape[dim]
-        source = torch.arange(-reach, size + reach, device=images.device).abs()
+        there_and_back = max(1, 2 * (size - 1))  # a reach beyond the image is mirrored again
+        source = torch.arange(-reach, size + reach, device=images.device) % there_and_back
         source = (size - 1) - ((size - 1) - source).abs()
         images = images.index_select(dim, source)
     return images
