@@ -293,6 +293,11 @@ def test_a_language_model_continues_a_prompt(writer: RunDirectory) -> None:
     assert made != generate(str(writer.path), "to be", length=30, seed=1)
     with pytest.raises(UserError, match=r"prompt has characters that the run never saw: 'Q'"):
         generate(str(writer.path), "Q")
+    for name, value in {"temperature": -1.0, "length": 0, "top_k": -1}.items():
+        with pytest.raises(UserError, match=f"^{name}={value} should be"):
+            generate(str(writer.path), "to be", **{name: value})  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"^temperature=nan should be"):
+        generate(str(writer.path), "to be", temperature=float("nan"))
 
 
 def test_it_stops_whatever_the_end_is_called(

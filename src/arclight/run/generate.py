@@ -1,5 +1,6 @@
 """Continue a text with a run, from its directory alone."""
 
+import math
 from typing import Any
 
 from arclight.errors import UserError
@@ -28,8 +29,14 @@ def generate(
         checkpoint: a checkpoint file; None: the one that the run tested.
 
     Raises:
-        UserError: the run does not generate text, or does not know a character of the prompt.
+        UserError: a number is out of range, the run does not generate text, or does not know a
+            character of the prompt.
     """
+    if not 0 <= temperature < math.inf:
+        raise UserError(f"temperature={temperature} should be 0 (the likeliest) or more.")
+    for name, count in (("length", length), ("top_k", top_k)):
+        if count is not None and count < 1:
+            raise UserError(f"{name}={count} should be 1 or more.")
     directory = open_run(run)
     file = chosen_checkpoint(directory, checkpoint)
     if "data" not in directory.manifest:
