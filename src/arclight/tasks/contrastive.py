@@ -7,12 +7,12 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import SumMetric
-from torchmetrics.classification import MulticlassConfusionMatrix
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from arclight.data.facts import Facts, ImageTextFacts
 from arclight.data.image_text import CaptionedImages
 from arclight.errors import UserError
+from arclight.tasks.scores import ConfusionMatrix
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -48,11 +48,7 @@ class Contrastive(Task):
     ) -> None:
         super().__init__(model, optimizer, schedule, figures=("loss", "accuracy"))
         self.class_names = facts.class_names
-        self.confusion = (
-            MulticlassConfusionMatrix(facts.num_classes, validate_args=False)
-            if facts.class_names
-            else None
-        )
+        self.confusion = ConfusionMatrix(facts.num_classes) if facts.class_names else None
         names = ("loss", "accuracy", *(f"{way}@{k}" for way in ("text", "image") for k in RECALLS))
         self.totals = nn.ModuleDict({name: SumMetric(nan_strategy="disable") for name in names})
         self.examples = SumMetric()

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+from torchmetrics.classification import MulticlassAccuracy
 
 
 class ExactSum(Metric):
@@ -39,6 +39,32 @@ class ExactSum(Metric):
         return float(total + rest)
 
 
+class ConfusionMatrix(Metric):
+    """How often each class, a row, was taken for each, a column.
+
+    Torchmetrics' own counts by a table of `(batch, classes**2)` wherever torch is to be
+    deterministic: 8 GB of 1,000 classes and 1,000 images. Whole numbers add up alike in any order.
+    """
+
+    higher_is_better = None
+    full_state_update = False
+    counts: Tensor
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        counts = torch.zeros(num_classes, num_classes, dtype=torch.long)
+        self.add_state("counts", counts, dist_reduce_fx="sum")
+
+    def update(self, logits: Tensor, classes: Tensor) -> None:
+        """Logits `(batch, classes)` and what is true `(batch,)`."""
+        places = classes * len(self.counts) + logits.argmax(1)
+        self.counts.view(-1).scatter_add_(0, places, torch.ones_like(places))
+
+    def compute(self) -> Tensor:
+        """The counts over all processes, `(classes, classes)`."""
+        return self.counts
+
+
 class ClassScores(nn.Module):
     """One confusion matrix, from which accuracy and macro F1 follow exactly on any number of
     processes; the mean loss; and top-5 accuracy where there are more than five classes.
@@ -46,7 +72,7 @@ class ClassScores(nn.Module):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        self.confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
+        self.confusion = ConfusionMatrix(num_classes)
         self.loss_sum = ExactSum()
         self.top5 = (
             MulticlassAccuracy(num_classes, top_k=5, average="micro", validate_args=False)
