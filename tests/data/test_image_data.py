@@ -163,7 +163,7 @@ def test_different_sizes_need_a_size(tmp_path: Path, loader: str) -> None:
 
 
 def test_a_rare_size_is_found_when_it_is_decoded(tmp_path: Path) -> None:
-    image_folder(tmp_path, {"a": 99})
+    image_folder(tmp_path, {"a": 99, "b": 1})
     picture(1, (20, 16)).save(tmp_path / "a" / "001.png")
     assert fault(tmp_path).startswith("The images have different sizes (12x12 and 20x16 pixels)")
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from arclight.data.probe import check_labels
 from arclight.data.sources import open_source
 from arclight.errors import UserError
 from tests.data.conftest import image_folder, parquet_folder, picture
@@ -91,6 +92,25 @@ def test_plain_labels_are_numbered_in_their_order(
     source = open_source(str(tmp_path))
     assert source.class_names == names
     assert source.splits["train"].labels.tolist() == labels
+
+
+def test_plain_labels_that_are_hidden_are_no_class(tmp_path: Path) -> None:
+    def rows(*labels: int) -> dict[str, list[Any]]:
+        return {"image": [picture(i) for i in range(len(labels))], "label": list(labels)}
+
+    columns = {"image": IMAGE, "label": datasets.Value("int64")}
+    parquet_folder(tmp_path, columns, train=rows(0, 1, 1), test=rows(-1, -1))
+    source = open_source(str(tmp_path))
+    assert source.class_names == ["0", "1"]
+    assert source.splits["test"].labels.tolist() == [-1, -1]
+    with pytest.raises(UserError, match=r"Row 0 of split test of .* has label -1"):
+        check_labels(source, source.splits.values())
+
+
+def test_one_class_is_nothing_to_learn(tmp_path: Path) -> None:
+    source = open_source(str(image_folder(tmp_path, {"cat": 2})))
+    with pytest.raises(UserError, match=r"is of one class, cat, so there is nothing to tell apart"):
+        check_labels(source, source.splits.values())
 
 
 def test_columns_can_be_chosen(tmp_path: Path) -> None:

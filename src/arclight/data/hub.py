@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from arclight.data.classes import numbered
 from arclight.data.decode import Encoded, read_image
 from arclight.data.sources import Source, Split
 from arclight.errors import UserError
@@ -55,7 +56,7 @@ def open_hub(
     """Opens a hub id, or a local folder that `datasets` understands.
 
     Columns are found by the type of their features. A label column that is not a `ClassLabel` is
-    numbered by its sorted values in all splits.
+    numbered by its sorted values in all splits; withheld labels are -1.
 
     Raises:
         UserError: it is not reachable, or a column is missing or ambiguous.
@@ -68,11 +69,7 @@ def open_hub(
     values = {name: _column(path, name, split, label) for name, split in data.items()}
     names = getattr(features[label], "names", None)
     if names is None:
-        distinct = sorted({v for column in values.values() for v in column})
-        number = {value: i for i, value in enumerate(distinct)}
-        values = {name: [number[v] for v in column] for name, column in values.items()}
-        names = [str(value) for value in distinct]
-
+        names, values = numbered(values)
     for name, split in data.items():
         labels = np.array(values[name], dtype=np.int64)
         splits[name] = HubSplit(name, path, _encoded(path, split, image), labels)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from arclight.data.classes import require_several
 from arclight.data.decode import Shape, channels_of, different_sizes
 from arclight.data.sources import Source, Split
 from arclight.errors import UserError
@@ -46,7 +47,9 @@ def find_shape(splits: Collection[Split], size: int | None, channels: int | None
 
 
 def check_labels(source: Source, splits: Collection[Split]) -> None:
-    """Raises `UserError` for a split without images, or with a label that has no class."""
+    """Raises `UserError` for a split without images, or with a label that has no class, and where
+    there is only one class."""
+    require_several(source.path, source.class_names)
     classes = len(source.class_names)
     for split in splits:
         if not len(split.labels):

@@ -150,11 +150,31 @@ def test_faults_are_sentences(file: Path, tmp_path: Path) -> None:
             written(tmp_path / "c.jsonl", [{"text": "x", "label": n} for n in (1, 0, None)]),
             tmp_path,
         )
-    hidden = [{"text": r["text"], "label": -1} for r in rows(20)]
-    known = [{"text": r["text"], "label": 1} for r in rows(20)]
-    for name, table in (("train", known), ("test", hidden)):
-        written(tmp_path / "hidden" / f"{name}.jsonl", table)
-    assert ready(tmp_path / "hidden", tmp_path).facts.class_names == ["-1", "1"]  # numbers, as such
+    alike = [{**row, "label": "red"} for row in rows()]
+    with pytest.raises(UserError, match=r"d\.jsonl is of one class, red, so there is nothing to"):
+        ready(written(tmp_path / "d.jsonl", alike), tmp_path)
+
+
+@pytest.mark.parametrize("kind", [int, str])
+def test_plain_labels_that_are_hidden_are_no_class(tmp_path: Path, kind: type) -> None:
+    def made(name: str, labels: list[int]) -> None:
+        table = [{"text": f"{name} {i}", "label": kind(n)} for i, n in enumerate(labels)]
+        written(tmp_path / "set" / f"{name}.jsonl", table)
+
+    made("train", [0, 1] * 20)
+    made("validation", [0, 1] * 5)
+    made("test", [-1] * 10)
+    with pytest.raises(UserError, match=r"rows without a label \(-1\): type data\.test_split=NAME"):
+        ready(tmp_path / "set", tmp_path)
+    known = ready(tmp_path / "set", tmp_path, test_split="validation")
+    assert known.facts.class_names == ["0", "1"]
+    assert set(known.parts["test"].labels.tolist()) == {0, 1}
+
+
+def test_among_other_labels_minus_one_is_one_of_them(tmp_path: Path) -> None:
+    table = [{"text": f"text {i}", "label": i % 3 - 1} for i in range(60)]
+    data = ready(written(tmp_path / "signs.jsonl", table), tmp_path)
+    assert data.facts.class_names == ["-1", "0", "1"]
 
 
 def test_hidden_labels_are_named(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from arclight.data.classes import numbered, require_several
 from arclight.data.splits import Rows, carve, choose_splits, limited, same_content
 from arclight.data.text.documents import column, open_table
 from arclight.errors import UserError
@@ -30,17 +31,19 @@ class Classes:
 def open_classes(path: str, text_column: str | None, label_column: str | None) -> Classes:
     """`python:packages`, or a table as `arclight.data.text.documents.open_table` takes it.
 
-    A label column that is no `ClassLabel` is numbered by its sorted values in all splits.
+    A label column that is no `ClassLabel` is numbered by its sorted values in all splits; withheld
+    labels are -1.
 
     Raises:
-        UserError: it is out of reach, a column is missing, or a row has no text or no label.
+        UserError: it is out of reach, a column is missing, a row has no text or no label, or there
+            is only one class.
     """
     if path == FUNCTIONS:
         from arclight.data.text.stdlib import PACKAGES, labelled_functions
 
-        texts, packages = zip(*labelled_functions(), strict=True)
+        functions, packages = zip(*labelled_functions(), strict=True)
         numbers = np.array(packages, dtype=np.int64)
-        return Classes(list(PACKAGES), {"train": list(texts)}, {"train": numbers})
+        return Classes(list(PACKAGES), {"train": list(functions)}, {"train": numbers})
     table = open_table(path)
     text = column(path, table, text_column, "text_column", ("text", "content", "sentence"))
     label = column(path, table, label_column, "label_column", ("label", "labels", "class"))
@@ -53,12 +56,11 @@ def open_classes(path: str, text_column: str | None, label_column: str | None) -
                 "remove that row."
             )
     if names is None:
-        distinct = sorted({value for column_values in values.values() for value in column_values})
-        number = {value: i for i, value in enumerate(distinct)}
-        values = {split: [number[v] for v in given] for split, given in values.items()}
-        names = [str(value) for value in distinct]
+        names, values = numbered(values)
     labels = {split: np.array(given, dtype=np.int64) for split, given in values.items()}
-    return Classes(list(names), _texts(path, table, text, "text_column"), labels)
+    texts = _texts(path, table, text, "text_column")
+    require_several(path, names)
+    return Classes(list(names), texts, labels)
 
 
 def open_pairs(
