@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from arclight.data.image import ImageData
 from arclight.data.order import EvalBatches
 from arclight.data.workers import WorkerLoader
 from arclight.errors import UserError
+from arclight.signals import SIGNALS
 from tests.data.conftest import image_folder
 
 
@@ -78,11 +80,24 @@ class Deadly(DigitsSplit):
         raise AssertionError
 
 
-def test_a_dead_worker_comes_with_its_likely_cause() -> None:
-    split = Deadly("train", np.zeros((4, 1, 8, 8), np.uint8), np.zeros(4, np.int64), "")
+class Stuck(DigitsSplit):
+    """Its file is on a server that does not answer."""
+
+    def image(self, index: int) -> Image.Image:
+        time.sleep(3600)
+        raise AssertionError
+
+
+def worker_loader(kind: type[DigitsSplit], images: int, num_workers: int = 2) -> WorkerLoader:
+    """Batches of 2 black images."""
+    split = kind("train", np.zeros((images, 1, 8, 8), np.uint8), np.zeros(images, np.int64), "")
     finish = Finish(Normalise([0.5], [0.25]), 2, None)
-    batches = EvalBatches(4, 2)
-    loader = WorkerLoader(split, np.arange(4), Shape(1, 8), batches, finish, num_workers=2)
+    rows, batches = np.arange(images), EvalBatches(images, 2)
+    return WorkerLoader(split, rows, Shape(1, 8), batches, finish, num_workers=num_workers)
+
+
+def test_a_dead_worker_comes_with_its_likely_cause() -> None:
+    loader = worker_loader(Deadly, 4)
     with pytest.raises(UserError) as error:
         list(loader)
     assert not multiprocessing.active_children()
@@ -90,3 +105,26 @@ def test_a_dead_worker_comes_with_its_likely_cause() -> None:
     assert "A data worker died (DataLoader worker" in told
     assert "want of memory" in told
     assert told.endswith("type data.num_workers=1, or ask for more memory.")
+
+
+def test_signals_to_every_process_of_a_job_leave_the_workers_at_work() -> None:
+    loader = worker_loader(DigitsSplit, 40)
+    batches = iter(loader)
+    next(batches)
+    for worker in multiprocessing.active_children():
+        for number in SIGNALS:
+            assert worker.pid
+            os.kill(worker.pid, number)
+    assert sum(1 for _ in batches) == 19
+    assert len(multiprocessing.active_children()) == 2
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(SIGNALS)  # the run hears them
+    loader.close()
+    assert not multiprocessing.active_children()
+
+
+def test_a_worker_that_does_not_end_when_told_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.5)
+    loader = worker_loader(Stuck, 4, num_workers=1)
+    loader._started()
+    loader.close()
+    assert not multiprocessing.active_children()

@@ -4,9 +4,12 @@ Workers only decode and resize; what they send is uint8, a quarter of the floats
 augmentation is the same whole-batch code as for sets in memory.
 """
 
+import atexit
 import math
+import signal
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -20,6 +23,7 @@ from arclight.data.order import EvalBatches, TrainBatches, random_table
 from arclight.data.sources import Split
 from arclight.data.splits import Rows
 from arclight.errors import UserError
+from arclight.signals import SIGNALS
 
 Batch = tuple[Tensor, Tensor, Tensor | None]
 
@@ -69,7 +73,7 @@ class WorkerLoader:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields (images, targets) as `Finish` makes them."""
         try:
-            for images, labels, rows in self.loader:
+            for images, labels, rows in self._started():
                 there, targets = self._copied(images, labels)
                 yield self.finish(there, targets, rows)
         except UserError as error:  # a worker's comes wrapped in its traceback
@@ -80,6 +84,23 @@ class WorkerLoader:
                 raise
             self.close()
             raise UserError(self._death(error)) from error
+
+    def _started(self) -> Iterator[Batch]:
+        """The batches of the workers, which are started where there are none yet.
+
+        They are deaf to what ends a run. A scheduler signals each process of a job, and the run
+        needs their batches until it has saved; it then tells them to end, or kills them, and they
+        end by themselves when it has died.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # which they inherit
+        try:
+            batches: Iterator[Batch] = iter(self.loader)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for worker in getattr(batches, "_workers", ()):
+            worker.terminate = worker.kill  # how torch ends one that does not end when told
+        _started.add(self)
+        return batches
 
     def _copied(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The batch on the device; a CUDA device copies it while it computes the steps before.
@@ -138,6 +159,16 @@ class WorkerLoader:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         pass
+
+
+_started: WeakSet[WorkerLoader] = WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Or else Python, at its end, would wait for workers that it has sent a SIGTERM."""
+    for loader in list(_started):
+        loader.close()
 
 
 Key = tuple[Tensor, int | None, int]
