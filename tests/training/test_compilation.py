@@ -1,7 +1,10 @@
 """Blocks are found in every model, and compiling changes neither names nor what is saved."""
 
 import shutil
+from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -51,6 +54,43 @@ def test_a_cuda_graph_does_not_add_up_gradients(monkeypatch: pytest.MonkeyPatch)
     assert asked == ["max-autotune", "max-autotune-no-cudagraphs"]
     with pytest.raises(UserError, match=r"type trainer\.accumulate_grad_batches=1"):
         compile_model(model, "cudagraphs", accumulated=True)
+
+
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """What torch.compile has made of the code, which runs uncompiled so that no time is lost."""
+    made: list[Any] = []
+
+    def keep(graph: Any, inputs: Any) -> Any:
+        made.append(graph)
+        return graph.forward
+
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda *a, **k: real(*a, **{**k, "backend": keep}))
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(recompile_limit=8, accumulated_recompile_limit=256):
+        yield made
+    torch._dynamo.reset()
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch hides its own
+def test_blocks_that_drop_at_other_rates_share_their_graphs(graphs: list[Any]) -> None:
+    model = ViT(8, 2, 10, 16, 2, 12, drop_path=0.1, norm_first=True)
+    compile_model(model, "blocks")
+    model(torch.randn(4, 3, 8, 8)).sum().backward()
+    assert len(graphs) == 2  # of the first block, which drops nothing, and of all others
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch hides its own
+def test_blocks_of_many_sizes_are_all_compiled(graphs: list[Any]) -> None:
+    model = nn.Module()
+    model.blocks = nn.ModuleList(nn.Sequential(nn.Linear(n, n + 1)) for n in range(1, 13))
+    model.forward = lambda x: reduce(lambda y, block: block(y), model.blocks, x)
+    compile_model(model, "blocks")
+    for batch in (4, 3):  # the last batch is smaller
+        with torch.set_grad_enabled(batch == 4):
+            model(torch.randn(batch, 1))
+    assert len({id(graph) for graph in graphs}) >= 24
 
 
 @pytest.mark.slow

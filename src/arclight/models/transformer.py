@@ -16,17 +16,24 @@ class DropPath(nn.Module):
     What is kept is divided by the probability of keeping it, so the mean stays the same.
     """
 
+    keep: Tensor
+
     def __init__(self, p: float = 0.0) -> None:
         super().__init__()
         self.p = p
+        self.drops = p > 0
+        if self.drops:
+            # A tensor: blocks that differ in a number would each be compiled anew. No checkpoint
+            # has it, and where nothing is dropped there is none for DDP to send around.
+            self.register_buffer("keep", torch.tensor(1.0 - p), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, ...)` to the same shape; one draw for each sample."""
-        if self.p == 0.0 or not self.training:
+        if not self.training or not self.drops:
             return x
-        keep = 1.0 - self.p
         shape = (x.shape[0],) + (1,) * (x.ndim - 1)
-        return x * x.new_empty(shape).bernoulli_(keep).div_(keep)
+        kept = torch.rand(shape, device=x.device) < self.keep
+        return x * (kept / self.keep).to(x.dtype)
 
     def extra_repr(self) -> str:
         return f"p={self.p:g}"

@@ -12,6 +12,8 @@ Compile = bool | Literal["whole", "blocks", "max-autotune", "cudagraphs"]
 MODES = {"max-autotune": "max-autotune", "cudagraphs": "reduce-overhead"}
 """What torch calls them."""
 
+VARIANTS = 4  # of a block's graph: to train and to evaluate, and each once more for any batch size
+
 
 def compile_model(model: nn.Module, how: Compile, accumulated: bool = False) -> None:
     """Compiles the model in place, at its first step; weights and modules keep their names.
@@ -37,6 +39,7 @@ def compile_model(model: nn.Module, how: Compile, accumulated: bool = False) -> 
                 f"compile=blocks: {type(model).__name__} has no blocks by a usual name; "
                 "type compile=whole."
             )
+        _allow(VARIANTS * len(blocks))
         for block in blocks:
             block.compile()
         return
@@ -49,3 +52,16 @@ def compile_model(model: nn.Module, how: Compile, accumulated: bool = False) -> 
     if how == "max-autotune" and accumulated:
         options["mode"] = "max-autotune-no-cudagraphs"
     model.compile(**options)
+
+
+def _allow(graphs: int) -> None:
+    """Lets so many graphs be made of one piece of code, which all blocks of a kind are.
+
+    Torch's limit of eight is meant to find faults; behind it the blocks that are left, of other
+    sizes or with other rates of dropping, would run uncompiled. It counts all that share the code,
+    and older versions have it for the whole process only.
+    """
+    from torch._dynamo import config
+
+    config.recompile_limit = max(config.recompile_limit, graphs)
+    config.accumulated_recompile_limit = max(config.accumulated_recompile_limit, graphs)
