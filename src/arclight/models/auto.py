@@ -11,6 +11,7 @@ from arclight.errors import UserError
 from arclight.models.bert import check_vocabulary
 from arclight.models.clip import check_images, check_places
 from arclight.models.llama import CausalLM
+from arclight.models.masks import obey, unasked
 from arclight.models.pretrained import load_pretrained
 from arclight.models.sharded import is_sharded
 from arclight.models.t5 import EncoderDecoder
@@ -42,8 +43,10 @@ class TextClassifier(nn.Module):
 
     def __init__(self, net: Any) -> None:
         super().__init__()
+        obey()
         self.net = net
 
+    @unasked
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Tokens and where they are the text's own, `(batch, length)`, to `(batch, classes)`."""
         logits: Tensor = self.net(input_ids=tokens, attention_mask=mask.long()).logits
@@ -59,6 +62,7 @@ class TwoTowers(nn.Module):
 
     def __init__(self, net: Any) -> None:
         super().__init__()
+        obey()
         self.net = net
 
     def forward(
@@ -71,6 +75,7 @@ class TwoTowers(nn.Module):
         """Images to embeddings `(batch, width)` of length 1."""
         return _unit(self.net.get_image_features(pixel_values=images))
 
+    @unasked
     def embed_texts(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Texts to embeddings `(batch, width)` of length 1."""
         found = self.net.get_text_features(input_ids=tokens, attention_mask=mask.long())
@@ -91,10 +96,12 @@ class Captioner(nn.Module):
 
     def __init__(self, net: Any) -> None:
         super().__init__()
+        obey()
         self.net = net
         own_decoder = "decoder_input_ids" in inspect.signature(net.forward).parameters
         self.text_name = "decoder_input_ids" if own_decoder else "input_ids"
 
+    @unasked
     def forward(self, images: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
         """Logits of the next token at each place `(batch, length, vocab)`; see `BLIP`."""
         found: Tensor = self.net(pixel_values=images, **self._begun(tokens, mask)).logits

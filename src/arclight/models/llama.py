@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from arclight.models.masks import obey, unasked
 from arclight.models.pretrained import load_pretrained
 from arclight.models.sharded import all_ended
 
@@ -18,8 +19,10 @@ class CausalLM(nn.Module):
 
     def __init__(self, net: Any) -> None:
         super().__init__()
+        obey()
         self.net = net
 
+    @unasked
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens `(batch, length)` to logits of the next at each place `(batch, length, vocab)`."""
         logits: Tensor = self.net(input_ids=tokens, use_cache=False).logits
