@@ -61,6 +61,25 @@ def test_what_does_not_fit_is_told_what_would(composed: Composed, tmp_path: Path
     assert "finetune=lora" in said(parts, replace(found, free=found.step.fixed // 2))
 
 
+def test_an_evaluation_that_takes_more_than_training_is_foreseen(
+    composed: Composed, tmp_path: Path
+) -> None:
+    words = ("model=gpt", "data.limit=999999", "data.batch_size=2")
+    parts, found = foreseen(composed, tmp_path, *words, "data.eval_batch_size=64")
+    assert found.step is not None
+    assert found.peak is not None
+    assert found.peak > found.step.peak
+    assert "an evaluation batch" in dict(found.rows())["memory"]
+    tight = replace(found, free=found.step.fixed + found.evaluation // 2)
+    sentence = said(parts, tight)
+    batch = int(sentence.partition("data.eval_batch_size=")[2].split()[0])
+    assert 20 < batch < 32
+    assert "trainer.accumulate_grad_batches" not in sentence  # training fits
+    _, alike = foreseen(composed, tmp_path, *words, "data.eval_batch_size=null")
+    assert alike.step is not None
+    assert alike.peak == alike.step.peak
+
+
 def test_the_suggested_batch_divides_into_the_parts(composed: Composed, tmp_path: Path) -> None:
     words = ("model=gpt", "data.limit=999999", "trainer.accumulate_grad_batches=2")
     parts, found = foreseen(composed, tmp_path, *words)

@@ -1,6 +1,6 @@
 """What a step costs is found without computing it, and agrees with what one that is run takes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from arclight.costs.step import autocast, dry_step
+from arclight.costs.step import autocast, dry_evaluation, dry_step
 from arclight.run.parts import Parts, build_parts
 from tests.conftest import Composed, options
 
@@ -53,18 +53,31 @@ def every(events: Any) -> Iterator[Any]:
         yield from every(event.children)
 
 
+def evaluate(parts: Parts) -> None:
+    parts.task.eval()
+    batch = parts.task.blank_batch(parts.data.facts, parts.config["data"]["batch_size"])
+    with torch.no_grad(), autocast("cpu", parts.config["trainer"]["precision"]):
+        parts.task.validation_step(batch, 0)  # type: ignore[call-arg]
+
+
 def peak(parts: Parts) -> int:
-    """The most bytes at once in two steps, by what torch's allocator gave and took back."""
+    """The most bytes at once in two steps."""
+    before = [*parts.task.parameters(), *parts.task.buffers()]
+    most = allocated(lambda: train(parts, 2))
+    return most + sum(t.numel() * t.element_size() for t in before)
+
+
+def allocated(run: Callable[[], None]) -> int:
+    """The most bytes at once, by what torch's allocator gave and took back."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        train(parts, 2)
+        run()
     tree = profiler.profiler.kineto_results.experimental_event_tree()  # type: ignore[union-attr]
     events = [e for e in every(tree) if e.typed[0].name == "Allocation"]
     live = most = 0
     for event in sorted(events, key=lambda e: e.start_time_ns):
         live += event.typed[1].alloc_size
         most = max(most, live)
-    before = [*parts.task.parameters(), *parts.task.buffers()]
-    return most + sum(t.numel() * t.element_size() for t in before)
+    return most
 
 
 @pytest.mark.parametrize(
@@ -77,6 +90,28 @@ def test_memory_is_within_15_percent_of_what_a_run_takes(
     ratio = dry(parts).peak / peak(parts)
     print(f"{row}: estimated / measured {ratio:.3f}")
     assert 0.85 < ratio < 1.15
+
+
+@pytest.mark.parametrize(
+    ("model", "precision"), [("gpt", "32-true"), ("gpt", "bf16-mixed"), ("cnn", "32-true")]
+)
+def test_so_is_that_of_an_evaluation_batch(
+    composed: Composed, tmp_path: Path, model: str, precision: str
+) -> None:
+    parts = built(composed, tmp_path, f"model={model}", f"trainer.precision={precision}")
+    size = parts.config["data"]["batch_size"]
+    foreseen = dry_evaluation(parts.task, parts.data.facts, size, precision=precision)
+    assert parts.task.training
+    assert 0.85 < foreseen / allocated(lambda: evaluate(parts)) < 1.15
+
+
+def test_of_an_evaluation_that_reads_numbers_what_comes_before_is_counted(
+    composed: Composed, tmp_path: Path
+) -> None:
+    parts = built(composed, tmp_path, "model=t5", "data.batch_size=4")  # which generates text
+    facts: Any = parts.data.facts
+    logits = 4 * facts.target_context * facts.vocab_size * 4
+    assert logits < dry_evaluation(parts.task, facts, 4) < dry(parts).activations
 
 
 @pytest.mark.parametrize("model", ["cnn", "gpt", "bert", "t5", "clip", "blip", "llama"])
@@ -120,6 +155,8 @@ def test_no_module_remembers_it(composed: Composed, tmp_path: Path, model: str) 
     before = attributes(parts)
     for precision in ("32-true", "bf16-mixed"):  # on meta tensors the one, the other on fake ones
         dry(parts, precision=precision)
+        dry_evaluation(parts.task, parts.data.facts, 2, precision=precision)
+    assert not getattr(parts.task, "_seen", [])
     after = attributes(parts)
     assert after.keys() == before.keys()
     for name, own in before.items():

@@ -122,6 +122,13 @@ def test_only_evaluation_is_cropped(tmp_path: Path, loader: str) -> None:
     assert "data.eval_crop=1.5 should be more than 0" in fault(tmp_path, eval_crop=1.5)
 
 
+def test_by_itself_evaluation_takes_as_many_at_once_as_training() -> None:
+    alike, own = (ready("sklearn:digits", batch_size=12, eval_batch_size=n) for n in (None, 50))
+    assert [alike.evaluated_at_once(n) for n in (1, 3)] == [12, 4]
+    assert [own.evaluated_at_once(n) for n in (1, 3)] == [50, 50]
+    assert max(len(y) for _, y in alike.val_dataloader()) <= 12
+
+
 def test_auto_takes_memory_where_it_fits(tmp_path: Path) -> None:
     image_folder(tmp_path, {"a": 12, "b": 12})
     assert ready(tmp_path).pixels

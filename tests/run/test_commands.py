@@ -213,6 +213,26 @@ def test_out_of_memory_is_a_sentence_with_what_to_try(
     assert "trainer.accumulate_grad_batches=2" in run.summary["error"]
 
 
+def test_out_of_memory_in_evaluation_names_its_batch(
+    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def greedy(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    config = composed(*TINY, "data.eval_batch_size=24")
+    run = create(tmp_path / "r", tmp_path, "r", config, [], {})
+    monkeypatch.setattr(
+        "arclight.tasks.image_classification.ImageClassification.validation_step", greedy
+    )
+    assert execute(run) == 2
+    assert (
+        "in evaluation with data.eval_batch_size=24; type data.eval_batch_size=12"
+        in (run.summary["error"])
+    )
+
+
 def test_two_processes_share_one_directory_and_test_every_example_once(
     composed: Composed, tmp_path: Path
 ) -> None:

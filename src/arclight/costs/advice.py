@@ -41,6 +41,7 @@ def advice(
         *_too_few_examples(config, facts, task, found),
         *_too_long(config, found, device),
         *_too_large(config, facts, task, found, device, precision, build),
+        *_too_large_in_evaluation(config, found),
     ]
 
 
@@ -80,10 +81,11 @@ def _too_large(
     precision: str,
     build: Build,
 ) -> Iterator[str]:
-    if found.peak is None or found.free is None or found.peak <= ROOM * found.free:
+    if found.step is None or found.free is None:
         return
-    assert found.step is not None
     room = ROOM * found.free - found.extra
+    if found.step.peak <= room:
+        return
     ways = []
     per_example = found.step.activations / found.step.examples
     fitting = int((room - found.step.fixed) / per_example)
@@ -104,8 +106,25 @@ def _too_large(
     if not ways and found.trained == found.parameters:
         ways += ["finetune=lora", "a smaller model"]
     yield (
-        f"It needs about {gib(found.peak)} and {gib(found.free)} are free: by the same count "
-        f"{' or '.join(ways or ['only a smaller model'])} would fit."
+        f"It needs about {gib(found.step.peak + found.extra)} and {gib(found.free)} are free: by "
+        f"the same count {' or '.join(ways or ['only a smaller model'])} would fit."
+    )
+
+
+def _too_large_in_evaluation(config: dict[str, Any], found: Preflight) -> Iterator[str]:
+    if found.step is None or found.free is None:
+        return
+    room = ROOM * found.free - found.extra - found.step.fixed
+    if not found.evaluation or found.evaluation <= room:
+        return
+    fitting = int(room / (found.evaluation / found.evaluated))
+    if fitting < 1:  # then training does not fit either, of which there is more to say
+        return
+    world = found.parts // config["trainer"]["accumulate_grad_batches"]
+    needed = found.evaluation + found.step.fixed + found.extra
+    yield (
+        f"Evaluation needs about {gib(needed)} and {gib(found.free)} are free: by the same count "
+        f"data.eval_batch_size={fitting * world} would fit."
     )
 
 

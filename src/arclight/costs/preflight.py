@@ -1,13 +1,14 @@
 """What a run is going to cost, and what may be wrong with it, before it trains."""
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from arclight.costs.devices import device_peak, free_memory, matmul_rate
-from arclight.costs.step import StepCosts, dry_step
+from arclight.costs.step import StepCosts, dry_evaluation, dry_step
 from arclight.data.module import DataModule
 from arclight.tasks.task import Task
 
@@ -25,6 +26,8 @@ class Preflight:
             accumulation.
         steps: of the whole run.
         step: what a part costs; None where it cannot be known from shapes: `unknown` says why.
+        evaluated: examples of an evaluation batch on one device.
+        evaluation: bytes that it takes in the place of a step's activations; 0: no more than those.
         extra: bytes beside a step's: the average of the weights, data on a card.
         free: bytes that the device has left; None: unknown.
         rate: floating-point operations a second of all devices at their best; None: unknown.
@@ -39,6 +42,8 @@ class Preflight:
     steps: int
     step: StepCosts | None
     unknown: str
+    evaluated: int
+    evaluation: int
     extra: int
     free: int | None
     rate: float | None
@@ -51,7 +56,9 @@ class Preflight:
     @property
     def peak(self) -> int | None:
         """Bytes at the worst moment, on one device."""
-        return self.step.peak + self.extra if self.step else None
+        if self.step is None:
+            return None
+        return self.step.fixed + max(self.step.activations, self.evaluation) + self.extra
 
     @property
     def least_seconds(self) -> float | None:
@@ -72,13 +79,16 @@ class Preflight:
                 "weights": self.step.weights,
                 "gradients": self.step.gradients,
                 "optimizer": self.step.optimizer,
-                "activations": self.step.activations,
+                **(
+                    {"an evaluation batch": self.evaluation}
+                    if self.evaluation > self.step.activations
+                    else {"activations": self.step.activations}
+                ),
                 "other": self.extra,
             }
             free = f" of {gib(self.free)} free" if self.free else ""
-            whole = self.step.peak + self.extra
             listed = ", ".join(f"{name} {gib(size)}" for name, size in parts.items() if size)
-            rows.append(("memory", f"about {gib(whole)}{free}: {listed}"))
+            rows.append(("memory", f"about {gib(self.peak or 0)}{free}: {listed}"))
         length = f"{self.steps:,} steps" if self.steps else "as many steps as it is let"
         if self.least_seconds is not None and self.steps:
             length += f", at least {duration(self.least_seconds)} {self.rate_is}"
@@ -118,6 +128,11 @@ def forecast(
     if step and str(trainer["strategy"]).startswith("fsdp"):  # each device holds its share
         fixed = ("weights", "gradients", "optimizer")
         step = replace(step, **{name: getattr(step, name) // world_size for name in fixed})
+    evaluated = _evaluated(data, accumulate, world_size)
+    evaluation = 0
+    if step and evaluated > step.examples:
+        with suppress(Exception):  # not known, as of a step
+            evaluation = dry_evaluation(task, facts, evaluated, device.type, precision)
     weights = list(task.model.parameters())
     extra = data.held_bytes() if device.type != "cpu" else 0
     if step and (config["callbacks"].get("ema") or {}).get("decay") is not None:
@@ -134,11 +149,19 @@ def forecast(
         steps=steps_of(trainer, facts.sizes["train"], batch),
         step=step,
         unknown=unknown,
+        evaluated=evaluated,
+        evaluation=evaluation,
         extra=extra,
         free=free_memory(device),
         rate=rate * (world_size if device.type != "cpu" else 1) if rate else None,
         rate_is=rate_is,
     )
+
+
+def _evaluated(data: DataModule, accumulate: int, world_size: int) -> int:
+    """Examples of an evaluation batch on one device."""
+    largest = max(data.facts.sizes["val"], data.facts.sizes["test"])
+    return math.ceil(min(data.evaluated_at_once(accumulate), largest) / world_size)
 
 
 def steps_of(trainer: dict[str, Any], examples: int, batch: int) -> int:

@@ -1,9 +1,9 @@
 """What one training step of a task costs, found from shapes alone: nothing is computed."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+from torchmetrics import Metric
 
 from arclight.costs.meter import Meter
 from arclight.data.facts import Facts
@@ -18,6 +19,8 @@ from arclight.tasks.task import Task
 
 Build = Callable[[dict[str, Any], Facts], Task]
 """Makes the task of a config, which is the run's business."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -74,31 +77,89 @@ def dry_step(
         Exception: of any kind, where a step depends on numbers and not on shapes alone.
     """
 
-    def step() -> _Step:
-        return _Step(task, facts, examples, device, precision, accumulate, state)
-
     state = state_of(task)
+    with _left_alone(task):
+        return _dry(lambda: _Step(task, facts, examples, device, precision, accumulate, state))
+
+
+def dry_evaluation(
+    task: Task, facts: Facts, examples: int, device: str = "cpu", precision: str = "32-true"
+) -> int:
+    """Bytes that an evaluation batch takes beside weights, gradients and the optimizer's state.
+
+    As `dry_step` of a training step. What is counted in the metrics is left out, and where an
+    evaluation reads numbers (to generate text, for example), all that comes after.
+
+    Raises:
+        Exception: as of `dry_step`.
+    """
+    with _left_alone(task):
+        task.eval()
+        for module in task.modules():
+            if isinstance(module, Metric):
+                module.update = lambda *_, **__: None  # type: ignore[method-assign]
+        return _dry(lambda: _Evaluation(task, facts, examples, device, precision))
+
+
+@contextmanager
+def _left_alone(task: Task) -> Iterator[None]:
+    """Whatever happens within, the task and the random states are then as they were."""
     remembered = [(module, dict(vars(module))) for module in task.modules()]
+    lists = [(v, v[:]) for _, own in remembered for v in own.values() if isinstance(v, list)]
     try:
         with torch.random.fork_rng(devices=[]):
-            if device == "cpu" and precision == "32-true":
-                try:
-                    with CpuAttention():
-                        return step().costs("meta")  # several times faster than fake tensors
-                except Exception:  # a step that looks at a number, which some fake ones have
-                    task.sums.clear()
-            with FakeTensorMode(allow_non_fake_inputs=True):
-                return step().costs(device)
+            yield
     finally:
         task.sums.clear()
         for module, attributes in remembered:
             vars(module).clear()
             vars(module).update(attributes)
+        for one, content in lists:
+            one[:] = content
 
 
-class _Step(nn.Module):
-    """A module whose forward is the whole step, so that `functional_call` can lend it weights."""
+def _dry(make: "Callable[[], _Dry[T]]") -> T:
+    """What it costs, on tensors without numbers."""
+    one = make()
+    if one.device == "cpu" and one.precision == "32-true":
+        try:
+            with CpuAttention():
+                return one.costs("meta")  # several times faster than fake tensors
+        except Exception:  # a step that looks at a number, which some fake ones have
+            one.task.sums.clear()
+            one = make()
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        return one.costs(one.device)
 
+
+class _Dry(nn.Module, Generic[T]):
+    """A module whose forward is a whole step, so that `functional_call` can lend it weights."""
+
+    def __init__(
+        self, task: Task, facts: Facts, examples: int, device: str, precision: str
+    ) -> None:
+        super().__init__()
+        self.task, self.facts, self.examples = task, facts, examples
+        self.device, self.precision = device, precision
+        self.meter = Meter(on_cpu=device == "cpu")
+
+    def costs(self, place: str) -> T:
+        """Of the step with its tensors on `place`: the device, or "meta" in the place of it."""
+        lent: dict[str, Tensor] = {}
+        with self.meter:
+            for name, own in (*self.named_parameters(), *self.named_buffers()):
+                lent[name] = torch.empty_strided(
+                    own.shape, own.stride(), dtype=own.dtype, device=place
+                ).requires_grad_(own.requires_grad)
+            costs: T = torch.func.functional_call(self, lent, (place,))
+        return costs
+
+    def batch(self, place: str) -> Any:
+        with torch.device(place):
+            return self.task.blank_batch(self.facts, self.examples)
+
+
+class _Step(_Dry[StepCosts]):
     def __init__(
         self,
         task: Task,
@@ -109,22 +170,8 @@ class _Step(nn.Module):
         accumulate: bool,
         state: float,
     ) -> None:
-        super().__init__()
-        self.state = state
-        self.task, self.facts, self.examples = task, facts, examples
-        self.device, self.precision, self.accumulate = device, precision, accumulate
-        self.meter = Meter(on_cpu=device == "cpu")
-
-    def costs(self, place: str) -> StepCosts:
-        """Of the step with its tensors on `place`: the device, or "meta" in the place of it."""
-        lent: dict[str, Tensor] = {}
-        with self.meter:
-            for name, own in (*self.named_parameters(), *self.named_buffers()):
-                lent[name] = torch.empty_strided(
-                    own.shape, own.stride(), dtype=own.dtype, device=place
-                ).requires_grad_(own.requires_grad)
-            costs: StepCosts = torch.func.functional_call(self, lent, (place,))
-        return costs
+        super().__init__(task, facts, examples, device, precision)
+        self.accumulate, self.state = accumulate, state
 
     def forward(self, place: str) -> StepCosts:
         meter = self.meter
@@ -133,8 +180,7 @@ class _Step(nn.Module):
         for parameter in trained:
             parameter.grad = torch.zeros_like(parameter)
         gradients = meter.live - weights
-        with torch.device(place):
-            batch = self.task.blank_batch(self.facts, self.examples)
+        batch = self.batch(place)
         with autocast(self.device, self.precision):
             loss: Any = self.task.training_step(batch, 0)
         forward = meter.flops
@@ -152,6 +198,19 @@ class _Step(nn.Module):
             optimizer=round(gradients * self.state),
             activations=meter.peak - weights - gradients,
         )
+
+
+class _Evaluation(_Dry[int]):
+    def forward(self, place: str) -> int:
+        weights = self.meter.live
+        batch = self.batch(place)
+        try:
+            with torch.no_grad(), autocast(self.device, self.precision):
+                self.task.validation_step(batch, 0)
+        except Exception:
+            if place == "meta":  # fake tensors may get further
+                raise
+        return self.meter.peak - weights
 
 
 class CpuAttention(TorchFunctionMode):

@@ -48,7 +48,7 @@ class ImageData(DataModule):
         eval_crop: share of the shorter side that is kept of validation and test images, and in
             prediction; None: 1.0.
         batch_size: images of one optimizer step, over all processes and accumulated batches.
-        eval_batch_size: images of one evaluation batch over all processes; None: `batch_size`.
+        eval_batch_size: images of one evaluation batch over all processes; None: as in training.
         val_fraction: see `val_split`.
         test_fraction: see `test_split`; taken before the validation images.
         split_seed: decides who is in which split, independently of the run's seed.

@@ -22,7 +22,8 @@ class DataModule(LightningDataModule, ABC):
     Args:
         path: what errors call the data.
         batch_size: samples of one optimizer step, over all processes and accumulated batches.
-        eval_batch_size: samples of one evaluation batch over all processes; None: `batch_size`.
+        eval_batch_size: samples of one evaluation batch over all processes; None: as many as go
+            through the model at once in training, `batch_size` over the accumulated batches.
         seed: the run's seed, for order and augmentation.
     """
 
@@ -33,7 +34,7 @@ class DataModule(LightningDataModule, ABC):
         super().__init__()
         require_counts(batch_size=batch_size, eval_batch_size=eval_batch_size)
         self.path, self.seed = path, seed
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
 
     @abstractmethod
     def make_loader(
@@ -44,6 +45,10 @@ class DataModule(LightningDataModule, ABC):
     def held_bytes(self) -> int:
         """Of the data that the loaders will hold on the device."""
         return 0
+
+    def evaluated_at_once(self, accumulate: int) -> int:
+        """Samples of one evaluation batch, of a run that accumulates gradients so many times."""
+        return self.eval_batch_size or max(1, self.batch_size // accumulate)
 
     def train_dataloader(self) -> Any:
         rank, world, device = self._process()
@@ -79,7 +84,8 @@ class DataModule(LightningDataModule, ABC):
 
     def _evaluation(self, stage: str) -> Any:
         rank, world, device = self._process()
-        batches = EvalBatches(self.facts.sizes[stage], self.eval_batch_size, rank, world)
+        cut = self.trainer.accumulate_grad_batches if self.trainer else 1
+        batches = EvalBatches(self.facts.sizes[stage], self.evaluated_at_once(cut), rank, world)
         return self.make_loader(stage, batches, device)
 
     def _process(self) -> tuple[int, int, torch.device]:

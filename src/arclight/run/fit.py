@@ -106,7 +106,10 @@ def _test(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> dict[str, Any]
     step = load_weights(parts.task, tested)
     figures: dict[str, float] = {}
     if parts.data.facts.sizes["test"]:
-        trainer.test(parts.task, datamodule=parts.data, verbose=False)
+        try:
+            trainer.test(parts.task, datamodule=parts.data, verbose=False)
+        except torch.OutOfMemoryError as error:
+            raise UserError(_out_of_memory(parts, trainer)) from error
         figures = measured(trainer, "test/")
     if trainer.is_global_zero and figures:
         for logger in trainer.loggers:
@@ -226,6 +229,12 @@ def _out_of_memory(parts: Parts, trainer: L.Trainer) -> str:
     peak = ""
     if trainer.strategy.root_device.type == "cuda":
         peak = f" ({torch.cuda.max_memory_allocated() / 2**30:.1f} GiB were in use)"
+    if not parts.task.training:
+        batch = parts.data.evaluated_at_once(cut)
+        return (
+            f"The device ran out of memory in evaluation with data.eval_batch_size={batch}{peak}; "
+            f"type data.eval_batch_size={max(1, batch // 2)} for half of what a batch takes."
+        )
     return (
         f"The device ran out of memory with data.batch_size={batch}{peak}; type "
         f"trainer.accumulate_grad_batches={cut * 2} for half the memory ({in_parts(parts.task)}), "

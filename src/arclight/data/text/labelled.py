@@ -51,7 +51,7 @@ class LabelledText(TextModule):
         vocab_size: tokens of `bpe`.
         max_length: tokens of one text, with its frame; the rest of longer ones is left out.
         batch_size: texts of one optimizer step, over all processes and accumulated batches.
-        eval_batch_size: texts of one evaluation batch over all processes; None: `batch_size`.
+        eval_batch_size: texts of one evaluation batch over all processes; None: as in training.
         limit: use so many texts of each split; None: all.
         cache: folder of token files; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
         seed: the run's seed, for order.

@@ -62,7 +62,7 @@ class TextPairs(TextModule):
         max_length: tokens of one source, with its frame; the rest of longer ones is left out.
         max_target_length: tokens of one target, with its end; likewise.
         batch_size: pairs of one optimizer step, over all processes and accumulated batches.
-        eval_batch_size: pairs of one evaluation batch over all processes; None: `batch_size`.
+        eval_batch_size: pairs of one evaluation batch over all processes; None: as in training.
         limit: use so many pairs of each split; None: all.
         cache: folder of token files; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
         seed: the run's seed, for order.

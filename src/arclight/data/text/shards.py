@@ -60,7 +60,7 @@ class TextShards(TextStream):
         shuffle_window: so many blocks are shuffled together, and kept in memory, at each of the
             8 places at which an epoch is read at once.
         batch_size: sequences of one optimizer step, over all processes and accumulated batches.
-        eval_batch_size: sequences of one evaluation batch over all processes; None: `batch_size`.
+        eval_batch_size: sequences of one evaluation batch over all processes; None: as in training.
         limit: use so many sequences of each split; None: all.
         cache: folder of token files; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
         seed: the run's seed, for order and cuts.

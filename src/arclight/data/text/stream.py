@@ -63,7 +63,7 @@ class TextStream(TextModule):
         sample_mb: `bpe` is trained on so many million characters from the text's beginning.
         context: tokens of one sequence.
         batch_size: sequences of one optimizer step, over all processes and accumulated batches.
-        eval_batch_size: sequences of one evaluation batch over all processes; None: `batch_size`.
+        eval_batch_size: sequences of one evaluation batch over all processes; None: as in training.
         limit: use so many sequences of each split; None: all.
         cache: folder of token files; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
         seed: the run's seed, for order and cuts.
