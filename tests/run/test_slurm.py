@@ -152,3 +152,16 @@ def test_an_array_takes_a_line_for_each_task(
     config = RunDirectory(tmp_path / "run").config
     assert config["seed"] == 2
     assert config["optimizer"]["lr"] == 0.01
+
+
+def test_jobs_that_share_a_machine_meet_at_ports_of_their_own(
+    cluster: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "srun").write_text("#!/bin/sh\necho $ARCLIGHT_RENDEZVOUS\n")
+    file = PROJECT / "scripts" / "slurm" / "many_nodes.sbatch"
+    said = []
+    for number in ("29999", "30000"):
+        env = {**cluster, "SLURM_JOB_ID": number, "SLURM_JOB_NUM_NODES": "2"}
+        done = subprocess.run(["bash", file], cwd=PROJECT, env=env, capture_output=True, text=True)
+        said.append(done.stdout.strip())
+    assert said == ["localhost:19999", "localhost:20000"]
