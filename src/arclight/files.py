@@ -1,6 +1,7 @@
 """Files that are whole or not there: written beside the target, synced, then renamed over it."""
 
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -8,10 +9,45 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from arclight.errors import UserError
+
 TEMPORARY = ".part"
 
 # What a disk says that is full or may not be written to.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+# What a file system says that knows no locks, or has lost the service that keeps them.
+UNLOCKABLE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
+
+
+class NoLocksError(UserError):
+    """Files cannot be locked where they lie."""
+
+
+def lock(file: IO[Any], kind: int) -> bool:
+    """Locks an open file until it is closed, however its process ends.
+
+    Args:
+        kind: as for `fcntl.flock`.
+
+    Returns:
+        False: another has locked it, and `kind` says not to wait.
+
+    Raises:
+        NoLocksError: the file system has no locks.
+    """
+    try:
+        fcntl.flock(file, kind)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in UNLOCKABLE:
+            raise
+        raise NoLocksError(
+            f"{file.name} cannot be locked ({error.strerror}): its file system has no locks, which "
+            "on Lustre are the mount option flock, and on NFS a service."
+        ) from error
+    return True
 
 
 def unwritable(folder: Path, error: OSError) -> str:

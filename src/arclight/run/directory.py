@@ -14,7 +14,7 @@ from typing import Any, Literal, TextIO
 import yaml
 
 from arclight.errors import UserError
-from arclight.files import read_json, remove_leftovers, write_json, write_text
+from arclight.files import NoLocksError, lock, read_json, remove_leftovers, write_json, write_text
 
 LOCK = ".lock"  # held by the process that executes the directory
 
@@ -80,6 +80,12 @@ class RunDirectory:
         """Whether there is nothing left to do."""
         return self.status in ("finished", "pruned")
 
+    @property
+    def has_trained(self) -> bool:
+        """Whether training has left anything: a checkpoint, or a row of figures."""
+        figures = self.metrics_file
+        return any(self.checkpoints.iterdir()) or (figures.exists() and figures.stat().st_size > 0)
+
     def update_summary(self, **values: Any) -> None:
         write_json(self.summary_file, {**self.summary, **values})
 
@@ -96,7 +102,12 @@ class RunDirectory:
             UserError: another process holds it.
         """
         with (self.path / LOCK).open("w") as file:
-            if not _locked(file, fcntl.LOCK_EX, seconds=1.0):  # others may be looking
+            try:
+                free = _locked(file, fcntl.LOCK_EX, seconds=1.0)  # others may be looking
+            except NoLocksError as error:  # better trained with care than not at all
+                print(f"warning: {error} Take care that no second process executes it.")
+                free = True
+            if not free:
                 raise UserError(
                     f"{self.path} is being executed by another process; wait for it, or stop it."
                 )
@@ -106,7 +117,11 @@ class RunDirectory:
 
     @property
     def is_held(self) -> bool:
-        """Whether a process executes it. Those that only look do not get in each other's way."""
+        """Whether a process executes it. Those that only look do not get in each other's way.
+
+        Raises:
+            NoLocksError: its file system cannot tell.
+        """
         if not (self.path / LOCK).is_file():
             return False
         with (self.path / LOCK).open() as file:
@@ -117,13 +132,11 @@ def _locked(file: TextIO, kind: int, seconds: float) -> bool:
     """Tries to lock an open file for so long; the lock goes when the file is closed."""
     end = time.monotonic() + seconds
     while True:
-        try:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        if lock(file, kind | fcntl.LOCK_NB):
             return True
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.02)
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.02)
 
 
 def open_run(path: str | Path) -> RunDirectory:

@@ -21,6 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from arclight.files import lock
 from arclight.search.settings import Objective, Search
 from arclight.search.space import Assignment, Parameter, assignments
 from arclight.seeds import mix
@@ -82,7 +83,7 @@ class Study:
             yield
             return
         with (self.folder / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file, fcntl.LOCK_EX)
             yield
 
     def trials(self) -> list[FrozenTrial]:
@@ -167,9 +168,7 @@ class Study:
             return open(os.devnull)
         (folder / "trials").mkdir(exist_ok=True)
         file = (folder / "trials" / f".{number:04d}.lock").open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
             file.close()
             return None
         return file
