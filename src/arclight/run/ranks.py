@@ -8,18 +8,21 @@ import signal
 import sys
 from tempfile import TemporaryDirectory
 
+import torch.distributed as dist
 from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.elastic.rendezvous.api import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from arclight.config.entry import EXIT_USER_ERROR
 from arclight.run.devices import cores
 from arclight.run.directory import RunDirectory
 from arclight.run.execute import interrupted
-from arclight.run.nodes import this_node
+from arclight.run.nodes import keeps_records
 from arclight.run.watch import WATCHER
 from arclight.signals import SIGNALS, exit_on_signals
 
+RENDEZVOUS = "ARCLIGHT_RENDEZVOUS"  # in the environment: HOST:PORT on the first of several nodes
 TO_SAVE = 3600  # seconds that a signalled run has for a validation and a save; torch gives it 30
 LATE = 2  # seconds by which the launcher may notice a death after its consequences elsewhere
 
@@ -29,14 +32,16 @@ def launch(run: RunDirectory, processes: int, nodes: int) -> int:
 
     When one fails the launcher ends the others, and the first failure's traceback is shown last.
     """
+    before = dict(os.environ)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
-    os.environ.setdefault(
-        "TORCHELASTIC_SIGNALS_TO_HANDLE", ",".join(number.name for number in SIGNALS)
-    )
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(TO_SAVE))
     os.environ[WATCHER] = str(os.getpid())
-    with TemporaryDirectory(prefix="arclight-") as notes:  # where failing processes leave word
-        return _run(run, processes, nodes, notes)
+    try:
+        with TemporaryDirectory(prefix="arclight-") as notes:  # where failing processes leave word
+            return _run(run, processes, nodes, notes)
+    finally:  # the next job of a multirun may have another number of processes
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _run(run: RunDirectory, processes: int, nodes: int, notes: str) -> int:
@@ -46,9 +51,10 @@ def _run(run: RunDirectory, processes: int, nodes: int, notes: str) -> int:
         nproc_per_node=processes,
         run_id=run.manifest["run_id"],
         rdzv_backend="c10d",
-        rdzv_endpoint=os.environ.get("ARCLIGHT_RENDEZVOUS", "localhost:0"),
+        rdzv_endpoint=os.environ.get(RENDEZVOUS, "localhost:0"),
         max_restarts=0,
         monitor_interval=0.2,
+        signals_to_handle=",".join(number.name for number in SIGNALS),
         logs_specs=DefaultLogsSpecs(log_dir=notes),
     )
     command = [sys.executable, "-m", "arclight.run.execute", str(run.path)]
@@ -58,6 +64,12 @@ def _run(run: RunDirectory, processes: int, nodes: int, notes: str) -> int:
         return _failed(run, *first_failure(error.failures))
     except SignalException as stop:
         return 0 if run.is_over else _interrupted(run, 128 + int(stop.sigval))
+    except (RendezvousError, dist.DistError) as error:
+        return _not_met(run, config.rdzv_endpoint, error)
+    except Exception as error:
+        if not run.is_over:
+            _settle(run, status="failed", error=f"{type(error).__name__}: {error}")
+        raise
     finally:
         exit_on_signals()  # in place of the launcher's own
     return 0
@@ -98,13 +110,29 @@ def _failed(run: RunDirectory, rank: int, failure: ProcessFailure) -> int:
     return 1
 
 
+def _not_met(run: RunDirectory, endpoint: str, error: Exception) -> int:
+    """The launchers of several nodes did not find each other, or lost one another."""
+    if run.is_over:
+        return 0
+    said = " ".join(str(error.__cause__ or error).split("\n")[0].split())
+    sentence = (
+        f"The processes of {run.path} could not meet, or lost each other, at {endpoint} ({said}): "
+        f"see that all nodes are there and reach it, or name another by {RENDEZVOUS}=HOST:PORT, "
+        "and execute the run again."
+    )
+    if run.status != "failed":
+        _settle(run, status="failed", error=sentence)
+    print(f"error: {sentence}", file=sys.stderr)
+    return EXIT_USER_ERROR
+
+
 def _interrupted(run: RunDirectory, code: int) -> int:
     _settle(run, status="interrupted", error=None)
-    if this_node() == 0:
+    if keeps_records(run):
         print(interrupted(run), flush=True)
     return code
 
 
 def _settle(run: RunDirectory, **values: object) -> None:
-    if this_node() == 0:  # which keeps the records
+    if keeps_records(run):
         run.update_summary(**values)
