@@ -23,7 +23,7 @@ def test_a_signal_to_the_whole_job_is_no_failure(
 ) -> None:
     run = RunDirectory(tmp_path / "run")
     words = (*SMALL, *processes, "data.loader=workers", "data.num_workers=2")
-    words = (*words, "trainer.max_epochs=60", "callbacks.checkpoints.every_n_steps=5")
+    words = (*words, "trainer.max_epochs=20", "callbacks.checkpoints.every_n_steps=5")
     with train(run, *words) as command:
         while command.running and saves(run) is None:
             time.sleep(0.02)

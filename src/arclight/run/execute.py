@@ -18,7 +18,7 @@ from arclight.run.console import attach, log, say
 from arclight.run.devices import process_count, require_devices
 from arclight.run.directory import RunDirectory, open_run
 from arclight.run.imports import import_torchmetrics, no_garbage
-from arclight.run.nodes import this_node
+from arclight.run.nodes import keeps_records, this_node
 from arclight.run.watch import die_if_left_alone, die_with_watcher
 from arclight.signals import exit_on_signals, hold_signals, ignore_signals
 
@@ -74,14 +74,19 @@ def _launched(run: RunDirectory) -> int:
         trainer = run.config["trainer"]
         return launch(run, process_count(trainer), trainer["num_nodes"])
     except SystemExit as stop:  # a signal before there was a process to tell
-        if this_node() == 0:
+        if keeps_records(run):
             run.update_summary(status="interrupted")
         return int(stop.code or 0)
 
 
-def _work(run: RunDirectory) -> int:
-    """This process's share of the run; the first process keeps the directory's records."""
-    first = os.environ.get("RANK", "0") == "0"
+def _work(run: RunDirectory, rank: int | None = None) -> int:
+    """This process's share of the run; the first process keeps the directory's records.
+
+    Args:
+        rank: among those that the launcher started; None: there is no launcher, whatever the
+            environment says, which may come from another one.
+    """
+    first = not rank
     began = time.monotonic()
 
     def end(status: str, **values: object) -> None:
@@ -115,13 +120,13 @@ def _work(run: RunDirectory) -> int:
             log.error(traceback.format_exc())
             tell_launcher(traceback.format_exc())
             end("failed", error=f"{type(error).__name__}: {error}")
-            if "RANK" not in os.environ:
+            if rank is None:
                 say(f"{run.path} failed; the traceback is also in {run.log_file}.")
             return 1
         except (SystemExit, KeyboardInterrupt) as stop:
             code = stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130
             end("interrupted")
-            if "RANK" not in os.environ:  # else the launcher knows whether that was the cause
+            if rank is None:  # else the launcher knows whether that was the cause
                 say(interrupted(run))
             return code
         return 0
@@ -142,7 +147,7 @@ def tell_launcher(message: str) -> None:
 def main() -> int:
     """A process that the launcher started."""
     die_with_watcher()
-    return _work(open_run(sys.argv[1]))
+    return _work(open_run(sys.argv[1]), int(os.environ["RANK"]))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from arclight.run.directory import RunDirectory, create, newest_unfinished, open
 from arclight.run.execute import execute
 from arclight.run.job import AnotherConfigError, start_job
 from arclight.run.manifest import describe
-from arclight.run.nodes import this_node, wait_for
+from arclight.run.nodes import refuse_torchrun, this_node, wait_for
 
 
 def start(cfg: DictConfig) -> None:
@@ -27,10 +27,11 @@ def start(cfg: DictConfig) -> None:
     """
     hydra = HydraConfig.get()
     several = hydra.mode == RunMode.MULTIRUN
-    if several and not cfg.get("search"):
-        start_job(lambda: _made(cfg, hydra), cfg)
-        return
     try:
+        refuse_torchrun()
+        if several and not cfg.get("search"):
+            start_job(lambda: _made(cfg, hydra), cfg)
+            return
         if cfg.get("search"):
             _search(cfg, several)
             return
@@ -44,8 +45,9 @@ def start(cfg: DictConfig) -> None:
             raise RunFailedError(str(error)) from error
         print(f"error: {error}", file=sys.stderr)  # here, since Hydra adds a line to what it sees
         sys.exit(EXIT_USER_ERROR)
-    if code == EXIT_USER_ERROR and cfg.run_dir is None and not any(run.checkpoints.iterdir()):
-        shutil.rmtree(run.path)  # nothing was trained, and the sentence has been said
+    made_here = not cfg.resume and cfg.run_dir is None
+    if code == EXIT_USER_ERROR and made_here and not run.has_trained:
+        shutil.rmtree(run.path)  # the sentence has been said, and there is nothing else in it
     if code:
         sys.exit(code)
 

@@ -7,10 +7,14 @@ from typing import Literal
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import DDPStrategy, Strategy
+from lightning.pytorch.utilities import rank_zero_only
 
 from arclight.errors import UserError
 from arclight.training.checkpoints import Checkpoints, WholeCheckpointIO
@@ -75,6 +79,7 @@ def make_trainer(
     torch.set_float32_matmul_precision("high")  # TF32 where there is such a thing
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    environment = _environment()
     trainer = L.Trainer(
         accelerator=accelerator,
         devices=devices,
@@ -99,7 +104,7 @@ def make_trainer(
         default_root_dir=run_dir,
         callbacks=callbacks,
         logger=loggers,
-        plugins=[WholeCheckpointIO(asynchronous)],
+        plugins=[WholeCheckpointIO(asynchronous), environment],
         use_distributed_sampler=False,
         enable_checkpointing=bool(checkpoints),
         enable_progress_bar=False,
@@ -110,6 +115,27 @@ def make_trainer(
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     return trainer
+
+
+# What other launchers tell a process about the run that it is a part of.
+FOREIGN = (
+    *("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
+    *("MASTER_ADDR", "MASTER_PORT"),
+)
+
+
+def _environment() -> ClusterEnvironment:
+    """Who started the processes of the run: our launcher, which is torch's, or there is but one.
+
+    Lightning would guess, from what a shell within a SLURM or Kubernetes job is full of, that this
+    process is one of several, and which.
+    """
+    if TorchElasticEnvironment.detect():
+        return TorchElasticEnvironment()
+    for name in FOREIGN:
+        os.environ.pop(name, None)
+    rank_zero_only.rank = 0  # type: ignore[attr-defined]  # when imported it believes them too
+    return LightningEnvironment()
 
 
 def _strategy(name: str, precision: str, sharded_checkpoints: bool) -> Strategy | str:

@@ -1,0 +1,74 @@
+"""From a command to its run directory: what is kept of it, and what is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from arclight.config.entry import EXIT_USER_ERROR
+from arclight.run.directory import RunDirectory
+from arclight.run.start import start
+from tests.conftest import CONFIGS
+
+Started = Callable[..., int]
+FIGURES = "step,train/loss\n50,0.5\n"
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Started:
+    """Does what `python train.py` does, but for the training; returns the exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def go(*overrides: str, executed: Callable[[RunDirectory], Any]) -> int:
+        def execute(run: RunDirectory) -> int:
+            executed(run)
+            return EXIT_USER_ERROR
+
+        monkeypatch.setattr("arclight.run.start.execute", execute)
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            cfg: DictConfig = compose("train", list(overrides), return_hydra_config=True)
+            HydraConfig.instance().set_config(cfg)
+            with open_dict(cfg):
+                del cfg["hydra"]
+        with pytest.raises(SystemExit) as end:
+            start(cfg)
+        return int(end.value.code or 0)
+
+    return go
+
+
+def test_a_new_run_that_was_refused_leaves_nothing(started: Started, tmp_path: Path) -> None:
+    assert started(executed=lambda run: run.metrics_file.touch()) == EXIT_USER_ERROR
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_run_that_trained_before_it_failed_is_kept(started: Started, tmp_path: Path) -> None:
+    started(executed=lambda run: run.metrics_file.write_text(FIGURES))
+    (kept,) = (tmp_path / "runs").iterdir()
+    assert (kept / "metrics.csv").read_text() == FIGURES
+
+
+def test_a_run_that_cannot_be_continued_is_kept(started: Started, tmp_path: Path) -> None:
+    """Its data may be on a disk that is not mounted, or a GPU be missing."""
+    started(executed=lambda run: run.metrics_file.write_text(FIGURES))
+    (kept,) = (tmp_path / "runs").iterdir()
+    (kept / "metrics.csv").unlink()  # it was killed before the first figures
+    for words in ([f"resume={kept}"], ["resume=auto"]):
+        assert started(*words, executed=lambda run: None) == EXIT_USER_ERROR
+        assert RunDirectory(kept).status == "created"
+
+
+def test_torchrun_is_refused_with_what_to_type(
+    started: Started,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert started(executed=lambda run: None) == EXIT_USER_ERROR
+    assert "type python train.py trainer=ddp" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
