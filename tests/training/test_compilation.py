@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from arclight.data.facts import TextFacts
 from arclight.errors import UserError
 from arclight.models.backbones import timm_model
 from arclight.models.gpt import GPT
@@ -17,9 +19,10 @@ from arclight.models.vit import ViT
 from arclight.run.directory import create
 from arclight.run.evaluate import evaluate
 from arclight.run.execute import execute
+from arclight.tasks.language_modelling import LanguageModelling
 from arclight.training.blocks import find_blocks
 from arclight.training.checkpoints import read
-from arclight.training.compilation import compile_model
+from arclight.training.compilation import Compile, compile_model, compile_task
 from tests.conftest import Composed
 
 MODELS = {
@@ -91,6 +94,21 @@ def test_blocks_of_many_sizes_are_all_compiled(graphs: list[Any]) -> None:
         with torch.set_grad_enabled(batch == 4):
             model(torch.randn(batch, 1))
     assert len({id(graph) for graph in graphs}) >= 24
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch hides its own
+@pytest.mark.parametrize("how", [False, "whole", "blocks"])
+def test_a_loss_over_a_vocabulary_is_compiled_too(graphs: list[Any], how: Compile) -> None:
+    facts = TextFacts(sizes={}, fingerprint="", vocab_size=9, context=4)
+    unused: Any = lambda *_: None  # noqa: E731
+    task = LanguageModelling(GPT(9, 4, 8, 2, 1), facts, unused, unused).eval()
+    tokens = torch.randint(9, (2, 4))
+    expected, names = task.training_step((tokens, tokens), 0), list(task.state_dict())
+    compile_task(task, how)
+    torch.testing.assert_close(task.training_step((tokens, tokens), 0), expected)
+    compiled = [node.target for graph in graphs for node in graph.graph.nodes]
+    assert (F.cross_entropy in compiled) == (how is not False)
+    assert list(task.state_dict()) == names
 
 
 @pytest.mark.slow

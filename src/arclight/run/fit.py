@@ -34,7 +34,7 @@ from arclight.training.checkpoints import (
     newest_readable,
     read,
 )
-from arclight.training.compilation import compile_model
+from arclight.training.compilation import compile_task
 from arclight.training.finite import SkipNonFinite
 from arclight.training.garbage import FrozenGarbage
 from arclight.training.interrupts import Interrupts
@@ -208,7 +208,7 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
 
         use_float8(parts.task.model)
     accumulated = parts.config["trainer"]["accumulate_grad_batches"] > 1
-    compile_model(parts.task.model, parts.config["compile"], accumulated)
+    compile_task(parts.task, parts.config["compile"], accumulated)
     interrupts = next(c for c in trainer.callbacks if isinstance(c, Interrupts))  # type: ignore[attr-defined]
     began = time.perf_counter()
     try:

@@ -30,6 +30,8 @@ class Captioning(Task):
         facts: what is known of the data.
     """
 
+    cross_entropy: nn.CrossEntropyLoss
+
     def __init__(
         self,
         model: nn.Module,
@@ -38,6 +40,7 @@ class Captioning(Task):
         schedule: ScheduleFactory,
     ) -> None:
         super().__init__(model, optimizer, schedule, figures=("loss",))
+        self.cross_entropy = nn.CrossEntropyLoss()
         self.end = facts.end
         self.loss_sum, self.right, self.tokens, self.exact, self.captions = (
             ExactSum() for _ in range(5)
@@ -46,7 +49,8 @@ class Captioning(Task):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, tokens, mask, _ = batch
         logits = self.model(images, tokens[:, :-1], mask[:, :-1])
-        loss = F.cross_entropy(logits.flatten(0, 1), targets_of(tokens, mask).flatten())
+        targets = targets_of(tokens, mask)
+        loss: Tensor = self.cross_entropy(logits.flatten(0, 1), targets.flatten())
         self.sums.add(loss.detach() * len(images), examples=len(images))
         return loss
 

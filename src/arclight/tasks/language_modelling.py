@@ -25,6 +25,8 @@ class LanguageModelling(Task):
         facts: what is known of the data.
     """
 
+    cross_entropy: nn.CrossEntropyLoss
+
     def __init__(
         self,
         model: nn.Module,
@@ -33,13 +35,14 @@ class LanguageModelling(Task):
         schedule: ScheduleFactory,
     ) -> None:
         super().__init__(model, optimizer, schedule, figures=("loss",))
+        self.cross_entropy = nn.CrossEntropyLoss()
         self.facts = facts
         self.loss_sum, self.right, self.count = (ExactSum() for _ in range(3))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         tokens, targets = batch
         logits = self.model(tokens)
-        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        loss: Tensor = self.cross_entropy(logits.flatten(0, 1), targets.flatten())
         self.sums.add(loss.detach() * len(tokens), examples=len(tokens))
         return loss
 

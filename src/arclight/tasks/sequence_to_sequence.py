@@ -29,6 +29,8 @@ class SequenceToSequence(Task):
         facts: what is known of the data.
     """
 
+    cross_entropy: nn.CrossEntropyLoss
+
     def __init__(
         self,
         model: nn.Module,
@@ -37,6 +39,7 @@ class SequenceToSequence(Task):
         schedule: ScheduleFactory,
     ) -> None:
         super().__init__(model, optimizer, schedule, figures=("loss",))
+        self.cross_entropy = nn.CrossEntropyLoss(reduction="sum")
         self.loss_sum, self.right, self.tokens, self.exact, self.pairs = (
             ExactSum() for _ in range(5)
         )
@@ -45,7 +48,7 @@ class SequenceToSequence(Task):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         source, mask, target, *of_step = batch
         logits = self.model(source, mask, target)
-        total = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum")
+        total: Tensor = self.cross_entropy(logits.flatten(0, 1), target.flatten())
         loss = total / (of_step[0] if of_step else (target != IGNORED).sum())
         self.sums.add(loss.detach() * len(source), examples=len(source))
         return loss

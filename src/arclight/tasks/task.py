@@ -86,6 +86,9 @@ class Task(L.LightningModule):
     Attributes:
         confusion_matrix: of the last evaluation, rows are the true classes; None where there are
             no classes, which are named by `class_names`.
+        cross_entropy: how a training step ends where its logits are of a whole vocabulary, so that
+            it is compiled where the model is: in single precision, which autocast wants of it, they
+            and what is kept of them are the most memory that a step reads and writes. Else None.
 
     Args:
         model: the network.
@@ -104,6 +107,7 @@ class Task(L.LightningModule):
         super().__init__()
         self.model = model
         self.confusion_matrix: Tensor | None = None
+        self.cross_entropy: nn.CrossEntropyLoss | None = None
         self.class_names: list[str] = []
         self.sums = Sums(figures)
         self._make_optimizer = optimizer

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from torch import nn
 
 from arclight.errors import UserError
+from arclight.tasks.task import Task
 from arclight.training.blocks import find_blocks
 
 Compile = bool | Literal["whole", "blocks", "max-autotune", "cudagraphs"]
@@ -13,6 +14,20 @@ MODES = {"max-autotune": "max-autotune", "cudagraphs": "reduce-overhead"}
 """What torch calls them."""
 
 VARIANTS = 4  # of a block's graph: to train and to evaluate, and each once more for any batch size
+
+
+def compile_task(task: Task, how: Compile, accumulated: bool = False) -> None:
+    """Compiles the task's model, and the loss over a vocabulary where it has one.
+
+    The loss is a piece of its own: names, `forward` and what is exported stay the model's, and of
+    the memory that a compiled step moves, all but one reading of the logits is saved nevertheless.
+
+    Args:
+        how, accumulated: see `compile_model`, which also says what is raised.
+    """
+    compile_model(task.model, how, accumulated)
+    if how is not False and task.cross_entropy is not None:
+        task.cross_entropy.compile()
 
 
 def compile_model(model: nn.Module, how: Compile, accumulated: bool = False) -> None:
