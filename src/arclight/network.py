@@ -20,6 +20,13 @@ def reachable(endpoint: str) -> bool:
     return True
 
 
+def address(path: str) -> tuple[str, str | None, str | None]:
+    """Repository, subset and revision of ORG/NAME, ORG/NAME:SUBSET, ORG/NAME:SUBSET@REVISION."""
+    rest, _, revision = path.partition("@")
+    repo, _, subset = rest.partition(":")
+    return repo, subset or None, revision or None
+
+
 @contextmanager
 def hub() -> Iterator[bool]:
     """Where the Hugging Face hub is out of reach, what is in its cache still is not.
@@ -37,6 +44,60 @@ def hub() -> Iterator[bool]:
         settings.HF_HUB_OFFLINE = before
 
 
-def why_not(within: bool) -> str:
+def why_not(within: bool, error: BaseException | None = None) -> str:
     """The end of a sentence about something that the hub did not give."""
-    return "does not exist or needs a login" if within else "is out of reach: no network"
+    if not within:
+        return "is out of reach: no network"
+    return (error and refusal(error)) or "does not exist or needs a login"
+
+
+def refusal(error: BaseException) -> str | None:
+    """What the hub or the way to it had against giving something; None: the fault lies elsewhere.
+
+    The libraries on that way raise their own kinds, and keep the hub's as what these came from.
+    """
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    for cause in _causes(error):
+        if isinstance(cause, GatedRepoError) or "is a gated dataset" in str(cause):
+            return "is gated: ask for access on its page, then type hf auth login"
+        if isinstance(cause, RevisionNotFoundError):
+            return "has no such revision"
+        if isinstance(cause, RepositoryNotFoundError):
+            return "does not exist or needs a login"
+        if _passes(cause):
+            words = f"status {_status(cause)}" if _status(cause) else " ".join(str(cause).split())
+            return f"does not answer ({words[:100]}): try again later"
+    return None
+
+
+class CutOffError(OSError):
+    """Fewer bytes came than were promised."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether another try may be luckier."""
+    return any(map(_passes, _causes(error)))
+
+
+def _passes(error: BaseException) -> bool:
+    kinds = {kind.__name__ for kind in type(error).__mro__}  # of whatever client the library uses
+    known = "TransportError" in kinds or isinstance(error, CutOffError)
+    known = known or "client has been closed" in str(error)  # by a thread that could not connect
+    return known or _status(error) in (408, 429) or _status(error) >= 500
+
+
+def _status(error: BaseException) -> int:
+    return int(getattr(getattr(error, "response", None), "status_code", 0))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        yield error
+        seen.append(error)
+        error = error.__cause__ or error.__context__

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from arclight.data import ranges
 from arclight.data.classes import numbered
 from arclight.data.decode import Encoded, read_image
 from arclight.data.sources import Source, Split
 from arclight.errors import UserError
-from arclight.network import reachable, why_not
+from arclight.network import address, reachable, refusal, why_not
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def open_hub(
     return Source(path, list(names), splits)
 
 
+_COMMIT = re.compile(r"@[0-9a-f]{40}/")
+
 TABLES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "text"}
 """What reads a single file, by its suffix."""
 
@@ -91,7 +95,6 @@ def load_splits(path: str, place: Path | None) -> Any:
         UserError: it is not reachable, or cannot be read as a data set.
     """
     import datasets
-    from datasets.exceptions import DatasetGenerationError
 
     with _quiet_hub(may_connect=place is None) as within:
         try:
@@ -102,8 +105,13 @@ def load_splits(path: str, place: Path | None) -> Any:
                     )
                 files = {"train": str(place.resolve())}
                 return datasets.load_dataset(TABLES[place.suffix], data_files=files)
-            return datasets.load_dataset(str(place.resolve()) if place else path)
-        except (DatasetGenerationError, OSError, ValueError) as error:
+            if place:
+                return datasets.load_dataset(str(place.resolve()))
+            repo, subset, revision = address(path)
+            return datasets.load_dataset(repo, subset, revision=revision)
+        except UserError:
+            raise
+        except Exception as error:  # of many kinds: the hub's, of connections, of formats
             raise UserError(_fault(path, place, error, within)) from error
 
 
@@ -119,18 +127,27 @@ def split_files(path: str, place: Path | None) -> dict[str, tuple[list[str], str
     """
     import datasets
 
-    with _quiet_hub(may_connect=place is None) as reachable:
+    repo, subset, revision = (str(place.resolve()), None, None) if place else address(path)
+    with _quiet_hub(may_connect=place is None) as within:
         try:
-            builder = datasets.load_dataset_builder(str(place.resolve()) if place else path)
-        except (OSError, ValueError) as error:
-            raise UserError(_fault(path, place, error, reachable)) from error
-    found = builder.config.data_files or {}
-    if not found:
-        raise UserError(f"{path} names no data files: type data=text_file to load it as it is.")
-    return {
-        str(split): ([str(file) for file in files], str(files.origin_metadata))
-        for split, files in found.items()
-    }
+            builder = datasets.load_dataset_builder(repo, subset, revision=revision)
+        except Exception as error:
+            raise UserError(_fault(path, place, error, within)) from error
+        found = builder.config.data_files or {}
+        if not found and not within and not place:
+            raise UserError(_not_given(path, within))
+        if not found:
+            raise UserError(f"{path} names no data files: type data=text_file to load it as it is.")
+        return {
+            str(split): (list(map(str, files)), _identity(files)) for split, files in found.items()
+        }
+
+
+def _identity(files: Any) -> str:
+    """Changes when the files do; on the hub not with every commit."""
+    if all(map(ranges.is_here, files)):
+        return str(files.origin_metadata)
+    return str([(_COMMIT.sub("/", str(file)), ranges.identity(str(file))) for file in files])
 
 
 def _fault(path: str, folder: Path | None, error: Exception, within: bool) -> str:
@@ -148,10 +165,13 @@ def _fault(path: str, folder: Path | None, error: Exception, within: bool) -> st
             f"The cache of Hugging Face datasets {cache} cannot be written ({cause.strerror}): "
             "type HF_HOME=FOLDER before the command, with a folder that can."
         )
-    if not folder and isinstance(error, ConnectionError | FileNotFoundError):
+    known = isinstance(error, ConnectionError | FileNotFoundError)
+    if not folder and (known or refusal(error)):
+        return _not_given(path, within, error)
+    if not folder and (subsets := _subsets(path)):
         return (
-            f"data.path={path} is no folder here, and on the Hugging Face hub {path} "
-            f"{why_not(within)}; with a local copy, type data.path=FOLDER."
+            f"data.path={path} should say which subset is meant: type data.path="
+            f"{address(path)[0]}:SUBSET with one of {', '.join(subsets)}."
         )
     words = " ".join(str(cause).split())
     return (
@@ -159,6 +179,25 @@ def _fault(path: str, folder: Path | None, error: Exception, within: bool) -> st
         "data.path=FOLDER with one that holds parquet files (train-*.parquet) or class folders "
         "of images."
     )
+
+
+def _not_given(path: str, within: bool, error: Exception | None = None) -> str:
+    return (
+        f"data.path={path} is no folder here, and on the Hugging Face hub {path} "
+        f"{why_not(within, error)}; with a local copy, type data.path=FOLDER."
+    )
+
+
+def _subsets(path: str) -> list[str]:
+    """Those that a data set on the hub has, where the path does not name one of several."""
+    import datasets
+
+    repo, subset, revision = address(path)
+    try:
+        known: list[str] = datasets.get_dataset_config_names(repo, revision=revision)
+    except Exception:  # of many kinds; the first fault has been met before
+        return []
+    return known if len(known) > 1 and subset not in known else []
 
 
 @contextlib.contextmanager

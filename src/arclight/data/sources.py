@@ -10,6 +10,7 @@ from PIL import Image
 
 from arclight.data.cache import cache_folder
 from arclight.errors import UserError
+from arclight.network import address
 
 
 class Split(Protocol):
@@ -89,6 +90,7 @@ def open_source(
 
 
 def _means_a_folder(path: str) -> bool:
+    path = address(path)[0] if ":" not in path.partition("/")[0] else path
     parent = path.rpartition("/")[0]
     return (
         path.startswith((".", "/", "~"))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from arclight.errors import UserError
-from arclight.network import hub, why_not
+from arclight.network import address, hub, refusal, why_not
 
 log = logging.getLogger("arclight.models")
 
@@ -40,11 +40,13 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
 
         known = AutoConfig.from_pretrained(folder, **options)
         return kind.from_config(known) if hasattr(kind, "from_config") else kind(known)
+    repo, revision = (str(folder), None) if here else address(name)[::2]
     with nullcontext(True) if here else hub() as within:
         try:
             with _quietly():
                 found, report = kind.from_pretrained(
-                    str(folder) if here else name,
+                    repo,
+                    revision=revision or "main",
                     dtype=torch.float32,
                     use_safetensors=True,
                     trust_remote_code=False,
@@ -53,8 +55,8 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
                     **options,
                 )
         except (OSError, ValueError) as error:
-            if not within:
-                raise UserError(out_of_reach(name, within)) from error
+            if not within or (not here and refusal(error)):
+                raise UserError(out_of_reach(name, within, error)) from error
             words = " ".join(str(error).split())[:200]
             raise UserError(
                 f"model.pretrained={name} cannot be loaded as a {kind.__name__} ({words}): name a "
@@ -112,11 +114,11 @@ def _quietly() -> Iterator[None]:
             theirs.enable_progress_bar()
 
 
-def out_of_reach(name: str, within: bool) -> str:
+def out_of_reach(name: str, within: bool, error: Exception | None = None) -> str:
     """The sentence about weights that are neither here nor to be had."""
     return (
         f"model.pretrained={name} is no folder here, and on the Hugging Face hub it "
-        f"{why_not(within)}; with a copy, type model.pretrained=FOLDER."
+        f"{why_not(within, error)}; with a copy, type model.pretrained=FOLDER."
     )
 
 
@@ -129,15 +131,19 @@ def find_file(name: str, file: str) -> Path | None:
     place = Path(name).expanduser()
     if place.exists() or name.startswith((".", "/", "~")):
         return place / file if (place / file).is_file() else None
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
+    repo, _, revision = address(name)
     with hub() as within:
         try:
-            return Path(hf_hub_download(name, file))
+            return Path(hf_hub_download(repo, file, revision=revision))
         except LocalEntryNotFoundError as error:
-            raise UserError(out_of_reach(name, within)) from error
+            known = try_to_load_from_cache(repo, file, revision=revision)
+            if known is not None:  # that there is none
+                return None
+            raise UserError(out_of_reach(name, within, error)) from error
         except EntryNotFoundError:
             return None
         except Exception as error:  # of many kinds: no such model, no right to it
-            raise UserError(out_of_reach(name, within)) from error
+            raise UserError(out_of_reach(name, within, error)) from error

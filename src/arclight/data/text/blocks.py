@@ -7,6 +7,7 @@ the lines that begin in it; of a parquet file, some of its row groups.
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from arclight.data import ranges
 from arclight.data.cache import cached
 from arclight.data.numbering import require_all
 from arclight.data.splits import Rows
@@ -23,6 +25,7 @@ from arclight.data.text.corpus import Chunks, Texts
 from arclight.errors import UserError
 
 SUFFIXES = (".parquet", ".jsonl", ".json", ".txt")
+_AT_ONCE = 16  # shards whose sizes are asked for
 _BLOCK = np.dtype([("shard", "<i4"), ("start", "<i8"), ("stop", "<i8"), ("size", "<i8")])
 
 
@@ -36,6 +39,8 @@ class Shards:
         column: that holds the text; None for txt files.
         blocks: `(n,)` with the fields shard, start, stop (bytes, or row groups) and size (bytes).
         key: changes when the files do.
+        content: changes when what is in them does, but not with the place where they lie; of local
+            files that is their names and sizes.
     """
 
     path: str
@@ -43,6 +48,7 @@ class Shards:
     column: str | None
     blocks: NDArray[Any]
     key: str
+    content: str
 
     def texts(self, chosen: Rows) -> Texts:
         """All texts of some blocks, in this order."""
@@ -81,7 +87,7 @@ def open_shards(
     Args:
         path: what errors call them all.
         files: paths or addresses.
-        identity: changes when the files do.
+        identity: changes when the files do; of addresses it says where they lie, too.
         text_column: of parquet and jsonl; None: `text`, `content` or `sentence`.
         block_bytes: of one block, about; a parquet row group is never cut.
 
@@ -98,23 +104,26 @@ def open_shards(
             "read them once into a file of tokens."
         )
     column = None if kinds[0] == ".txt" else _column(path, files[0], text_column)
-    key = hashlib.sha256(json.dumps([files, identity, column, block_bytes]).encode()).hexdigest()
+    here = [file for file in files if ranges.is_here(file)]
+    key = hashlib.sha256(json.dumps([here, identity, column, block_bytes]).encode()).hexdigest()
 
     def look() -> NDArray[Any]:
         find = _of_groups if kinds[0] == ".parquet" else _of_lines
-        rows = [
-            (i, *row) for i, file in enumerate(files) for row in find(file, column, block_bytes)
-        ]
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            found = threads.map(lambda file: list(find(file, column, block_bytes)), files)
+            rows = [(i, *row) for i, blocks in enumerate(found) for row in blocks]
         return np.array(rows, dtype=_BLOCK)
 
     blocks = cached(cache, f"blocks 1|{key}", look)
     if not len(blocks):
         raise UserError(f"The shards of {path} are all empty: choose another data.path.")
-    return Shards(path, files, column, blocks, key)
+    told = [PurePosixPath(file).name for file in here] or identity
+    content = hashlib.sha256(f"{told}|{column}".encode() + np.ascontiguousarray(blocks).data)
+    return Shards(path, files, column, blocks, key, content.hexdigest())
 
 
 def _of_lines(file: str, column: str | None, wanted: int) -> Iterator[tuple[int, int, int]]:
-    size = _size(file)
+    size = ranges.size(file)
     edges = np.linspace(0, size, max(1, round(size / wanted)) + 1).astype(int).tolist()
     for start, stop in pairwise(edges):
         if stop > start:
@@ -183,32 +192,14 @@ def _fields(file: str, place: int, line: bytes) -> dict[str, Any]:
 
 def _lines(file: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
     """The lines that begin in a range of bytes, with their places; empty ones left out."""
-    with _opened(file) as content:
+    with ranges.opened(file, max(0, start - 1), stop) as content:
         place = start
         if start:
-            content.seek(start - 1)
             place += len(content.readline()) - 1  # the rest of a line that begins before
         while place < stop and (line := content.readline()):
             if line.strip():
                 yield place, line
             place += len(line)
-
-
-def _opened(file: str) -> Any:
-    if "://" not in file:
-        return Path(file).open("rb")
-    import fsspec  # type: ignore[import-untyped]
-
-    return fsspec.open(file, "rb").open()
-
-
-def _size(file: str) -> int:
-    if "://" not in file:
-        return Path(file).stat().st_size
-    import fsspec
-
-    filesystem, place = fsspec.core.url_to_fs(file)
-    return int(filesystem.size(place))
 
 
 @lru_cache(maxsize=64)
@@ -218,7 +209,7 @@ def _parquet(file: str, key: str) -> Any:
     from pyarrow.parquet import ParquetFile
 
     try:
-        return ParquetFile(_opened(file) if "://" in file else file)
+        return ParquetFile(file if ranges.is_here(file) else ranges.Ranges(file))
     except pyarrow.ArrowInvalid as error:
         raise UserError(
             f"Shard {file} is cut off or no parquet file: fetch it again, or remove it."

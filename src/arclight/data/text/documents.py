@@ -7,6 +7,7 @@ from typing import Any
 from arclight.data.splits import choose_splits
 from arclight.data.text.corpus import Texts, carve_texts, of_column, of_file, of_list
 from arclight.errors import UserError
+from arclight.network import address
 
 STDLIB = "python:stdlib"
 Documents = dict[str, Texts]  # by split: "train", "val" and "test"
@@ -22,7 +23,7 @@ def open_table(path: str) -> Any:
 
     place = Path(path).expanduser()
     looks_local = path.startswith((".", "/", "~")) or place.suffix in (".csv", ".jsonl", ".txt")
-    if not place.exists() and (looks_local or path.count("/") > 1):
+    if not place.exists() and (looks_local or address(path)[0].count("/") > 1):
         raise UserError(
             f"data.path={path} does not exist (looked for {place.absolute()}): "
             "type data.path=FILE with the file or folder of your text."

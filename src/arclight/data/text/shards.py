@@ -1,5 +1,6 @@
 """Text that is never as a whole on this machine as tokens: read and encoded while training."""
 
+import hashlib
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -133,9 +134,10 @@ class TextShards(TextStream):
                 per_token[name] = texts.bytes(self.cache) / max(1, len(self.streams[name]))
         self.blocks = Blocks(train, chosen, self.tokenizer, self.context, self.limit)
         sizes = {"train": len(self.blocks.of_sequence), "val": self._count("val")}
+        evaluated = self._fingerprint(self.tokenizer)
         self.facts = TextFacts(
             sizes={**sizes, "test": self._count("test")},
-            fingerprint=self._fingerprint(self.tokenizer),
+            fingerprint=hashlib.sha256(f"{evaluated}|{train.content}".encode()).hexdigest(),
             vocab_size=self._vocabulary(),
             context=self.context,
             pad=self.tokenizer.token_to_id(tokenizers.PAD),
@@ -233,6 +235,10 @@ class Blocks:
         return rows
 
 
+def _has_tokens(block: Future[NDArray[Any]]) -> bool:
+    return block.done() and not block.cancelled() and block.exception() is None
+
+
 class BlockLoader(RowLoader):
     """Batches of sequences of blocks, which threads encode ahead of their use.
 
@@ -269,8 +275,7 @@ class BlockLoader(RowLoader):
                 yield self._next(waiting, epoch)
         finally:
             self.threads.shutdown(cancel_futures=True)
-            done = {b: f for b, f in self.encoded.items() if f.done() and not f.cancelled()}
-            self.encoded = OrderedDict(done)
+            self.encoded = OrderedDict((b, f) for b, f in self.encoded.items() if _has_tokens(f))
 
     def _next(self, waiting: deque[tuple[Tensor, list[int]]], epoch: int) -> tuple[Tensor, Tensor]:
         indices, blocks = waiting.popleft()

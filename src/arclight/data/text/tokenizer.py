@@ -11,7 +11,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 
 from arclight.errors import UserError
 from arclight.files import write_text
-from arclight.network import hub, why_not
+from arclight.network import address, hub, why_not
 
 FILE = "tokenizer.json"  # in a run directory, and in a folder of a published model
 
@@ -97,14 +97,15 @@ def published(name: str) -> Tokenizer:
         return Tokenizer.from_file(str(file))
     if place.exists():
         raise UserError(f"data.tokenizer={name} holds no {FILE}; name a folder that does.")
+    repo, _, revision = address(name)
     with hub() as within:
         try:
-            return Tokenizer.from_pretrained(name)
+            return Tokenizer.from_pretrained(repo, revision=revision or "main")
         except Exception as error:  # the library raises its own kinds for a missing file or network
             raise UserError(
                 f"data.tokenizer={name} is no folder here with a {FILE}, and on the Hugging Face "
-                f"hub it {why_not(within)}: type data.tokenizer=bpe to train one, or name a local "
-                "folder."
+                f"hub it {why_not(within, error)}; type data.tokenizer=bpe to train one, or name a "
+                "local folder."
             ) from error
 
 

@@ -1,0 +1,147 @@
+"""Bytes of a file by their places, whether it lies here or behind an address: no more is fetched.
+
+What fsspec opens by itself reads 5 MB ahead of whatever is asked for, and copies as much for each
+line.
+"""
+
+import io
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from arclight.errors import UserError
+from arclight.network import CutOffError, may_pass, refusal
+
+log = logging.getLogger("arclight.data")
+
+_Answer = TypeVar("_Answer")
+
+_TRIES = 3  # of the hub's client, which tries six times within half a minute itself
+_PAUSE = 5.0  # seconds between them
+_MORE = 2**16  # bytes that are fetched at once beyond what was planned
+
+
+def is_here(file: str) -> bool:
+    return "://" not in file
+
+
+def opened(file: str, start: int, stop: int) -> IO[bytes]:
+    """A file at a byte, to be read to about another one.
+
+    One request fetches what is between, and a little more for the line that ends later.
+    """
+    if is_here(file):
+        content: IO[bytes] = Path(file).open("rb")  # noqa: SIM115
+    else:
+        planned = stop + (stop - start) // 16
+        content = io.BufferedReader(Ranges(file, planned), max(_MORE, planned - start))
+    content.seek(start)
+    return content
+
+
+def size(file: str) -> int:
+    """In bytes.
+
+    Raises:
+        UserError: it is out of reach.
+    """
+    if is_here(file):
+        return Path(file).stat().st_size
+    return int(_patiently(file, lambda: _info(file))["size"])
+
+
+def identity(file: str) -> str:
+    """Changes with the content of a file behind an address, but not with that of its neighbours.
+
+    Raises:
+        UserError: it is out of reach.
+    """
+    told = _patiently(file, lambda: _info(file))
+    large = told.get("lfs")
+    return str(large["sha256"] if large else told.get("blob_id") or told)
+
+
+class Ranges(io.RawIOBase):
+    """A file behind an address. Each read is one request for these bytes alone.
+
+    Args:
+        file: its address, of a kind that fsspec knows.
+        planned: where the reading ends, most likely; from there on little is fetched at once.
+
+    Raises:
+        UserError: on reading, where it is out of reach for longer than a few minutes.
+    """
+
+    def __init__(self, file: str, planned: int | None = None) -> None:
+        self.file, self.size, self.place = file, size(file), 0
+        self.planned = self.size if planned is None else planned
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        begin = {io.SEEK_SET: 0, io.SEEK_CUR: self.place, io.SEEK_END: self.size}[whence]
+        self.place = begin + offset
+        return self.place
+
+    def readinto(self, into: Any) -> int:
+        left = self.planned - self.place
+        most = min(len(into), left if left > 0 else _MORE, self.size - self.place)
+        if most <= 0:
+            return 0
+        begin, stop = self.place, self.place + most
+        into[:most] = _patiently(self.file, lambda: _fetch(self.file, begin, stop))
+        self.place = stop
+        return most
+
+
+def _fetch(file: str, start: int, stop: int) -> bytes:
+    import fsspec  # type: ignore[import-untyped]
+
+    system, place = fsspec.core.url_to_fs(file)
+    with system.open(place, "rb", cache_type="none") as content:
+        content.seek(start)
+        found: bytes = content.read(stop - start)
+    if len(found) != stop - start:
+        raise CutOffError(f"{len(found)} bytes came of {stop - start}")
+    return found
+
+
+def _info(file: str) -> dict[str, Any]:
+    import fsspec
+
+    system, place = fsspec.core.url_to_fs(file)
+    found: dict[str, Any] = system.info(place)
+    return found
+
+
+def _patiently(file: str, ask: Callable[[], _Answer]) -> _Answer:
+    """What `ask` returns, once it can: an outage of a minute stops no training."""
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return ask()
+        except Exception as error:  # of many kinds: fsspec's, the hub's, of connections
+            passes = may_pass(error)
+            if not passes and not isinstance(error, OSError):
+                raise
+            words = refusal(error) or f"cannot be read ({' '.join(str(error).split())[:100]})"
+            if not passes:
+                raise UserError(
+                    f"{file} {words}; with a local copy, type data.path=FOLDER."
+                ) from error
+            if tries == _TRIES:
+                raise UserError(
+                    f"{file} {words}; execute the run again then, and it goes on where it was."
+                ) from error
+            log.warning(f"{file} {words}.")
+            time.sleep(_PAUSE)
