@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from lightning import LightningDataModule
 
+from arclight.data.ahead import on_device
 from arclight.data.facts import Facts
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.errors import UserError
@@ -40,7 +41,7 @@ class DataModule(LightningDataModule, ABC):
     def make_loader(
         self, stage: str, batches: TrainBatches | EvalBatches, device: torch.device
     ) -> Any:
-        """Batches of "train", "val" or "test" on the device."""
+        """Batches of "train", "val" or "test": on the device, or a `RowLoader` of any."""
 
     def held_bytes(self) -> int:
         """Of the data that the loaders will hold on the device."""
@@ -68,7 +69,7 @@ class DataModule(LightningDataModule, ABC):
                 position=lambda: progress.total.processed,  # type: ignore[attr-defined]
                 taken=trainer.limit_train_batches,
             )
-        return self.make_loader("train", batches, device)
+        return on_device(self.make_loader("train", batches, device), device)
 
     def val_dataloader(self) -> Any:
         """Without validation samples, no loader: the trainer then does not validate."""
@@ -86,7 +87,7 @@ class DataModule(LightningDataModule, ABC):
         rank, world, device = self._process()
         cut = self.trainer.accumulate_grad_batches if self.trainer else 1
         batches = EvalBatches(self.facts.sizes[stage], self.evaluated_at_once(cut), rank, world)
-        return self.make_loader(stage, batches, device)
+        return on_device(self.make_loader(stage, batches, device), device)
 
     def _process(self) -> tuple[int, int, torch.device]:
         if self.trainer is None:

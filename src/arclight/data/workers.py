@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from arclight.data.ahead import Copies
 from arclight.data.augment import RESIZED_CROP, Finish
 from arclight.data.decode import Shape, to_channels
 from arclight.data.order import EvalBatches, TrainBatches, random_table
@@ -54,7 +55,7 @@ class WorkerLoader:
         num_workers: int = 0,
     ) -> None:
         self.batches, self.finish, self.device = batches, finish, torch.device(device)
-        self._copies: Any = None  # the stream of a CUDA device
+        self.copies = Copies(self.device)
         train = isinstance(batches, TrainBatches)
         smallest = finish.augment.resized_crop if train and finish.augment else 0.0
         self.loader = DataLoader(
@@ -74,7 +75,7 @@ class WorkerLoader:
         """Yields (images, targets) as `Finish` makes them."""
         try:
             for images, labels, rows in self._started():
-                there, targets = self._copied(images, labels)
+                there, targets = self.copies((images, labels))
                 yield self.finish(there, targets, rows)
         except UserError as error:  # a worker's comes wrapped in its traceback
             self.close()
@@ -101,25 +102,6 @@ class WorkerLoader:
             worker.terminate = worker.kill  # how torch ends one that does not end when told
         _started.add(self)
         return batches
-
-    def _copied(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The batch on the device; a CUDA device copies it while it computes the steps before.
-
-        The host runs ahead of the device, so the copy, on a stream of its own and from pinned
-        memory, begins as soon as it is asked for; what computes next waits for it, on the device.
-        """
-        if self.device.type != "cuda":
-            return images.to(self.device), labels.to(self.device)
-        if self._copies is None:
-            self._copies = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        computing = torch.cuda.current_stream(self.device)
-        with torch.cuda.stream(self._copies):
-            there = images.to(self.device, non_blocking=True)
-            targets = labels.to(self.device, non_blocking=True)
-        computing.wait_stream(self._copies)
-        for tensor in (there, targets):  # their memory is not the copying stream's to use again
-            tensor.record_stream(computing)
-        return there, targets
 
     def _death(self, error: RuntimeError) -> str:
         """The sentence about a worker that died without a word, with its likely cause."""
