@@ -9,12 +9,14 @@ import pytest
 
 from arclight.run.directory import RunDirectory
 from tests.fault.harness import SMALL, TWO_PROCESSES, finished, saves, train
-from tests.fault.signals import GONE, after_a_signal, too_old
+from tests.fault.signals import after_a_signal, too_old
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc"),
 ]
+
+ENDED = 60.0  # seconds that a busy machine may take to start, save and end so many processes
 
 
 @pytest.mark.parametrize("processes", [(), TWO_PROCESSES], ids=["one", "two"])
@@ -29,7 +31,7 @@ def test_a_signal_to_the_whole_job_is_no_failure(
             time.sleep(0.02)
         for pid in command.pids():
             os.kill(pid, signal.SIGTERM)
-        assert not after_a_signal(command, signal.SIGTERM), command.output
+        assert not after_a_signal(command, signal.SIGTERM, ENDED), command.output
     assert run.status == "interrupted"
     assert not too_old(run)
     with train(run, *words) as command:  # killed, the workers end by themselves
@@ -37,5 +39,5 @@ def test_a_signal_to_the_whole_job_is_no_failure(
         while command.running and saves(run) == before:
             time.sleep(0.02)
         command.kill([command.process.pid])
-        assert command.gone_within(2 * GONE) is not None
+        assert command.gone_within(ENDED) is not None
     assert not finished(run, *words)
