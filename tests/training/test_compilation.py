@@ -11,18 +11,22 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from arclight.data.facts import TextFacts
+from arclight.costs.timing import PHASES
+from arclight.data.facts import ImageFacts, TextFacts
 from arclight.errors import UserError
 from arclight.models.backbones import timm_model
 from arclight.models.gpt import GPT
+from arclight.models.speedrun import SpeedrunNet
 from arclight.models.vit import ViT
 from arclight.run.directory import create
 from arclight.run.evaluate import evaluate
 from arclight.run.execute import execute
+from arclight.tasks.image_classification import ImageClassification
 from arclight.tasks.language_modelling import LanguageModelling
 from arclight.training.blocks import find_blocks
 from arclight.training.checkpoints import read
-from arclight.training.compilation import Compile, compile_model, compile_task
+from arclight.training.compilation import Compile, CompileClock, compile_model, compile_task
+from arclight.training.loggers import read_metrics
 from tests.conftest import Composed
 
 MODELS = {
@@ -109,6 +113,55 @@ def test_a_loss_over_a_vocabulary_is_compiled_too(graphs: list[Any], how: Compil
     compiled = [node.target for graph in graphs for node in graph.graph.nodes]
     assert (F.cross_entropy in compiled) == (how is not False)
     assert list(task.state_dict()) == names
+
+
+def test_a_whitened_network_is_one_graph(graphs: list[Any]) -> None:
+    model, images = SpeedrunNet(5, widths=[8, 8, 8]), torch.randn(4, 3, 16, 16)
+    known: Any = {"class_names": [], "image_size": 16, "channels": 3, "mean": [], "std": []}
+    facts = ImageFacts(**known, sizes={}, fingerprint="", num_classes=5)
+    unused: Any = lambda *_: None  # noqa: E731
+    task = ImageClassification(model, facts, unused, unused)
+    compile_task(task, "whole")
+    for i in range(2):
+        task.on_train_batch_start((images, images), i)
+        model(images)
+    assert bool(model.whitened)
+    assert len(graphs) == 1
+
+
+def test_what_compiling_took_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, now, compiled = CompileClock(), 0.0, 0
+    monkeypatch.setattr("arclight.training.compilation.time.perf_counter", lambda: now)
+    monkeypatch.setattr("arclight.training.compilation.graphs_so_far", lambda: compiled)
+    assert clock.seconds == 0
+    for seconds, graphs in ((20, 1), (2, 0), (2, 0), (32, 1)):
+        clock.on_train_batch_start()
+        now, compiled = now + seconds, compiled + graphs
+        clock.on_train_batch_end()
+        now += 100  # between steps, where nothing is compiled
+    assert clock.seconds == 18 + 30
+    clock.on_validation_batch_start()
+    now, compiled = now + 5, compiled + 1
+    clock.on_validation_batch_end()
+    assert clock.seconds == 18 + 30 + 5
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch hides its own
+def test_a_summary_leaves_out_what_was_spent_compiling(
+    graphs: list[Any], composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])
+    words = ("model=cnn", "data.limit=64", "data.batch_size=8", "trainer.max_steps=8")
+    words += ("trainer.log_every_n_steps=2", "compile=whole", "preflight=false")
+    run = create(tmp_path / "run", tmp_path, "run", composed(*words), [], {})
+    assert execute(run) == 0
+    assert graphs
+    rows = [float(r["cost/step_ms"]) for r in read_metrics(run.metrics_file) if r.get("lr")]
+    costs = run.summary["costs"]
+    mean = sum(value for name, value in costs.items() if name[:-3] in PHASES)
+    assert len(rows) == 4
+    assert mean == pytest.approx(sum(rows[1:]) / len(rows[1:]), rel=1e-3)
+    assert 0 < run.summary["compile_seconds"] < run.summary["training_seconds"]
 
 
 @pytest.mark.slow

@@ -21,7 +21,8 @@ class SpeedrunNet(nn.Module):
     the image, with batch norm that has no weight and whose bias learns 64 times as fast. Weights
     begin as the identity as far as they can.
 
-    The whitening comes from the first batch that is trained on, and is kept with the weights.
+    The whitening comes from the first batch that is trained on, and is kept with the weights. Who
+    compiles the model gives that batch to `whiten` before.
 
     Args:
         num_classes: how many logits.
@@ -76,7 +77,7 @@ class SpeedrunNet(nn.Module):
             )
         if self.training:
             if self._must_whiten and not (x.is_meta or isinstance(x, FakeTensor)):
-                self._whiten(x)  # from numbers, which a dry run has not
+                self.whiten(x)  # from numbers, which a dry run has not
             return self._logits(x)
         if self.views == 1:
             return self._logits(x)
@@ -100,11 +101,17 @@ class SpeedrunNet(nn.Module):
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
-    def _whiten(self, x: Tensor) -> None:
+    def whiten(self, x: Tensor) -> None:
         """Sets the first layer to the patches' principal components, each scaled to variance 1.
 
-        It has each of them and its negative, between which GELU then chooses.
+        It has each of them and its negative, between which GELU then chooses. Later images
+        change nothing.
+
+        Args:
+            x: the images of the first batch, as `forward` takes them.
         """
+        if not self._must_whiten:
+            return
         with torch.autocast(x.device.type, enabled=False):
             patches = F.unfold(x.float(), 2).transpose(1, 2).flatten(0, 1)
             values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))

@@ -34,7 +34,7 @@ from arclight.training.checkpoints import (
     newest_readable,
     read,
 )
-from arclight.training.compilation import compile_task
+from arclight.training.compilation import CompileClock, compile_task
 from arclight.training.finite import SkipNonFinite
 from arclight.training.garbage import FrozenGarbage
 from arclight.training.interrupts import Interrupts
@@ -75,6 +75,8 @@ def fit(run: RunDirectory) -> dict[str, Any]:
         results = _test(run, parts, trainer)
         results["startup_seconds"] = round(startup, 3)
         results["training_seconds"] = round(seconds, 3)
+        if parts.config["compile"]:  # of the training; what is left was spent after the warm-up
+            results["compile_seconds"] = round(_compile_clock(trainer).seconds, 3)
         results["costs"] = recorder(trainer).summary(trainer)
         if "latency_ms" in parts.config.get("trial", {}).get("objectives", ()):
             seconds = forward_seconds(parts.task, parts.data.facts, 1, repeats=50)
@@ -171,6 +173,7 @@ def _assemble(run: RunDirectory, config: dict[str, Any], loggers: list[Logger]) 
         *pruning(),
         Interrupts(checkpoints),
         FrozenGarbage(),
+        *([CompileClock()] if config["compile"] else []),
     ]
     trainer = build(
         config["trainer"],
@@ -280,6 +283,10 @@ def _say_what_it_is(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> None
     for sentence in advice(parts.config, facts, parts.task, found, device, precision, build_task):
         say(f"advice: {sentence}")
     recorder(trainer).flops_per_example = found.flops_per_example
+
+
+def _compile_clock(trainer: L.Trainer) -> CompileClock:
+    return next(c for c in trainer.callbacks if isinstance(c, CompileClock))  # type: ignore[attr-defined]
 
 
 def recorder(trainer: L.Trainer) -> Record:

@@ -49,6 +49,8 @@ def _batch(config: dict[str, Any], processes: int) -> str:
 def closing(run: RunDirectory, results: dict[str, Any]) -> list[tuple[str, str]]:
     figures = [(k, f"{v:.4f}") for k, v in results["metrics"].items()]
     seconds = f"{results['training_seconds']:.1f} s"
+    if "compile_seconds" in results:
+        seconds += f", {results['compile_seconds']:.1f} of them to compile"
     spent = f"{results['epochs']} epochs, {results['steps']} steps, {seconds}"
     costs = results["costs"]
     where = "".join(f", {p} {costs[f'{p}_ms']:.2f}" for p in PHASES if costs).replace("_", "-")

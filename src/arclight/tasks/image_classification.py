@@ -36,6 +36,11 @@ class ImageClassification(Task):
         self.label_smoothing = label_smoothing
         self.scores = ClassScores(facts.num_classes)
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        if batch_idx == 0 and hasattr(self.model, "whiten"):
+            # here and not in `forward`, of which two graphs would be compiled, before and after
+            self.model.whiten(batch[0])  # type: ignore[operator]
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, targets = batch  # classes (batch,) or, mixed, soft targets (batch, classes)
         logits = self.model(images)

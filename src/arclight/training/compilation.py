@@ -1,7 +1,11 @@
 """torch.compile, by one word of the config."""
 
+import sys
+import time
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from arclight.errors import UserError
@@ -32,6 +36,9 @@ def compile_task(task: Task, how: Compile, accumulated: bool = False) -> None:
 
 def compile_model(model: nn.Module, how: Compile, accumulated: bool = False) -> None:
     """Compiles the model in place, at its first step; weights and modules keep their names.
+
+    It is compiled once to train and once to evaluate; at a batch of another size, such as the last
+    of an evaluation, once more, and then for batches of any size.
 
     Args:
         how: `blocks` compiles each block by itself, of which all alike share the work; the others
@@ -80,3 +87,55 @@ def _allow(graphs: int) -> None:
 
     config.recompile_limit = max(config.recompile_limit, graphs)
     config.accumulated_recompile_limit = max(config.accumulated_recompile_limit, graphs)
+
+
+def graphs_so_far() -> int:
+    """How many graphs this process has compiled."""
+    dynamo: Any = sys.modules.get("torch._dynamo.utils")  # seconds to import
+    return dynamo.counters["stats"]["unique_graphs"] if dynamo else 0
+
+
+@dataclass
+class _Batches:
+    """Seconds and numbers of batches; in the first place those at which nothing was compiled."""
+
+    seconds: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    count: list[int] = field(default_factory=lambda: [0, 0])
+
+    def excess(self) -> float:
+        """What those at which something was compiled took beyond as many of the others."""
+        ordinary = self.seconds[0] / max(1, self.count[0])
+        return max(0.0, self.seconds[1] - self.count[1] * ordinary)
+
+
+class CompileClock(Callback):
+    """How long training and its validations have waited for the compiler.
+
+    That is what batches at which something was compiled took longer than the others. So the search
+    for the best kernels, which belongs to the warm-up and follows the compiler, is within.
+    """
+
+    def __init__(self) -> None:
+        self._train, self._val = _Batches(), _Batches()
+        self._began, self._graphs = 0.0, 0
+
+    @property
+    def seconds(self) -> float:
+        return self._train.excess() + self._val.excess()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self._began, self._graphs = time.perf_counter(), graphs_so_far()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._count(self._train)
+
+    def on_validation_batch_start(self, *_: Any) -> None:
+        self._began, self._graphs = time.perf_counter(), graphs_so_far()
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        self._count(self._val)
+
+    def _count(self, batches: _Batches) -> None:
+        compiled = graphs_so_far() > self._graphs
+        batches.seconds[compiled] += time.perf_counter() - self._began
+        batches.count[compiled] += 1

@@ -1,17 +1,28 @@
 """Figures of training and validation, to every logger, at a cost only in logging steps."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from arclight.costs.devices import device_peak
-from arclight.costs.timing import PHASES, StepClock, forget_peak_memory, peak_memory
+from arclight.costs.timing import PHASES, Phase, StepClock, forget_peak_memory, peak_memory
 from arclight.data.facts import Facts, TextFacts
 from arclight.tasks.task import Task
+from arclight.training.compilation import graphs_so_far
 from arclight.training.finite import require_finite_loss
 
 TIMING = ("examples_per_second", "cost/")  # how the names of figures begin that no run repeats
+
+
+@dataclass
+class _Spent:
+    """Of some steps."""
+
+    examples: int = 0
+    steps: int = 0
+    seconds: dict[Phase, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
 
 
 class Record(Callback):
@@ -40,8 +51,8 @@ class Record(Callback):
         self._last = -1
         self._optimized = self._sampled = False
         self._within_step = False  # between the parts of an accumulated batch
-        self._examples = self._steps = 0
-        self._seconds = dict.fromkeys(PHASES, 0.0)
+        self._graphs = graphs_so_far()
+        self._spent: dict[bool, _Spent] = {}  # where something was compiled, and where nothing was
 
     def know(self, task: Task, facts: Facts) -> None:
         """How long the examples of this data are for this task."""
@@ -103,10 +114,12 @@ class Record(Callback):
         costs = self._costs(examples, self.clock.seconds)
         costs |= {f"cost/{k}": v for k, v in self.clock.read().items()}
         costs["cost/peak_memory_gib"] = peak_memory(pl_module.device)
-        self._examples += examples
-        self._steps += self.clock.steps
+        before, self._graphs = self._graphs, graphs_so_far()
+        spent = self._spent.setdefault(self._graphs > before, _Spent())
+        spent.examples += examples
+        spent.steps += self.clock.steps
         for phase in PHASES:
-            self._seconds[phase] += self.clock.seconds[phase]
+            spent.seconds[phase] += self.clock.seconds[phase]
         self.clock.clear()
         self.latest = {**{f"train/{k}": v for k, v in figures.items()}, **costs}
         self._log(
@@ -125,13 +138,17 @@ class Record(Callback):
         return costs
 
     def summary(self, trainer: L.Trainer) -> dict[str, float]:
-        """Of all steps since this process began: rates, and milliseconds a step in each phase."""
-        if not self._steps:
+        """Of all steps since this process began: rates, and milliseconds a step in each phase.
+
+        What was logged while something was compiled is left out, unless nothing else was.
+        """
+        spent = self._spent.get(False) or self._spent.get(True)
+        if spent is None or not spent.steps:
             return {}
-        costs = self._costs(self._examples, self._seconds)
+        costs = self._costs(spent.examples, spent.seconds)
         figures = {name.removeprefix("cost/"): value for name, value in costs.items()}
-        for phase, seconds in self._seconds.items():
-            figures[f"{phase}_ms"] = 1000 * seconds / self._steps
+        for phase, seconds in spent.seconds.items():
+            figures[f"{phase}_ms"] = 1000 * seconds / spent.steps
         figures["peak_memory_gib"] = peak_memory(trainer.strategy.root_device)
         if self.flops_per_example:
             figures["flops_per_example"] = self.flops_per_example
