@@ -29,8 +29,19 @@ def test_every_experiment_is_sound_and_says_what_to_expect(
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("trainer.max_epochs=many", "trainer.max_epochs=many should be a whole number or null."),
-        ("optimizer.lr=fast", "optimizer.lr=fast should be a number."),
+        (
+            "trainer.max_epochs=many",
+            "trainer.max_epochs=many should be a whole number of 1 or more or null.",
+        ),
+        ("trainer.gradient_clip_val=-1", "trainer.gradient_clip_val=-1 should be a number above 0"),
+        ("trainer.max_epochs=0", "trainer.max_epochs=0 should be a whole number of 1 or more"),
+        ("trainer.limit_train_batches=2.5", "1 or more or a number from 0 to 1."),
+        ("data.batch_size=0", "data.batch_size=0 should be a whole number of 1 or more."),
+        ("data.val_fraction=1.5", "data.val_fraction=1.5 should be a number from 0 to 1."),
+        ("optimizer.weight_decay=-1", "optimizer.weight_decay=-1 should be a number of 0 or more."),
+        ("optimizer.lr=1e400", "optimizer.lr=inf should be a number above 0."),
+        ("data.num_workers=true", "data.num_workers=True should be a whole number of 0 or more."),
+        ("optimizer.lr=fast", "optimizer.lr=fast should be a number above 0."),
         (
             "compile=perhaps",
             "compile=perhaps should be true or false or whole or blocks or max-autotune or "

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from arclight.ranges import RANGES
+
 PACKAGE = "arclight"
 
 
@@ -86,6 +88,8 @@ def fits(value: object, annotation: ast.expr | None) -> bool:
     match annotation:
         case ast.Constant(value=None):
             return value is None
+        case ast.Name(id=name) if name in RANGES:
+            return value in RANGES[name]
         case ast.Name(id="bool"):
             return isinstance(value, bool)
         case ast.Name(id="int"):
@@ -129,6 +133,8 @@ def in_words(annotation: ast.expr | None) -> str:
     match annotation:
         case ast.Constant(value=None):
             return "null"
+        case ast.Name(id=name) if name in RANGES:
+            return RANGES[name].words
         case ast.Name(id=name):
             return _WORDS.get(name, name)
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):

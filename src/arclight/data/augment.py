@@ -19,6 +19,7 @@ from torch import Tensor
 from arclight.data.decode import Normalise
 from arclight.data.order import SIDE
 from arclight.errors import UserError
+from arclight.ranges import Natural, NonNegative, Share
 
 # Which columns of a sample's row each augmentation reads (see `order.random_table`).
 CROP, FLIP, ERASE, POLICY, MIX, RESIZED_CROP = 0, 2, 3, 8, 16, 24
@@ -43,15 +44,15 @@ class Augment:
             resized to the image size (0.08 for ImageNet: Szegedy et al., 2015).
     """
 
-    crop: int = 0
+    crop: Natural = 0
     padding: Literal["zeros", "reflect"] = "zeros"
     flip: bool | Literal["alternating"] = False
     policy: Literal["trivial", "randaugment"] | None = None
-    erase: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    mix_prob: float = 1.0
-    resized_crop: float = 0.0
+    erase: Share = 0.0
+    mixup: NonNegative = 0.0
+    cutmix: NonNegative = 0.0
+    mix_prob: Share = 1.0
+    resized_crop: Share = 0.0
 
     def __post_init__(self) -> None:
         for name in ("crop", "mixup", "cutmix"):

@@ -24,6 +24,7 @@ from arclight.data.tars import shards_of
 from arclight.data.unreadable import readable
 from arclight.data.windows import within_windows
 from arclight.errors import UserError
+from arclight.ranges import Count, Natural, NonNegative, Share
 
 Stage = Literal["train", "val", "test"]
 STAGES: tuple[Stage, ...] = ("train", "val", "test")
@@ -82,24 +83,24 @@ class ImageData(DataModule):
         train_split: str | None = None,
         val_split: str | None = None,
         test_split: str | None = None,
-        image_size: int | None = None,
-        channels: int | None = None,
-        eval_crop: float | None = None,
-        batch_size: int = 128,
-        eval_batch_size: int | None = None,
-        val_fraction: float = 0.1,
-        test_fraction: float = 0.1,
+        image_size: Count | None = None,
+        channels: Count | None = None,
+        eval_crop: Share | None = None,
+        batch_size: Count = 128,
+        eval_batch_size: Count | None = None,
+        val_fraction: Share = 0.1,
+        test_fraction: Share = 0.1,
         split_seed: int = 0,
-        limit: int | None = None,
+        limit: Count | None = None,
         loader: Literal["auto", "memory", "workers"] = "auto",
-        memory_limit_gb: float = 4.0,
-        num_workers: int = 4,
-        shuffle_window: int | None = None,
+        memory_limit_gb: NonNegative = 4.0,
+        num_workers: Natural = 4,
+        shuffle_window: Count | None = None,
         augment: Augment | None = None,
         mean: list[float] | None = None,
         std: list[float] | None = None,
         on_error: Literal["raise", "skip"] = "raise",
-        max_errors: int = 100,
+        max_errors: Natural = 100,
         cache: str | None = None,
         seed: int = 0,
     ) -> None:

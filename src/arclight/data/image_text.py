@@ -20,6 +20,7 @@ from arclight.data.text import tokenizer as tokenizers
 from arclight.data.text.module import TextModule
 from arclight.data.text.ragged import encoded, padding_of, token_of
 from arclight.errors import UserError
+from arclight.ranges import Count, Natural, NonNegative, Share
 
 
 class CaptionedImages(ImageData, TextModule):
@@ -67,29 +68,29 @@ class CaptionedImages(ImageData, TextModule):
         captions: list[str] | None = None,
         words: list[str] | None = None,
         tokenizer: str = "bpe",
-        vocab_size: int = 8192,
-        context: int = 32,
+        vocab_size: Count = 8192,
+        context: Count = 32,
         train_split: str | None = None,
         val_split: str | None = None,
         test_split: str | None = None,
-        image_size: int | None = None,
-        channels: int | None = None,
-        eval_crop: float | None = None,
-        batch_size: int = 128,
-        eval_batch_size: int | None = None,
-        val_fraction: float = 0.1,
-        test_fraction: float = 0.1,
+        image_size: Count | None = None,
+        channels: Count | None = None,
+        eval_crop: Share | None = None,
+        batch_size: Count = 128,
+        eval_batch_size: Count | None = None,
+        val_fraction: Share = 0.1,
+        test_fraction: Share = 0.1,
         split_seed: int = 0,
-        limit: int | None = None,
+        limit: Count | None = None,
         loader: Literal["auto", "memory", "workers"] = "auto",
-        memory_limit_gb: float = 4.0,
-        num_workers: int = 4,
-        shuffle_window: int | None = None,
+        memory_limit_gb: NonNegative = 4.0,
+        num_workers: Natural = 4,
+        shuffle_window: Count | None = None,
         augment: Augment | None = None,
         mean: list[float] | None = None,
         std: list[float] | None = None,
         on_error: Literal["raise", "skip"] = "raise",
-        max_errors: int = 100,
+        max_errors: Natural = 100,
         cache: str | None = None,
         seed: int = 0,
     ) -> None:

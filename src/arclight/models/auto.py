@@ -15,6 +15,7 @@ from arclight.models.masks import obey, unasked
 from arclight.models.pretrained import load_pretrained
 from arclight.models.sharded import is_sharded
 from arclight.models.t5 import EncoderDecoder
+from arclight.ranges import Count
 
 
 class ImageClassifier(nn.Module):
@@ -154,11 +155,11 @@ def auto(
     task: str,
     pretrained: str | None,
     *,
-    num_classes: int | None = None,
-    image_size: int | None = None,
-    in_channels: int | None = None,
-    vocab_size: int | None = None,
-    context: int | None = None,
+    num_classes: Count | None = None,
+    image_size: Count | None = None,
+    in_channels: Count | None = None,
+    vocab_size: Count | None = None,
+    context: Count | None = None,
     pad: int | None = None,
     activation_checkpointing: bool = False,
 ) -> nn.Module:

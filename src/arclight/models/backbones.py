@@ -6,14 +6,15 @@ from typing import Any
 from torch import nn
 
 from arclight.errors import UserError
+from arclight.ranges import Count, Share
 
 
 def timm_model(
     name: str,
-    num_classes: int,
-    in_channels: int = 3,
-    drop_rate: float = 0.0,
-    drop_path_rate: float = 0.0,
+    num_classes: Count,
+    in_channels: Count = 3,
+    drop_rate: Share = 0.0,
+    drop_path_rate: Share = 0.0,
     small_images: bool = False,
     activation_checkpointing: bool = False,
 ) -> nn.Module:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from arclight.errors import UserError
 from arclight.models.checks import nearest_divisor
 from arclight.models.pretrained import load_pretrained
+from arclight.ranges import Count, Share
 
 
 class BertClassifier(nn.Module):
@@ -45,16 +46,16 @@ class BertMasked(nn.Module):
 
 
 def bert_classifier(
-    vocab_size: int,
-    context: int,
-    num_classes: int,
+    vocab_size: Count,
+    context: Count,
+    num_classes: Count,
     pad: int,
-    d_model: int,
-    n_heads: int,
-    n_layers: int,
+    d_model: Count,
+    n_heads: Count,
+    n_layers: Count,
     *,
-    d_ff: int | None = None,
-    dropout: float = 0.1,
+    d_ff: Count | None = None,
+    dropout: Share = 0.1,
     pretrained: str | None = None,
     activation_checkpointing: bool = False,
 ) -> BertClassifier:
@@ -87,15 +88,15 @@ def bert_classifier(
 
 
 def bert_masked(
-    vocab_size: int,
-    context: int,
+    vocab_size: Count,
+    context: Count,
     pad: int,
-    d_model: int,
-    n_heads: int,
-    n_layers: int,
+    d_model: Count,
+    n_heads: Count,
+    n_layers: Count,
     *,
-    d_ff: int | None = None,
-    dropout: float = 0.1,
+    d_ff: Count | None = None,
+    dropout: Share = 0.1,
     pretrained: str | None = None,
     activation_checkpointing: bool = False,
 ) -> BertMasked:

@@ -9,6 +9,7 @@ from arclight.models.bert import check_vocabulary
 from arclight.models.clip import check_heads, check_images, check_places, check_towers
 from arclight.models.pretrained import load_pretrained
 from arclight.models.sharded import all_ended
+from arclight.ranges import Count, Share
 
 
 class BLIP(nn.Module):
@@ -42,22 +43,22 @@ class BLIP(nn.Module):
 
     def __init__(
         self,
-        image_size: int,
-        in_channels: int,
-        patch_size: int,
-        vocab_size: int,
-        context: int,
+        image_size: Count,
+        in_channels: Count,
+        patch_size: Count,
+        vocab_size: Count,
+        context: Count,
         pad: int,
         start: int,
         end: int,
-        image_d_model: int,
-        image_n_heads: int,
-        image_n_layers: int,
-        text_d_model: int,
-        text_n_heads: int,
-        text_n_layers: int,
+        image_d_model: Count,
+        image_n_heads: Count,
+        image_n_layers: Count,
+        text_d_model: Count,
+        text_n_heads: Count,
+        text_n_layers: Count,
         *,
-        dropout: float = 0.0,
+        dropout: Share = 0.0,
         pretrained: str | None = None,
         activation_checkpointing: bool = False,
     ) -> None:

@@ -11,6 +11,7 @@ from arclight.errors import UserError
 from arclight.models.bert import check_vocabulary
 from arclight.models.checks import check_choice, nearest_divisor
 from arclight.models.pretrained import load_pretrained
+from arclight.ranges import Count, Positive
 
 LARGEST_SCALE = 100.0  # of the logits, as published: beyond it, training becomes unstable
 
@@ -46,23 +47,23 @@ class CLIP(nn.Module):
 
     def __init__(
         self,
-        image_size: int,
-        in_channels: int,
-        patch_size: int,
-        vocab_size: int,
-        context: int,
+        image_size: Count,
+        in_channels: Count,
+        patch_size: Count,
+        vocab_size: Count,
+        context: Count,
         pad: int,
         end: int,
-        image_d_model: int,
-        image_n_heads: int,
-        image_n_layers: int,
-        text_d_model: int,
-        text_n_heads: int,
-        text_n_layers: int,
-        projection: int,
+        image_d_model: Count,
+        image_n_heads: Count,
+        image_n_layers: Count,
+        text_d_model: Count,
+        text_n_heads: Count,
+        text_n_layers: Count,
+        projection: Count,
         *,
         activation: Literal["quick_gelu", "gelu"] = "quick_gelu",
-        temperature: float = 0.07,
+        temperature: Positive = 0.07,
         pretrained: str | None = None,
         activation_checkpointing: bool = False,
     ) -> None:

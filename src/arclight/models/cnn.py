@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from arclight.errors import UserError
+from arclight.ranges import Count
 
 
 class CNN(nn.Module):
@@ -24,10 +25,10 @@ class CNN(nn.Module):
 
     def __init__(
         self,
-        num_classes: int = 10,
+        num_classes: Count = 10,
         *,
-        in_channels: int = 3,
-        widths: Sequence[int] = (64, 128, 256),
+        in_channels: Count = 3,
+        widths: Sequence[Count] = (64, 128, 256),
     ) -> None:
         super().__init__()
         if not widths:

@@ -13,6 +13,7 @@ from arclight.errors import UserError
 from arclight.models.checks import check_choice
 from arclight.models.sharded import all_ended
 from arclight.models.transformer import KeyValues, TransformerBlock
+from arclight.ranges import Count, Positive, Share
 
 
 class GPT(nn.Module):
@@ -42,16 +43,16 @@ class GPT(nn.Module):
 
     def __init__(
         self,
-        vocab_size: int,
-        context: int,
-        d_model: int,
-        n_heads: int,
-        n_layers: int,
+        vocab_size: Count,
+        context: Count,
+        d_model: Count,
+        n_heads: Count,
+        n_layers: Count,
         *,
-        d_ff: int | None = None,
-        dropout: float = 0.1,
+        d_ff: Count | None = None,
+        dropout: Share = 0.1,
         norm_first: bool = True,
-        norm_eps: float = 1e-5,
+        norm_eps: Positive = 1e-5,
         gelu: Literal["none", "tanh"] = "tanh",
         bias: bool = True,
         activation_checkpointing: bool = False,

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from arclight.models.masks import obey, unasked
 from arclight.models.pretrained import load_pretrained
 from arclight.models.sharded import all_ended
+from arclight.ranges import Count, Positive
 
 
 class CausalLM(nn.Module):
@@ -97,15 +98,15 @@ class Llama(CausalLM):
 
     def __init__(
         self,
-        vocab_size: int,
-        context: int,
-        d_model: int,
-        n_heads: int,
-        n_layers: int,
+        vocab_size: Count,
+        context: Count,
+        d_model: Count,
+        n_heads: Count,
+        n_layers: Count,
         *,
-        n_kv_heads: int | None = None,
-        d_ff: int | None = None,
-        rope_theta: float = 10000.0,
+        n_kv_heads: Count | None = None,
+        d_ff: Count | None = None,
+        rope_theta: Positive = 10000.0,
         tie: bool = False,
         pretrained: str | None = None,
         activation_checkpointing: bool = False,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from arclight.errors import UserError
+from arclight.ranges import Count, Share
 
 SMALLEST = 16  # pixels a side, of which three groups leave one
 EPS = 5e-4  # added to the variance of patches, as published
@@ -43,12 +44,12 @@ class SpeedrunNet(nn.Module):
 
     def __init__(
         self,
-        num_classes: int = 10,
+        num_classes: Count = 10,
         *,
-        in_channels: int = 3,
-        widths: Sequence[int] = (64, 256, 256),
-        depth: int = 2,
-        batch_norm_momentum: float = 0.4,
+        in_channels: Count = 3,
+        widths: Sequence[Count] = (64, 256, 256),
+        depth: Count = 2,
+        batch_norm_momentum: Share = 0.4,
         views: Literal[1, 2, 6] = 6,
     ) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ from arclight.models.bert import check_vocabulary
 from arclight.models.checks import check_choice
 from arclight.models.pretrained import load_pretrained
 from arclight.models.sharded import all_ended
+from arclight.ranges import Count, Share
 
 
 class EncoderDecoder(nn.Module):
@@ -108,16 +109,16 @@ class T5(EncoderDecoder):
 
     def __init__(
         self,
-        vocab_size: int,
+        vocab_size: Count,
         pad: int,
-        d_model: int,
-        n_heads: int,
-        n_layers: int,
+        d_model: Count,
+        n_heads: Count,
+        n_layers: Count,
         *,
-        n_decoder_layers: int | None = None,
-        d_kv: int | None = None,
-        d_ff: int | None = None,
-        dropout: float = 0.1,
+        n_decoder_layers: Count | None = None,
+        d_kv: Count | None = None,
+        d_ff: Count | None = None,
+        dropout: Share = 0.1,
         activation: Literal["relu", "gated-gelu"] = "relu",
         pretrained: str | None = None,
         activation_checkpointing: bool = False,

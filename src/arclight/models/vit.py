@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from arclight.errors import UserError
 from arclight.models.checks import check_choice, check_probability, nearest_divisor
 from arclight.models.transformer import TransformerBlock, init_trunc_normal
+from arclight.ranges import Count, Positive, Share
 
 
 class ShiftedPatches(nn.Module):
@@ -87,20 +88,20 @@ class ViT(nn.Module):
 
     def __init__(
         self,
-        image_size: int,
-        patch_size: int,
-        num_classes: int,
-        d_model: int,
-        n_heads: int,
-        n_layers: int,
+        image_size: Count,
+        patch_size: Count,
+        num_classes: Count,
+        d_model: Count,
+        n_heads: Count,
+        n_layers: Count,
         *,
-        in_channels: int = 3,
-        d_ff: int | None = None,
-        dropout: float = 0.1,
-        drop_path: float = 0.0,
+        in_channels: Count = 3,
+        d_ff: Count | None = None,
+        dropout: Share = 0.1,
+        drop_path: Share = 0.0,
         norm_first: bool = False,
         final_norm: bool = False,
-        norm_eps: float = 1e-5,
+        norm_eps: Positive = 1e-5,
         pool: Literal["cls", "mean"] = "cls",
         init: Literal["reference", "trunc_normal", "unit"] = "reference",
         shifted_patches: bool = False,

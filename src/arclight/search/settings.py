@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from arclight.errors import UserError
+from arclight.ranges import Count, Natural, NonNegative
 
 # What a search measures of a finished run beside its validation figures.
 OTHER_FIGURES = ("parameters", "latency_ms", "training_seconds", "seconds")
@@ -35,20 +36,20 @@ class Search:
     name: str
     dir: str
     space: dict[str, Any]
-    n_trials: int | None = None
+    n_trials: Count | None = None
     sampler: Literal["tpe", "random", "grid", "cmaes"] = "tpe"
     seed: int = 0
     seeds: list[int] | None = None
     objectives: list[dict[str, Any]] | None = None
     pruner: Literal["asha", "hyperband", "median"] | None = None
-    prune_after: int = 1
+    prune_after: Count = 1
     prune_factor: int = 3
-    workers: int | None = None
-    worker: int | None = None
-    threads: int | None = None
-    gpus_per_trial: float = 1.0
-    retry: int = 2
-    max_failures: int | None = None
+    workers: Count | None = None
+    worker: Natural | None = None
+    threads: Count | None = None
+    gpus_per_trial: NonNegative = 1.0
+    retry: Natural = 2
+    max_failures: Natural | None = None
     storage: str = "sqlite"
     dry_run: bool = False
 

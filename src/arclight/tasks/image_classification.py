@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arclight.data.facts import Facts, ImageFacts
+from arclight.ranges import Share
 from arclight.tasks.scores import ClassScores
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
@@ -26,7 +27,7 @@ class ImageClassification(Task):
         facts: ImageFacts,
         optimizer: OptimizerFactory,
         schedule: ScheduleFactory,
-        label_smoothing: float = 0.0,
+        label_smoothing: Share = 0.0,
     ) -> None:
         # Convolutions are faster with the channels of a pixel side by side (1.2x on CPUs, more on
         # tensor cores); the weights' layout is enough, what they compute takes it over.

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arclight.data.facts import Facts, TextFacts
+from arclight.ranges import Share
 from arclight.tasks.scores import ClassScores
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
@@ -26,7 +27,7 @@ class TextClassification(Task):
         facts: TextFacts,
         optimizer: OptimizerFactory,
         schedule: ScheduleFactory,
-        label_smoothing: float = 0.0,
+        label_smoothing: Share = 0.0,
     ) -> None:
         super().__init__(model, optimizer, schedule, figures=("loss", "accuracy"))
         self.class_names = facts.class_names

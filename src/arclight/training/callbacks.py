@@ -9,6 +9,8 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from arclight.ranges import Count, NonNegative, Share
+
 
 class ResumableEarlyStopping(EarlyStopping):
     """Early stopping that, resumed after it had decided to stop, stops."""
@@ -20,10 +22,10 @@ class ResumableEarlyStopping(EarlyStopping):
 
 
 def early_stopping(
-    patience: int | None = None,
+    patience: Count | None = None,
     monitor: str = "val/loss",
     mode: Literal["max", "min"] = "min",
-    min_delta: float = 0.0,
+    min_delta: NonNegative = 0.0,
 ) -> Callback | None:
     """Ends the run after `patience` validations without improvement; None: no early stopping."""
     if patience is None:
@@ -90,7 +92,7 @@ class Averaging(WeightAveraging):
         self._average_model.module.to(pl_module.device)
 
 
-def ema(decay: float | None = None) -> Callback | None:
+def ema(decay: Share | None = None) -> Callback | None:
     """An exponential moving average of the weights, which is validated, saved and tested.
 
     The buffers (batch-norm statistics) are averaged too. None: no average.

@@ -20,6 +20,7 @@ from torch import Tensor
 from arclight.errors import UserError
 from arclight.files import TEMPORARY, write_whole
 from arclight.models.sharded import is_shard
+from arclight.ranges import Count
 from arclight.training.finite import require_finite_weights
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
@@ -202,8 +203,8 @@ class Checkpoints(Checkpoint):
         run_id: str,
         monitor: str = "val/loss",
         mode: Literal["max", "min"] = "min",
-        keep_best: int = 1,
-        every_n_steps: int | None = None,
+        keep_best: Count = 1,
+        every_n_steps: Count | None = None,
         asynchronous: bool = False,
     ) -> None:
         self.folder = folder

@@ -10,6 +10,7 @@ from torch.nn.utils import parametrize
 
 from arclight.errors import UserError
 from arclight.models.transformer import SelfAttention
+from arclight.ranges import Count, Share
 
 HEADS = ("head", "classifier", "fc", "score", "lm_head")
 """What the last layer is called, in the project's models, timm's and transformers'."""
@@ -57,9 +58,9 @@ class LowRank(nn.Module):
 
 def lora(
     model: nn.Module,
-    rank: int = 8,
-    alpha: int = 16,
-    dropout: float = 0.0,
+    rank: Count = 8,
+    alpha: Count = 16,
+    dropout: Share = 0.0,
     targets: Sequence[str] | None = None,
 ) -> nn.Module:
     """Freezes the model and adds low-rank matrices to its linear layers; the head is trained too.

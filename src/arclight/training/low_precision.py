@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from arclight.errors import UserError
+from arclight.ranges import NonNegative, Positive
 from arclight.training.optimizers import decay_groups
 
 FLOAT8_SINCE = (8, 9)  # the compute capability of Ada, before Hopper's 9.0
@@ -16,11 +17,11 @@ EIGHT_BIT = ("codes", "scale", "qmap", "signed", "dtype")
 def adamw_8bit(
     model: nn.Module,
     fused: bool,
-    lr: float = 1e-3,
-    weight_decay: float = 0.05,
+    lr: Positive = 1e-3,
+    weight_decay: NonNegative = 0.05,
     betas: Sequence[float] = (0.9, 0.999),
-    eps: float = 1e-8,
-    layer_decay: float = 1.0,
+    eps: Positive = 1e-8,
+    layer_decay: Positive = 1.0,
 ) -> torch.optim.Optimizer:
     """AdamW with moments in blocks of 8 bits (Dettmers et al., 2022), by torchao.
 

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from arclight.errors import UserError
 from arclight.models.sharded import is_shard
+from arclight.ranges import Count, NonNegative, Positive, Share
 from arclight.training.blocks import find_blocks
 from arclight.training.optimizers import decay_groups
 
@@ -63,13 +64,13 @@ class MuonWithAdamW(Optimizer):
 def muon(
     model: nn.Module,
     fused: bool,
-    lr: float = 1e-3,
-    weight_decay: float = 0.1,
-    momentum: float = 0.95,
+    lr: Positive = 1e-3,
+    weight_decay: NonNegative = 0.1,
+    momentum: Share = 0.95,
     nesterov: bool = True,
-    ns_steps: int = 5,
+    ns_steps: Count = 5,
     betas: Sequence[float] = (0.9, 0.95),
-    eps: float = 1e-8,
+    eps: Positive = 1e-8,
 ) -> Optimizer:
     """Muon (Jordan et al., 2024) for the matrices in the model's blocks, AdamW for all else.
 

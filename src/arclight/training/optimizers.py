@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from arclight.ranges import NonNegative, Positive, Share
+
 
 def decay_groups(
     model: nn.Module, weight_decay: float, lr: float, layer_decay: float = 1.0
@@ -53,11 +55,11 @@ def _depths(model: nn.Module) -> dict[str, int]:
 def adamw(
     model: nn.Module,
     fused: bool,
-    lr: float = 1e-3,
-    weight_decay: float = 0.05,
+    lr: Positive = 1e-3,
+    weight_decay: NonNegative = 0.05,
     betas: Sequence[float] = (0.9, 0.999),
-    eps: float = 1e-8,
-    layer_decay: float = 1.0,
+    eps: Positive = 1e-8,
+    layer_decay: Positive = 1.0,
 ) -> torch.optim.Optimizer:
     """AdamW (Loshchilov & Hutter, 2019), with torch's fused kernel where it may be used."""
     groups = decay_groups(model, weight_decay, lr, layer_decay)
@@ -67,11 +69,11 @@ def adamw(
 def sgd(
     model: nn.Module,
     fused: bool,
-    lr: float = 0.1,
-    weight_decay: float = 5e-4,
-    momentum: float = 0.9,
+    lr: Positive = 0.1,
+    weight_decay: NonNegative = 5e-4,
+    momentum: Share = 0.9,
     nesterov: bool = True,
-    layer_decay: float = 1.0,
+    layer_decay: Positive = 1.0,
 ) -> torch.optim.Optimizer:
     """SGD with (Nesterov) momentum, with torch's fused kernel where it may be used."""
     groups = decay_groups(model, weight_decay, lr, layer_decay)

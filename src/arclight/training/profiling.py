@@ -13,6 +13,7 @@ from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, record_function, schedule
 
 from arclight.files import TEMPORARY, write_text
+from arclight.ranges import Count
 
 WAIT, WARM_UP = 5, 3  # batches before the traced ones: of the run, and of the profiler itself
 LINES = 20  # of operations on the page
@@ -28,7 +29,7 @@ MARK = "part: "
 
 
 def profile(
-    folder: Path, say: Callable[[str], None], batches: int | None = None
+    folder: Path, say: Callable[[str], None], batches: Count | None = None
 ) -> Callback | None:
     """Traces so many batches early in a run into the run's `profile/`; None: no trace."""
     return None if batches is None else Profile(folder.parent / "profile", batches, say)

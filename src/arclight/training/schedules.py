@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from arclight.errors import UserError
+from arclight.ranges import Share
 
 
 def steps_of(length: float | str, total_steps: int, steps_per_epoch: int) -> int:
@@ -34,7 +35,7 @@ def cosine(
     total_steps: int,
     steps_per_epoch: int,
     warmup: float | str = 0.1,
-    min_lr_ratio: float = 0.0,
+    min_lr_ratio: Share = 0.0,
 ) -> LRScheduler:
     """Warm-up, then half a cosine to `min_lr_ratio` of the peak (Loshchilov & Hutter, 2017)."""
     return _scheduled(
@@ -50,7 +51,7 @@ def linear(
     total_steps: int,
     steps_per_epoch: int,
     warmup: float | str = 0.1,
-    min_lr_ratio: float = 0.0,
+    min_lr_ratio: Share = 0.0,
 ) -> LRScheduler:
     """Warm-up, then a straight line to `min_lr_ratio` of the peak."""
     warm = steps_of(warmup, total_steps, steps_per_epoch)

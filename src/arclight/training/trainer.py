@@ -17,6 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from arclight.errors import UserError
+from arclight.ranges import Count, Positive, Share
 from arclight.training.checkpoints import Checkpoints, WholeCheckpointIO
 
 
@@ -35,22 +36,22 @@ def make_trainer(
     loggers: list[Logger],
     deterministic: bool,
     accelerator: Literal["cpu", "gpu", "mps"] = "cpu",
-    devices: int | Literal["auto"] = 1,
-    num_nodes: int = 1,
+    devices: Count | Literal["auto"] = 1,
+    num_nodes: Count = 1,
     strategy: Literal["auto", "ddp", "fsdp"] = "auto",
     sharded_checkpoints: bool = False,
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "32-true",
     float8: bool = False,
-    max_epochs: int | None = None,
-    max_steps: int = -1,
-    gradient_clip_val: float | None = None,
-    accumulate_grad_batches: int = 1,
-    check_val_every_n_epoch: int | None = 1,
-    val_check_interval: int | float = 1.0,
-    limit_train_batches: int | float = 1.0,
-    limit_val_batches: int | float = 1.0,
-    limit_test_batches: int | float = 1.0,
-    log_every_n_steps: int = 50,
+    max_epochs: Count | None = None,
+    max_steps: Count | Literal[-1] = -1,
+    gradient_clip_val: Positive | None = None,
+    accumulate_grad_batches: Count = 1,
+    check_val_every_n_epoch: Count | None = 1,
+    val_check_interval: Count | Share = 1.0,
+    limit_train_batches: Count | Share = 1.0,
+    limit_val_batches: Count | Share = 1.0,
+    limit_test_batches: Count | Share = 1.0,
+    log_every_n_steps: Count = 50,
     detect_anomaly: bool = False,
     profiler: Literal["simple", "advanced", "pytorch"] | None = None,
 ) -> L.Trainer:

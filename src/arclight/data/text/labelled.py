@@ -17,6 +17,7 @@ from arclight.data.text.module import TextModule
 from arclight.data.text.ragged import Ragged, encoded, padding_of
 from arclight.data.text.tables import divide, first_rows, of, open_classes
 from arclight.errors import UserError
+from arclight.ranges import Count, Share
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -65,15 +66,15 @@ class LabelledText(TextModule):
         train_split: str | None = None,
         val_split: str | None = None,
         test_split: str | None = None,
-        val_fraction: float = 0.1,
-        test_fraction: float = 0.1,
+        val_fraction: Share = 0.1,
+        test_fraction: Share = 0.1,
         split_seed: int = 0,
         tokenizer: str = "bpe",
-        vocab_size: int = 4096,
-        max_length: int = 128,
-        batch_size: int = 32,
-        eval_batch_size: int | None = None,
-        limit: int | None = None,
+        vocab_size: Count = 4096,
+        max_length: Count = 128,
+        batch_size: Count = 32,
+        eval_batch_size: Count | None = None,
+        limit: Count | None = None,
         cache: str | None = None,
         seed: int = 0,
     ) -> None:

@@ -13,6 +13,7 @@ from arclight.data.text.ragged import token_of
 from arclight.data.text.stream import IGNORED, TextStream
 from arclight.data.text.tokenizer import MASK, MASKS
 from arclight.errors import UserError
+from arclight.ranges import Count, Share
 from arclight.seeds import mix
 
 
@@ -39,17 +40,17 @@ class MaskedText(TextStream):
         train_split: str | None = None,
         val_split: str | None = None,
         test_split: str | None = None,
-        val_fraction: float = 0.1,
-        test_fraction: float = 0.1,
+        val_fraction: Share = 0.1,
+        test_fraction: Share = 0.1,
         split_seed: int = 0,
         tokenizer: str = "bpe",
-        vocab_size: int = 1024,
-        sample_mb: int = 100,
-        context: int = 64,
-        masked: float = 0.15,
-        batch_size: int = 32,
-        eval_batch_size: int | None = None,
-        limit: int | None = None,
+        vocab_size: Count = 1024,
+        sample_mb: Count = 100,
+        context: Count = 64,
+        masked: Share = 0.15,
+        batch_size: Count = 32,
+        eval_batch_size: Count | None = None,
+        limit: Count | None = None,
         cache: str | None = None,
         seed: int = 0,
     ) -> None:

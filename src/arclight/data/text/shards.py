@@ -26,6 +26,7 @@ from arclight.data.text.stream import TextStream, encoded, token_parts, warn_wit
 from arclight.data.text.token_files import kind_of
 from arclight.data.windows import LANES, within_windows
 from arclight.errors import UserError
+from arclight.ranges import Count, Positive, Share
 from arclight.seeds import mix
 
 _MEASURED = 8  # blocks that say how many tokens a byte makes
@@ -74,18 +75,18 @@ class TextShards(TextStream):
         train_split: str | None = None,
         val_split: str | None = None,
         test_split: str | None = None,
-        val_fraction: float = 0.01,
-        test_fraction: float = 0.0,
+        val_fraction: Share = 0.01,
+        test_fraction: Share = 0.0,
         split_seed: int = 0,
         tokenizer: str = "bpe",
-        vocab_size: int | None = None,
-        sample_mb: int = 100,
-        context: int = 1024,
-        block_mb: float = 4.0,
-        shuffle_window: int = 4,
-        batch_size: int = 32,
-        eval_batch_size: int | None = None,
-        limit: int | None = None,
+        vocab_size: Count | None = None,
+        sample_mb: Count = 100,
+        context: Count = 1024,
+        block_mb: Positive = 4.0,
+        shuffle_window: Count = 4,
+        batch_size: Count = 32,
+        eval_batch_size: Count | None = None,
+        limit: Count | None = None,
         cache: str | None = None,
         seed: int = 0,
     ) -> None:

@@ -29,6 +29,7 @@ from arclight.data.text.token_files import (
     open_token_files,
 )
 from arclight.errors import UserError
+from arclight.ranges import Count, Share
 from arclight.seeds import mix
 
 IGNORED = -100  # a target that no loss is taken of: torch's own default
@@ -76,16 +77,16 @@ class TextStream(TextModule):
         train_split: str | None = None,
         val_split: str | None = None,
         test_split: str | None = None,
-        val_fraction: float = 0.1,
-        test_fraction: float = 0.1,
+        val_fraction: Share = 0.1,
+        test_fraction: Share = 0.1,
         split_seed: int = 0,
         tokenizer: str | None = "bpe",
-        vocab_size: int = 1024,
-        sample_mb: int = 100,
-        context: int = 64,
-        batch_size: int = 32,
-        eval_batch_size: int | None = None,
-        limit: int | None = None,
+        vocab_size: Count = 1024,
+        sample_mb: Count = 100,
+        context: Count = 64,
+        batch_size: Count = 32,
+        eval_batch_size: Count | None = None,
+        limit: Count | None = None,
         cache: str | None = None,
         seed: int = 0,
     ) -> None:
