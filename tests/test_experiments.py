@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from arclight.config.build import build
@@ -37,6 +38,16 @@ def test_it_composes_and_builds_its_model(composed: Composed, name: str) -> None
     with torch.device("meta"):
         model = build(config["model"], **given)
     assert sum(p.numel() for p in model.parameters()) > 10_000
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_value_it_sets_holds(composed: Composed, name: str) -> None:
+    said = OmegaConf.load(CONFIGS / "experiment" / f"{name}.yaml")
+    config = recipe(composed, name)
+    for key, value in said.items():
+        if key != "defaults":
+            held = OmegaConf.create({key: config[str(key)]})
+            assert OmegaConf.merge(held, {key: value}) == held, key
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
