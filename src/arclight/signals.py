@@ -2,6 +2,8 @@
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -54,3 +56,17 @@ def ignore_signals() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def deaf_children() -> Iterator[None]:
+    """Processes that are started meanwhile never hear of what ends a run.
+
+    A scheduler signals every process of a job. The run needs those that serve it until it has
+    saved; it then tells them to end, or kills them. This one hears a signal when that is over.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # which they inherit
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

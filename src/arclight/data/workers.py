@@ -6,7 +6,6 @@ augmentation is the same whole-batch code as for sets in memory.
 
 import atexit
 import math
-import signal
 from collections.abc import Iterator
 from typing import Any
 from weakref import WeakSet
@@ -24,7 +23,7 @@ from arclight.data.order import EvalBatches, TrainBatches, random_table
 from arclight.data.sources import Split
 from arclight.data.splits import Rows
 from arclight.errors import UserError
-from arclight.signals import SIGNALS
+from arclight.signals import deaf_children
 
 Batch = tuple[Tensor, Tensor, Tensor | None]
 
@@ -87,17 +86,9 @@ class WorkerLoader:
             raise UserError(self._death(error)) from error
 
     def _started(self) -> Iterator[Batch]:
-        """The batches of the workers, which are started where there are none yet.
-
-        They are deaf to what ends a run. A scheduler signals each process of a job, and the run
-        needs their batches until it has saved; it then tells them to end, or kills them, and they
-        end by themselves when it has died.
-        """
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # which they inherit
-        try:
+        """The batches of the workers, which are started where there are none yet."""
+        with deaf_children():
             batches: Iterator[Batch] = iter(self.loader)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for worker in getattr(batches, "_workers", ()):
             worker.terminate = worker.kill  # how torch ends one that does not end when told
         _started.add(self)

@@ -3,7 +3,8 @@
 import csv
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,6 +71,32 @@ def read_metrics(path: Path) -> list[dict[str, str]]:
     return [row for row in rows if None not in row.values() and row["step"].isdigit()]
 
 
+class WandbRun(WandbLogger):
+    """Lightning's logger, for a run that outlives W&B's service."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        with outliving_wandb():
+            super().log_metrics(metrics, step)
+
+
+@contextmanager
+def outliving_wandb() -> Iterator[None]:
+    """Makes a warning of it that W&B's service, a process of its own, is no more.
+
+    A scheduler that stops a job signals each of its processes. The service ends at once, while the
+    run has yet to save; that it cannot tell the service any more is no failure of the run.
+    """
+    from wandb.sdk.mailbox import HandleAbandonedError
+
+    try:
+        yield
+    except (ConnectionError, HandleAbandonedError):
+        warnings.warn(
+            "W&B's service has gone. The figures that it missed are in metrics.csv.", stacklevel=2
+        )
+
+
 def wandb_logger(
     run_dir: Path,
     run_id: str,
@@ -93,7 +120,7 @@ def wandb_logger(
         say(f"W&B is offline; later, with a key: wandb sync {run_dir}/wandb/offline-run-*")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)  # inside wandb
-        return WandbLogger(
+        return WandbRun(
             name=name,
             save_dir=run_dir,
             id=run_id,
@@ -123,9 +150,10 @@ def conclude(loggers: Sequence[Logger], figures: dict[str, float], images: Seque
     """The final figures and pictures of a finished run, where a logger has a place for them."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            logger.experiment.summary.update(figures)
-            for image in images:
-                logger.log_image(f"plots/{image.stem}", [str(image)])
+            with outliving_wandb():
+                logger.experiment.summary.update(figures)
+                for image in images:
+                    logger.log_image(f"plots/{image.stem}", [str(image)])
 
 
 def close(loggers: Sequence[Logger], status: str) -> None:
@@ -139,10 +167,16 @@ def close(loggers: Sequence[Logger], status: str) -> None:
         logger.finalize("success" if succeeded else "failed")
         if isinstance(logger, WandbLogger):
             import wandb
+            from wandb.sdk.lib.module import unset_globals
 
-            if wandb.run is not None:
-                wandb.run.summary["status"] = status
-            wandb.finish(exit_code=0 if succeeded else 1)
+            with outliving_wandb():
+                if wandb.run is not None:
+                    wandb.run.summary["status"] = status
+                wandb.finish(exit_code=0 if succeeded else 1)
+            if wandb.run is not None:  # its service has gone; the next run is to get another
+                with suppress(ConnectionError):
+                    wandb.teardown(exit_code=1)
+                unset_globals()  # type: ignore[no-untyped-call]
 
 
 def tensorboard_logger(run_dir: Path) -> Logger:
