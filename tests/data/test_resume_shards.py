@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from arclight.run.execute import execute
 from arclight.training.checkpoints import Checkpoints
 from tests.conftest import Composed
 from tests.data.conftest import tar_shards
+from tests.fault.harness import finished, train, undisturbed, unlike, wait_for
 from tests.run.test_exact_resume import assert_equal, outcome, started
 
 TEXT = "".join(f"line {i}: {i * i}\n" for i in range(1500))
@@ -84,3 +86,27 @@ def test_a_run_goes_on_exactly(
         assert execute(copy) == 0
         assert copy.summary["times_resumed"] == 1
         assert_equal(outcome(copy), expected, point)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("make", [images, shards])
+def test_two_killed_processes_go_on_exactly(
+    tmp_path: Path, make: Callable[[Path], list[str]]
+) -> None:
+    """Both are killed at some moment of training, and the same command goes on."""
+    words = (
+        *make(tmp_path / "data"), f"data.path={tmp_path / 'data'}", "trainer=ddp_cpu",
+        "data.batch_size=16", "data.eval_batch_size=16", "trainer.log_every_n_steps=2",
+        "trainer.max_epochs=8", "callbacks.checkpoints.every_n_steps=1",
+    )  # fmt: skip
+    reference = undisturbed(RunDirectory(tmp_path / "undisturbed"), *words)
+    run = RunDirectory(tmp_path / "killed")
+    with train(run, *words) as command:
+        wait_for("training", command, run, reference, Random(0))
+        assert len(command.ranks()) >= 2  # and the workers that they began
+        command.kill()
+    assert run.status == "running"
+    assert not finished(run, *words)
+    assert run.summary["times_resumed"] == 1
+    assert not unlike(run, reference)

@@ -46,7 +46,8 @@ class TextShards(TextStream):
     A batch is (tokens, targets), both `(batch, context)`.
 
     Args:
-        path: a folder of shards, or a Hugging Face hub id whose files are such.
+        path: a folder of shards, or a Hugging Face hub id whose files are such: `ORG/NAME`,
+            `ORG/NAME:SUBSET`, `ORG/NAME:SUBSET@REVISION`.
         text_column: of parquet and jsonl; None: `text`, `content` or `sentence`.
         train_split: the data's own split to train on; None: found among the usual names.
         val_split: likewise; None and none found: `val_fraction` of the training blocks.
