@@ -1,13 +1,17 @@
 """The clock of the steps, and what a run's figures and summary say of its costs."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor, nn
 
-from arclight.costs.timing import PHASES, StepClock
+from arclight.costs.timing import PHASES, StepClock, forward_seconds
 from arclight.data.facts import Facts, ImageFacts, ImageTextFacts, TextFacts
 from arclight.run.directory import create
 from arclight.run.execute import execute
+from arclight.tasks.image_classification import ImageClassification
 from arclight.training.loggers import read_metrics
 from arclight.training.progress import in_words
 from arclight.training.record import TIMING, Record
@@ -28,6 +32,26 @@ def test_time_goes_to_the_phase_that_ended(monkeypatch: pytest.MonkeyPatch) -> N
     assert read["step_ms"] == pytest.approx(sum(read[f"{p}_ms"] for p in PHASES))
     clock.clear()
     assert clock.read() == {}
+
+
+def test_latency_is_of_the_device_and_the_precision_asked_for() -> None:
+    seen = []
+
+    class Model(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            found = super().forward(x.flatten(1))
+            seen.append((x.device.type, found.dtype))
+            return found
+
+    known: Any = {"class_names": [], "image_size": 2, "channels": 1, "mean": [], "std": []}
+    facts = ImageFacts(**known, sizes={}, fingerprint="", num_classes=3)
+    unused: Any = lambda *_: None  # noqa: E731
+    task = ImageClassification(Model(4, 3), facts, unused, unused)
+    assert forward_seconds(task, facts, 1, 2) > 0
+    assert forward_seconds(task, facts, 1, 2, torch.device("cpu"), "bf16-mixed") > 0
+    forward_seconds(task, facts, 1, 2, torch.device("meta"))
+    kinds = ("cpu", torch.float32), ("cpu", torch.bfloat16), ("meta", torch.float32)
+    assert seen == [kind for kind in kinds for _ in range(3)]
 
 
 def test_a_run_keeps_what_it_cost(

@@ -11,6 +11,7 @@ import torch
 from arclight.data.facts import Facts
 from arclight.tasks.task import Task
 
+CPU = torch.device("cpu")
 Phase = Literal["data", "forward_backward", "optimizer", "logging"]
 PHASES: tuple[Phase, ...] = ("data", "forward_backward", "optimizer", "logging")
 
@@ -70,17 +71,33 @@ class StepClock:
         self._events.clear()
 
 
-def forward_seconds(task: Task, facts: Facts, examples: int, repeats: int) -> float:
-    """Of a pass forward without gradients, as training computes it: the median."""
-    task.eval()
-    batch = [part.to(task.device) for part in task.blank_batch(facts, examples)]
+def forward_seconds(
+    task: Task,
+    facts: Facts,
+    examples: int,
+    repeats: int,
+    device: torch.device = CPU,
+    precision: str = "32-true",
+) -> float:
+    """Of a pass forward without gradients, as training computes it: the median.
+
+    Args:
+        examples: of a batch.
+        repeats: how many are measured.
+        device: where the task is moved to.
+        precision: as the trainer names it.
+    """
+    from arclight.costs.step import autocast  # with all that counting needs
+
+    task.eval().to(device)
+    batch = [part.to(device) for part in task.blank_batch(facts, examples)]
     seconds = []
-    with torch.inference_mode():
+    with torch.inference_mode(), autocast(device.type, precision):
         for _ in range(repeats + 1):  # the first one warms up
             began = time.perf_counter()
             task.training_step(tuple(batch), 0)
-            if task.device.type == "cuda":
-                torch.cuda.synchronize(task.device)
+            if device.type in ("cuda", "mps"):
+                torch.accelerator.synchronize(device)
             seconds.append(time.perf_counter() - began)
     task.sums.clear()
     return median(seconds[1:])
