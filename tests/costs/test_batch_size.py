@@ -23,6 +23,15 @@ def test_it_is_the_largest_to_an_eighth(composed: Composed) -> None:
     assert found < smallest <= found + max(1, found // 8)
 
 
+def test_an_evaluation_batch_that_does_not_fit_is_told_of(composed: Composed) -> None:
+    said: list[str] = []
+    config = composed("model=cnn", "data.limit=300", "data.eval_batch_size=300")
+    largest_batch(config, 0.008, said.append)
+    evaluation = [line for line in said if line.startswith("Evaluation needs about")]
+    assert len(evaluation) == 1
+    assert 1 <= int(evaluation[0].partition("data.eval_batch_size=")[2].split()[0]) < 300
+
+
 @pytest.mark.slow
 def test_it_is_no_larger_than_the_training_set(composed: Composed) -> None:
     found = largest_batch(composed("model=cnn", "data.limit=20"), 8.0, lambda _: None)

@@ -41,7 +41,7 @@ def advice(
         *_too_few_examples(config, facts, task, found),
         *_too_long(config, found, device),
         *_too_large(config, facts, task, found, device, precision, build),
-        *_too_large_in_evaluation(config, found),
+        *too_large_in_evaluation(config, found),
     ]
 
 
@@ -111,7 +111,8 @@ def _too_large(
     )
 
 
-def _too_large_in_evaluation(config: dict[str, Any], found: Preflight) -> Iterator[str]:
+def too_large_in_evaluation(config: dict[str, Any], found: Preflight) -> Iterator[str]:
+    """A sentence where the evaluation batch is too large, even if training fits."""
     if found.step is None or found.free is None:
         return
     room = ROOM * found.free - found.extra - found.step.fixed

@@ -1,6 +1,7 @@
 """The largest batch that fits, found by trying."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,8 +10,9 @@ from typing import Any
 import torch
 
 from arclight.config.build import build
+from arclight.costs.advice import too_large_in_evaluation
 from arclight.costs.devices import free_memory
-from arclight.costs.preflight import gib
+from arclight.costs.preflight import forecast, gib
 from arclight.costs.step import dry_step
 from arclight.data.facts import TextFacts
 from arclight.errors import UserError
@@ -34,7 +36,7 @@ def largest_batch(
     Args:
         config: frozen and checked.
         limit_gb: GiB that may be used; None: what the device has free.
-        say: is told of each try.
+        say: is told of each try, and of an evaluation batch that is too large by count.
 
     Raises:
         UserError: not even one example fits, or the trainer has several devices.
@@ -47,7 +49,13 @@ def largest_batch(
     cut: int = config["trainer"]["accumulate_grad_batches"]
     config["data"]["batch_size"] = cut
     with TemporaryDirectory() as folder:
-        examples = build_parts(config, Path(folder)).data.facts.sizes["train"]
+        parts = build_parts(config, Path(folder))
+    examples = parts.data.facts.sizes["train"]
+    precision = resolve_precision(config["trainer"]["precision"], config["trainer"]["accelerator"])
+    foreseen = forecast(config, parts.data, parts.task, device, precision, 1)
+    for sentence in too_large_in_evaluation(config, replace(foreseen, free=limit)):
+        say(sentence)
+    del parts
     found, over = 0, examples // cut + 1  # in units of `cut`
     size = 1
     while over - found > max(1, found // 8):
