@@ -28,6 +28,24 @@ def test_a_class_of_two_is_on_both_sides_and_a_class_of_one_is_kept() -> None:
     assert set(labels[kept]) == {0, 1, 2}
 
 
+@pytest.mark.parametrize(("val", "test", "stage"), [(0.1, 0.2, "test"), (0.1, 0, "val")])
+def test_a_share_that_comes_to_nothing_is_a_fault(val: float, test: float, stage: str) -> None:
+    labels = np.arange(30)  # each of its own class
+    with pytest.raises(UserError) as error:
+        carve(labels, labels, val, test, seed=0)
+    fraction = f"data.{stage}_fraction"
+    assert str(error.value) == (
+        f"{fraction}={test or val} takes none of 30 samples (each class keeps one for training, "
+        f"and equal ones stay together): add data, type a larger {fraction}, or type {fraction}=0 "
+        "to do without."
+    )
+    with pytest.raises(UserError, match=rf"{fraction}=.* takes none of 0 samples"):
+        carve(labels[:0], labels[:0], val, test, seed=0)
+    pairs = np.repeat(np.arange(30), 2)
+    with pytest.raises(UserError, match=r"data\.val_fraction=0.5 takes none of 30 samples"):
+        carve(pairs, np.arange(60), 0.5, 0.5, seed=0)
+
+
 def test_copies_stay_together_even_under_different_labels() -> None:
     rng = np.random.default_rng(0)
     same = rng.integers(0, 150, 600)

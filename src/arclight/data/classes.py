@@ -5,6 +5,7 @@ from typing import Any
 
 from arclight.errors import UserError
 
+FEW = 20  # values that may be classes, however few samples each has
 _WITHHELD = (-1, "-1")  # how the hub says that nobody may know
 
 
@@ -19,6 +20,34 @@ def numbered(values: Mapping[str, Sequence[Any]]) -> tuple[list[str], dict[str, 
     number = {value: i for i, value in enumerate(distinct)}
     numbers = {s: [number[v] if s in known else -1 for v in own] for s, own in values.items()}
     return [str(value) for value in distinct], numbers
+
+
+def require_shared(path: str, column: str, names: Sequence[str], count: int) -> None:
+    """Raises `UserError` where the values of a label column are too many to be classes.
+
+    They are where there are hardly two samples of each, or where they are fractions.
+
+    Args:
+        path: of the data.
+        column: the values' own.
+        names: the values, all different.
+        count: of the samples.
+    """
+    fractions = sum(_is_fraction(name) for name in names)
+    if len(names) > FEW and (2 * len(names) > count or 2 * fractions > len(names)):
+        raise UserError(
+            f"The column {column} of {path} has {len(names)} different values in {count} rows, "
+            f"such as {names[0]} and {names[-1]}: it holds a number or a name of each row, and no "
+            "classes. Type data.label_column=NAME with a column of classes, or put its values into "
+            "a few classes."
+        )
+
+
+def _is_fraction(name: str) -> bool:
+    try:
+        return not float(name).is_integer()
+    except (ValueError, OverflowError):
+        return False
 
 
 def require_several(path: str, names: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from PIL import Image
 from arclight.data import ranges
 from arclight.data.classes import numbered
 from arclight.data.decode import Encoded, read_image
+from arclight.data.missing import require_none_missing
+from arclight.data.reading import IMAGES, TEXTS, fault, images_alone, require_commas
 from arclight.data.sources import Source, Split
 from arclight.errors import UserError
 from arclight.network import address, reachable, refusal, why_not
@@ -66,16 +69,19 @@ def open_hub(
     data = load_splits(path, folder)
     features = next(iter(data.values())).features
     image = _image_column(path, features, image_column)
+    if folder and len(features) == 1:
+        raise UserError(images_alone(path, label_column))
     label = _label_column(path, features, label_column, image)
     splits: dict[str, Split] = {}
     values = {name: _column(path, name, split, label) for name, split in data.items()}
     names = getattr(features[label], "names", None)
+    plain = names is None
     if names is None:
         names, values = numbered(values)
     for name, split in data.items():
         labels = np.array(values[name], dtype=np.int64)
         splits[name] = HubSplit(name, path, _encoded(path, split, image), labels)
-    return Source(path, list(names), splits)
+    return Source(path, list(names), splits, label if plain else None)
 
 
 _COMMIT = re.compile(r"@[0-9a-f]{40}/")
@@ -84,12 +90,13 @@ TABLES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet
 """What reads a single file, by its suffix."""
 
 
-def load_splits(path: str, place: Path | None) -> Any:
+def load_splits(path: str, place: Path | None, holds: str = IMAGES) -> Any:
     """A `datasets.DatasetDict` of a hub id, or of a local folder or file.
 
     Args:
         path: the hub id, and what errors call it.
         place: the folder or file, or None for the hub. A file has one split, `train`.
+        holds: what errors say that it should hold.
 
     Raises:
         UserError: it is not reachable, or cannot be read as a data set.
@@ -103,6 +110,7 @@ def load_splits(path: str, place: Path | None) -> Any:
                     raise UserError(
                         f"data.path={path} is no {', '.join(TABLES)} file: convert it to one."
                     )
+                require_commas(place)
                 files = {"train": str(place.resolve())}
                 return datasets.load_dataset(TABLES[place.suffix], data_files=files)
             if place:
@@ -112,7 +120,7 @@ def load_splits(path: str, place: Path | None) -> Any:
         except UserError:
             raise
         except Exception as error:  # of many kinds: the hub's, of connections, of formats
-            raise UserError(_fault(path, place, error, within)) from error
+            raise UserError(_fault(path, place, error, within, holds)) from error
 
 
 def split_files(path: str, place: Path | None) -> dict[str, tuple[list[str], str]]:
@@ -132,7 +140,7 @@ def split_files(path: str, place: Path | None) -> dict[str, tuple[list[str], str
         try:
             builder = datasets.load_dataset_builder(repo, subset, revision=revision)
         except Exception as error:
-            raise UserError(_fault(path, place, error, within)) from error
+            raise UserError(_fault(path, place, error, within, TEXTS)) from error
         found = builder.config.data_files or {}
         if not found and not within and not place:
             raise UserError(_not_given(path, within))
@@ -150,7 +158,7 @@ def _identity(files: Any) -> str:
     return str([(_COMMIT.sub("/", str(file)), ranges.identity(str(file))) for file in files])
 
 
-def _fault(path: str, folder: Path | None, error: Exception, within: bool) -> str:
+def _fault(path: str, folder: Path | None, error: Exception, within: bool, holds: str) -> str:
     import datasets
 
     cache = datasets.config.HF_DATASETS_CACHE
@@ -158,7 +166,7 @@ def _fault(path: str, folder: Path | None, error: Exception, within: bool) -> st
     if folder and folder.is_dir() and not any(f.is_file() for f in folder.rglob("*")):
         return (
             f"data.path={path} is an empty folder: type data.path=FOLDER with one that holds "
-            "parquet files or class folders of images."
+            f"{holds}."
         )
     if isinstance(cause, OSError) and (cause.errno == errno.ENOSPC or str(cache) in str(cause)):
         return (
@@ -173,11 +181,12 @@ def _fault(path: str, folder: Path | None, error: Exception, within: bool) -> st
             f"data.path={path} should say which subset is meant: type data.path="
             f"{address(path)[0]}:SUBSET with one of {', '.join(subsets)}."
         )
+    if folder:
+        return fault(path, folder, cause, holds)
     words = " ".join(str(cause).split())
     return (
-        f"data.path={path} cannot be read as a data set ({words[:300].rstrip('.')}): type "
-        "data.path=FOLDER with one that holds parquet files (train-*.parquet) or class folders "
-        "of images."
+        f"data.path={path} cannot be read as a data set ({words[:300].rstrip('.')}): type another, "
+        f"or data.path=FOLDER with one that holds {holds}."
     )
 
 
@@ -202,7 +211,8 @@ def _subsets(path: str) -> list[str]:
 
 @contextlib.contextmanager
 def _quiet_hub(may_connect: bool) -> Iterator[bool]:
-    """No progress bars, and no half minute of retries without a network; yields whether one is."""
+    """No progress bars, no words about what is raised as well, and no half minute of retries
+    without a network; yields whether one is."""
     import datasets
     import huggingface_hub
 
@@ -211,6 +221,9 @@ def _quiet_hub(may_connect: bool) -> Iterator[bool]:
     found = may_connect and reachable(huggingface_hub.constants.ENDPOINT)
     settings: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
     datasets.disable_progress_bars()
+    readers = logging.getLogger("datasets.packaged_modules")
+    level = readers.level
+    readers.setLevel(logging.CRITICAL)
     for module in settings:
         module.HF_HUB_OFFLINE = not found
     try:
@@ -218,6 +231,7 @@ def _quiet_hub(may_connect: bool) -> Iterator[bool]:
     finally:
         for module in settings:
             module.HF_HUB_OFFLINE = offline
+        readers.setLevel(level)
         if bars:
             datasets.enable_progress_bars()
 
@@ -278,8 +292,5 @@ def _encoded(path: str, split: Any, image: str) -> Any:
 
 def _column(path: str, name: str, split: Any, label: str) -> list[Any]:
     values: list[Any] = split.select_columns([label]).with_format("arrow")[:][label].to_pylist()
-    if None in values:
-        raise UserError(
-            f"Row {values.index(None)} of split {name} of {path} has no {label}: remove that row."
-        )
+    require_none_missing(path, name, label, values)
     return values

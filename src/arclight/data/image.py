@@ -11,6 +11,7 @@ from torch import Tensor
 
 from arclight.data.augment import Augment, Finish
 from arclight.data.cache import cache_folder
+from arclight.data.classes import require_shared
 from arclight.data.decode import Normalise, Shape
 from arclight.data.facts import ImageFacts
 from arclight.data.memory import decoded
@@ -152,7 +153,11 @@ class ImageData(DataModule):
         )
 
     def _open(self) -> Source:
-        return open_source(self.path, *self.columns, self.cache)
+        source = open_source(self.path, *self.columns, self.cache)
+        if source.label_column:
+            count = sum(len(split.labels) for split in source.splits.values())
+            require_shared(source.path, source.label_column, source.class_names, count)
+        return source
 
     def _strata(self, split: Split) -> Rows:
         """What is carved out of a split has its share of each of these."""

@@ -40,11 +40,19 @@ class Split(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """A data set: `class_names[i]` is the name of label i; the splits by their own names."""
+    """A data set.
+
+    Attributes:
+        path: what errors call it.
+        class_names: `class_names[i]` is the name of label i.
+        splits: by their own names.
+        label_column: whose different values are the classes; None: the source declares them.
+    """
 
     path: str
     class_names: list[str]
     splits: dict[str, Split]
+    label_column: str | None = None
 
 
 def open_source(

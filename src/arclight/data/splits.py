@@ -77,7 +77,7 @@ def hold_out(rows: Rows, labels: Rows, same: Rows, fraction: float, key: int) ->
         count = int(np.searchsorted(upto, wanted - 0.5)) + 1
         count = min(count, len(members) - 1)
         held.append(groups[members[:count]])
-    is_held = np.isin(same[rows], np.concatenate(held))
+    is_held = np.isin(same[rows], np.concatenate([groups[:0], *held]))
     return rows[~is_held], rows[is_held]
 
 
@@ -88,13 +88,37 @@ def carve(
 
     The test images are `test_fraction` of all, the validation images `val_fraction` of the rest;
     a fraction of 0 takes none.
+
+    Raises:
+        UserError: there is nothing to take.
     """
+    why = "each class keeps one for training, and equal ones stay together"
     rows, test, val = np.arange(len(labels)), np.arange(0), np.arange(0)
     if test_fraction:
         rows, test = hold_out(rows, labels, same, test_fraction, mix("test", seed))
+        require_taken("test", test_fraction, len(test), f"{len(labels)} samples", why)
     if val_fraction:
+        left = f"{len(rows)} samples"
         rows, val = hold_out(rows, labels, same, val_fraction, mix("val", seed))
+        require_taken("val", val_fraction, len(val), left, why)
     return rows, val, test
+
+
+def require_taken(stage: str, fraction: float, taken: int, whole: str, why: str) -> None:
+    """Raises `UserError` where a share of the data comes to nothing.
+
+    Args:
+        stage: "val" or "test".
+        fraction: the share, above 0.
+        taken: what it comes to.
+        whole: what it is taken of, such as `20 samples`.
+        why: how that can be.
+    """
+    if not taken:
+        raise UserError(
+            f"data.{stage}_fraction={fraction} takes none of {whole} ({why}): add data, type a "
+            f"larger data.{stage}_fraction, or type data.{stage}_fraction=0 to do without."
+        )
 
 
 def limited(rows: Rows, limit: int | None, seed: int) -> Rows:

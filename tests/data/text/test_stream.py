@@ -10,6 +10,7 @@ import torch
 from arclight.data.text import tokenizer as tokenizers
 from arclight.data.text.corpus import PIECE, carve_texts, cut, of_file, of_list
 from arclight.data.text.stream import IGNORED, TextStream
+from arclight.data.text.token_files import open_token_files
 from arclight.errors import UserError
 
 TEXT = "".join(f"line {i}: {i * i}\n" for i in range(300))
@@ -85,6 +86,26 @@ def test_equal_texts_stay_on_one_side(tmp_path: Path) -> None:
     assert 8 < len(val) < 24
     assert carved(0)[2] == test
     assert carved(1)[2] != test
+
+
+def test_a_share_of_texts_that_comes_to_nothing_is_a_fault(tmp_path: Path) -> None:
+    texts = of_list([f"text {i} " * 20 for i in range(4)])  # each a quarter of all
+    assert [part.count for part in carve_texts(texts, 0.25, 0.25, 0, tmp_path)] == [2, 1, 1]
+    with pytest.raises(
+        UserError, match=r"data\.val_fraction=0\.1 takes none of 4 texts \(texts are"
+    ):
+        carve_texts(texts, 0.1, 0.25, 0, tmp_path)
+    with pytest.raises(UserError, match=r"data\.test_fraction=0\.1 takes none of 3 characters"):
+        carve_texts(of_list(["abc"]), 0, 0.1, 0, tmp_path)
+    np.arange(8, dtype=np.uint16).tofile(tmp_path / "train.bin")
+    with pytest.raises(UserError, match=r"data\.val_fraction=0\.01 takes none of 8 tokens"):
+        open_token_files(str(tmp_path), 9, (0.01, 0.5), tmp_path)
+
+
+def test_a_text_of_nothing_is_no_training_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(" ")
+    with pytest.raises(UserError, match=r"The train text of .* has 1 tokens, fewer than two"):
+        ready(tmp_path / "a.txt", tmp_path, val_fraction=0, test_fraction=0)
 
 
 def test_tables_of_texts(tmp_path: Path) -> None:

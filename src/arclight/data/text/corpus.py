@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arclight.data.cache import cached
-from arclight.data.splits import Rows
+from arclight.data.splits import Rows, require_taken
 from arclight.errors import UserError
 from arclight.seeds import mix
 
@@ -133,15 +133,24 @@ def carve_texts(
 
     Of one text, the test is its end and the validation what comes before that; of several, whole
     texts are drawn, and equal ones stay together.
+
+    Raises:
+        UserError: a share comes to nothing.
     """
     if not val_fraction and not test_fraction:
         return texts, of_list([]), of_list([])
     survey = texts.survey(cache)
     how = f"{texts.key}|{val_fraction}|{test_fraction}"
+    fractions = {"val": val_fraction, "test": test_fraction}
     if texts.count == 1:
         size = int(survey["size"][0])
         end = size - round(test_fraction * size)
         middle = end - round(val_fraction * size)
+        for (stage, share), taken in zip(
+            fractions.items(), (end - middle, size - end), strict=True
+        ):
+            if share:
+                require_taken(stage, share, taken, f"{size} characters", "it is too short")
 
         def within(start: int, stop: int) -> Texts:
             if start == stop:
@@ -151,6 +160,11 @@ def carve_texts(
 
         return within(0, middle), within(middle, end), within(end, size)
     stages = draw(survey["size"], survey["digest"], val_fraction, test_fraction, seed)
+    for number, (stage, share) in enumerate(fractions.items(), 1):
+        if share:
+            why = "texts are taken whole, by their length, and equal ones stay together"
+            taken = int((stages == number).sum())
+            require_taken(stage, share, taken, f"{len(stages)} texts", why)
 
     def chosen(stage: int) -> Texts:
         def read() -> Iterator[Chunks]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from arclight.data.reading import TEXTS, refuse_separator
 from arclight.data.splits import choose_splits
 from arclight.data.text.corpus import Texts, carve_texts, of_column, of_file, of_list
 from arclight.errors import UserError
@@ -28,7 +29,7 @@ def open_table(path: str) -> Any:
             f"data.path={path} does not exist (looked for {place.absolute()}): "
             "type data.path=FILE with the file or folder of your text."
         )
-    return load_splits(path, place if place.exists() else None)
+    return load_splits(path, place if place.exists() else None, TEXTS)
 
 
 def column(path: str, table: Any, given: str | None, key: str, usual: Sequence[str]) -> str:
@@ -45,6 +46,7 @@ def column(path: str, table: Any, given: str | None, key: str, usual: Sequence[s
     found = [name for name in usual if name in features]
     if not found and len(features) == 1:
         found = list(features)
+        refuse_separator(path, found[0])
     if len(found) != 1:
         raise UserError(
             f"{path} has {len(found) or 'no'} columns that could be data.{key}: type "
@@ -77,6 +79,8 @@ def open_documents(
 
         by_split = {"train": of_list(list(modules().values()))}
     elif place.is_file() and place.suffix == ".txt":
+        if not place.stat().st_size:
+            raise UserError(f"The text {place} is empty: fill it, or type another data.path.")
         by_split = {"train": of_file(place)}
     else:
         table = open_table(path)

@@ -113,7 +113,7 @@ class TextStream(TextModule):
         for name, stream in self.streams.items():
             if self.limit is not None:
                 self.streams[name] = stream[: (self.limit + 1) * self.context]
-            if 0 < len(stream) < 2 * self.context:
+            if 0 < len(stream) < 2 * self.context or (name == "train" and not len(stream)):
                 raise UserError(
                     f"The {name} text of {self.path} has {len(stream)} tokens, fewer than two "
                     f"sequences of data.context={self.context}: type a smaller data.context, or "

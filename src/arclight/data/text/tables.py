@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from arclight.data.classes import numbered, require_several
+from arclight.data.classes import numbered, require_several, require_shared
+from arclight.data.missing import require_none_missing, which_rows
 from arclight.data.splits import Rows, carve, choose_splits, limited, same_content
 from arclight.data.text.documents import column, open_table
 from arclight.errors import UserError
@@ -47,16 +48,14 @@ def open_classes(path: str, text_column: str | None, label_column: str | None) -
     table = open_table(path)
     text = column(path, table, text_column, "text_column", ("text", "content", "sentence"))
     label = column(path, table, label_column, "label_column", ("label", "labels", "class"))
+    _require_two(path, text, label, "label_column")
     names = getattr(next(iter(table.values())).features[label], "names", None)
     values = {split: _cells(path, split, rows, label) for split, rows in table.items()}
-    for split, column_values in values.items():
-        if None in column_values:
-            raise UserError(
-                f"Row {column_values.index(None)} of split {split} of {path} has no {label}: "
-                "remove that row."
-            )
+    for split, own in values.items():
+        require_none_missing(path, split, label, own)
     if names is None:
         names, values = numbered(values)
+        require_shared(path, label, names, sum(map(len, values.values())))
     labels = {split: np.array(given, dtype=np.int64) for split, given in values.items()}
     texts = _texts(path, table, text, "text_column")
     require_several(path, names)
@@ -77,10 +76,19 @@ def open_pairs(
     source = column(path, table, source_column, "source_column", usual)
     usual = ("target", "output", "answer", "summary", "label")
     target = column(path, table, target_column, "target_column", usual)
+    _require_two(path, source, target, "target_column")
     return (
         _texts(path, table, source, "source_column"),
         _texts(path, table, target, "target_column"),
     )
+
+
+def _require_two(path: str, one: str, other: str, key: str) -> None:
+    if one == other:
+        raise UserError(
+            f"The column {one} of {path} cannot be both what is read and what is learnt: type "
+            f"data.{key}=NAME with another column, or a data.path that has one."
+        )
 
 
 def _cells(path: str, split: str, rows: Any, name: str) -> list[Any]:
@@ -91,11 +99,12 @@ def _cells(path: str, split: str, rows: Any, name: str) -> list[Any]:
 def _texts(path: str, table: Any, name: str, key: str) -> Splits:
     texts = {split: _cells(path, split, rows, name) for split, rows in table.items()}
     for split, cells in texts.items():
-        bad = next((i for i, cell in enumerate(cells) if not isinstance(cell, str) or not cell), -1)
-        if bad >= 0:
+        bad = [i for i, cell in enumerate(cells) if not isinstance(cell, str) or not cell]
+        if bad:
             raise UserError(
-                f"Row {bad} of split {split} of {path} has no text in {name}: remove that row, or "
-                f"type data.{key}=NAME with another of {', '.join(table[split].features)}."
+                f"{which_rows(bad, path, split)} no text in {name}: remove "
+                f"{'them' if bad[1:] else 'that row'}, or type data.{key}=NAME with another of "
+                f"{', '.join(table[split].features)}."
             )
     return texts
 
@@ -122,6 +131,11 @@ def divide(
     chosen = zip(STAGES, choose_splits(texts, *names), strict=True)
     found = {stage: name for stage, name in chosen if name is not None}
     used = {stage: (name, np.arange(len(texts[name]))) for stage, name in found.items()}
+    for stage, (name, rows) in used.items():
+        if not len(rows):
+            raise UserError(
+                f"The split {name} has no rows: type data.{stage}_split=NAME with another."
+            )
     val, test = (
         0.0 if stage in used else share for stage, share in zip(STAGES[1:], fractions, strict=True)
     )

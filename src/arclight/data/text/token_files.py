@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arclight.data.cache import cached
+from arclight.data.splits import require_taken
 from arclight.errors import UserError
 
 TRAIN_FILE = "train.bin"
@@ -47,6 +48,9 @@ def open_token_files(
     end = len(train) - (0 if "test" in found else round(fractions[1] * len(train)))
     middle = end - (0 if "val" in found else round(fractions[0] * len(train)))
     carved = {"val": train[middle:end], "test": train[end:]}
+    for (stage, part), share in zip(carved.items(), fractions, strict=True):
+        if share and stage not in found:
+            require_taken(stage, share, len(part), f"{len(train)} tokens", "they are too few")
     streams = {**carved, **found, "train": train[:middle]}
     return streams, {stage: f"{keys.get(stage, key)}|{fractions}" for stage in streams}
 

@@ -1,0 +1,108 @@
+"""Why a file or folder cannot be read as a table, as far as a look at it tells."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from arclight.errors import UserError
+
+IMAGES = "parquet files (train-*.parquet) or class folders of images"
+TEXTS = "csv, jsonl or parquet files, named by split (train.csv, test.csv), or txt files"
+
+_OTHER_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
+
+
+def require_commas(place: Path) -> None:
+    """Raises `UserError` for a csv file whose first line has another separator, and no comma."""
+    if place.suffix == ".csv":
+        with place.open(encoding="utf-8-sig", errors="replace") as lines:
+            refuse_separator(str(place), lines.readline().rstrip("\r\n"))
+
+
+def refuse_separator(path: str, header: str) -> None:
+    """Raises `UserError` where the only column's name looks like several."""
+    found = next((s for s in _OTHER_SEPARATORS if s in header and "," not in header), None)
+    if found:
+        raise UserError(
+            f"{path} has one column, named {header!r}: it looks separated by "
+            f"{_OTHER_SEPARATORS[found]}, and a csv file is read by its commas: convert it to "
+            "commas."
+        )
+
+
+def fault(path: str, place: Path, cause: BaseException, holds: str) -> str:
+    """The sentence about a local file or folder that could not be read.
+
+    Args:
+        path: what it is called.
+        place: where it is.
+        cause: what its reader said.
+        holds: what was looked for: `IMAGES` or `TEXTS`.
+    """
+    for file in _tables(place):
+        if not file.stat().st_size:
+            return f"{file} is empty: fill it or remove it."
+        require_commas(file)
+        if isinstance(cause, UnicodeDecodeError) and not _is_utf8(file):
+            return (
+                f"{file} is no text in UTF-8 ({cause.reason}): convert it, for example with "
+                "iconv -f latin1 -t utf-8."
+            )
+        broken = _broken_line(file) if file.suffix == ".jsonl" else None
+        if broken:
+            return f"Line {broken} of {file} is no JSON object: mend or remove it."
+        if file.stem == "metadata" and "file_name" in str(cause):
+            return (
+                f"{file} has no column file_name, which names the image of each row: add it, or "
+                "rename the one that does."
+            )
+    if "corresponds to no data" in str(cause):
+        return f"{path} has no rows: fill it, or type another data.path."
+    words = " ".join(str(cause).split())[:300].rstrip(".")
+    if place.is_file():
+        return f"data.path={path} cannot be read as {place.suffix} ({words}): mend or convert it."
+    return (
+        f"data.path={path} cannot be read as a data set ({words}): type data.path=FOLDER with one "
+        f"that holds {holds}."
+    )
+
+
+def images_alone(path: str, label_column: str | None) -> str:
+    """The sentence about a folder of images that nothing is said of."""
+    if label_column is None:
+        return (
+            f"{path} has images and no class folders: put the images of each class into a folder "
+            f"of its own, {path}/CLASS/*.png, or type data.path=FOLDER with the one above them."
+        )
+    return (
+        f"{path} has images and nothing that says their {label_column}: put a metadata.csv beside "
+        f"them, with the columns file_name and {label_column}."
+    )
+
+
+def _tables(place: Path) -> Iterator[Path]:
+    files = [place] if place.is_file() else sorted(place.rglob("*"))
+    return (f for f in files if f.suffix in (".csv", ".jsonl", ".json", ".txt") and f.is_file())
+
+
+def _is_utf8(file: Path) -> bool:
+    with file.open(encoding="utf-8") as text:
+        try:
+            while text.read(1_000_000):
+                pass
+        except UnicodeDecodeError:
+            return False
+    return True
+
+
+def _broken_line(file: Path) -> int | None:
+    """The number of the first line that is no JSON object, from 1."""
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                good = not line.strip() or isinstance(json.loads(line), dict)
+            except ValueError:
+                good = False
+            if not good:
+                return number
+    return None
