@@ -91,10 +91,47 @@ def test_another_config_on_an_existing_run_is_refused_with_the_difference(
     assert "resume=mine" in done.stderr
 
 
-def test_evaluate_gives_the_runs_own_figures(trained: tuple[RunDirectory, str]) -> None:
+def test_evaluate_gives_the_runs_own_figures(
+    trained: tuple[RunDirectory, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     run, _ = trained
     figures = evaluate(str(run.path))
     assert figures == {k: v for k, v in run.summary["metrics"].items() if k[:5] == "test/"}
+    assert not capsys.readouterr().err  # the code is that of the run
+
+
+def test_a_run_whose_code_has_changed_is_tested_asked_and_found_with_a_warning(
+    folder: Path,
+    trained: tuple[RunDirectory, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = RunDirectory(folder / "changed")
+    shutil.copytree(trained[0].path, run.path)
+    run.update_manifest(code={**run.manifest["code"], "models/cnn.py": "0123456789abcdef"})
+    warning = "warning: the code has changed since this run: models/cnn.py; its figures may differ"
+    evaluate(str(run.path))
+    assert warning in capsys.readouterr().err
+    Image.new("L", (8, 8)).save(tmp_path / "new.png")
+    predict(str(run.path), str(tmp_path / "new.png"))
+    out, errors = capsys.readouterr()
+    assert warning in errors
+    assert out.startswith("file,label,")
+    done = train("run_dir=changed", *TINY, cwd=folder)
+    assert done.returncode == 0
+    assert warning in done.stderr
+
+
+def test_a_run_that_begins_or_goes_on_with_other_code_says_so_in_its_log(
+    composed: Composed, tmp_path: Path
+) -> None:
+    from arclight.run.code import digests
+
+    code = {**digests(), "models/cnn.py": "0123456789abcdef"}
+    run = create(tmp_path / "r", tmp_path, "r", composed(*TINY), [], {"code": code})
+    assert execute(run) == 0
+    assert "code has changed since this run was begun: models/cnn.py" in run.log_file.read_text()
+    assert run.manifest["continued"][0]["code"] == {"models/cnn.py": digests()["models/cnn.py"]}
 
 
 def test_a_run_of_a_gpu_is_tested_and_asked_where_there_is_none(
@@ -171,7 +208,9 @@ def test_reproduce_ends_in_the_same_bits(
     run = create(tmp_path / "first", tmp_path, "first", config, [], describe(config))
     assert execute(run) == 0
     assert reproduce(str(run.path), output=str(tmp_path / "second")) == 0
-    assert "Reproduced (equal bits wanted)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "changed since: nothing: code, packages and hardware are as they were" in said
+    assert "Reproduced (equal bits wanted)" in said
     figures = dict(run.summary["metrics"])
     run.update_summary(metrics={**figures, "test/accuracy": figures["test/accuracy"] + 0.5})
     assert reproduce(str(run.path), output=str(tmp_path / "third")) == 1

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from arclight.errors import UserError
+from arclight.run.code import warn_of_changes
 from arclight.run.directory import RunDirectory, open_run
 
 
@@ -17,6 +18,7 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
     """
     directory = open_run(run)
     file = chosen_checkpoint(directory, checkpoint)
+    warn_of_changes(directory)
     from arclight.run.console import table
     from arclight.run.devices import accelerator_here
     from arclight.run.fit import measured

@@ -14,10 +14,12 @@ from pathlib import Path
 from arclight.config.entry import EXIT_USER_ERROR, plain_errors
 from arclight.errors import UserError
 from arclight.files import UNWRITABLE, unwritable, write_json
+from arclight.run.code import note_code
 from arclight.run.console import attach, log, say
 from arclight.run.devices import process_count, require_devices
 from arclight.run.directory import RunDirectory, open_run
 from arclight.run.imports import import_torchmetrics, no_garbage
+from arclight.run.manifest import git_state
 from arclight.run.nodes import keeps_records, this_node
 from arclight.run.watch import die_if_left_alone, die_with_watcher
 from arclight.signals import exit_on_signals, hold_signals, ignore_signals
@@ -106,6 +108,8 @@ def _work(run: RunDirectory, rank: int | None = None) -> int:
     with attach(run.log_file if first else None):
         try:
             exit_on_signals()
+            if first:
+                note_code(run, git_state, say)
             with no_garbage():
                 import_torchmetrics()
                 from arclight.run.fit import fit

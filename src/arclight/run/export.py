@@ -7,6 +7,7 @@ from typing import Literal
 
 from arclight.errors import UserError
 from arclight.files import sync_folder
+from arclight.run.code import warn_of_changes
 from arclight.run.directory import open_run
 from arclight.run.evaluate import chosen_checkpoint
 
@@ -59,6 +60,7 @@ def export(
     if not place.parent.is_dir():
         raise UserError(f"output={output} is in a folder that does not exist: make it first.")
     chosen_checkpoint(directory, checkpoint)  # before torch is imported
+    warn_of_changes(directory)
 
     from arclight.run.formats import write
     from arclight.run.trained import trained

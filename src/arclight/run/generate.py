@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from arclight.errors import UserError
+from arclight.run.code import warn_of_changes
 from arclight.run.directory import open_run
 from arclight.run.evaluate import chosen_checkpoint
 
@@ -41,6 +42,7 @@ def generate(
     file = chosen_checkpoint(directory, checkpoint)
     if "data" not in directory.manifest:
         raise UserError(f"{run} has not read its data yet; train it first.")
+    warn_of_changes(directory)
 
     import torch
 

@@ -12,6 +12,9 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from arclight.run.code import digests
+from arclight.run.repository import state
+
 PROJECT = Path(__file__).parents[3]
 
 
@@ -26,6 +29,7 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
         "folder": os.getcwd(),
         "seed": config["seed"],
         "git": git_state(),
+        "code": digests(),
         "lock_sha256": lock_hash(),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -33,15 +37,9 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@cache  # as it was when this process imported it
-def git_state() -> dict[str, str | None]:
-    """The commit and the patch of uncommitted changes, or Nones outside a repository."""
-    commit = _git("rev-parse", "HEAD")
-    return {
-        "commit": commit,
-        "branch": _git("rev-parse", "--abbrev-ref", "HEAD") if commit else None,
-        "patch": _git("diff", "HEAD", "--binary") if commit else None,
-    }
+def git_state() -> dict[str, Any]:
+    """What git has of this project: commit, branch, and the patch that makes of it the code."""
+    return state(PROJECT)
 
 
 @cache
@@ -82,10 +80,6 @@ def _cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _git(*words: str) -> str | None:
-    return _output("git", "-C", str(PROJECT), *words)
 
 
 def _output(*command: str) -> str | None:

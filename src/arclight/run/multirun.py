@@ -13,6 +13,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from arclight.config.entry import EXIT_USER_ERROR
+from arclight.run.code import changed_since, named
+from arclight.run.directory import RunDirectory
 
 
 class Multirun(Callback):
@@ -85,6 +87,13 @@ def report(folder: Path) -> bool:
     rows = [{**row, "run": job.path.name} for row, job in zip(listed(jobs), jobs, strict=True)]
     print(f"\n{markdown(for_reading(rows))}\n\nThe runs are in {folder}.")
     left = [job for job in jobs if job.status != "finished"]
+    since = [changed_since(RunDirectory(job.path)) for job in jobs if job not in left]
+    if count := sum(bool(names) for names in since):
+        print(
+            f"warning: the code has changed since {count} of these jobs finished: "
+            f"{named({name for names in since for name in names})}; their figures may differ.",
+            file=sys.stderr,
+        )
     for job in left:
         print(f"{job.path}: {job.status}{f': {job.error}' if job.error else ''}", file=sys.stderr)
     if left:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from arclight.errors import UserError
+from arclight.run.code import warn_of_changes
 from arclight.run.directory import open_run
 from arclight.run.evaluate import chosen_checkpoint
 
@@ -32,6 +33,7 @@ def predict(
         raise UserError(f"input={input} is neither a file nor a folder.")
     if "data" not in directory.manifest:
         raise UserError(f"{run} has not read its data yet; train it first.")
+    warn_of_changes(directory)
 
     import torch
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from arclight.config.freeze import differences
 from arclight.errors import UserError
+from arclight.run.code import Code, differing, last_executed
 from arclight.run.directory import RunDirectory, create, open_run
 from arclight.run.execute import execute
 from arclight.run.manifest import describe, hardware
 
-CODE = ("git", "lock_sha256")
-MACHINE = ("python", "platform", "packages")
+MACHINE = ("lock_sha256", "python", "platform", "packages", "hardware")
 
 
 def reproduce(run: str, output: str | None = None, tolerance: str = "0.01") -> int:
@@ -55,15 +55,29 @@ def _overrides(run: RunDirectory) -> list[str]:
 
 def _report(old: dict[str, Any], now: dict[str, Any]) -> bool:
     """Names what is no longer as it was; whether the bits may differ for it."""
-    keys = (*CODE, *MACHINE, "hardware")
-    lines = differences({k: old.get(k) for k in keys}, {k: now.get(k) for k in keys})
-    shown = [line if "patch" not in line.split(":")[0] else _PATCH for line in lines]
-    for line in shown or ["nothing: code, packages and hardware are as they were"]:
+    machine = differences({k: old.get(k) for k in MACHINE}, {k: now.get(k) for k in MACHINE})
+    lines = [*_code(last_executed(old), now["code"]), *_git(old.get("git"), now["git"])]
+    for line in [*lines, *machine] or ["nothing: code, packages and hardware are as they were"]:
         print(f"changed since: {line}")
-    return any(not line.startswith("git") for line in lines)
+    for later in old.get("continued", ()):
+        print(f"changed while it ran, on {later['time']}: code: {', '.join(later['code'])}")
+    return bool(machine)
 
 
-_PATCH = "git.patch: the uncommitted changes are others (see manifest.json)"
+def _code(then: Code | None, now: Code) -> list[str]:
+    if then is None:
+        return ["code: not recorded; it may have"]
+    names = differing(then, now)
+    return [f"code: {', '.join(names)}"] if names else []
+
+
+def _git(then: dict[str, Any] | None, now: dict[str, Any]) -> list[str]:
+    keys = ("commit", "branch", "patch")
+    lines = differences(*({k: (of or {}).get(k) for k in keys} for of in (then, now)))
+    return [f"git.{line if line[:5] != 'patch' else _PATCH}" for line in lines]
+
+
+_PATCH = "patch: the uncommitted changes are others (see manifest.json)"
 
 
 def _compare(old: RunDirectory, new: RunDirectory, exact: bool, tolerance: float) -> int:

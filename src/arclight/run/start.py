@@ -13,6 +13,7 @@ from arclight.config.check import check
 from arclight.config.entry import EXIT_USER_ERROR
 from arclight.config.freeze import differences, freeze
 from arclight.errors import RunFailedError, UserError
+from arclight.run.code import warn_of_changes
 from arclight.run.directory import RunDirectory, create, newest_unfinished, open_run
 from arclight.run.execute import execute
 from arclight.run.job import AnotherConfigError, start_job
@@ -39,6 +40,8 @@ def start(cfg: DictConfig) -> None:
             _preflight(cfg)
             return
         run = _resumed(cfg, list(hydra.overrides.task)) if cfg.resume else _made(cfg, hydra)
+        if run.is_over:  # else its execution says so
+            warn_of_changes(run)
         code = execute(run)
     except UserError as error:
         if several:

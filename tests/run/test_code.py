@@ -1,0 +1,129 @@
+"""Whoever looks at a run, or continues it, is told of the code that has changed since."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arclight.run.code import (
+    NAMED,
+    changed_since,
+    differing,
+    digests,
+    last_executed,
+    named,
+    note_code,
+    warn_of_changes,
+)
+from arclight.run.directory import RunDirectory, create
+from arclight.run.multirun import report
+
+OTHER = "0123456789abcdef"
+IN_GIT = {"commit": "c0ffee", "branch": "main", "patch": "", "left_out": []}
+CNN = "models/cnn.py"
+
+
+def a_run(path: Path, code: dict[str, str] | None = None, **manifest: Any) -> RunDirectory:
+    """A finished run of today's code, but for `code`."""
+    manifest = {"git": IN_GIT, "code": {**digests(), **(code or {})}, **manifest}
+    run = create(path, path.parent, "run", {"scheduler": {}}, [], manifest)
+    run.update_summary(status="finished", times_resumed=1)
+    return run
+
+
+def test_digests_are_of_every_module_and_of_its_text(tmp_path: Path) -> None:
+    for name, text in {"a.py": "x", "models/b.py": "x", "c.txt": "x", ".#a.py": "x"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere")
+    before = digests(tmp_path)
+    assert list(before) == ["a.py", "models/b.py"]
+    (tmp_path / "a.py").write_text("y")
+    (tmp_path / "models/b.py").unlink()
+    (tmp_path / "models/new.py").write_text("")
+    digests.cache_clear()
+    now = digests(tmp_path)
+    assert differing(before, now) == ["a.py", "models/b.py (gone)", "models/new.py (new)"]
+
+
+def test_what_has_changed_is_named_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = a_run(tmp_path / "run", {CNN: OTHER, "models/gone.py": OTHER})
+    warn_of_changes(run)
+    out, errors = capsys.readouterr()
+    assert not out  # where predict writes its answers
+    assert errors == (
+        "warning: the code has changed since this run: models/cnn.py, models/gone.py (gone); "
+        "its figures may differ.\n"
+    )
+
+
+def test_many_files_are_counted() -> None:
+    names = [f"models/{i}.py" for i in range(NAMED + 3)]
+    assert named(names).endswith(f"models/{NAMED - 1}.py and 3 more")
+
+
+def test_what_cannot_change_a_figure_is_no_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unchanged = a_run(tmp_path / "unchanged")
+    plots = a_run(tmp_path / "plots", {"report/plots.py": OTHER, "search/space.py": OTHER})
+    added = a_run(tmp_path / "added")
+    added.update_manifest(code={k: v for k, v in digests().items() if k != CNN})
+    older = create(tmp_path / "older", tmp_path, "older", {}, [], {})
+    for run in (unchanged, plots, added, older):
+        warn_of_changes(run)
+    older.manifest_file.unlink()
+    warn_of_changes(older)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_run_that_goes_on_with_other_code_notes_it(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run", {CNN: OTHER, "models/gone.py": OTHER})
+    said: list[str] = []
+    now = {**IN_GIT, "patch": "diff"}
+    for _ in range(2):  # the second time there is nothing new
+        note_code(run, lambda: now, said.append)
+    (sentence,) = said
+    assert "changed since this run was begun: models/cnn.py, models/gone.py (gone)." in sentence
+    (entry,) = run.manifest["continued"]
+    assert entry["code"] == {CNN: digests()[CNN], "models/gone.py": None}
+    assert entry["git"] == now
+    assert run.manifest["code"][CNN] == OTHER  # what it was begun with
+    assert last_executed(run.manifest) == digests()
+    assert changed_since(run) == []
+
+
+@pytest.mark.parametrize(
+    ("git", "sentence"),
+    [
+        ({"commit": None, "complaint": "git is not installed"}, "not kept (git is not installed)"),
+        ({**IN_GIT, "left_out": ["src/arclight/models/mine.py"]}, "src/arclight/models/mine.py"),
+        (IN_GIT, None),
+    ],
+)
+def test_a_run_says_once_that_the_text_of_its_code_is_not_kept(
+    tmp_path: Path, git: dict[str, Any], sentence: str | None
+) -> None:
+    run = a_run(tmp_path / "run", git=git)
+    said: list[str] = []
+    run.update_summary(times_resumed=0)
+    note_code(run, lambda: git, said.append)
+    run.update_summary(times_resumed=1)
+    note_code(run, lambda: git, said.append)
+    assert len(said) == (sentence is not None)
+    assert all(str(sentence) in line for line in said)
+    assert "continued" not in run.manifest
+
+
+def test_the_jobs_of_a_multirun_are_told_of_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, code in enumerate([{}, {CNN: OTHER}, {"seeds.py": OTHER}]):
+        a_run(tmp_path / str(number), code)
+    assert report(tmp_path)
+    assert capsys.readouterr().err == (
+        "warning: the code has changed since 2 of these jobs finished: models/cnn.py, seeds.py; "
+        "their figures may differ.\n"
+    )

@@ -1,0 +1,60 @@
+"""Before a run is done again, everything that is no longer as it was is named, code first."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arclight.run.code import digests
+from arclight.run.directory import create
+from arclight.run.manifest import describe, hardware
+from arclight.run.reproduce import reproduce
+
+CHANGED = {"models/cnn.py": "0123456789abcdef", "models/gone.py": "0123456789abcdef"}
+NEW = {k: v for k, v in digests().items() if k != "models/cnn.py"}
+GIT = {"commit": "c0ffee", "branch": "other", "patch": "diff"}
+GONE_ON = [{"time": "2026-01-01", "git": {}, "code": {"models/cnn.py": digests()["models/cnn.py"]}}]
+
+
+@pytest.mark.parametrize(
+    ("then", "lines"),
+    [
+        ({}, ["since: nothing: code, packages and hardware are as they were"]),
+        (
+            {"code": {**digests(), **CHANGED}},
+            ["since: code: models/cnn.py, models/gone.py (gone)"],
+        ),
+        ({"code": NEW}, ["since: code: models/cnn.py (new)"]),
+        ({"code": None}, ["since: code: not recorded; it may have"]),
+        (
+            {"code": {**digests(), "models/cnn.py": "0"}, "continued": GONE_ON},
+            [
+                "since: nothing: code, packages and hardware are as they were",
+                "while it ran, on 2026-01-01: code: models/cnn.py",
+            ],
+        ),
+        (
+            {"code": {**digests(), "seeds.py": "0"}, "python": "3.0.0", "git": GIT},
+            ["since: code: seeds.py", "since: git.", "since: git.", "since: git.", "since: python"],
+        ),
+    ],
+)
+def test_what_has_changed_is_named_first(
+    tmp_path: Path,
+    then: dict[str, Any],
+    lines: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = {"seed": 0, "name": "run", "deterministic": True}
+    manifest = {**describe(config), "hardware": hardware(), **then}
+    if manifest["code"] is None:
+        del manifest["code"]  # as before there were digests
+    run = create(tmp_path / "run", tmp_path, "run", config, [], manifest)
+    run.update_summary(status="finished")
+    monkeypatch.setattr("arclight.run.reproduce.execute", lambda _: 7)
+    assert reproduce(str(run.path)) == 7
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == len(lines)
+    for line, wanted in zip(said, lines, strict=True):
+        assert line.startswith(f"changed {wanted}")
