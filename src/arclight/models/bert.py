@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from arclight.errors import UserError
 from arclight.models.checks import nearest_divisor
 from arclight.models.pretrained import load_pretrained
-from arclight.ranges import Count, Share
+from arclight.ranges import Count, Positive, Share
 
 
 class BertClassifier(nn.Module):
@@ -97,17 +97,23 @@ def bert_masked(
     *,
     d_ff: Count | None = None,
     dropout: Share = 0.1,
+    initializer_range: Positive = 0.02,
     pretrained: str | None = None,
     activation_checkpointing: bool = False,
 ) -> BertMasked:
     """BERT that tells hidden tokens; its head shares the token embedding's weights.
 
-    Args and errors are those of `bert_classifier`.
+    Args and errors are those of `bert_classifier`, and:
+
+    Args:
+        initializer_range: standard deviation of random weights; a wider model wants less.
     """
     from transformers import BertForMaskedLM
 
     sizes = vocab_size, context, d_model, n_heads, n_layers, d_ff
-    options = {"pad_token_id": pad}
+    options: dict[str, Any] = {"pad_token_id": pad}
+    if pretrained is None:
+        options["initializer_range"] = initializer_range
     kind = BertForMaskedLM
     return BertMasked(_made(kind, *sizes, dropout, pretrained, activation_checkpointing, **options))
 
