@@ -40,7 +40,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("loader", ["memory", "workers"])
 def test_an_unreadable_image_is_named(folder: Path, loader: str) -> None:
-    with pytest.raises(UserError, match=r"a/00[02]\.png cannot be read as an image"):
+    with pytest.raises(
+        UserError, match=r"a/00[02]\.png cannot be read .* type data\.on_error=skip to leave"
+    ):
         list(ready(folder, loader=loader).train_dataloader())
 
 
@@ -51,6 +53,10 @@ def test_skip_leaves_them_out_and_counts_them(folder: Path) -> None:
             data = ready(folder, loader=loader, on_error="skip")
             assert data.facts.skipped == {"train": 2}
             assert data.facts.sizes["train"] == 18
+            assert data.left_out == [
+                "2 unreadable of split train left out (data.on_error=skip): "
+                f"{folder}/a/000.png, {folder}/a/002.png."
+            ]
             assert sum(len(y) for _, y in data.train_dataloader()) == 16  # whole batches of 4
         prints.append(data.facts.fingerprint)
     (folder / "a" / "001.png").write_bytes(b"")
@@ -61,8 +67,8 @@ def test_skip_has_a_limit(folder: Path) -> None:
     with pytest.raises(UserError) as error:
         ready(folder, on_error="skip", max_errors=1)
     assert str(error.value) == (
-        f"2 images cannot be read, more than data.max_errors=1; the first: {folder}/a/000.png "
-        "cannot be read as an image: replace or remove it. Or type data.max_errors=2."
+        f"2 images cannot be read, more than data.max_errors=1 ({folder}/a/000.png, "
+        f"{folder}/a/002.png): replace or remove them, or type data.max_errors=2."
     )
 
 

@@ -110,7 +110,10 @@ def test_a_fault_in_a_worker_is_one_sentence(tmp_path: Path) -> None:
         list(loader)
     file = tmp_path / "a" / "002.png"
     assert not multiprocessing.active_children()
-    assert str(error.value) == f"{file} cannot be read as an image: replace or remove it."
+    assert str(error.value) == (
+        f"{file} cannot be read as an image: replace or remove it, or type data.on_error=skip to "
+        "leave out what cannot be read."
+    )
 
 
 def test_resized_crop_takes_windows_of_the_wanted_area() -> None:

@@ -25,6 +25,7 @@ def test_its_code_runs(
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
     assert execute(create(None, tmp_path / "runs", "r", config, [], {})) == 0
+    create(None, tmp_path / "runs", "newer", config, [], {})  # and has not finished
     shutil.copytree(made_once, tmp_path / "runs" / "search" / "small")
     names: dict[str, object] = {}
     for cell in json.loads(file.read_text())["cells"]:

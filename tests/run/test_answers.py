@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from arclight.data.facts import ImageTextFacts, TextFacts
 from arclight.data.text import tokenizer as tokenizers
 from arclight.errors import UserError
-from arclight.run.answers import answers, image_files
+from arclight.run.answers import Asked, answers, image_files
 from arclight.tasks.captioning import Captioning
 from arclight.tasks.contrastive import Contrastive
 from arclight.tasks.language_modelling import LanguageModelling
@@ -77,7 +77,7 @@ def test_an_image_is_of_the_class_whose_captions_are_nearest(tmp_path: Path, ima
     facts = image_facts(["night", "day"])
     task = Contrastive(Bright(), facts, UNUSED, UNUSED)
     where = run(tmp_path, words=["dark", "light"], captions=["a {}", "{} bad"])
-    header, *rows = answers(task, facts, where, images)
+    header, *rows = answers(task, facts, where, Asked(images))
     assert header == ["file", "label", "night", "day"]
     assert [(Path(row[0]).name, row[1]) for row in rows] == [
         ("a.png", "night"), ("b.png", "day"), ("c.png", "day"),
@@ -88,13 +88,13 @@ def test_an_image_is_of_the_class_whose_captions_are_nearest(tmp_path: Path, ima
     unnamed = image_facts([])
     task = Contrastive(Bright(), unnamed, UNUSED, UNUSED)
     with pytest.raises(UserError, match=r"learnt captions and no classes, .*data\.captions"):
-        answers(task, unnamed, where, images)
+        answers(task, unnamed, where, Asked(images))
 
 
 def test_a_caption_ends_where_it_says(tmp_path: Path, images: Path) -> None:
     facts = image_facts([])
     header, *rows = answers(
-        Captioning(Bright(), facts, UNUSED, UNUSED), facts, run(tmp_path), images / "b.png"
+        Captioning(Bright(), facts, UNUSED, UNUSED), facts, run(tmp_path), Asked(images / "b.png")
     )
     assert header == ["file", "caption"]
     assert rows == [[str(images / "b.png"), "light"]]
@@ -122,16 +122,55 @@ def lines(tmp_path: Path) -> Path:
 def test_each_line_has_its_class(tmp_path: Path, lines: Path) -> None:
     facts = text_facts(class_names=["late", "early"])
     task = TextClassification(First(), facts, UNUSED, UNUSED)
-    header, *rows = answers(task, facts, run(tmp_path), lines)
+    header, *rows = answers(task, facts, run(tmp_path), Asked(lines))
     assert header == ["text", "label", "late", "early"]
-    assert [row[:2] for row in rows] == [["abc", "early"], ["hgf dark light and more", "late"]]
+    assert [row[:2] for row in rows] == [
+        ["abc", "early"], ["", ""], ["hgf dark light and more", "late"],
+    ]  # fmt: skip
+    assert rows[1] == [""] * 4
 
 
 def test_each_line_has_its_answer(tmp_path: Path, lines: Path) -> None:
     facts = text_facts()
     task = SequenceToSequence(First(), facts, UNUSED, UNUSED)
-    found = answers(task, facts, run(tmp_path, max_length=9, max_target_length=7), lines)
-    assert found == [["text", "answer"], ["abc", "bc"], ["hgf dark light and more", "gf dar"]]
+    found = answers(task, facts, run(tmp_path, max_length=9, max_target_length=7), Asked(lines))
+    assert found == [
+        ["text", "answer"],
+        ["abc", "bc"],
+        ["", ""],
+        ["hgf dark light and more", "gf dar"],
+    ]
+
+
+def test_row_n_is_of_line_n(tmp_path: Path, lines: Path) -> None:
+    """Only a line's end ends a text, on whatever system the file was written."""
+    facts = text_facts()
+    task = SequenceToSequence(First(), facts, UNUSED, UNUSED)
+    content = ["", "abc", " ", "a\x0bb", "cd\u2028e", "f\x85g", "", ""]
+    where = run(tmp_path, max_length=9, max_target_length=7)
+    for end in ("\n", "\r\n"):
+        lines.write_bytes((end.join(content) + end).encode("utf-8-sig"))
+        _, *rows = answers(task, facts, where, Asked(lines))
+        assert [text for text, _ in rows] == content
+        assert [bool(answer) for _, answer in rows] == [bool(text.strip()) for text in content]
+    lines.write_bytes("Straße".encode("latin1"))
+    with pytest.raises(UserError, match=r"is no text in UTF-8 \(.*\): convert it, .* iconv -f"):
+        answers(task, facts, where, Asked(lines))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 256])
+def test_an_image_that_cannot_be_read_has_a_row(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr("arclight.run.answers.BATCH", batch)
+    (images / "aa.png").write_bytes(b"no image")
+    facts, asked = image_facts([]), Asked(images)
+    task = Captioning(Bright(), facts, UNUSED, UNUSED)
+    _, *rows = answers(task, facts, run(tmp_path), asked)
+    assert [(Path(file).name, caption) for file, caption in rows] == [
+        ("a.png", "dark"), ("aa.png", ""), ("b.png", "light"), ("c.png", "light"),
+    ]  # fmt: skip
+    assert asked.faults == [f"{images}/aa.png cannot be read as an image: replace or remove it."]
 
 
 class Spells(nn.Module):
@@ -146,11 +185,11 @@ def test_hidden_letters_are_told(tmp_path: Path, lines: Path) -> None:
     task = LanguageModelling(Spells(), facts, UNUSED, UNUSED)
     lines.write_text("a<mask>a\nc<mask>e<mask>\n")
     where = run(tmp_path, masked=0.15)
-    found = answers(task, facts, where, lines)
+    found = answers(task, facts, where, Asked(lines))
     assert found == [["text", "answer"], ["a<mask>a", "aba"], ["c<mask>e<mask>", "cdef"]]
     lines.write_text("a<mask>\nabc\n")
     with pytest.raises(UserError, match=r"The line 'abc' of .* hides nothing .*: write <mask>"):
-        answers(task, facts, where, lines)
+        answers(task, facts, where, Asked(lines))
 
 
 def test_special_tokens_in_a_line_are_text(tmp_path: Path, lines: Path) -> None:
@@ -162,7 +201,7 @@ def test_special_tokens_in_a_line_are_text(tmp_path: Path, lines: Path) -> None:
     with_unknown = run(tmp_path, max_length=9, max_target_length=7)
     made: list[Tensor] = []
     task.model.generate = lambda tokens, *_: made.append(tokens) or tokens[:, :1]  # type: ignore[assignment, func-returns-value]
-    answers(task, facts, with_unknown, lines)
+    answers(task, facts, with_unknown, Asked(lines))
     (tokens,) = made
     assert tokens.tolist()[0].count(END) == 1
     assert tokens.tolist()[0][-1] == END
@@ -173,12 +212,12 @@ def test_what_cannot_be_answered_is_a_sentence(tmp_path: Path, images: Path, lin
     facts = text_facts(class_names=["late", "early"])
     task = TextClassification(First(), facts, UNUSED, UNUSED)
     with pytest.raises(UserError, match="is a folder; name a file with one text in each line"):
-        answers(task, facts, run(tmp_path), images)
+        answers(task, facts, run(tmp_path), Asked(images))
     lines.write_text("\n \n")
     with pytest.raises(UserError, match="holds no text"):
-        answers(task, facts, run(tmp_path), lines)
+        answers(task, facts, run(tmp_path), Asked(lines))
     (tmp_path / tokenizers.FILE).unlink()
     with pytest.raises(UserError, match=r"has lost its tokenizer\.json: put it back"):
-        answers(task, facts, SimpleNamespace(path=tmp_path, config={"data": {}}), lines)  # type: ignore[arg-type]
+        answers(task, facts, SimpleNamespace(path=tmp_path, config={"data": {}}), Asked(lines))  # type: ignore[arg-type]
     with pytest.raises(UserError, match="holds no image"):
         image_files(tmp_path / "none")

@@ -17,6 +17,7 @@ from arclight.files import read_json
 from arclight.run.directory import RunDirectory, create
 from arclight.run.evaluate import evaluate
 from arclight.run.execute import execute
+from arclight.run.export import export
 from arclight.run.generate import generate
 from arclight.run.predict import predict
 from arclight.run.reproduce import reproduce
@@ -179,6 +180,29 @@ def test_predict_names_what_is_wrong(trained: tuple[RunDirectory, str], tmp_path
     (tmp_path / "broken.png").write_bytes(b"\x89PNG but not really")
     with pytest.raises(UserError, match=r"broken\.png cannot be read as an image"):
         predict(run, str(tmp_path))
+    Image.new("L", (8, 8)).save(tmp_path / "whole.png")
+    output = tmp_path / "answers.csv"
+    with pytest.raises(UserError, match=r"^1 of 2 images cannot be read and have a row without an"):
+        predict(run, str(tmp_path), output=str(output))
+    with output.open() as file:
+        rows = {Path(row["file"]).name: row["label"] for row in csv.DictReader(file)}
+    assert rows["broken.png"] == ""
+    assert rows["whole.png"]
+
+
+def test_an_output_that_cannot_be_is_said_before_anything_is_asked(
+    trained: tuple[RunDirectory, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, image = str(trained[0].path), tmp_path / "new.png"
+    Image.new("L", (8, 8)).save(image)
+    monkeypatch.setattr("arclight.run.answers.answers", None)
+    with pytest.raises(UserError, match=r"none/a\.csv is in a folder that does not exist"):
+        predict(run, str(image), output=str(tmp_path / "none" / "a.csv"))
+    with pytest.raises(UserError, match=r"^output=.* is a folder: type output=.*/FILE\.csv"):
+        predict(run, str(image), output=str(tmp_path))
+    for output in (str(tmp_path / "none" / "m.onnx"), str(image)):
+        with pytest.raises(UserError, match=r"in a folder that does not exist|is there already"):
+            export(run, "onnx", output=output)
 
 
 def test_a_file_that_is_no_checkpoint_is_named(

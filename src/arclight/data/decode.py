@@ -20,12 +20,17 @@ _ORIENTATION = 0x0112  # the Exif tag by which cameras note how they were held
 _GREY_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"}
 
 
-def read_image(encoded: Encoded, where: str) -> Image.Image:
+OR_SKIP = ", or type data.on_error=skip to leave out what cannot be read"
+"""What else can be done about an image of a data set."""
+
+
+def read_image(encoded: Encoded, where: str, otherwise: str = "") -> Image.Image:
     """The decoded image, upright.
 
     Args:
         encoded: the bytes of an image file, or its path.
         where: what an error calls it.
+        otherwise: what else can be done about it, such as `OR_SKIP`.
 
     Raises:
         UserError: it cannot be read as an image.
@@ -38,7 +43,9 @@ def read_image(encoded: Encoded, where: str) -> Image.Image:
             return image
     # Pillow's readers let all of these escape from a damaged file.
     except (*_DAMAGED, Image.DecompressionBombError) as error:
-        raise UserError(f"{where} cannot be read as an image: replace or remove it.") from error
+        raise UserError(
+            f"{where} cannot be read as an image: replace or remove it{otherwise}."
+        ) from error
 
 
 def channels_of(image: Image.Image) -> int:

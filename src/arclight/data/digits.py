@@ -28,6 +28,9 @@ class DigitsSplit:
     def content(self, index: int) -> bytes:
         return bytes(self.pixels[index].tobytes())
 
+    def where(self, index: int) -> str:
+        return f"Image {index} of the digits"
+
 
 def open_digits() -> Source:
     """The digits as one split, `train` (Alpaydin and Kaynak, 1998)."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from arclight.data.decode import read_image
+from arclight.data.decode import OR_SKIP, read_image
 from arclight.data.sources import Source, Split
 from arclight.data.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
 from arclight.errors import UserError
@@ -37,10 +37,13 @@ class FilesSplit:
     pixels: None = None
 
     def image(self, index: int) -> Image.Image:
-        return read_image(self.files[index], str(self.files[index]))
+        return read_image(self.files[index], self.where(index), OR_SKIP)
 
     def content(self, index: int) -> bytes:
         return self.files[index].read_bytes()
+
+    def where(self, index: int) -> str:
+        return str(self.files[index])
 
 
 def holds_class_folders(folder: Path) -> bool:

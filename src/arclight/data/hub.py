@@ -15,7 +15,7 @@ from PIL import Image
 
 from arclight.data import ranges
 from arclight.data.classes import numbered
-from arclight.data.decode import Encoded, read_image
+from arclight.data.decode import OR_SKIP, Encoded, read_image
 from arclight.data.missing import require_none_missing
 from arclight.data.reading import IMAGES, TEXTS, fault, images_alone, require_commas
 from arclight.data.sources import Source, Split
@@ -39,20 +39,23 @@ class HubSplit:
 
     def image(self, index: int) -> Image.Image:
         encoded, where = self._stored(index)
-        return read_image(encoded, where)
+        return read_image(encoded, where, OR_SKIP)
 
     def content(self, index: int) -> bytes:
         encoded, _ = self._stored(index)
         return encoded if isinstance(encoded, bytes) else encoded.read_bytes()
 
     def _stored(self, index: int) -> tuple[Encoded, str]:
-        where = f"Row {index} of split {self.name} of {self.path}"
+        where = self.where(index)
         (cell,) = self.encoded[index].values()
         if cell is not None and cell["bytes"] is not None:
             return cell["bytes"], where
         if cell is not None and cell["path"] is not None:
             return Path(cell["path"]), cell["path"]
-        raise UserError(f"{where} has no image: remove that row.")
+        raise UserError(f"{where} has no image: remove that row{OR_SKIP}.")
+
+    def where(self, index: int) -> str:
+        return f"Row {index} of split {self.name} of {self.path}"
 
 
 def open_hub(

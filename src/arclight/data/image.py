@@ -22,7 +22,7 @@ from arclight.data.probe import check_labels, find_shape
 from arclight.data.sources import Source, Split, open_source
 from arclight.data.splits import Rows, carve, choose_splits, limited
 from arclight.data.tars import shards_of
-from arclight.data.unreadable import readable
+from arclight.data.unreadable import Subset, few, readable
 from arclight.data.windows import within_windows
 from arclight.errors import UserError
 from arclight.ranges import Count, Natural, NonNegative, Share
@@ -168,6 +168,12 @@ class ImageData(DataModule):
         if self.most_skipped is None:
             return {}
         kept = readable(used.values(), self.cache, self.most_skipped)
+        self.left_out = [
+            f"{len(split.left_out)} unreadable of split {split.name} left out "
+            f"(data.on_error=skip): {few(split.left_out)}."
+            for split in kept
+            if isinstance(split, Subset)
+        ]
         lost = {
             a.name: len(a.labels) - len(b.labels) for a, b in zip(used.values(), kept, strict=True)
         }

@@ -1,6 +1,7 @@
 """What every data module shares: who reads which samples, in which order."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ class DataModule(LightningDataModule, ABC):
 
     Without a trainer attached it serves all of it to one process on the CPU. Subclasses set
     `facts` in `setup()`, after which it is known what a model must know, and make the loaders.
-    What a run must keep of them beside its checkpoints lies in `folder`, the run's directory.
+    What a run must keep of them beside its checkpoints lies in `folder`, the run's directory; what
+    it should warn of, since it could not be read, is in `left_out`, a sentence each.
 
     Args:
         path: what errors call the data.
@@ -30,6 +32,7 @@ class DataModule(LightningDataModule, ABC):
 
     facts: Facts
     folder: Path | None = None
+    left_out: Sequence[str] = ()
 
     def __init__(self, path: str, batch_size: int, eval_batch_size: int | None, seed: int) -> None:
         super().__init__()

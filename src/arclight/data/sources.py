@@ -37,6 +37,9 @@ class Split(Protocol):
     def content(self, index: int) -> bytes:
         """The stored bytes: equal for two images that are copies of one file."""
 
+    def where(self, index: int) -> str:
+        """What an error calls the image."""
+
 
 @dataclass(frozen=True)
 class Source:

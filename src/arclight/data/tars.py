@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from arclight.data.cache import cached
-from arclight.data.decode import read_image
+from arclight.data.decode import OR_SKIP, read_image
 from arclight.data.folder import IMAGE_SUFFIXES
 from arclight.data.numbering import require_all
 from arclight.data.sources import Source, Split
@@ -48,8 +48,7 @@ class TarSplit:
     pixels: None = None
 
     def image(self, index: int) -> Image.Image:
-        where = f"{self.member(index)} in {self.files[self.shards[index]]}"
-        return read_image(self.content(index), where)
+        return read_image(self.content(index), self.where(index), OR_SKIP)
 
     def content(self, index: int) -> bytes:
         offset, size = int(self.offsets[index]), int(self.sizes[index])
@@ -57,6 +56,9 @@ class TarSplit:
         if len(read) < size:
             raise UserError(_truncated(self.files[self.shards[index]]))
         return read
+
+    def where(self, index: int) -> str:
+        return f"{self.member(index)} in {self.files[self.shards[index]]}"
 
     def member(self, index: int) -> str:
         """The image's name in its shard, from the header before it."""

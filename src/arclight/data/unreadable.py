@@ -5,7 +5,7 @@ files alone, every process agrees, and the count is exact.
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from arclight.data.cache import cached
 from arclight.data.sources import Split
 from arclight.data.splits import Rows
 from arclight.errors import UserError
+
+NAMED = 5  # of what is left out
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,15 @@ class Subset:
     def content(self, index: int) -> bytes:
         return self.whole.content(int(self.rows[index]))
 
+    def where(self, index: int) -> str:
+        return self.whole.where(int(self.rows[index]))
+
+    @property
+    def left_out(self) -> list[str]:
+        """What the images are called that are not among the rows."""
+        rows = np.setdiff1d(np.arange(len(self.whole.labels)), self.rows)
+        return [self.whole.where(row) for row in rows.tolist()]
+
 
 def readable(splits: Collection[Split], cache: Path, most: int) -> list[Split]:
     """The splits without the images that cannot be read; each image is looked at once, ever.
@@ -65,10 +76,10 @@ def readable(splits: Collection[Split], cache: Path, most: int) -> list[Split]:
         rows = np.setdiff1d(np.arange(len(split.labels)), bad)
         kept.append(Subset(split, rows) if len(bad) else split)
     if len(faulty) > most:
-        split, row = faulty[0]
         raise UserError(
-            f"{len(faulty)} images cannot be read, more than data.max_errors={most}; the first: "
-            f"{_fault(split, row)} Or type data.max_errors={len(faulty)}."
+            f"{len(faulty)} images cannot be read, more than data.max_errors={most} "
+            f"({few([split.where(row) for split, row in faulty[: NAMED + 1]])}): replace or remove "
+            f"them, or type data.max_errors={len(faulty)}."
         )
     return kept
 
@@ -80,15 +91,20 @@ def _unreadable(split: Split, cache: Path) -> Rows:
 
     def look() -> Rows:
         with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as threads:
-            bad = threads.map(lambda row: _fault(split, row) is not None, range(n))
+            bad = threads.map(lambda row: _is_faulty(split, row), range(n))
             return np.flatnonzero(np.fromiter(bad, dtype=bool, count=n))
 
     return np.asarray(cached(cache, f"unreadable 1|{split.fingerprint}|{n}", look))
 
 
-def _fault(split: Split, row: int) -> str | None:
+def _is_faulty(split: Split, row: int) -> bool:
     try:
         split.image(row)
-    except UserError as error:
-        return str(error)
-    return None
+    except UserError:
+        return True
+    return False
+
+
+def few(names: Sequence[str]) -> str:
+    """The first few of them."""
+    return ", ".join(names[:NAMED]) + (", ..." if names[NAMED:] else "")

@@ -1,6 +1,7 @@
 """What a run's model says of new images and texts, by the task that it learnt."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,49 +29,71 @@ BATCH = 256
 Rows = list[list[str]]
 
 
-def answers(task: Task, facts: Any, run: RunDirectory, place: Path) -> Rows:
-    """A header, and a row for each image or line of `place`.
+@dataclass
+class Asked:
+    """What is asked about.
+
+    Attributes:
+        place: an image, a folder of images, or a file with a text in each line.
+        gaps: what gets no answer, by its number: blank lines, and images that cannot be read.
+        faults: of those images, what is wrong.
+    """
+
+    place: Path
+    gaps: dict[int, str] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+
+def answers(task: Task, facts: Any, run: RunDirectory, asked: Asked) -> Rows:
+    """A header, and a row for each image or line; it is empty behind the name where there is a gap.
 
     Raises:
-        UserError: the task answers nothing by itself, or `place` holds nothing that it takes.
+        UserError: the task answers nothing by itself, or there is nothing that it takes.
     """
+    header, *rows = _answer_of(task, run)(task, facts, run, asked)
+    for number, name in sorted(asked.gaps.items()):
+        rows.insert(number, [name, *("" for _ in header[1:])])
+    return [header, *rows]
+
+
+def _answer_of(task: Task, run: RunDirectory) -> "Answer":
     if isinstance(task, LanguageModelling) and "masked" in run.config["data"]:
-        return _hidden_tokens(task, facts, run, place)
+        return _hidden_tokens
     for kind, answer in ANSWERS.items():
         if isinstance(task, kind):
-            return answer(task, facts, run, place)
+            return answer
     raise UserError(
         f"{run.path} is a run of {type(task).__name__}, which continues texts: "
         f'type python scripts/generate.py run={run.path} prompt="...".'
     )
 
 
-def _labels_of_images(task: Any, facts: Any, run: RunDirectory, place: Path) -> Rows:
+def _labels_of_images(task: Any, facts: Any, run: RunDirectory, asked: Asked) -> Rows:
     rows = [["file", "label", *facts.class_names]]
-    for files, images in _images(place, facts, task.device):
+    for files, images in _images(asked, facts, task.device):
         rows += _labelled(files, task.predict_step(images, 0), facts.class_names)
     return rows
 
 
-def _labels_of_texts(task: Any, facts: TextFacts, run: RunDirectory, place: Path) -> Rows:
+def _labels_of_texts(task: Any, facts: TextFacts, run: RunDirectory, asked: Asked) -> Rows:
     rows = [["text", "label", *facts.class_names]]
-    for texts, tokens, mask in _texts(place, _tokenizer(run), facts.context, task.device):
+    for texts, tokens, mask in _texts(asked, _tokenizer(run), facts.context, task.device):
         rows += _labelled(texts, task.predict_step((tokens, mask), 0), facts.class_names)
     return rows
 
 
-def _texts_of_texts(task: Any, facts: TextFacts, run: RunDirectory, place: Path) -> Rows:
+def _texts_of_texts(task: Any, facts: TextFacts, run: RunDirectory, asked: Asked) -> Rows:
     tokenizer = _tokenizer(run)
     length = run.config["data"]["max_length"]
     end = tokenizers.end_of(tokenizer)
     rows = [["text", "answer"]]
-    for texts, tokens, mask in _texts(place, tokenizer, length, task.device):
+    for texts, tokens, mask in _texts(asked, tokenizer, length, task.device):
         made = task.model.generate(tokens, mask, run.config["data"]["max_target_length"], end)
         rows += _beside(texts, _said(tokenizer, made, end))
     return rows
 
 
-def _hidden_tokens(task: Any, facts: TextFacts, run: RunDirectory, place: Path) -> Rows:
+def _hidden_tokens(task: Any, facts: TextFacts, run: RunDirectory, asked: Asked) -> Rows:
     """The likeliest token in each place that a line hides, each by itself."""
     tokenizer = _tokenizer(run, frame=False)  # training has none
     tokenizer.encode_special_tokens = False  # the mask in a line stands for what it hides
@@ -78,29 +101,29 @@ def _hidden_tokens(task: Any, facts: TextFacts, run: RunDirectory, place: Path) 
     assert mask is not None  # or it could not have been trained
     name = tokenizer.id_to_token(mask)
     rows = [["text", "answer"]]
-    for line in _lines(place):  # one by one: the model sees no padding in training
+    for line in _lines(asked):  # one by one: the model sees no padding in training
         tokens, _ = _encoded(tokenizer, [line], facts.context, task.device)
         hidden = tokens == mask
         if not bool(hidden.any()):
             raise UserError(
-                f"The line {line[:40]!r} of {place} hides nothing that {run.path} could tell: "
-                f"write {name} where a word is to be found."
+                f"The line {line[:40]!r} of {asked.place} hides nothing that {run.path} could "
+                f"tell: write {name} where a word is to be found."
             )
         told = torch.where(hidden, task.model(tokens).argmax(-1), tokens)
         rows += _beside([line], _said(tokenizer, told, None))
     return rows
 
 
-def _captions_of_images(task: Any, facts: ImageTextFacts, run: RunDirectory, place: Path) -> Rows:
+def _captions_of_images(task: Any, facts: ImageTextFacts, run: RunDirectory, asked: Asked) -> Rows:
     tokenizer = _tokenizer(run)
     rows = [["file", "caption"]]
-    for files, images in _images(place, facts, task.device):
+    for files, images in _images(asked, facts, task.device):
         made = task.model.generate(images, facts.context, facts.end)
         rows += _beside(files, _said(tokenizer, made, facts.end))
     return rows
 
 
-def _classes_of_images(task: Any, facts: ImageTextFacts, run: RunDirectory, place: Path) -> Rows:
+def _classes_of_images(task: Any, facts: ImageTextFacts, run: RunDirectory, asked: Asked) -> Rows:
     """Zero-shot: the class whose captions are nearest to the image."""
     if not facts.class_names:
         raise UserError(
@@ -115,13 +138,13 @@ def _classes_of_images(task: Any, facts: ImageTextFacts, run: RunDirectory, plac
     embedded = task.model.embed_texts(tokens, mask).unflatten(0, (-1, len(templates)))
     texts = F.normalize(embedded.mean(1), dim=-1)  # as the task's evaluation does
     rows = [["file", "label", *facts.class_names]]
-    for files, images in _images(place, facts, task.device):
+    for files, images in _images(asked, facts, task.device):
         chances = (task.model.scale() * task.model.embed_images(images) @ texts.T).softmax(1)
         rows += _labelled(files, chances, facts.class_names)
     return rows
 
 
-Answer = Callable[[Any, Any, RunDirectory, Path], Rows]
+Answer = Callable[[Any, Any, RunDirectory, Asked], Rows]
 ANSWERS: dict[type[Task], Answer] = {
     ImageClassification: _labels_of_images,
     TextClassification: _labels_of_texts,
@@ -142,13 +165,20 @@ def _beside(names: Sequence[str], answers: Sequence[str]) -> Rows:
 
 
 def _images(
-    place: Path, facts: ImageFacts, device: torch.device
+    asked: Asked, facts: ImageFacts, device: torch.device
 ) -> Iterator[tuple[list[str], Tensor]]:
-    files = image_files(place)
+    files = image_files(asked.place)
     for start in range(0, len(files), BATCH):
-        part = files[start : start + BATCH]
-        images = torch.cat([model_input(path, facts) for path in part])
-        yield [str(f) for f in part], images.to(device)
+        names, images = [], []
+        for number, file in enumerate(files[start : start + BATCH], start):
+            try:
+                images.append(model_input(file, facts))
+                names.append(str(file))
+            except UserError as error:  # the others have their answers all the same
+                asked.gaps[number] = str(file)
+                asked.faults.append(str(error))
+        if images:
+            yield names, torch.cat(images).to(device)
 
 
 def image_files(place: Path) -> list[Path]:
@@ -174,18 +204,29 @@ def _tokenizer(run: RunDirectory, frame: bool = True) -> Tokenizer:
 
 
 def _texts(
-    place: Path, tokenizer: Tokenizer, length: int, device: torch.device
+    asked: Asked, tokenizer: Tokenizer, length: int, device: torch.device
 ) -> Iterator[tuple[list[str], Tensor, Tensor]]:
-    lines = _lines(place)
+    lines = _lines(asked)
     for start in range(0, len(lines), BATCH):
         part = lines[start : start + BATCH]
         yield part, *_encoded(tokenizer, part, length, device)
 
 
-def _lines(place: Path) -> list[str]:
+def _lines(asked: Asked) -> list[str]:
+    """Those that are not blank: what ends a line of a file, and nothing else, ends a text."""
+    place = asked.place
     if not place.is_file():
         raise UserError(f"input={place} is a folder; name a file with one text in each line.")
-    lines = [line for line in place.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        content = place.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{place} is no text in UTF-8 ({error.reason}): convert it, for example with iconv -f "
+            "latin1 -t utf-8."
+        ) from error
+    every = content.removesuffix("\n").split("\n")
+    asked.gaps = {number: line for number, line in enumerate(every) if not line.strip()}
+    lines = [line for line in every if line.strip()]
     if not lines:
         raise UserError(f"input={place} holds no text; name a file with one text in each line.")
     return lines

@@ -63,8 +63,8 @@ def fit(run: RunDirectory) -> dict[str, Any]:
             keep_sizes(parts.task.model, parts.config["model"], run.path)
             run.update_manifest(hardware=hardware(), data=parts.data.facts.to_dict())
             _say_what_it_is(run, parts, trainer)
-            for split, count in parts.data.facts.skipped.items():
-                say(f"warning: {count} unreadable of split {split} left out (data.on_error=skip).")
+            for sentence in parts.data.left_out:
+                say(f"warning: {sentence}")
         try:
             seconds = _train(run, parts, trainer)
         except PrunedError as stop:

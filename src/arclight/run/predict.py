@@ -1,10 +1,12 @@
 """Ask a run about new images or texts, from its directory alone."""
 
 import csv
+import io
 import sys
 from pathlib import Path
 
 from arclight.errors import UserError
+from arclight.files import write_whole
 from arclight.run.code import warn_of_changes
 from arclight.run.directory import open_run
 from arclight.run.evaluate import chosen_checkpoint
@@ -13,7 +15,10 @@ from arclight.run.evaluate import chosen_checkpoint
 def predict(
     run: str, input: str, output: str | None = None, checkpoint: str | None = None
 ) -> list[list[str]]:
-    """Writes a csv with one row for each image or text; returns its rows, the header first.
+    """Writes a csv with one row for each image or line; returns its rows, the header first.
+
+    A blank line and an image that cannot be read have a row as well, with nothing behind their
+    names, so that row n is of line n.
 
     The data set is not read: its facts lie in the run's manifest.
 
@@ -24,13 +29,20 @@ def predict(
         checkpoint: a checkpoint file; None: the one that the run tested.
 
     Raises:
-        UserError: the input is not there or not of the kind that the run was trained on.
+        UserError: the input is not there or not of the kind that the run was trained on, or the
+            output cannot be written; at the end, when all else is answered and written: an image
+            cannot be read.
     """
     directory = open_run(run)
     file = chosen_checkpoint(directory, checkpoint)
     place = Path(input).expanduser()
     if not place.exists():
         raise UserError(f"input={input} is neither a file nor a folder.")
+    target = Path(output).expanduser() if output else None
+    if target and target.is_dir():
+        raise UserError(f"output={output} is a folder: type output={output}/FILE.csv.")
+    if target and not target.parent.is_dir():
+        raise UserError(f"output={output} is in a folder that does not exist: make it first.")
     if "data" not in directory.manifest:
         raise UserError(f"{run} has not read its data yet; train it first.")
     warn_of_changes(directory)
@@ -38,7 +50,7 @@ def predict(
     import torch
 
     from arclight.data.facts import read_facts
-    from arclight.run.answers import answers
+    from arclight.run.answers import Asked, answers
     from arclight.run.devices import device_here
     from arclight.run.parts import build_task
     from arclight.training.checkpoints import load_weights
@@ -48,12 +60,20 @@ def predict(
     load_weights(task, file)
     device = device_here(directory.config["trainer"])
     task.to(device).eval()
+    asked = Asked(place)
     with torch.inference_mode():
-        rows = answers(task, facts, directory, place)
-    if output:
-        with open(output, "w", newline="") as target:
-            csv.writer(target).writerows(rows)
-        print(f"{len(rows) - 1} answers in {output}.")
+        rows = answers(task, facts, directory, asked)
+    if target:
+        written = io.StringIO(newline="")
+        csv.writer(written).writerows(rows)
+        content = written.getvalue().encode(errors="surrogateescape")  # of odd file names
+        write_whole(target, lambda opened: opened.write(content))
+        print(f"{len(rows) - 1 - len(asked.gaps)} answers in {output}.")
     else:
         csv.writer(sys.stdout).writerows(rows)
+    if asked.faults:
+        raise UserError(
+            f"{len(asked.faults)} of {len(rows) - 1} images cannot be read and have a row without "
+            f"an answer; the first: {asked.faults[0]}"
+        )
     return rows
