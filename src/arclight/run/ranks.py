@@ -114,7 +114,7 @@ def _not_met(run: RunDirectory, endpoint: str, error: Exception) -> int:
     """The launchers of several nodes did not find each other, or lost one another."""
     if run.is_over:
         return 0
-    said = " ".join(str(error.__cause__ or error).split("\n")[0].split())
+    said = " ".join(str(error.__cause__ or error).split("\n")[0].split()).rstrip(".")
     sentence = (
         f"The processes of {run.path} could not meet, or lost each other, at {endpoint} ({said}): "
         f"see that all nodes are there and reach it, or name another by {RENDEZVOUS}=HOST:PORT, "
