@@ -86,7 +86,10 @@ def test_a_run_that_goes_on_with_other_code_notes_it(tmp_path: Path) -> None:
     for _ in range(2):  # the second time there is nothing new
         note_code(run, lambda: now, said.append)
     (sentence,) = said
-    assert "changed since this run was begun: models/cnn.py, models/gone.py (gone)." in sentence
+    assert (
+        "changed since this run was last executed: models/cnn.py, models/gone.py (gone)."
+        in sentence
+    )
     (entry,) = run.manifest["continued"]
     assert entry["code"] == {CNN: digests()[CNN], "models/gone.py": None}
     assert entry["git"] == now

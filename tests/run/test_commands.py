@@ -131,7 +131,10 @@ def test_a_run_that_begins_or_goes_on_with_other_code_says_so_in_its_log(
     code = {**digests(), "models/cnn.py": "0123456789abcdef"}
     run = create(tmp_path / "r", tmp_path, "r", composed(*TINY), [], {"code": code})
     assert execute(run) == 0
-    assert "code has changed since this run was begun: models/cnn.py" in run.log_file.read_text()
+    assert (
+        "code has changed since this run was last executed: models/cnn.py"
+        in run.log_file.read_text()
+    )
     assert run.manifest["continued"][0]["code"] == {"models/cnn.py": digests()["models/cnn.py"]}
 
 

@@ -98,7 +98,12 @@ def test_a_project_in_a_folder_of_a_repository(project: Path, tmp_path: Path) ->
 def test_without_git_it_says_why(
     project: Path, tmp_path: Path, missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = {"repository": "not a git repository", "git": "git is not installed"}
+    said = {
+        "repository": "not a git repository",
+        "git": "git is not installed",
+        "trust": "detected dubious ownership",
+        "commit": "HEAD",
+    }
     folder = project
     if missing == "repository":
         folder = tmp_path / "copied"
@@ -112,4 +117,4 @@ def test_without_git_it_says_why(
         monkeypatch.setenv("PATH", str(tmp_path))
     kept = state(folder)
     assert kept["commit"] is kept["patch"] is None
-    assert said.get(missing, "fatal:" if missing == "commit" else "dubious") in kept["complaint"]
+    assert said[missing] in kept["complaint"]

@@ -104,7 +104,7 @@ def note_code(
         entry = {"time": when, "git": manifest["git"], "code": changed}
         run.update_manifest(continued=[*manifest.get("continued", ()), entry])
         if names := _bearing(differing(then, now)):
-            say(f"warning: the code has changed since this run was begun: {named(names)}.")
+            say(f"warning: the code has changed since this run was last executed: {named(names)}.")
     if sentence := _not_kept(manifest.get("git", {})):
         say(sentence)
 

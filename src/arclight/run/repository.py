@@ -103,10 +103,14 @@ def _git(project: Path, *words: str) -> str:
     except FileNotFoundError:
         raise _GitError("git is not installed") from None
     except subprocess.CalledProcessError as error:
-        raise _GitError(_text(error.stderr).strip().partition("\n")[0]) from None
+        raise _GitError(_first_line(error.stderr)) from None
     except (OSError, subprocess.SubprocessError) as error:
         raise _GitError(str(error)) from None
     return _text(done.stdout)
+
+
+def _first_line(complaint: bytes) -> str:
+    return _text(complaint).strip().partition("\n")[0].removeprefix("fatal: ")
 
 
 def _text(content: bytes) -> str:

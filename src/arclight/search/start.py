@@ -15,6 +15,8 @@ from arclight.config.check import check
 from arclight.config.freeze import differences
 from arclight.errors import UserError
 from arclight.files import write_text
+from arclight.run.code import changed_since, named
+from arclight.run.directory import RunDirectory
 from arclight.search.compose import Composer, fitted, hydra_ready
 from arclight.search.settings import MAY_CHANGE, Objective, Search
 from arclight.search.space import Parameter, parse
@@ -145,6 +147,8 @@ def _work(
     study = Study(settings, space, aims, folder)
     with attach(folder / "search.log"):
         say(f"search {settings.name}: {study.ended} of {study.wanted} trials have ended; {folder}")
+        if warning := _changed_code(folder):
+            say(warning)
         signum = 0
         if not study.is_over and not study.has_failed:
             signum = Workers(settings, study, composer, folder, slots).run()
@@ -165,6 +169,18 @@ def _work(
                 f"{settings.max_failures}); the same command with more goes on."
             )
     return 1 if study.failures else 0
+
+
+def _changed_code(folder: Path) -> str | None:
+    """What to say of a search that goes on with other code than that of its newest trial."""
+    trials = sorted((folder / "trials").glob("[0-9]*"))
+    for manifest in sorted(trials[-1].rglob("manifest.json")) if trials else ():
+        if names := changed_since(RunDirectory(manifest.parent)):
+            return (
+                f"warning: the code has changed since trial {int(trials[-1].name)}: "
+                f"{named(names)}; later trials may not compare with it."
+            )
+    return None
 
 
 def _slots(settings: Search, config: dict[str, Any]) -> list[dict[str, str]]:
