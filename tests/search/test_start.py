@@ -27,7 +27,7 @@ TINY = "search=tiny"
             "optimizer.momentum is not a key",
         ),
         ("search.sampler=bayes", "search.sampler=bayes should be tpe or random"),
-        ("search.n_trials=0", "search.n_trials=0 should be 1 or more"),
+        ("search.n_trials=0", "search.n_trials=0 should be a whole number of 1 or more"),
         ("search.sampler=grid", "optimizer.lr has no points for a grid"),
         ("search.seeds=[1,1]", "different seeds"),
         ("search.gpus_per_trial=1.5", "a whole number of GPUs"),
