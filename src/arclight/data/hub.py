@@ -187,6 +187,11 @@ def _fault(path: str, folder: Path | None, error: Exception, within: bool, holds
     if folder:
         return fault(path, folder, cause, holds)
     words = " ".join(str(cause).split())
+    if "zstd not supported" in words:
+        return (
+            f"data.path={path} is compressed by zstd, which needs another package: type pip "
+            "install zstandard."
+        )
     return (
         f"data.path={path} cannot be read as a data set ({words[:300].rstrip('.')}): type another, "
         f"or data.path=FOLDER with one that holds {holds}."

@@ -1,8 +1,11 @@
 """Shards on the hub: read by ranges through the real clients, exactly as those in a folder."""
 
+import gzip
 import json
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 import torch
 
 from arclight.data import ranges
-from arclight.data.hub import split_files
+from arclight.data.hub import load_splits, split_files
 from arclight.data.order import TrainBatches
 from arclight.data.text import tokenizer as tokenizers
 from arclight.data.text.blocks import open_shards
@@ -185,6 +188,28 @@ def test_a_long_outage_is_a_sentence_and_no_end(
         assert_same(list(again), whole[len(seen) :])
 
 
+@pytest.mark.parametrize("make", [jsonl, parquet])
+def test_a_read_spoils_none_beside_or_after_it(
+    served: Hub, monkeypatch: pytest.MonkeyPatch, make: Any
+) -> None:
+    hurried(monkeypatch)
+    monkeypatch.setattr(ranges, "_TRIES", 1)
+    offered(served, make)
+    shards = of_hub(served).blocks.shards
+
+    def read(number: int) -> list[str]:
+        return ["".join(c) for c in shards.texts(np.array([number])).read()]
+
+    expected = [read(0), read(1)]
+    served.fault = lambda method, path: 503 if "/cdn/" in path else None
+    for number in (0, 1):
+        with pytest.raises(UserError, match="does not answer"):
+            read(number)
+    served.fault = lambda method, path: time.sleep(0.02)  # as long as the way to a hub is
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(read, [0, 1] * 10)) == expected * 10
+
+
 def test_what_is_not_to_be_had(served: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = hurried(monkeypatch)
     with pytest.raises(UserError, match=r"the Hugging Face hub org/texts does not exist or needs"):
@@ -210,6 +235,13 @@ def test_what_is_not_to_be_had(served: Hub, monkeypatch: pytest.MonkeyPatch) -> 
         shard.rename(shard.with_suffix(".csv"))
     with pytest.raises(UserError, match=r"org/texts has \.csv files, .* or type data=text_file"):
         of_hub(served)
+    packed = folder.parent / "packed"
+    packed.mkdir()
+    with gzip.open(packed / "train.jsonl.gz", "wt") as lines:
+        lines.write('{"text": "a"}\n')
+    assert load_splits("org/packed", None)["train"]["text"] == ["a"]
+    with pytest.raises(UserError, match=r"org/packed has \.gz files, .* or type data=text_file"):
+        of_hub(served, path="org/packed")
     served.stop()
     with pytest.raises(UserError, match=r"org/texts is out of reach: no network"):
         of_hub(served)

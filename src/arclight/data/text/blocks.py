@@ -60,11 +60,11 @@ class Shards:
         block = self.blocks[number]
         file, start, stop = self.files[block["shard"]], int(block["start"]), int(block["stop"])
         if file.endswith(".parquet"):
-            groups = range(start, stop)
             assert self.column is not None
-            for group in groups:
-                table = _parquet(file, self.key).read_row_group(group, columns=[self.column])
-                yield from (iter([text]) for text in table[0].to_pylist() if text)
+            with _parquet(file, self.key) as opened:
+                for group in range(start, stop):
+                    table = opened.read_row_group(group, columns=[self.column])
+                    yield from (iter([text]) for text in table[0].to_pylist() if text)
         elif self.column is None:
             yield (line.decode(errors="replace") for _, line in _lines(file, start, stop))
         else:
@@ -132,7 +132,7 @@ def _of_lines(file: str, column: str | None, wanted: int) -> Iterator[tuple[int,
 
 def _of_groups(file: str, column: str | None, wanted: int) -> Iterator[tuple[int, int, int]]:
     """Row groups, several where they are small."""
-    footer = _parquet(file, "").metadata
+    footer = _footer(file, "")
     names = [footer.schema.column(i).path for i in range(footer.num_columns)]
     if column not in names:
         raise UserError(
@@ -150,7 +150,7 @@ def _of_groups(file: str, column: str | None, wanted: int) -> Iterator[tuple[int
 def _column(path: str, file: str, given: str | None) -> str:
     """As given, or the usual one that the first shard has."""
     if file.endswith(".parquet"):
-        names = list(_parquet(file, "").schema_arrow.names)
+        names = _footer(file, "").schema.to_arrow_schema().names
     else:
         _, line = next(_lines(file, 0, 1), (0, b"{}"))
         names = list(_fields(file, 0, line))
@@ -202,15 +202,26 @@ def _lines(file: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
             place += len(line)
 
 
-@lru_cache(maxsize=64)
 def _parquet(file: str, key: str) -> Any:
-    """A parquet file, open, its footer read."""
+    """A parquet file, for one reading: threads that share a reader of pyarrow's crash."""
+    from pyarrow.parquet import ParquetFile
+
+    return ParquetFile(_source(file), metadata=_footer(file, key))
+
+
+@lru_cache(maxsize=64)
+def _footer(file: str, key: str) -> Any:
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
     try:
-        return ParquetFile(file if ranges.is_here(file) else ranges.Ranges(file))
+        with ParquetFile(_source(file)) as opened:
+            return opened.metadata
     except pyarrow.ArrowInvalid as error:
         raise UserError(
             f"Shard {file} is cut off or no parquet file: fetch it again, or remove it."
         ) from error
+
+
+def _source(file: str) -> Any:
+    return file if ranges.is_here(file) else ranges.Ranges(file)
