@@ -36,10 +36,15 @@ def unasked(forward: Callable[Given, Found]) -> Callable[Given, Found]:
 
 @cache
 def obey() -> None:
-    """Makes the library heed `unasked`, for which it has no option of its own."""
+    """Makes the library heed `unasked`, for which it has no option of its own.
+
+    A version that has other names for what asks is left as it is: it waits, and computes the same.
+    """
     from transformers import masking_utils
 
     theirs: Any = masking_utils
+    if not hasattr(theirs, "find_packed_sequence_indices") or not hasattr(theirs, "is_tracing"):
+        return
     packed, tracing = theirs.find_packed_sequence_indices, theirs.is_tracing
     theirs.find_packed_sequence_indices = lambda positions: None if _silent else packed(positions)
     theirs.is_tracing = lambda tensor=None: _silent or tracing(tensor)
