@@ -24,12 +24,12 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A committed project, under settings of git that a user may have."""
-    settings = "[user]\nname=a\nemail=b\n[diff]\nnoprefix=true\n[color]\nui=always\n"
+    settings = "[user]\nname=a\nemail=b\n[diff]\nnoprefix=true\ncontext=0\n[color]\nui=always\n"
     (tmp_path / "settings").write_text(settings)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "settings"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     folder = tmp_path / "project"
-    write(folder, {"train.py": b"old\n", ".gitignore": b"*_scratch.py\n"})
+    write(folder, {"train.py": b"1\n2\n3\nold\n5\n", ".gitignore": b"*_scratch.py\n"})
     git(folder.parent, "init", "-q", str(folder))
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "begun")
@@ -48,7 +48,7 @@ NEW = {
 
 
 def test_the_patch_on_the_commit_gives_the_very_code(project: Path, tmp_path: Path) -> None:
-    write(project, {"train.py": b"new\r\nand \xe9\n", **NEW})
+    write(project, {"train.py": b"1\n2\n3\nnew \xe9\r\n5\n", **NEW})
     (project / "src/arclight/no_end.py").chmod(0o755)
     before = {f: f.read_bytes() for f in (project / ".git").rglob("*") if f.is_file()}
     kept = json.loads(json.dumps(state(project)))

@@ -56,7 +56,7 @@ def modules_in(folder: Path) -> Iterator[Path]:
 # Whatever the user's own settings of git are.
 _DIFF = (
     *("-c", "diff.relative=false", "diff", "HEAD", "--binary", "--no-color", "--no-ext-diff"),
-    *("--no-textconv", "--src-prefix=a/", "--dst-prefix=b/"),
+    *("--no-textconv", "--src-prefix=a/", "--dst-prefix=b/", "-U3", "--submodule=short"),
 )
 _LIST = ("ls-files", "-t", "-z", "--full-name", "--cached", "--others", "--exclude-standard")
 
