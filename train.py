@@ -14,6 +14,7 @@ from omegaconf import DictConfig  # noqa: E402
 
 from arclight.config.best_of import expand  # noqa: E402
 from arclight.config.entry import plain_errors  # noqa: E402
+from arclight.config.words import quoted  # noqa: E402
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -27,5 +28,5 @@ def main(cfg: DictConfig) -> None:
 
 if __name__ == "__main__":
     with plain_errors(CONFIGS):
-        sys.argv[1:] = expand(sys.argv[1:])
+        sys.argv[1:] = quoted(expand(sys.argv[1:]))
         main()

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from importlib.util import spec_from_file_location
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +86,19 @@ def test_only_what_the_project_defines_is_built(composed: Composed, target: str)
         check(config)
     with pytest.raises(UnknownTargetError):
         build({"_target_": target})
+
+
+def test_a_module_that_is_no_python_is_named(
+    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("class Model\n")
+    spec = spec_from_file_location("arclight.broken", file)
+    monkeypatch.setattr("arclight.config.signature.importlib.util.find_spec", lambda _: spec)
+    config = composed()
+    config["model"]["_target_"] = "arclight.broken.Model"
+    with pytest.raises(UserError, match=r"broken\.py, line 1, is no Python"):
+        check(config)
 
 
 def test_a_signature_is_read_without_importing_torch() -> None:

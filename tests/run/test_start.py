@@ -46,6 +46,12 @@ def test_a_new_run_that_was_refused_leaves_nothing(started: Started, tmp_path: P
     assert not list((tmp_path / "runs").iterdir())
 
 
+def test_the_name_of_a_run_that_was_refused_is_free_again(started: Started, tmp_path: Path) -> None:
+    for words in (("data.batch_size=64",), ("data.batch_size=32",)):
+        assert started("run_dir=mine", *words, executed=lambda run: None) == EXIT_USER_ERROR
+        assert not (tmp_path / "mine").exists()
+
+
 def test_a_run_that_trained_before_it_failed_is_kept(started: Started, tmp_path: Path) -> None:
     started(executed=lambda run: run.metrics_file.write_text(FIGURES))
     (kept,) = (tmp_path / "runs").iterdir()

@@ -15,11 +15,21 @@ def build(node: dict[str, Any], **given: Any) -> Any:
             left out.
     """
     target = node["_target_"]
-    known = parameters(target)  # also refuses whatever the project does not define
+    known = parameters(target)
     arguments = {key: _value(value) for key, value in node.items() if key != "_target_"}
     arguments |= {key: value for key, value in given.items() if key in known}
+    return find(target)(**arguments)
+
+
+def find(target: str) -> Any:
+    """The class or function of that name.
+
+    Raises:
+        UnknownTargetError: the project does not define it.
+    """
+    parameters(target)
     module, _, name = target.rpartition(".")
-    return getattr(importlib.import_module(module), name)(**arguments)
+    return getattr(importlib.import_module(module), name)
 
 
 def _value(value: Any) -> Any:

@@ -74,11 +74,8 @@ def _against_signature(node: Config, path: str) -> Iterator[str]:
     target = node["_target_"]
     try:
         known = parameters(target)
-    except UnknownTargetError:
-        yield (
-            f"{path}._target_={target} is not a class or function of the project: "
-            "only what src/arclight defines can be built from a config."
-        )
+    except UnknownTargetError as error:
+        yield f"{path}._target_={error}"
         return
     given_later = GIVEN_AT_RUN_TIME.get(path.split(".")[0], set())
     for key, value in node.items():

@@ -6,10 +6,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from arclight.config.check import did_you_mean
 from arclight.config.freeze import flatten
 from arclight.errors import RunFailedError, UserError
+
+if TYPE_CHECKING:
+    from yaml import MarkedYAMLError
 
 EXIT_USER_ERROR = 2
 
@@ -25,6 +29,7 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import MarkedYAMLError
 
     full = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise, so that the words are ours
@@ -41,6 +46,10 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
         if full:
             raise
         _end(in_a_sentence(error, configs))
+    except MarkedYAMLError as error:
+        if full:
+            raise
+        _end(_not_yaml(error))
 
 
 def _end(sentence: str) -> None:
@@ -51,6 +60,16 @@ def _end(sentence: str) -> None:
 def in_a_sentence(error: Exception, configs: Path | None = None) -> str:
     """Hydra's complaint as what was given, what is expected, and what to type."""
     text = str(error)
+    word = getattr(error, "override", None)  # of one that its grammar does not know
+    if word:
+        return _unreadable(str(word))
+    several = re.search(r"Ambiguous value for argument '(?P<word>[^']*)'", text)
+    if several:
+        key, _, values = several["word"].partition("=")
+        return (
+            f"{several['word']} are several values: type -m {several['word']} to run each, or "
+            f"'{key}=[{values}]' for a list."
+        )
     missing = re.search(r"Could not find '(?P<group>[^']*)/(?P<option>[^'/]*)'", text)
     if missing:
         return _unknown_option(missing["group"], missing["option"], list(_options(error)))
@@ -62,6 +81,24 @@ def in_a_sentence(error: Exception, configs: Path | None = None) -> str:
         return f"{group['key']} is not a group of the config{_suggest(group['key'], configs)}"
     cause = f" {error.__cause__}" if error.__cause__ else ""
     return " ".join(line.strip() for line in (text + cause).splitlines() if line.strip())
+
+
+_MARKS = " '\""
+
+
+def _unreadable(word: str) -> str:
+    key, equals, value = word.partition("=")
+    if not equals or not key.strip("+~ ") or not value.strip():
+        return f"{word} is not of the form KEY=VALUE, without spaces around the sign."
+    return (
+        f"{word} cannot be read: type \"{key}='{value.strip(_MARKS)}'\", with both kinds of quotes."
+    )
+
+
+def _not_yaml(error: "MarkedYAMLError") -> str:
+    mark = error.problem_mark
+    where = f"{mark.name}, line {mark.line + 1}, is" if mark else "A config is"
+    return f"{where} no YAML: {error.problem}."
 
 
 def _options(error: Exception) -> list[str]:

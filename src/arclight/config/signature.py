@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from arclight.errors import UserError
 from arclight.ranges import RANGES
 
 PACKAGE = "arclight"
@@ -25,8 +26,14 @@ class Parameter:
     required: bool
 
 
-class UnknownTargetError(Exception):
+class UnknownTargetError(UserError):
     """The target is not a class or function that the project defines."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(
+            f"{target} is not a class or function of the project: only what src/{PACKAGE} defines "
+            "can be built from a config."
+        )
 
 
 @lru_cache
@@ -35,9 +42,9 @@ def parameters(target: str) -> dict[str, Parameter]:
 
     Raises:
         UnknownTargetError: the project does not define it.
+        UserError: its file is no Python.
     """
-    module, _, name = target.rpartition(".")
-    definition = _definition(module, name)
+    definition = _definition(target)
     if isinstance(definition, ast.FunctionDef):
         return _of_function(definition)
     init = next(
@@ -56,19 +63,26 @@ def parameters(target: str) -> dict[str, Parameter]:
     }
 
 
-def _definition(module: str, name: str) -> ast.ClassDef | ast.FunctionDef:
+def _definition(target: str) -> ast.ClassDef | ast.FunctionDef:
+    module, _, name = target.rpartition(".")
     if module.split(".")[0] != PACKAGE:
-        raise UnknownTargetError
+        raise UnknownTargetError(target)
     try:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
         spec = None
     if spec is None or spec.origin is None:
-        raise UnknownTargetError
-    for node in ast.parse(Path(spec.origin).read_text()).body:
+        raise UnknownTargetError(target)
+    try:
+        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise UserError(
+            f"{spec.origin}, line {error.lineno}, is no Python: {error.msg}."
+        ) from error
+    for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
             return node
-    raise UnknownTargetError
+    raise UnknownTargetError(target)
 
 
 def _of_function(node: ast.FunctionDef) -> dict[str, Parameter]:

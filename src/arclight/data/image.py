@@ -76,6 +76,8 @@ class ImageData(DataModule):
 
     facts: ImageFacts
 
+    holds = "labelled images"
+
     def __init__(
         self,
         path: str,

@@ -59,6 +59,8 @@ class CaptionedImages(ImageData, TextModule):
 
     facts: ImageTextFacts
 
+    holds = "images with texts"
+
     def __init__(
         self,
         path: str,

@@ -22,6 +22,9 @@ class DataModule(LightningDataModule, ABC):
     What a run must keep of them beside its checkpoints lies in `folder`, the run's directory; what
     it should warn of, since it could not be read, is in `left_out`, a sentence each.
 
+    Attributes:
+        holds: what its batches are, in words; a task is for one kind (`Task.learns_from`).
+
     Args:
         path: what errors call the data.
         batch_size: samples of one optimizer step, over all processes and accumulated batches.
@@ -30,6 +33,7 @@ class DataModule(LightningDataModule, ABC):
         seed: the run's seed, for order and augmentation.
     """
 
+    holds: str | None = None
     facts: Facts
     folder: Path | None = None
     left_out: Sequence[str] = ()

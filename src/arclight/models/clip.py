@@ -101,6 +101,7 @@ class CLIP(nn.Module):
                 "intermediate_size": 4 * text_d_model,
                 "hidden_act": activation,
                 "pad_token_id": pad,
+                "bos_token_id": None,  # or it would be that of the published vocabulary
                 "eos_token_id": end,
             }
             config = CLIPConfig(

@@ -1,4 +1,4 @@
-"""What a run says: on the terminal and, with the time, in its `train.log`."""
+"""What a run says: on the terminal (errors on stderr) and, with the time, in its `train.log`."""
 
 import logging
 import sys
@@ -14,7 +14,10 @@ log = logging.getLogger("arclight")
 @contextmanager
 def attach(file: Path | None) -> Iterator[None]:
     """Sends the run's words to the terminal and to `file`; None: a process that only warns."""
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+    out, err = logging.StreamHandler(sys.stdout), logging.StreamHandler(sys.stderr)
+    out.addFilter(lambda record: record.levelno < logging.ERROR)
+    err.setLevel(logging.ERROR)
+    handlers: list[logging.Handler] = [out, err]
     if file:
         keep = LogFile(file)
         keep.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))

@@ -36,7 +36,10 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
         settings |= {"accelerator": accelerator, "precision": "32-true"}
     if data:
         config["data"]["path"] = data
-    parts = build_parts(config, directory.path)
+    try:
+        parts = build_parts(config, directory.path)
+    except UserError as error:
+        raise UserError(str(error).replace("data.path=", "data=")) from error  # its name here
     step = load_weights(parts.task, file)
     trainer = make_trainer(
         run_dir=directory.path,

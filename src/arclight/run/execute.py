@@ -99,7 +99,7 @@ def _work(run: RunDirectory, rank: int | None = None) -> int:
             run.update_summary(status=status, seconds=round(seconds, 3), **values)
 
     def fail(sentence: str) -> int:
-        say(f"error: {sentence}")
+        log.error(f"error: {sentence}")
         tell_launcher(sentence)
         with suppress(OSError):  # a disk that cannot be written is what may have been said
             end("failed", error=sentence)

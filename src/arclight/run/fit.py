@@ -1,9 +1,7 @@
 """What executing a run does: build from the frozen config, train, test the best, write it down."""
 
-import logging
 import os
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +41,6 @@ from arclight.training.progress import Progress
 from arclight.training.pruning import PrunedError, pruning
 from arclight.training.randomness import StepSeeds
 from arclight.training.record import Record
-
-warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
-for _name in ("lightning.pytorch", "lightning.fabric"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 def fit(run: RunDirectory) -> dict[str, Any]:
@@ -225,9 +219,20 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
         raise SystemExit(128 + interrupts.signum) from None
     except torch.OutOfMemoryError as error:
         raise UserError(_out_of_memory(parts, trainer)) from error
+    except RuntimeError as error:
+        if start and "Error(s) in loading state_dict" in str(error):
+            raise UserError(_another_model(start, error)) from error
+        raise
     if interrupts.signum:  # it came after the last step
         raise SystemExit(128 + interrupts.signum)
     return time.perf_counter() - began
+
+
+def _another_model(file: Path, error: Exception) -> str:
+    return (
+        f"The code makes another model than that of {file}: {str(error).splitlines()[-1].strip()} "
+        "Put the code back to continue the run, or start a new one."
+    )
 
 
 def _out_of_memory(parts: Parts, trainer: L.Trainer) -> str:

@@ -40,6 +40,7 @@ def start(cfg: DictConfig) -> None:
             _preflight(cfg)
             return
         run = _resumed(cfg, list(hydra.overrides.task)) if cfg.resume else _made(cfg, hydra)
+        begun_here = not cfg.resume and run.status == "created"
         if run.is_over:  # else its execution says so
             warn_of_changes(run)
         code = execute(run)
@@ -48,9 +49,8 @@ def start(cfg: DictConfig) -> None:
             raise RunFailedError(str(error)) from error
         print(f"error: {error}", file=sys.stderr)  # here, since Hydra adds a line to what it sees
         sys.exit(EXIT_USER_ERROR)
-    made_here = not cfg.resume and cfg.run_dir is None
-    if code == EXIT_USER_ERROR and made_here and not run.has_trained:
-        shutil.rmtree(run.path)  # the sentence has been said, and there is nothing else in it
+    if code == EXIT_USER_ERROR and begun_here and not run.has_trained:
+        shutil.rmtree(run.path)  # the sentence has been said, and the name is wanted again
     if code:
         sys.exit(code)
 

@@ -32,6 +32,8 @@ class Captioning(Task):
 
     cross_entropy: nn.CrossEntropyLoss
 
+    learns_from = "images with texts"
+
     def __init__(
         self,
         model: nn.Module,

@@ -39,6 +39,8 @@ class Contrastive(Task):
         facts: what is known of the data.
     """
 
+    learns_from = "images with texts"
+
     def __init__(
         self,
         model: nn.Module,

@@ -21,6 +21,8 @@ class ImageClassification(Task):
         label_smoothing: share of the target spread over all classes (Szegedy et al., 2016).
     """
 
+    learns_from = "labelled images"
+
     def __init__(
         self,
         model: nn.Module,

@@ -27,6 +27,8 @@ class LanguageModelling(Task):
 
     cross_entropy: nn.CrossEntropyLoss
 
+    learns_from = "running text"
+
     def __init__(
         self,
         model: nn.Module,

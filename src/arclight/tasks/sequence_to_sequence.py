@@ -31,6 +31,8 @@ class SequenceToSequence(Task):
 
     cross_entropy: nn.CrossEntropyLoss
 
+    learns_from = "pairs of texts"
+
     def __init__(
         self,
         model: nn.Module,

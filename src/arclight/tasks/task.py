@@ -84,6 +84,7 @@ class Task(L.LightningModule):
     """A model and what it learns; subclasses write the steps and `results`.
 
     Attributes:
+        learns_from: the kind of its batches, as `DataModule.holds` says it; None: any.
         confusion_matrix: of the last evaluation, rows are the true classes; None where there are
             no classes, which are named by `class_names`.
         cross_entropy: how a training step ends where its logits are of a whole vocabulary, so that
@@ -96,6 +97,8 @@ class Task(L.LightningModule):
         schedule: makes the schedule from the optimizer, the run's steps and an epoch's steps.
         figures: names of the per-example figures that `training_step` adds to `self.sums`.
     """
+
+    learns_from: str | None = None
 
     def __init__(
         self,

@@ -21,6 +21,8 @@ class TextClassification(Task):
         label_smoothing: share of the target spread over all classes (Szegedy et al., 2016).
     """
 
+    learns_from = "labelled texts"
+
     def __init__(
         self,
         model: nn.Module,

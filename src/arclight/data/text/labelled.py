@@ -58,6 +58,8 @@ class LabelledText(TextModule):
         seed: the run's seed, for order.
     """
 
+    holds = "labelled texts"
+
     def __init__(
         self,
         path: str,

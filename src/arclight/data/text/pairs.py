@@ -71,6 +71,8 @@ class TextPairs(TextModule):
 
     end: int
 
+    holds = "pairs of texts"
+
     def __init__(
         self,
         path: str,

@@ -70,6 +70,8 @@ class TextStream(TextModule):
         seed: the run's seed, for order and cuts.
     """
 
+    holds = "running text"
+
     def __init__(
         self,
         path: str,

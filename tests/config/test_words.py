@@ -1,0 +1,55 @@
+"""The words of a command line: what Hydra cannot read is quoted, or answered with what to type."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+
+from arclight.config.entry import in_a_sentence, plain_errors
+from arclight.config.words import quoted
+from tests.conftest import CONFIGS
+
+
+@pytest.mark.parametrize("value", ["/tmp/éléments", "runs/mon écran ü", "数据"])
+def test_a_value_of_any_letters_is_read(value: str) -> None:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        words = quoted([f"data.path={value}", "seed=1", "run_dir='a b'", "++x=[ä,b]"][:3])
+        cfg = compose("train", overrides=words)
+    assert cfg.data.path == value
+    assert cfg.run_dir == "a b"
+
+
+def test_what_hydra_reads_is_left_alone() -> None:
+    words = ["seed=0,1", "data.path='é'", "x=[é,b]", "~model", "-m"]
+    assert quoted(words) == words
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("model", "model is not of the form KEY=VALUE"),
+        ("run_dir=a(b", "type \"run_dir='a(b'\", with both kinds of quotes."),
+        ("seed=0,1", "type -m seed=0,1 to run each, or 'seed=[0,1]' for a list."),
+    ],
+)
+def test_what_cannot_be_read_is_a_sentence(word: str, sentence: str) -> None:
+    with (
+        initialize_config_dir(str(CONFIGS), version_base="1.3"),
+        pytest.raises(HydraException) as caught,
+    ):
+        compose("train", overrides=[word])
+    assert sentence in in_a_sentence(caught.value)
+
+
+def test_a_config_that_is_no_yaml_is_named(
+    tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("configs")
+    (folder / "train.yaml").write_text("a: 1\nb: [\n")
+    with (
+        pytest.raises(SystemExit) as end,
+        plain_errors(),
+        initialize_config_dir(str(folder), version_base="1.3"),
+    ):
+        compose("train")
+    assert end.value.code == 2
+    assert "train.yaml, line 3, is no YAML" in capsys.readouterr().err

@@ -1,0 +1,28 @@
+"""Data, task and model that do not belong together are named before anything is trained."""
+
+from pathlib import Path
+
+import pytest
+
+from arclight.errors import UserError
+from arclight.run.parts import build_parts
+from tests.conftest import Composed
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("model=cnn", "data=stdlib_packages"), "learns from labelled images, and the data are la"),
+        (("model=cnn", "data=digits_captions"), "and the data are images with texts"),
+        (("model=t5", "data=stdlib"), "learns from pairs of texts, and the data are running text"),
+        (
+            ("model=vit", "data=dates", "task=sequence_to_sequence"),
+            "needs image_size and in_channels and num_classes, which these data do not tell",
+        ),
+    ],
+)
+def test_what_does_not_belong_together_is_a_sentence(
+    composed: Composed, tmp_path: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        build_parts(composed(*words), tmp_path)
