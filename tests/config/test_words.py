@@ -1,5 +1,7 @@
 """The words of a command line: what Hydra cannot read is quoted, or answered with what to type."""
 
+from pathlib import Path
+
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
@@ -41,14 +43,14 @@ def test_what_cannot_be_read_is_a_sentence(word: str, sentence: str) -> None:
 
 
 def test_a_config_that_is_no_yaml_is_named(
-    tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path_factory.mktemp("configs")
-    (folder / "train.yaml").write_text("a: 1\nb: [\n")
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # which is changed below
+    (tmp_path / "train.yaml").write_text("a: 1\nb: [\n")
     with (
         pytest.raises(SystemExit) as end,
         plain_errors(),
-        initialize_config_dir(str(folder), version_base="1.3"),
+        initialize_config_dir(str(tmp_path), version_base="1.3"),
     ):
         compose("train")
     assert end.value.code == 2

@@ -42,7 +42,7 @@ def test_the_longest_texts_are_tried(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that come first are mostly shorter."""
-    rows = [json.dumps({"text": "short", "label": i % 2}) for i in range(60)]
+    rows = [json.dumps({"text": f"short {i:02}", "label": i % 2}) for i in range(60)]
     (tmp_path / "rows.jsonl").write_text("\n".join(rows))
     given = (f"data.path={tmp_path / 'rows.jsonl'}", "data.tokenizer=characters", "data.limit=4")
     small = ("model.d_model=16", "model.n_layers=1", "trainer.accumulate_grad_batches=2")
@@ -55,7 +55,7 @@ def test_the_longest_texts_are_tried(
     monkeypatch.setattr(TextClassification, "training_step", noted)
     words = ("model=bert", "task=text_classification", "data=text_classification")
     assert largest_batch(composed(*words, *given, *small), 4.0, lambda _: None) == 4
-    assert lengths[-4:] == [7, 7, 128, 128]
+    assert lengths[-4:] == [10, 10, 128, 128]
 
 
 def test_where_nothing_fits_it_says_what_to_try(composed: Composed) -> None:
