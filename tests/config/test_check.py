@@ -33,9 +33,9 @@ def test_every_experiment_is_sound_and_says_what_to_expect(
     [
         (
             "trainer.max_epochs=many",
-            "trainer.max_epochs=many should be a whole number of 1 or more or null.",
+            "trainer.max_epochs=many should be a whole number of 1 or more or -1 or null.",
         ),
-        ("trainer.gradient_clip_val=-1", "trainer.gradient_clip_val=-1 should be a number above 0"),
+        ("trainer.gradient_clip_val=-1", "trainer.gradient_clip_val=-1 should be a number of 0"),
         ("trainer.max_epochs=0", "trainer.max_epochs=0 should be a whole number of 1 or more"),
         ("trainer.limit_train_batches=2.5", "1 or more or a number from 0 to 1."),
         ("data.batch_size=0", "data.batch_size=0 should be a whole number of 1 or more."),

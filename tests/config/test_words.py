@@ -21,7 +21,7 @@ def test_a_value_of_any_letters_is_read(value: str) -> None:
 
 
 def test_what_hydra_reads_is_left_alone() -> None:
-    words = ["seed=0,1", "data.path='é'", "x=[é,b]", "~model", "-m"]
+    words = ["seed=0,1", "data.path='é'", "x=[é,b]", "~model", "-m", "--config-dir=/é"]
     assert quoted(words) == words
 
 

@@ -164,7 +164,10 @@ def test_predict_labels_image_files(trained: tuple[RunDirectory, str], tmp_path:
         Image.new("L", (8, 8), 80 * i).save(images / f"{i}.png")
     Image.new("RGB", (20, 30)).save(images / "photo.jpg")  # any size and mode is converted
     (images / "notes.txt").write_text("not an image")
-    predict(str(run.path), str(images), output=str(tmp_path / "labels.csv"))
+    link = tmp_path / "link.csv"
+    link.symlink_to(tmp_path / "labels.csv")  # what is not a file of its own stays what it is
+    predict(str(run.path), str(images), output=str(link))
+    assert link.is_symlink()
     with (tmp_path / "labels.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [Path(r["file"]).name for r in rows] == ["0.png", "1.png", "2.png", "photo.jpg"]

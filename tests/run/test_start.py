@@ -52,6 +52,12 @@ def test_the_name_of_a_run_that_was_refused_is_free_again(started: Started, tmp_
         assert not (tmp_path / "mine").exists()
 
 
+def test_a_run_that_other_nodes_look_at_is_kept(started: Started, tmp_path: Path) -> None:
+    words = ("trainer=ddp_cpu", "trainer.num_nodes=2", "run_dir=mine")
+    assert started(*words, executed=lambda run: None) == EXIT_USER_ERROR
+    assert RunDirectory(tmp_path / "mine").status == "created"
+
+
 def test_a_run_that_trained_before_it_failed_is_kept(started: Started, tmp_path: Path) -> None:
     started(executed=lambda run: run.metrics_file.write_text(FIGURES))
     (kept,) = (tmp_path / "runs").iterdir()

@@ -12,6 +12,6 @@ def quoted(words: Sequence[str]) -> list[str]:
 
 def _quoted(word: str) -> str:
     key, equals, value = word.partition("=")
-    if not equals or value.isascii() or _SPECIAL & set(value):
+    if not equals or word.startswith("-") or value.isascii() or _SPECIAL & set(value):
         return word
     return f"{key}='{value}'"

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from arclight.errors import UserError
-from arclight.files import write_whole
+from arclight.files import NoLocksError, lock, write_whole
 
 
 def cache_folder(given: str | None) -> Path:
@@ -69,8 +70,9 @@ def _kept(folder: Path, key: str, write: Callable[[IO[bytes]], None]) -> NDArray
     if not file.exists():
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with file.with_suffix(".lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with file.with_suffix(".lock").open("w") as held:
+                with suppress(NoLocksError):  # which would only spare others the same work
+                    lock(held, fcntl.LOCK_EX)
                 if not file.exists():
                     write_whole(file, write)
             file.with_suffix(".lock").unlink(missing_ok=True)

@@ -179,6 +179,12 @@ def _fault(path: str, folder: Path | None, error: Exception, within: bool, holds
     known = isinstance(error, ConnectionError | FileNotFoundError)
     if not folder and (known or refusal(error)):
         return _not_given(path, within, error)
+    words = " ".join(str(cause).split())
+    if "zstd not supported" in words:
+        return (
+            f"data.path={path} is compressed by zstd, which needs another package: type pip "
+            "install zstandard."
+        )
     if not folder and (subsets := _subsets(path)):
         return (
             f"data.path={path} should say which subset is meant: type data.path="
@@ -186,12 +192,6 @@ def _fault(path: str, folder: Path | None, error: Exception, within: bool, holds
         )
     if folder:
         return fault(path, folder, cause, holds)
-    words = " ".join(str(cause).split())
-    if "zstd not supported" in words:
-        return (
-            f"data.path={path} is compressed by zstd, which needs another package: type pip "
-            "install zstandard."
-        )
     return (
         f"data.path={path} cannot be read as a data set ({words[:300].rstrip('.')}): type another, "
         f"or data.path=FOLDER with one that holds {holds}."

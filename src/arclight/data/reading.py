@@ -40,9 +40,10 @@ def fault(path: str, place: Path, cause: BaseException, holds: str) -> str:
         holds: what was looked for: `IMAGES` or `TEXTS`.
     """
     for file in _tables(place):
-        if not file.stat().st_size:
-            return f"{file} is empty: fill it or remove it."
-        require_commas(file)
+        if file == place or file.name in str(cause):  # of a folder's files, the one at fault
+            if not file.stat().st_size:
+                return f"{file} is empty: fill it or remove it."
+            require_commas(file)
         if isinstance(cause, UnicodeDecodeError) and not _is_utf8(file):
             return (
                 f"{file} is no text in UTF-8 ({cause.reason}): convert it, for example with "

@@ -146,9 +146,9 @@ def require_same_data(run: RunDirectory, facts: Facts) -> None:
     before = run.manifest.get("data")
     if before and before["fingerprint"] != facts.fingerprint:
         raise UserError(
-            f"The data of {run.path} have changed since it began (their fingerprint was "
-            f"{before['fingerprint'][:12]} and is {facts.fingerprint[:12]}): put them back to "
-            "continue it, or start a new run."
+            f"The data of {run.path}, or the code that reads them, have changed since it began "
+            f"(their fingerprint was {before['fingerprint'][:12]} and is "
+            f"{facts.fingerprint[:12]}): put them back to continue it, or start a new run."
         )
 
 

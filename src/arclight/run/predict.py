@@ -67,7 +67,7 @@ def predict(
         written = io.StringIO(newline="")
         csv.writer(written).writerows(rows)
         content = written.getvalue().encode(errors="surrogateescape")  # of odd file names
-        write_whole(target, lambda opened: opened.write(content))
+        _write(target, content)
         print(f"{len(rows) - 1 - len(asked.gaps)} answers in {output}.")
     else:
         csv.writer(sys.stdout).writerows(rows)
@@ -77,3 +77,14 @@ def predict(
             f"an answer; the first: {asked.faults[0]}"
         )
     return rows
+
+
+def _write(target: Path, content: bytes) -> None:
+    """Whole, where that is a file of its own; a pipe, a link or a device is written through."""
+    try:
+        if target.is_symlink() or (target.exists() and not target.is_file()):
+            target.write_bytes(content)
+        else:
+            write_whole(target, lambda opened: opened.write(content))
+    except OSError as error:
+        raise UserError(f"output={target} cannot be written ({error.strerror}).") from error

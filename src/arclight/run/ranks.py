@@ -118,7 +118,7 @@ def _not_met(run: RunDirectory, endpoint: str, error: Exception) -> int:
     sentence = (
         f"The processes of {run.path} could not meet, or lost each other, at {endpoint} ({said}): "
         f"see that all nodes are there and reach it, or name another by {RENDEZVOUS}=HOST:PORT, "
-        "and execute the run again."
+        "and type the same command again."
     )
     if run.status != "failed":
         _settle(run, status="failed", error=sentence)

@@ -40,7 +40,8 @@ def start(cfg: DictConfig) -> None:
             _preflight(cfg)
             return
         run = _resumed(cfg, list(hydra.overrides.task)) if cfg.resume else _made(cfg, hydra)
-        begun_here = not cfg.resume and run.status == "created"
+        alone = run.config["trainer"]["num_nodes"] == 1  # else other nodes read it
+        begun_here = alone and not cfg.resume and run.status == "created"
         if run.is_over:  # else its execution says so
             warn_of_changes(run)
         code = execute(run)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from arclight.data.facts import Facts, ImageTextFacts
 from arclight.errors import UserError
-from arclight.tasks.scores import ExactSum
+from arclight.tasks.scores import ExactSum, VocabularyLoss
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -42,7 +42,7 @@ class Captioning(Task):
         schedule: ScheduleFactory,
     ) -> None:
         super().__init__(model, optimizer, schedule, figures=("loss",))
-        self.cross_entropy = nn.CrossEntropyLoss()
+        self.cross_entropy = VocabularyLoss()
         self.end = facts.end
         self.loss_sum, self.right, self.tokens, self.exact, self.captions = (
             ExactSum() for _ in range(5)

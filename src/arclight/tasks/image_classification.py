@@ -1,6 +1,7 @@
 """Image classification with any backbone that maps images to logits."""
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -43,6 +44,8 @@ class ImageClassification(Task):
         if batch_idx == 0 and hasattr(self.model, "whiten"):
             # here and not in `forward`, of which two graphs would be compiled, before and after
             self.model.whiten(batch[0])  # type: ignore[operator]
+            if dist.is_initialized():  # of all processes the first one's
+                dist.broadcast(self.model.whitening, 0)  # type: ignore[arg-type]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, targets = batch  # classes (batch,) or, mixed, soft targets (batch, classes)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arclight.data.facts import Facts, TextFacts
-from arclight.tasks.scores import ExactSum
+from arclight.tasks.scores import ExactSum, VocabularyLoss
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
 Batch = tuple[Tensor, Tensor]
@@ -37,7 +37,7 @@ class LanguageModelling(Task):
         schedule: ScheduleFactory,
     ) -> None:
         super().__init__(model, optimizer, schedule, figures=("loss",))
-        self.cross_entropy = nn.CrossEntropyLoss()
+        self.cross_entropy = VocabularyLoss()
         self.facts = facts
         self.loss_sum, self.right, self.count = (ExactSum() for _ in range(3))
 

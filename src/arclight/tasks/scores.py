@@ -39,6 +39,13 @@ class ExactSum(Metric):
         return float(total + rest)
 
 
+class VocabularyLoss(nn.CrossEntropyLoss):
+    """torch's, as `torch.compile` sees it in any version: older ones pass over torch's modules."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(input, target, reduction=self.reduction)
+
+
 class ConfusionMatrix(Metric):
     """How often each class, a row, was taken for each, a column.
 

@@ -7,7 +7,7 @@ from torchmetrics.text import CHRFScore
 
 from arclight.data.facts import Facts, TextFacts
 from arclight.data.text.pairs import IGNORED, TextPairs
-from arclight.tasks.scores import ExactSum
+from arclight.tasks.scores import ExactSum, VocabularyLoss
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
 
 Batch = tuple[Tensor, ...]  # source, mask, target, and in training the tokens of a part
@@ -41,7 +41,7 @@ class SequenceToSequence(Task):
         schedule: ScheduleFactory,
     ) -> None:
         super().__init__(model, optimizer, schedule, figures=("loss",))
-        self.cross_entropy = nn.CrossEntropyLoss(reduction="sum")
+        self.cross_entropy = VocabularyLoss(reduction="sum")
         self.loss_sum, self.right, self.tokens, self.exact, self.pairs = (
             ExactSum() for _ in range(5)
         )

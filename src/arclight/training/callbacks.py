@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from arclight.ranges import Count, NonNegative, Share
+from arclight.ranges import Natural, NonNegative, Share
 
 
 class ResumableEarlyStopping(EarlyStopping):
@@ -22,7 +22,7 @@ class ResumableEarlyStopping(EarlyStopping):
 
 
 def early_stopping(
-    patience: Count | None = None,
+    patience: Natural | None = None,
     monitor: str = "val/loss",
     mode: Literal["max", "min"] = "min",
     min_delta: NonNegative = 0.0,

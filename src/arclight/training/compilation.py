@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
@@ -29,8 +30,11 @@ def compile_task(task: Task, how: Compile, accumulated: bool = False) -> None:
     Args:
         how, accumulated: see `compile_model`, which also says what is raised.
     """
+    if how is False:
+        return
+    torch.compiler.reset()  # of the jobs before in this process: their graphs count for the limit
     compile_model(task.model, how, accumulated)
-    if how is not False and task.cross_entropy is not None:
+    if task.cross_entropy is not None:
         task.cross_entropy.compile()
 
 

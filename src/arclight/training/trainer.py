@@ -17,7 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from arclight.errors import UserError
-from arclight.ranges import Count, Positive, Share
+from arclight.ranges import Count, NonNegative, Share
 from arclight.training.checkpoints import Checkpoints, WholeCheckpointIO
 
 
@@ -42,9 +42,9 @@ def make_trainer(
     sharded_checkpoints: bool = False,
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "32-true",
     float8: bool = False,
-    max_epochs: Count | None = None,
+    max_epochs: Count | Literal[-1] | None = None,
     max_steps: Count | Literal[-1] = -1,
-    gradient_clip_val: Positive | None = None,
+    gradient_clip_val: NonNegative | None = None,
     accumulate_grad_batches: Count = 1,
     check_val_every_n_epoch: Count | None = 1,
     val_check_interval: Count | Share = 1.0,
