@@ -3,10 +3,14 @@
 import signal
 import time
 import weakref
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from arclight.signals import SIGNALS, exit_on_signals, hold_signals
+from arclight.signals import AGAIN, SIGNALS, exit_on_signals, hold_signals
+from arclight.training.checkpoints import Checkpoints
+from arclight.training.interrupts import Interrupts
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +41,23 @@ def test_an_exit_that_a_callback_swallows_is_tried_again() -> None:
         work()
     assert reference() is None
     assert end.value.code == 128 + signal.SIGTERM
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_swallowed_exit_is_the_trainings_once_that_has_begun() -> None:
+    """Half a second later it would end the run in a step, of which nothing is saved."""
+
+    class Thing:
+        pass
+
+    things = [Thing()]
+    reference = weakref.ref(things[0], lambda _: signal.raise_signal(signal.SIGTERM))
+    things.clear()
+    assert reference() is None
+    interrupts = Interrupts(Checkpoints(Path("nowhere"), "run"))
+    interrupts.on_train_start(SimpleNamespace(world_size=1), None)  # type: ignore[arg-type]
+    time.sleep(2 * AGAIN)
+    assert interrupts.signum == signal.SIGTERM
 
 
 def test_the_way_out_is_not_disturbed() -> None:

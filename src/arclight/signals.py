@@ -10,7 +10,7 @@ SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIG
 if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` leaves it
     SIGNALS += (signal.SIGHUP,)  # its terminal or connection has gone
 AGAIN = 0.5  # seconds
-_on_the_way_out = False
+_on_the_way_out = 0  # the signal that is ending the process
 
 
 def exit_at_once(signum: int, frame: FrameType | None) -> None:
@@ -21,7 +21,7 @@ def exit_at_once(signum: int, frame: FrameType | None) -> None:
     """
 
     global _on_the_way_out
-    _on_the_way_out = True
+    _on_the_way_out = signum
 
     def again(_: int, frame: FrameType | None) -> None:
         if not isinstance(sys.exception(), SystemExit):  # else it is on its way out
@@ -34,14 +34,23 @@ def exit_at_once(signum: int, frame: FrameType | None) -> None:
 
 def noticed() -> bool:
     """Whether Python has come to see to a signal that ends the process."""
-    return _on_the_way_out
+    return bool(_on_the_way_out)
+
+
+def take_over() -> int:
+    """The signal that was to end the process and has not got through yet, or 0; now it will not.
+
+    Who calls this sees to the end, since there is something to save from now on.
+    """
+    global _on_the_way_out
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signum, _on_the_way_out = _on_the_way_out, 0
+    return signum
 
 
 def exit_on_signals() -> None:
     """From now on, and for those that were held."""
-    global _on_the_way_out
-    _on_the_way_out = False
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    take_over()
     for number in SIGNALS:
         signal.signal(number, exit_at_once)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

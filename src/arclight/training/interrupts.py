@@ -10,7 +10,7 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from arclight.signals import SIGNALS, exit_on_signals
+from arclight.signals import SIGNALS, exit_on_signals, take_over
 from arclight.training.checkpoints import Checkpoints, validation_follows
 
 
@@ -34,6 +34,8 @@ class Interrupts(Callback):
             self._group = dist.new_group(backend="gloo")
         for number in SIGNALS:  # in place of Lightning's, which broadcasts inside the handler
             signal.signal(number, self._note)
+        # One that some callback swallowed a moment ago would come up again in the midst of a step.
+        self.signum = take_over() or self.signum
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
