@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from arclight.errors import UserError
-from arclight.ranges import Count, Natural, NonNegative
+from arclight.ranges import Count, Natural, Positive
 
 # What a search measures of a finished run beside its validation figures.
 OTHER_FIGURES = ("parameters", "latency_ms", "training_seconds", "seconds")
@@ -47,30 +47,18 @@ class Search:
     workers: Count | None = None
     worker: Natural | None = None
     threads: Count | None = None
-    gpus_per_trial: NonNegative = 1.0
+    gpus_per_trial: Positive = 1.0
     retry: Natural = 2
-    max_failures: Natural | None = None
+    max_failures: Count | None = None
     storage: str = "sqlite"
     dry_run: bool = False
 
     def faults(self) -> list[str]:
         """One line for each setting whose type is right and value is not."""
-        found = [
-            f"search.{key}={value} should be {least} or more."
-            for key, value, least in (
-                ("n_trials", self.n_trials, 1),
-                ("workers", self.workers, 1),
-                ("threads", self.threads, 1),
-                ("prune_after", self.prune_after, 1),
-                ("prune_factor", self.prune_factor, 2),
-                ("retry", self.retry, 0),
-                ("max_failures", self.max_failures, 1),
-            )
-            if value is not None and value < least
-        ]
-        if self.gpus_per_trial <= 0 or (
-            self.gpus_per_trial > 1 and self.gpus_per_trial != int(self.gpus_per_trial)
-        ):
+        found = []
+        if self.prune_factor < 2:
+            found.append(f"search.prune_factor={self.prune_factor} should be 2 or more.")
+        if self.gpus_per_trial > 1 and self.gpus_per_trial != int(self.gpus_per_trial):
             found.append(
                 f"search.gpus_per_trial={self.gpus_per_trial} should be a whole number of GPUs, "
                 "or a share of one such as 0.5."
