@@ -21,7 +21,7 @@ CONFIGS = Path(__file__).parent / "configs"
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
 def main(cfg: DictConfig) -> None:
-    from arclight.run.start import start
+    from arclight.entry.start import start
 
     start(cfg)
 

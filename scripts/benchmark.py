@@ -35,8 +35,8 @@ from benchmarks.processes import multi, multirun, search, startup
 from benchmarks.streams import streams
 
 from arclight.config.arguments import arguments
-from arclight.config.check import did_you_mean
 from arclight.config.entry import plain_errors
+from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 from arclight.report.benchmark import Row, table, write
 

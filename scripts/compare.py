@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from arclight.config.arguments import arguments
-from arclight.config.check import did_you_mean
 from arclight.config.entry import plain_errors
+from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -45,10 +45,10 @@ def main() -> None:
             )
     from hydra import initialize_config_dir
 
-    from arclight.costs.compare import Entry, compare
-    from arclight.costs.devices import free_memory
+    from arclight.costs.architectures import Entry, compare
+    from arclight.costs.peaks import free_memory
     from arclight.report.compare import NOTE, markdown, write
-    from arclight.run.parts import build_task
+    from arclight.run.assembly import build_task
 
     room = None
     if given.get("measure") == "true":

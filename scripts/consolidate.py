@@ -11,7 +11,7 @@ from arclight.config.entry import plain_errors
 
 def main() -> None:
     given = arguments(__doc__, required=("run",), optional=("checkpoint", "output"))
-    from arclight.run.consolidate import consolidate
+    from arclight.use.consolidate import consolidate
 
     consolidate(**given)
 

@@ -10,7 +10,7 @@ from arclight.config.entry import plain_errors
 
 def main() -> None:
     given = arguments(__doc__, required=("run",), optional=("checkpoint", "data"))
-    from arclight.run.evaluate import evaluate
+    from arclight.use.evaluate import evaluate
 
     evaluate(**given)
 

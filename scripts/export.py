@@ -17,7 +17,7 @@ def main() -> None:
     merge = given.pop("merge", "true")
     if merge not in ("true", "false"):
         raise UserError(f"merge={merge} should be true or false.")
-    from arclight.run.export import export
+    from arclight.use.export import export
 
     export(**given, merge=merge == "true")
 

@@ -27,8 +27,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from arclight.config.arguments import arguments
-from arclight.config.check import did_you_mean
 from arclight.config.entry import plain_errors
+from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _report(parts: "list[Part]") -> None:
 
 def _write(output: Path, parts: "list[Part]", seed: int) -> None:
     from arclight.files import write_json
-    from arclight.run.manifest import git_state, hardware
+    from arclight.provenance.manifest import git_state, hardware
 
     output.parent.mkdir(parents=True, exist_ok=True)
     rows = [{"verdict": part.verdict, **asdict(part)} for part in parts]

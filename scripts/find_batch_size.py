@@ -33,7 +33,7 @@ def main() -> None:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = freeze(compose("train", overrides=["name=find_batch_size", *overrides]))
     check(config)
-    from arclight.run.batch_size import largest_batch
+    from arclight.entry.batch_size import largest_batch
 
     found = largest_batch(config, limit, lambda line: print(line, flush=True))
     print(f"type data.batch_size={found}")

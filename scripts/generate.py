@@ -13,7 +13,7 @@ def main() -> None:
     given = arguments(
         __doc__, ("run",), ("prompt", "length", "temperature", "top_k", "seed", "checkpoint")
     )
-    from arclight.run.generate import generate
+    from arclight.use.generate import generate
 
     print(
         generate(

@@ -14,7 +14,7 @@ from arclight.config.entry import plain_errors
 
 def main() -> None:
     given = arguments(__doc__, required=("run", "input"), optional=("output", "checkpoint"))
-    from arclight.run.predict import predict
+    from arclight.use.predict import predict
 
     predict(**given)
 

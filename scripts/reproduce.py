@@ -13,7 +13,7 @@ from arclight.config.entry import plain_errors
 
 def main() -> int:
     given = arguments(__doc__, required=("run",), optional=("output", "tolerance"))
-    from arclight.run.reproduce import reproduce
+    from arclight.use.reproduce import reproduce
 
     return reproduce(**given)
 

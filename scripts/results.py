@@ -19,8 +19,8 @@ import sys
 from pathlib import Path
 
 from arclight.config.arguments import arguments
-from arclight.config.check import did_you_mean
 from arclight.config.entry import plain_errors
+from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 from arclight.files import write_text
 

@@ -57,7 +57,7 @@ def composed() -> Composed:
             cfg = compose("train", overrides=list(overrides), return_hydra_config=True)
             HydraConfig.instance().set_config(cfg)
             with open_dict(cfg):
-                del cfg["hydra"]
-            return freeze(cfg)
+                choices = cfg.pop("hydra").runtime.choices
+            return freeze(cfg, choices)
 
     return make

@@ -320,7 +320,7 @@ def hurried(patch: pytest.MonkeyPatch) -> Clock:
     for module in (
         "huggingface_hub.utils._http",
         "huggingface_hub.file_download",
-        "arclight.data.ranges",
+        "arclight_zoo.reading.remote_files",
     ):
         patch.setattr(importlib.import_module(module), "time", clock)
     return clock

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from arclight.run.directory import create
 from arclight.run.execute import execute
+from arclight.run_directory import create
 from tests.conftest import Composed, options
 
 AT_LEAST = {

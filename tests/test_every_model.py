@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from arclight.run.directory import RunDirectory, create
-from arclight.run.evaluate import evaluate
 from arclight.run.execute import execute
-from arclight.run.generate import generate
-from arclight.run.predict import predict
+from arclight.run_directory import RunDirectory, create
+from arclight.use.evaluate import evaluate
+from arclight.use.generate import generate
+from arclight.use.predict import predict
 from tests.checkpoints import saved, vit
 from tests.conftest import Composed, options
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from arclight.config.build import build
 from arclight.config.check import check
-from arclight.run.directory import create
 from arclight.run.execute import execute
+from arclight.run_directory import create
 from tests.conftest import CONFIGS, Composed, options
 
 EXPERIMENTS = [name for name in options("experiment") if name != "best_of"]  # a door, no recipe

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from arclight.run.directory import RunDirectory
+from arclight.run_directory import RunDirectory
 from tests.conftest import CONFIGS, PROJECT
 
 SWEEP = yaml.safe_load((CONFIGS / "wandb_sweep.yaml").read_text())

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.asked import PROJECT, Asked
 
-from arclight.data.facts import Facts, ImageFacts, TextFacts
+from arclight.data.facts import Facts
 from arclight.report.benchmark import Row, terminal, timed
+from arclight_zoo.pixels.image_facts import ImageFacts
+from arclight_zoo.tokens.text_facts import TextFacts
 
 if TYPE_CHECKING:  # torch is imported where it is used: `startup` must be a small process
     import torch
@@ -142,9 +144,9 @@ def assembled(
 
     from arclight.config.freeze import freeze
     from arclight.data.module import DataModule
-    from arclight.run.directory import create
+    from arclight.run.assembly import build_task
     from arclight.run.fit import _assemble
-    from arclight.run.parts import build_task
+    from arclight.run_directory import create
     from arclight.training.loggers import MetricsFile
 
     sizes = {"train": steps * case.batch, "val": 0, "test": 0}

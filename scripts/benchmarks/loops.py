@@ -98,11 +98,11 @@ def gpt(asked: Asked) -> list[Row]:
     from hydra import compose, initialize_config_dir
 
     from arclight.config.freeze import freeze
-    from arclight.data.text.stdlib import modules
-    from arclight.run.directory import create
+    from arclight.run.assembly import build_parts
     from arclight.run.fit import _assemble
-    from arclight.run.parts import build_parts
+    from arclight.run_directory import create
     from arclight.training.loggers import MetricsFile
+    from arclight_zoo.tokens.stdlib import modules
 
     steps = asked.steps or 200
     text = asked.folder / "text.txt"
@@ -169,9 +169,9 @@ def determinism(asked: Asked) -> list[Row]:
     import torch
     from benchmarks.bare_loops import MLP
 
-    from arclight.data.memory import MemoryLoader
     from arclight.data.order import ROW
     from arclight.training.randomness import StepSeeds
+    from arclight_zoo.pixels.memory import MemoryLoader
 
     class Either(MemoryLoader):
         seeded = True

@@ -14,7 +14,7 @@ SHARDS = 8
 
 def texts(folder: Path, size: int) -> tuple[Path, Path]:
     """The source of Python's standard library, `size` characters: a jsonl file, and shards."""
-    from arclight.data.text.stdlib import modules
+    from arclight_zoo.tokens.stdlib import modules
 
     lines, left = [], size
     for source in modules().values():

@@ -32,14 +32,14 @@ def project(
 
     from arclight.config.build import build
     from arclight.config.freeze import freeze
-    from arclight.data.decode import Shape
-    from arclight.data.digits import DigitsSplit
-    from arclight.data.facts import ImageFacts
-    from arclight.data.parts import Part
-    from arclight.run.directory import create
+    from arclight.run.assembly import build_task
     from arclight.run.fit import _assemble
-    from arclight.run.parts import build_task
+    from arclight.run_directory import create
     from arclight.training.loggers import MetricsFile
+    from arclight_zoo.pixels.decode import Shape
+    from arclight_zoo.pixels.digits import DigitsSplit
+    from arclight_zoo.pixels.image_facts import ImageFacts
+    from arclight_zoo.pixels.stage import Part
 
     fixed = ["name=benchmark", "trainer.limit_val_batches=0"]
     with initialize_config_dir(str(PROJECT / "configs"), version_base="1.3"):
@@ -110,7 +110,7 @@ def cifar_size(folder: str | None) -> tuple["Tensor", "Tensor"]:
     """50,000 synthetic 32x32 images, or those of a folder."""
     import torch
 
-    from arclight.data.image import ImageData
+    from arclight_zoo.pixels.image_data import ImageData
 
     if folder is None:
         return synthetic(50_000, 3, 32)

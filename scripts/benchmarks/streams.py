@@ -17,9 +17,9 @@ def streams(asked: Asked) -> list[Row]:
     import numpy as np
     from benchmarks.made_sets import images, texts
 
-    from arclight.data.image import ImageData
-    from arclight.data.text.shards import BlockLoader, TextShards
-    from arclight.data.text.stream import TextStream
+    from arclight_zoo.pixels.image_data import ImageData
+    from arclight_zoo.text.stream import TextStream
+    from arclight_zoo.text.text_shards import BlockLoader, TextShards
 
     def speeds(loaders: dict[str, Any]) -> dict[str, list[float]]:
         """Samples a second of each loader; the first round, in which workers start, not counted."""

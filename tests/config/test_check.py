@@ -73,7 +73,7 @@ def test_all_faults_are_reported_at_once(composed: Composed) -> None:
     [
         "os.system",
         "subprocess.run",
-        "arclight.run.manifest.subprocess.run",  # a name that a module imports is not its own
+        "arclight.provenance.manifest.subprocess.run",  # a name that a module imports is not its own
         "arclight.config.build.importlib",
         "arclight.nowhere.Thing",
         "torch.utils.collect_env.run",
@@ -104,13 +104,13 @@ def test_a_module_that_is_no_python_is_named(
 def test_a_signature_is_read_without_importing_torch() -> None:
     code = (
         "import sys; from arclight.config.signature import parameters;"
-        "assert 'num_classes' in parameters('arclight.models.cnn.CNN');"
+        "assert 'num_classes' in parameters('arclight_zoo.image.cnn.CNN');"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_required_parameters_are_known() -> None:
-    known = parameters("arclight.models.vit.ViT")
+    known = parameters("arclight_zoo.image.vit.ViT")
     assert known["patch_size"].required
     assert not known["drop_path"].required

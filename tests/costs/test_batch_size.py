@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from arclight.entry.batch_size import largest_batch
 from arclight.errors import UserError
-from arclight.run.batch_size import largest_batch
-from arclight.tasks.text_classification import TextClassification
+from arclight_zoo.text.classification import TextClassification
 from tests.conftest import Composed
 
 

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from arclight.config.check import check
-from arclight.costs.compare import Entry, compare, facts_of, without_numbers
+from arclight.costs.architectures import Entry, compare, facts_of, without_numbers
 from arclight.report.compare import COLUMNS, markdown, write
-from arclight.run.parts import build_task
+from arclight.run.assembly import build_task
 from tests.conftest import CONFIGS, Composed
 
 ENTRIES = {

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from arclight.costs.advice import advice, in_parts
-from arclight.costs.devices import PEAKS, free_memory, peak_flops
-from arclight.costs.preflight import Preflight, duration, forecast, quantity, steps_of
-from arclight.run.parts import Parts, build_parts, build_task
-from arclight.run.preflight import preflight_only
-from arclight.tasks.image_classification import ImageClassification
+from arclight.costs.forecast import Preflight, duration, forecast, quantity, steps_of
+from arclight.costs.peaks import PEAKS, free_memory, peak_flops
+from arclight.entry.preflight import preflight_only
+from arclight.run.assembly import Parts, build_parts, build_task
+from arclight_zoo.image.classification import ImageClassification
 from tests.conftest import Composed
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from arclight.costs.step import autocast, dry_evaluation, dry_step
-from arclight.run.parts import Parts, build_parts
+from arclight.run.assembly import Parts, build_parts
 from tests.conftest import Composed, options
 
 ROWS = {

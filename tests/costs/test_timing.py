@@ -8,13 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from arclight.costs.timing import PHASES, StepClock, forward_seconds
-from arclight.data.facts import Facts, ImageFacts, ImageTextFacts, TextFacts
-from arclight.run.directory import create
+from arclight.data.facts import Facts
 from arclight.run.execute import execute
-from arclight.tasks.image_classification import ImageClassification
+from arclight.run_directory import create
 from arclight.training.loggers import read_metrics
 from arclight.training.progress import in_words
 from arclight.training.record import TIMING, Record
+from arclight_zoo.image.classification import ImageClassification
+from arclight_zoo.image_text.facts import ImageTextFacts
+from arclight_zoo.pixels.image_facts import ImageFacts
+from arclight_zoo.tokens.text_facts import TextFacts
 from tests.conftest import Composed
 
 

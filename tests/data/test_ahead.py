@@ -16,11 +16,11 @@ from arclight.data.ahead import AheadLoader, on_device
 from arclight.data.module import DataModule
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.rows import RowLoader
-from arclight.data.text.labelled import LabelledText
-from arclight.data.text.masked import MaskedText
-from arclight.data.text.pairs import TextPairs
-from arclight.data.text.shards import TextShards
 from arclight.errors import UserError
+from arclight_zoo.text.labelled import LabelledText
+from arclight_zoo.text.masked import MaskedText
+from arclight_zoo.text.pairs import TextPairs
+from arclight_zoo.text.text_shards import TextShards
 from tests.data.text.test_labelled import rows, written
 from tests.data.text.test_shards import jsonl
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from arclight.errors import UserError
-from arclight.run.directory import RunDirectory
+from arclight.run_directory import RunDirectory
 from arclight.training.checkpoints import newest_readable, read
 from tests.fault.harness import (
     PATIENCE,

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import torch
 
-from arclight.run.directory import RunDirectory
+from arclight.run_directory import RunDirectory
 from arclight.training.checkpoints import read
 from arclight.training.loggers import read_metrics
 from arclight.training.record import TIMING

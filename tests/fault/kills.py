@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from arclight.run.directory import RunDirectory, create
+from arclight.run_directory import RunDirectory, create
 from arclight.training.checkpoints import (
     Checkpoints,
     UnreadableCheckpointError,

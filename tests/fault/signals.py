@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from arclight.run.directory import RunDirectory
+from arclight.run_directory import RunDirectory
 from arclight.training.checkpoints import read
 from arclight.training.loggers import read_metrics
 from tests.fault.harness import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from arclight.run.directory import RunDirectory
+from arclight.run_directory import RunDirectory
 from tests.fault.harness import PROJECT, Command, Part, last_line, litter
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from arclight.run.directory import RunDirectory, create
 from arclight.run.execute import execute
-from arclight.tasks.image_classification import ImageClassification
+from arclight.run_directory import RunDirectory, create
 from arclight.training.checkpoints import Checkpoints, read
 from arclight.training.loggers import read_metrics
+from arclight_zoo.image.classification import ImageClassification
 from tests.conftest import Composed
 from tests.fault.harness import differences, ending, litter
 from tests.fault.signals import too_old
@@ -121,7 +121,7 @@ def test_an_exception_in_the_model_is_a_failure_with_its_traceback(
 
     run = made("broken")
     with monkeypatch.context() as patch:
-        patch.setattr("arclight.models.vit.ViT.forward", broken)
+        patch.setattr("arclight_zoo.image.vit.ViT.forward", broken)
         assert execute(run) == 1
     assert run.status == "failed"
     assert run.summary["error"] == "ZeroDivisionError: in the model"

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from arclight.run.directory import RunDirectory
+from arclight.run_directory import RunDirectory
 from tests.fault.files import damaged, disk, wait_for_a_save
 from tests.fault.harness import SMALL, TWO_PROCESSES, Part, finished, train
 from tests.fault.kills import GONE, LOST, savekill, sigkill

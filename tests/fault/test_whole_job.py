@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from arclight.run.directory import RunDirectory
+from arclight.run_directory import RunDirectory
 from tests.fault.harness import SMALL, TWO_PROCESSES, finished, saves, train
 from tests.fault.signals import after_a_signal, too_old
 

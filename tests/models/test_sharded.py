@@ -11,12 +11,12 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 
-from arclight.models.auto import Captioner
-from arclight.models.blip import BLIP
-from arclight.models.gpt import GPT
-from arclight.models.llama import Llama
-from arclight.models.t5 import T5
 from arclight.training.sharding import FullyShardedStrategy
+from arclight_zoo.image_text.blip import BLIP
+from arclight_zoo.nets.auto import Captioner
+from arclight_zoo.text.gpt import GPT
+from arclight_zoo.text.llama import Llama
+from arclight_zoo.text.t5 import T5
 
 LENGTH = 8
 SIZES: dict[str, Any] = {"vocab_size": 20, "d_model": 16, "n_heads": 2, "n_layers": 2}

@@ -12,7 +12,7 @@ import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from arclight.run.directory import RunDirectory, create
+from arclight.run_directory import RunDirectory, create
 from tests.conftest import Composed
 
 MakeRun = Callable[..., RunDirectory]

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from arclight.errors import UserError
-from arclight.report.study import conclude, open_search
-from arclight.report.study_figures import draw
+from arclight.report.search_plots import draw
+from arclight.report.search_report import conclude, open_search
 from arclight.report.wandb_summary import summary_id
 from tests.conftest import Composed
 from tests.report.conftest import write_search

@@ -10,15 +10,16 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from arclight.data.facts import ImageTextFacts, TextFacts
-from arclight.data.text import tokenizer as tokenizers
 from arclight.errors import UserError
-from arclight.run.answers import Asked, answers, image_files
-from arclight.tasks.captioning import Captioning
-from arclight.tasks.contrastive import Contrastive
-from arclight.tasks.language_modelling import LanguageModelling
-from arclight.tasks.sequence_to_sequence import SequenceToSequence
-from arclight.tasks.text_classification import TextClassification
+from arclight.use.answers import Asked, answers, image_files
+from arclight_zoo.image_text.captioning import Captioning
+from arclight_zoo.image_text.contrastive import Contrastive
+from arclight_zoo.image_text.facts import ImageTextFacts
+from arclight_zoo.text.classification import TextClassification
+from arclight_zoo.text.language_modelling import LanguageModelling
+from arclight_zoo.text.sequence_to_sequence import SequenceToSequence
+from arclight_zoo.tokens import tokenizer as tokenizers
+from arclight_zoo.tokens.text_facts import TextFacts
 
 UNUSED: Any = lambda *_: None  # noqa: E731
 TOKENIZER = tokenizers.characters(["abcdefgh dark light"])
@@ -162,7 +163,7 @@ def test_row_n_is_of_line_n(tmp_path: Path, lines: Path) -> None:
 def test_an_image_that_cannot_be_read_has_a_row(
     tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr("arclight.run.answers.BATCH", batch)
+    monkeypatch.setattr("arclight.use.answers.BATCH", batch)
     (images / "aa.png").write_bytes(b"no image")
     facts, asked = image_facts([]), Asked(images)
     task = Captioning(Bright(), facts, UNUSED, UNUSED)

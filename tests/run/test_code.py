@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from arclight.run.code import (
+from arclight.entry.multirun import report
+from arclight.provenance.code import (
     NAMED,
     changed_since,
     differing,
@@ -15,8 +16,7 @@ from arclight.run.code import (
     note_code,
     warn_of_changes,
 )
-from arclight.run.directory import RunDirectory, create
-from arclight.run.multirun import report
+from arclight.run_directory import RunDirectory, create
 
 OTHER = "0123456789abcdef"
 IN_GIT = {"commit": "c0ffee", "branch": "main", "patch": "", "left_out": []}

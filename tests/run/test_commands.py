@@ -14,13 +14,13 @@ from PIL import Image
 
 from arclight.errors import UserError
 from arclight.files import read_json
-from arclight.run.directory import RunDirectory, create
-from arclight.run.evaluate import evaluate
 from arclight.run.execute import execute
-from arclight.run.export import export
-from arclight.run.generate import generate
-from arclight.run.predict import predict
-from arclight.run.reproduce import reproduce
+from arclight.run_directory import RunDirectory, create
+from arclight.use.evaluate import evaluate
+from arclight.use.export import export
+from arclight.use.generate import generate
+from arclight.use.predict import predict
+from arclight.use.reproduce import reproduce
 from tests.conftest import PROJECT, Composed
 
 TINY = ("data.limit=64", "data.batch_size=32", "trainer.max_epochs=1")
@@ -126,7 +126,7 @@ def test_a_run_whose_code_has_changed_is_tested_asked_and_found_with_a_warning(
 def test_a_run_that_begins_or_goes_on_with_other_code_says_so_in_its_log(
     composed: Composed, tmp_path: Path
 ) -> None:
-    from arclight.run.code import digests
+    from arclight.provenance.code import digests
 
     code = {**digests(), "models/cnn.py": "0123456789abcdef"}
     run = create(tmp_path / "r", tmp_path, "r", composed(*TINY), [], {"code": code})
@@ -201,7 +201,7 @@ def test_an_output_that_cannot_be_is_said_before_anything_is_asked(
 ) -> None:
     run, image = str(trained[0].path), tmp_path / "new.png"
     Image.new("L", (8, 8)).save(image)
-    monkeypatch.setattr("arclight.run.answers.answers", None)
+    monkeypatch.setattr("arclight.use.answers.answers", None)
     with pytest.raises(UserError, match=r"none/a\.csv is in a folder that does not exist"):
         predict(run, str(image), output=str(tmp_path / "none" / "a.csv"))
     with pytest.raises(UserError, match=r"^output=.* is a folder: type output=.*/FILE\.csv"):
@@ -233,7 +233,7 @@ def test_reproduce_ends_in_the_same_bits(
     composed: Composed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = composed(*TINY, "deterministic=true")
-    from arclight.run.manifest import describe
+    from arclight.provenance.manifest import describe
 
     run = create(tmp_path / "first", tmp_path, "first", config, [], describe(config))
     assert execute(run) == 0
@@ -260,7 +260,7 @@ def test_an_exception_is_a_failed_run_with_its_traceback(
         raise ZeroDivisionError("in the model")
 
     run = create(tmp_path / "r", tmp_path, "r", composed(*TINY), [], {})
-    monkeypatch.setattr("arclight.models.cnn.CNN.forward", broken)
+    monkeypatch.setattr("arclight_zoo.image.cnn.CNN.forward", broken)
     assert execute(run) == 1
     assert run.summary["status"] == "failed"
     assert run.summary["error"] == "ZeroDivisionError: in the model"
@@ -276,7 +276,7 @@ def test_out_of_memory_is_a_sentence_with_what_to_try(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     run = create(tmp_path / "r", tmp_path, "r", composed(*TINY), [], {})
-    monkeypatch.setattr("arclight.models.cnn.CNN.forward", greedy)
+    monkeypatch.setattr("arclight_zoo.image.cnn.CNN.forward", greedy)
     assert execute(run) == 2
     assert "data.batch_size=32" in run.summary["error"]
     assert "trainer.accumulate_grad_batches=2" in run.summary["error"]
@@ -293,7 +293,7 @@ def test_out_of_memory_in_evaluation_names_its_batch(
     config = composed(*TINY, "data.eval_batch_size=24")
     run = create(tmp_path / "r", tmp_path, "r", config, [], {})
     monkeypatch.setattr(
-        "arclight.tasks.image_classification.ImageClassification.validation_step", greedy
+        "arclight_zoo.image.classification.ImageClassification.validation_step", greedy
     )
     assert execute(run) == 2
     assert (
@@ -392,8 +392,8 @@ def test_a_language_model_continues_a_prompt(writer: RunDirectory) -> None:
 def test_it_stops_whatever_the_end_is_called(
     writer: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from arclight.data.text import tokenizer as tokenizers
-    from arclight.models.gpt import GPT
+    from arclight_zoo.text.gpt import GPT
+    from arclight_zoo.tokens import tokenizer as tokenizers
 
     plain = (writer.path / tokenizers.FILE).read_text()
     published = tokenizers.Tokenizer.from_str(plain.replace("</s>", "<|endoftext|>"))

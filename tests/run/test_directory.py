@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from arclight.errors import UserError
-from arclight.run.directory import LOCK, RunDirectory, create, newest_unfinished, open_run
-from arclight.run.nodes import wait_for
+from arclight.processes.nodes import wait_for
+from arclight.run_directory import LOCK, RunDirectory, create, newest_unfinished, open_run
 
 
 def make(root: Path, path: Path | None = None) -> RunDirectory:
@@ -101,7 +101,7 @@ def test_looking_does_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with (run.path / LOCK).open("w") as other:
         fcntl.flock(other, fcntl.LOCK_SH)  # as one that looks
         assert not run.is_held
-        monkeypatch.setattr("arclight.run.directory.time.sleep", lambda _: other.close())
+        monkeypatch.setattr("arclight.run_directory.time.sleep", lambda _: other.close())
         with run.held():
             assert run.is_held
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from arclight.run.directory import RunDirectory, create
 from arclight.run.execute import execute
+from arclight.run_directory import RunDirectory, create
 from arclight.training.checkpoints import Checkpoints, read
 from arclight.training.loggers import read_metrics
 from arclight.training.record import TIMING

@@ -13,17 +13,17 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from arclight.data.decode import model_input
-from arclight.data.facts import ImageFacts
-from arclight.data.text import tokenizer as tokenizers
 from arclight.errors import UserError
-from arclight.run.directory import RunDirectory, create
-from arclight.run.export import ENDINGS, export
-from arclight.run.folders import _preprocessing
-from arclight.run.formats import FORMATS, outputs
-from arclight.run.parts import build_parts
-from arclight.run.trained import trained
+from arclight.run.assembly import build_parts
 from arclight.run.weights import build_model, keep_sizes
+from arclight.run_directory import RunDirectory, create
+from arclight.use.export import ENDINGS, export
+from arclight.use.folders import _preprocessing
+from arclight.use.formats import FORMATS, outputs
+from arclight.use.trained import trained
+from arclight_zoo.pixels.decode import model_input
+from arclight_zoo.pixels.image_facts import ImageFacts
+from arclight_zoo.tokens import tokenizer as tokenizers
 from tests.checkpoints import saved, vit
 from tests.conftest import Composed, options
 from tests.data.conftest import picture

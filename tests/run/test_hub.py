@@ -11,16 +11,16 @@ from datasets import ClassLabel, Image
 from transformers import BertModel
 
 from arclight.config.entry import EXIT_USER_ERROR
-from arclight.data import ranges
-from arclight.data.hub import load_splits
-from arclight.data.text import tokenizer as tokenizers
 from arclight.errors import UserError
 from arclight.models.pretrained import load_pretrained
-from arclight.run.directory import RunDirectory
+from arclight.run.assembly import build_parts
 from arclight.run.execute import execute
-from arclight.run.parts import build_parts
 from arclight.run.preprocessing import known_of
+from arclight.run_directory import RunDirectory
 from arclight.training.checkpoints import Checkpoints
+from arclight_zoo.reading import remote_files
+from arclight_zoo.reading.hub import load_splits
+from arclight_zoo.tokens import tokenizer as tokenizers
 from tests.checkpoints import bert, saved, timm_vit
 from tests.conftest import Composed
 from tests.data.conftest import parquet_folder, picture
@@ -108,9 +108,9 @@ def test_a_run_outlives_the_hub_s_absence(
 ) -> None:
     """Gone in the middle of training: a sentence; executed again: the bits of an unbroken run."""
     hurried(monkeypatch)
-    monkeypatch.setattr(ranges, "_TRIES", 1)
+    monkeypatch.setattr(remote_files, "_TRIES", 1)
     monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])  # pictures take their time
-    monkeypatch.setattr("arclight.data.text.shards.LANES", 1)  # so that few blocks are kept
+    monkeypatch.setattr("arclight_zoo.text.text_shards.LANES", 1)  # so that few blocks are kept
     words: list[Any] = [
         *texts(offered(served, "datasets", "texts")), "data.path=org/texts", "data.batch_size=16",
         "trainer.max_epochs=2", "trainer.log_every_n_steps=2", "data.shuffle_window=1",

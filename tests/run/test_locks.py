@@ -10,8 +10,8 @@ import pytest
 
 from arclight.errors import UserError
 from arclight.files import NoLocksError
-from arclight.run.directory import RunDirectory, create, newest_unfinished
-from arclight.run.nodes import wait_for
+from arclight.processes.nodes import wait_for
+from arclight.run_directory import RunDirectory, create, newest_unfinished
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from arclight.entry.multirun import name_of
 from arclight.files import read_json
 from arclight.report.benchmark import one_thread
-from arclight.run.directory import RunDirectory, create
 from arclight.run.execute import execute
-from arclight.run.multirun import name_of
+from arclight.run_directory import RunDirectory, create
 from arclight.training.checkpoints import read
 from tests.conftest import PROJECT, Composed
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from lightning.pytorch.utilities import rank_zero_only
 
-from arclight.run.directory import create
 from arclight.run.execute import execute
+from arclight.run_directory import create
 from arclight.training.loggers import read_metrics
 from tests.conftest import Composed
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from arclight.errors import UserError
-from arclight.run.parts import build_parts
+from arclight.run.assembly import build_parts
 from tests.conftest import Composed
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from arclight.data.text.tokenizer import published
 from arclight.errors import UserError
-from arclight.run.directory import create
-from arclight.run.evaluate import evaluate
+from arclight.run.assembly import build_parts
 from arclight.run.execute import execute
-from arclight.run.export import export
-from arclight.run.parts import build_parts
 from arclight.run.preprocessing import as_weights_know_it, known_of
+from arclight.run_directory import create
+from arclight.use.evaluate import evaluate
+from arclight.use.export import export
+from arclight_zoo.tokens.tokenizer import published
 from tests.checkpoints import clip, gpt2, of_timm, saved, vit
 from tests.conftest import Composed
 from tests.run.test_export import run_of

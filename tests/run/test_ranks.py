@@ -10,8 +10,8 @@ from torch.distributed import DistNetworkError
 from torch.distributed.elastic.rendezvous.api import RendezvousTimeoutError
 
 from arclight.config.entry import EXIT_USER_ERROR
-from arclight.run.directory import RunDirectory, create
-from arclight.run.ranks import _failed, launch
+from arclight.processes.ranks import _failed, launch
+from arclight.run_directory import RunDirectory, create
 
 CONFIG = {"trainer": {"num_nodes": 2}}
 
@@ -67,8 +67,8 @@ def launched(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Launches the run with a launcher of torch's that does what it is given."""
 
     def go(does: Any, processes: int = 2) -> int:
-        monkeypatch.setattr("arclight.run.ranks.elastic_launch", lambda *_: lambda *_: does())
-        monkeypatch.setattr("arclight.run.ranks.exit_on_signals", lambda: None)
+        monkeypatch.setattr("arclight.processes.ranks.elastic_launch", lambda *_: lambda *_: does())
+        monkeypatch.setattr("arclight.processes.ranks.exit_on_signals", lambda: None)
         return launch(run, processes, nodes=2)
 
     return go
@@ -112,7 +112,7 @@ def test_a_launch_leaves_nothing_in_the_environment_of_the_next(
     launched: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("arclight.run.ranks.cores", lambda: 8)
+    monkeypatch.setattr("arclight.processes.ranks.cores", lambda: 8)
     before, threads = dict(os.environ), []
     for processes in (4, 2):
         launched(lambda: threads.append(os.environ["OMP_NUM_THREADS"]), processes)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from arclight.run.repository import LARGEST, state
+from arclight.provenance.repository import LARGEST, state
 
 MODULE = "src/arclight/models/mine.py"
 

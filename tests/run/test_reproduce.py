@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from arclight.run.code import digests
-from arclight.run.directory import create
-from arclight.run.manifest import describe, hardware
-from arclight.run.reproduce import reproduce
+from arclight.provenance.code import digests
+from arclight.provenance.manifest import describe, hardware
+from arclight.run_directory import create
+from arclight.use.reproduce import reproduce
 
 CHANGED = {"models/cnn.py": "0123456789abcdef", "models/gone.py": "0123456789abcdef"}
 NEW = {k: v for k, v in digests().items() if k != "models/cnn.py"}
@@ -52,7 +52,7 @@ def test_what_has_changed_is_named_first(
         del manifest["code"]  # as before there were digests
     run = create(tmp_path / "run", tmp_path, "run", config, [], manifest)
     run.update_summary(status="finished")
-    monkeypatch.setattr("arclight.run.reproduce.execute", lambda _: 7)
+    monkeypatch.setattr("arclight.use.reproduce.execute", lambda _: 7)
     assert reproduce(str(run.path)) == 7
     said = capsys.readouterr().out.splitlines()
     assert len(said) == len(lines)

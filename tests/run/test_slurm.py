@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from arclight.run.directory import RunDirectory
+from arclight.run_directory import RunDirectory
 from tests.conftest import PROJECT
 
 JOB = str(os.getpid())  # which the port of several nodes follows

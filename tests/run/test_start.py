@@ -10,8 +10,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 from arclight.config.entry import EXIT_USER_ERROR
-from arclight.run.directory import RunDirectory
-from arclight.run.start import start
+from arclight.entry.start import start
+from arclight.run_directory import RunDirectory
 from tests.conftest import CONFIGS
 
 Started = Callable[..., int]
@@ -28,7 +28,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Started:
             executed(run)
             return EXIT_USER_ERROR
 
-        monkeypatch.setattr("arclight.run.start.execute", execute)
+        monkeypatch.setattr("arclight.entry.start.execute", execute)
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             cfg: DictConfig = compose("train", list(overrides), return_hydra_config=True)
             HydraConfig.instance().set_config(cfg)

@@ -10,16 +10,16 @@ from typing import NoReturn
 
 import pytest
 
+from arclight.processes.watch import DEAF, WATCHER
 from arclight.run import execute, watch
-from arclight.run.directory import create
-from arclight.run.watch import DEAF, WATCHER
+from arclight.run_directory import create
 
 # While its main thread is in native code, the signal goes to another: Python is told, and waits.
 WAITING = """
 import ctypes, signal, sys
 from pathlib import Path
 from threading import Timer
-from arclight.run.watch import die_with_watcher
+from arclight.processes.watch import die_with_watcher
 from arclight.signals import exit_on_signals
 exit_on_signals()
 {before}

@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
-from arclight.search.start import search
+from arclight.search.run_search import search
 from arclight.signals import SIGNALS
 from tests.conftest import CONFIGS
 
@@ -21,7 +21,9 @@ Searched = Callable[..., int]
 def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Searched]:
     """Does what `python train.py search=...` does, in a new folder, and returns the exit code."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("arclight.report.study.conclude", lambda folder: None)  # tested elsewhere
+    monkeypatch.setattr(
+        "arclight.report.search_report.conclude", lambda folder: None
+    )  # tested elsewhere
     before = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGCHLD)}
 
     def go(*overrides: str) -> int:

@@ -11,7 +11,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial
 
-from arclight.run.directory import RunDirectory
+from arclight.run_directory import RunDirectory
 from arclight.search.study import _storage
 from tests.conftest import PROJECT
 from tests.fault.harness import Command

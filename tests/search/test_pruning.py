@@ -6,7 +6,7 @@ from statistics import stdev
 import optuna
 import pytest
 
-from arclight.run.directory import RunDirectory
+from arclight.run_directory import RunDirectory
 from tests.search.conftest import Searched
 
 TRIALS, EPOCHS = 20, 9

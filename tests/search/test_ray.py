@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from arclight.report.study import open_search
+from arclight.report.search_results import open_search
 from tests.conftest import PROJECT
 
 pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="wants `make test-ray`")

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from arclight.errors import UserError
-from arclight.search.start import _slots
+from arclight.search.run_search import _slots
 from tests.conftest import options
 from tests.search.conftest import Searched
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from arclight.run.directory import RunDirectory
+from arclight.run_directory import RunDirectory
 from arclight.search import workers
 from arclight.search.trial import CONSOLE
 from tests.search.conftest import Searched

@@ -12,21 +12,22 @@ import torch.nn.functional as F
 from torch import nn
 
 from arclight.costs.timing import PHASES
-from arclight.data.facts import ImageFacts, TextFacts
 from arclight.errors import UserError
-from arclight.models.backbones import timm_model
-from arclight.models.gpt import GPT
-from arclight.models.speedrun import SpeedrunNet
-from arclight.models.vit import ViT
-from arclight.run.directory import create
-from arclight.run.evaluate import evaluate
+from arclight.models.blocks import find_blocks
 from arclight.run.execute import execute
-from arclight.tasks.image_classification import ImageClassification
-from arclight.tasks.language_modelling import LanguageModelling
-from arclight.training.blocks import find_blocks
+from arclight.run_directory import create
 from arclight.training.checkpoints import read
 from arclight.training.compilation import Compile, CompileClock, compile_model, compile_task
 from arclight.training.loggers import read_metrics
+from arclight.use.evaluate import evaluate
+from arclight_zoo.image.backbones import timm_model
+from arclight_zoo.image.classification import ImageClassification
+from arclight_zoo.image.speedrun import SpeedrunNet
+from arclight_zoo.image.vit import ViT
+from arclight_zoo.pixels.image_facts import ImageFacts
+from arclight_zoo.text.gpt import GPT
+from arclight_zoo.text.language_modelling import LanguageModelling
+from arclight_zoo.tokens.text_facts import TextFacts
 from tests.conftest import Composed
 
 MODELS = {

@@ -12,18 +12,19 @@ from torch import Tensor, nn
 
 from arclight.config.build import build
 from arclight.errors import UserError
-from arclight.models.cnn import CNN
-from arclight.models.gpt import GPT
-from arclight.models.llama import Llama
-from arclight.models.speedrun import SpeedrunNet
-from arclight.models.vit import ViT
-from arclight.run.directory import create
+from arclight.models.heads import find_head
 from arclight.run.execute import execute
 from arclight.run.weights import build_model
+from arclight.run_directory import create
 from arclight.tasks.task import Task
 from arclight.training.checkpoints import read
-from arclight.training.finetune import find_head, head_only, lora, merge_adapters
+from arclight.training.finetune import head_only, lora, merge_adapters
 from arclight.training.optimizers import decay_groups
+from arclight_zoo.image.cnn import CNN
+from arclight_zoo.image.speedrun import SpeedrunNet
+from arclight_zoo.image.vit import ViT
+from arclight_zoo.text.gpt import GPT
+from arclight_zoo.text.llama import Llama
 from tests.conftest import Composed
 
 UNUSED: Any = lambda *_: None  # noqa: E731
@@ -78,7 +79,7 @@ def test_a_head_that_is_the_embedding_stays_frozen(kind: Any) -> None:
 @pytest.mark.parametrize("kind", ["bert_masked", "blip"])
 def test_a_decoder_that_is_the_embedding_is_not_adapted(kind: str) -> None:
     """What is merged into it would change what the tokens are at the input as well."""
-    from arclight.models.bert import bert_masked
+    from arclight_zoo.text.bert import bert_masked
     from tests.models.test_blip import shaken
 
     torch.manual_seed(0)
@@ -259,7 +260,12 @@ def test_a_run_starts_from_an_earlier_one(composed: Composed, tmp_path: Path) ->
 
 
 def vit_config(**sizes: Any) -> dict[str, Any]:
-    return {"_target_": "arclight.models.vit.ViT", "norm_first": True, "final_norm": True, **sizes}
+    return {
+        "_target_": "arclight_zoo.image.vit.ViT",
+        "norm_first": True,
+        "final_norm": True,
+        **sizes,
+    }
 
 
 def test_weights_of_timm_and_transformers_give_their_logits(tmp_path: Path) -> None:
@@ -310,7 +316,7 @@ def test_a_damaged_checkpoint_of_an_earlier_run_is_a_sentence(
 ) -> None:
     run = create(tmp_path / "run", tmp_path, "run", composed("model=cnn"), [], {})
     (run.checkpoints / "best.ckpt").write_bytes(b"PK")
-    config = {"_target_": "arclight.models.cnn.CNN", "pretrained": str(run.path)}
+    config = {"_target_": "arclight_zoo.image.cnn.CNN", "pretrained": str(run.path)}
     with pytest.raises(UserError, match=r"cannot be read as a checkpoint: name another run"):
         build_model(config)
 
@@ -318,7 +324,7 @@ def test_a_damaged_checkpoint_of_an_earlier_run_is_a_sentence(
 def test_weights_that_do_not_fit_are_a_sentence(tmp_path: Path) -> None:
     file = str(tmp_path / "other.safetensors")
     save_file({"weight": torch.zeros(2, 2)}, file)
-    config = {"_target_": "arclight.models.cnn.CNN", "pretrained": file}
+    config = {"_target_": "arclight_zoo.image.cnn.CNN", "pretrained": file}
     with pytest.raises(UserError, match="has weights of another model: of 23 only 0 fit"):
         build_model(config)
     with pytest.raises(UserError, match="holds no weights: name a run directory"):

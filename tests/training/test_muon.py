@@ -6,9 +6,9 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from arclight.errors import UserError
-from arclight.models.gpt import GPT
 from arclight.training.muon import MuonWithAdamW, hidden_matrices, muon
 from arclight.training.optimizers import adamw
+from arclight_zoo.text.gpt import GPT
 
 
 def model() -> GPT:

@@ -3,8 +3,8 @@
 import pytest
 from torch import nn
 
-from arclight.models.vit import ViT
 from arclight.training.optimizers import adamw, decay_groups, sgd
+from arclight_zoo.image.vit import ViT
 
 
 def test_only_matrices_and_kernels_decay() -> None:

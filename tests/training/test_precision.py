@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from arclight.errors import UserError
-from arclight.run.directory import create
 from arclight.run.execute import execute
+from arclight.run_directory import create
 from arclight.training.trainer import resolve_precision
 from tests.conftest import Composed
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from torch._C._autograd import DeviceType
 
-from arclight.run.directory import create
 from arclight.run.execute import execute
+from arclight.run_directory import create
 from arclight.training.profiling import FORWARD, MARK, table
 from tests.conftest import Composed
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from arclight.errors import UserError
-from arclight.run.consolidate import consolidate
-from arclight.run.directory import RunDirectory, create
-from arclight.run.evaluate import evaluate
 from arclight.run.execute import execute
+from arclight.run_directory import RunDirectory, create
 from arclight.training.checkpoints import read
 from arclight.training.trainer import make_trainer
+from arclight.use.consolidate import consolidate
+from arclight.use.evaluate import evaluate
 from tests.conftest import Composed
 from tests.run.test_exact_resume import assert_equal, outcome
 

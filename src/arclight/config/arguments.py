@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from arclight.config.check import did_you_mean
+from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 
 Number = TypeVar("Number", int, float)

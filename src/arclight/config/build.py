@@ -1,38 +1,147 @@
-"""Build what a checked config names."""
+"""Build what a config names."""
 
+import functools
 import importlib
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from types import TracebackType
 from typing import Any
 
-from arclight.config.signature import parameters
+from arclight.config.allowed import is_library, require
+from arclight.config.annotations import is_node
+from arclight.config.layout import ENGINE_KEYS, GROUPS, HYDRA_KEYS
+from arclight.config.project import ENGINE, project
+from arclight.config.returns import classes
+from arclight.config.signature import Signature, signature
+from arclight.config.source import resolve
+from arclight.config.suggest import did_you_mean
+from arclight.errors import UserError
 
 
-def build(node: dict[str, Any], **given: Any) -> Any:
+def build(node: Mapping[str, Any], /, *, group: str | None = None, **given: Any) -> Any:
     """Calls the node's `_target_` with the node's other keys; nested nodes are built first.
 
+    Hydra's words are known: `_partial_`, `_args_`, `_recursive_` and `_convert_` (containers are
+    plain in any case).
+
     Args:
-        node: a config mapping with a `_target_` that the project defines.
-        given: what the runner adds; it wins over the node, and what the target does not take is
-            left out.
-    """
-    target = node["_target_"]
-    known = parameters(target)
-    arguments = {key: _value(value) for key, value in node.items() if key != "_target_"}
-    arguments |= {key: value for key, value in given.items() if key in known}
-    return find(target)(**arguments)
-
-
-def find(target: str) -> Any:
-    """The class or function of that name.
+        node: a config mapping with a `_target_`. Whether it may be built is checked here once more,
+            so that no config that was found on disk passes unchecked.
+        group: of the config, which says of what type the result has to be; None: of any type.
+        given: what the run adds; it wins over the node, and what the target does not take is left
+            out.
 
     Raises:
-        UnknownTargetError: the project does not define it.
+        UserError: the target may not be built, does not take a key, or is of a library that does
+            not accept the arguments.
     """
-    parameters(target)
-    module, _, name = target.rpartition(".")
+    engines = ENGINE_KEYS.get(group or "", {})
+    return _build(node, group or "", GROUPS.get(group or ""), (), engines, given)
+
+
+def find(target: str, group: str | None = None) -> Any:
+    """The class or function of that name, imported.
+
+    Raises:
+        TargetError: it may not be built.
+    """
+    require(target, GROUPS.get(group or ""))
+    return _imported(target)
+
+
+def _build(
+    node: Mapping[str, Any],
+    path: str,
+    wanted: str | None,
+    also: Collection[str],
+    engines: Collection[str],
+    given: Mapping[str, Any],
+) -> Any:
+    target = node.get("_target_")
+    require(target, wanted, also)
+    assert isinstance(target, str)
+    known = signature(target)
+    made = _imported(target)
+    extra = {key for key in engines if key not in known.parameters}
+    values = {k: v for k, v in node.items() if k not in HYDRA_KEYS and k not in extra}
+    positional = list(node.get("_args_") or ())
+    if node.get("_recursive_", True):
+        positional = _value(positional, f"{path}._args_", ())
+        values = {k: _value(v, f"{path}.{k}", _also(known, k)) for k, v in values.items()}
+    takes = _named(made, known)
+    if takes is not None and (unknown := [k for k in values if k not in takes]):
+        hint = did_you_mean(unknown[0], takes)
+        raise UserError(f"{f'{path}.{unknown[0]}'.lstrip('.')} is unknown to {target}{hint}")
+    values |= {k: v for k, v in given.items() if k in (takes or known.parameters)}
+    if node.get("_partial_"):
+        return functools.partial(made, *positional, **values)
+    return _called(made, target, path, positional, values)
+
+
+def _also(known: Signature, key: str) -> Collection[str]:
+    parameter = known.parameters.get(key)
+    return classes(parameter.annotation, parameter.module) if parameter else ()
+
+
+def _value(value: Any, path: str, also: Collection[str]) -> Any:
+    if is_node(value):
+        return _build(value, path.lstrip("."), None, also, (), {})
+    if isinstance(value, dict):
+        return {k: _value(v, f"{path}.{k}", also) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_value(v, f"{path}[{i}]", also) for i, v in enumerate(value)]
+    return value
+
+
+def _imported(target: str) -> Any:
+    """Imported from where it is defined, so that what was judged is what is built."""
+    found = resolve(target)
+    if found is not None:
+        made: Any = importlib.import_module(found.module.name)
+        for name in found.qualname.split("."):
+            made = getattr(made, name)
+        if found.is_class and not isinstance(made, type):
+            raise UserError(f"{target} is no class once it is imported, as its source says it is.")
+        return made
+    module, _, name = target.rpartition(".")  # listed by name, and not to be read
     return getattr(importlib.import_module(module), name)
 
 
-def _value(value: Any) -> Any:
-    if isinstance(value, dict):
-        return build(value) if "_target_" in value else {k: _value(v) for k, v in value.items()}
-    return value
+def _named(made: Callable[..., Any], known: Signature) -> Collection[str] | None:
+    """The keywords that it takes; None: any, which the source and Python do not tell apart."""
+    if not known.open:
+        return known.parameters
+    try:
+        found = inspect.signature(made).parameters.values()
+    except (TypeError, ValueError):  # of C
+        return None
+    if any(p.kind is p.VAR_KEYWORD for p in found):
+        return None
+    return [p.name for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+
+def _called(
+    made: Callable[..., Any], target: str, path: str, positional: list[Any], values: dict[str, Any]
+) -> Any:
+    if not is_library(target):
+        return made(*positional, **values)
+    try:
+        return made(*positional, **values)
+    except (TypeError, ValueError, ImportError) as error:
+        if _passed_through_own_code(error.__traceback__):
+            raise
+        where = f"{path}: " if path else ""
+        said = " ".join(str(error).split())
+        raise UserError(f"{where}{target} does not accept this: {said}") from error
+
+
+def _passed_through_own_code(traceback: TracebackType | None) -> bool:
+    """Whether the project's code was called: then it is no matter of the arguments."""
+    own = {*ENGINE, *project().packages}
+    frame = traceback and traceback.tb_next  # past `_called`
+    while frame:
+        module = str(frame.tb_frame.f_globals.get("__name__", ""))
+        if module.split(".")[0] in own:
+            return True
+        frame = frame.tb_next
+    return False

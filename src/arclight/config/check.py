@@ -1,107 +1,112 @@
 """Check a config against the signatures of what it builds; all faults are reported at once."""
 
-import ast
-import difflib
 from collections.abc import Iterator
 from typing import Any
 
-from arclight.config.signature import UnknownTargetError, fits, in_words, parameters
+from arclight.config.annotations import fits, in_words
+from arclight.config.layout import COMMAND_KEYS, GIVEN, GROUPS, NAMED, ROOT, WRITTEN
+from arclight.config.nodes import Place, faults_of_node, of_no_target
+from arclight.config.options import options
+from arclight.config.suggest import nearest
+from arclight.config.unused import unused
 from arclight.errors import UserError
 
 Config = dict[str, Any]
 
-# What the runner gives each part when it builds it; a config need not (and a null there is filled).
-GIVEN_AT_RUN_TIME = {
-    "model": {
-        *("num_classes", "in_channels", "image_size"),
-        *("vocab_size", "context", "pad", "start", "end"),
-    },
-    "task": {"model", "facts", "optimizer", "schedule"},
-    "finetune": {"model"},
-    "optimizer": {"model", "fused"},
-    "scheduler": {"optimizer", "total_steps", "steps_per_epoch"},
-    "trainer": {"run_dir", "callbacks", "loggers", "deterministic"},
-    "logger": {"run_dir", "run_id", "name", "say"},
-    "callbacks": {"folder", "run_id", "say"},
-}
-
-# What the runner itself makes use of, beside what is built.
-USED_BY_RUNNER = {"model.pretrained": "str | None"}
-
-# The types of the keys that stand alone, in the language of annotations.
-ROOT = {
-    "name": "str",
-    "seed": "int",
-    "compile": 'bool | Literal["whole", "blocks", "max-autotune", "cudagraphs"]',
-    "deterministic": "bool",
-    "preflight": 'bool | Literal["only"]',
-    "on_nonfinite": 'Literal["stop", "skip"]',
-    "runs": "str",
-}
-
 
 def check(config: Config) -> None:
     """Raises `UserError` with one line for each fault of the config."""
-    faults = [*_missing(config, ""), *_of_the_root(config), *_faults(config, "")]
+    faults = [*_missing(config, ""), *_of_the_root(config), *_of_the_groups(config)]
     if faults:
         raise UserError("\n".join(faults))
-
-
-def _of_the_root(config: Config) -> Iterator[str]:
-    for key, annotation in ROOT.items():
-        expected = ast.parse(annotation, mode="eval").body
-        if key in config and not fits(config[key], expected):
-            yield f"{key}={config[key]} should be {in_words(expected)}."
 
 
 def _missing(node: Any, path: str) -> Iterator[str]:
     if isinstance(node, dict):
         for key, value in node.items():
             yield from _missing(value, f"{path}.{key}".lstrip("."))
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            yield from _missing(value, f"{path}[{i}]")
     elif node == "???":
         yield f"{path} must be given: type {path}=VALUE."
 
 
-def _faults(node: Config, path: str) -> Iterator[str]:
-    if "_target_" in node:
-        yield from _against_signature(node, path)
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from _faults(value, f"{path}.{key}".lstrip("."))
+def _of_the_root(config: Config) -> Iterator[str]:
+    for key, expected in ROOT.items():
+        if key in config and config[key] != "???" and not fits(config[key], expected):
+            yield f"{key}={config[key]} should be {in_words(expected)}."
+    seed, name = config.get("seed", 0), config.get("name", "run")
+    if isinstance(seed, int) and seed < 0:
+        yield f"seed={seed} should be a whole number of 0 or more."
+    if isinstance(name, str) and (
+        not name.strip() or name in (".", "..") or set(name) & set("/\\")
+    ):
+        yield f"name={name} should be a name of at least one letter, not a path."
+    known = (*ROOT, *GROUPS, *WRITTEN, *COMMAND_KEYS, "_target_")
+    for key in config:
+        if key not in known:
+            close = nearest(str(key), known)
+            hint = f": did you mean {close}?" if close else f"; leave it out, or type ~{key}."
+            yield f"{key} is not a key of the config{hint}"
 
 
-def _against_signature(node: Config, path: str) -> Iterator[str]:
-    target = node["_target_"]
-    try:
-        known = parameters(target)
-    except UnknownTargetError as error:
-        yield f"{path}._target_={error}"
+def _of_the_groups(config: Config) -> Iterator[str]:
+    whole = set(config) != {"search"}
+    needless = unused(config) if whole else set(GROUPS)
+    for group, wanted in GROUPS.items():
+        value = config.get(group)
+        if group in NAMED:
+            yield from _of_several(value, group, wanted)
+        elif value is not None or group in config:
+            optional = group == "finetune" or (group in needless and not value)
+            yield from _of_one(value, group, wanted, optional)
+        elif whole and group not in ("finetune", "search", *needless):
+            yield _must_be_chosen(group)
+
+
+def _of_one(value: Any, group: str, wanted: str, optional: bool) -> Iterator[str]:
+    if isinstance(value, dict) and value.get("_target_") not in (None, "???"):
+        yield from faults_of_node(value, group, Place(group, wanted, GIVEN.get(group, frozenset())))
+    elif isinstance(value, dict) and "_target_" not in value and (optional or value):
+        if optional and not value:
+            return
+        yield from of_no_target(value, group, optional)
+    elif isinstance(value, dict) and value.get("_target_") == "???":
+        return  # said of every key that must be given
+    elif value is None and optional:
         return
-    given_later = GIVEN_AT_RUN_TIME.get(path.split(".")[0], set())
-    for key, value in node.items():
-        if key == "_target_":
-            continue
-        if f"{path}.{key}" in USED_BY_RUNNER:
-            expected = ast.parse(USED_BY_RUNNER[f"{path}.{key}"], mode="eval").body
-            if not fits(value, expected):
-                yield f"{path}.{key}={value} should be {in_words(expected)}."
-        elif key not in known:
-            yield (
-                f"{path}.{key} is unknown to {target.rpartition('.')[2]}"
-                f"{did_you_mean(key, [k for k in known if k not in given_later], f'{path}.')}"
-            )
-        elif value is None and key in given_later:
-            continue
-        elif value != "???" and not fits(value, known[key].annotation):
-            yield f"{path}.{key}={value} should be {in_words(known[key].annotation)}."
-    for name, parameter in known.items():
-        if parameter.required and name not in node and name not in given_later:
-            yield f"{path}.{name} must be given: type +{path}.{name}=VALUE."
+    elif isinstance(value, dict) and "_target_" in value:
+        yield f"{group}._target_ names nothing: type {group}._target_=PACKAGE.MODULE.CLASS."
+    else:
+        yield _must_be_chosen(group, value)
 
 
-def did_you_mean(word: str, choices: list[str], prefix: str = "") -> str:
-    """The end of a sentence about an unknown word: the nearest choice, or all of them."""
-    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
-    if close:
-        return f": did you mean {prefix}{close[0]}?"
-    return f": it knows {', '.join(sorted(choices))}."
+def _of_several(value: Any, group: str, wanted: str) -> Iterator[str]:
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        yield _must_be_chosen(group, value)
+        return
+    place = Place(group, wanted, GIVEN[group])
+    for name, node in value.items():
+        path = f"{group}.{name}"
+        if node is None or node == "???":
+            continue
+        if name == "_target_":
+            yield f"{group} holds several nodes: put {path} under a name, {group}.NAME._target_."
+        elif not isinstance(node, dict):
+            yield f"{path}={node} should be a node with a _target_, or null."
+        elif node.get("_target_") is None:
+            yield from of_no_target(node, path, not node)
+        else:
+            yield from faults_of_node(node, path, place)
+
+
+def _must_be_chosen(group: str, value: Any = None) -> str:
+    choices = options(group)
+    listed = f": the choices are {', '.join(choices)}" if choices else ""
+    if value is None or value == {}:
+        article = "an" if group == "optimizer" else "a"
+        return f"A run needs {article} {group}: type {group}=NAME{listed}."
+    return f"{group}={value} is none of its choices: type {group}=NAME{listed}."

@@ -1,30 +1,80 @@
 """Turn Hydra's config into the plain, resolved mapping that a run directory keeps."""
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from arclight.config.best_of import key_of
+from arclight.config.layout import COMMAND_KEYS, GROUPS, ROOT, WRITTEN
+from arclight.config.unused import unused
 from arclight.errors import UserError
-
-# What says where and how to start a run, not what the run is.
-COMMAND_KEYS = ("run_dir", "resume", "search")
 
 _SECRET = re.compile(r"(^|_)(api_?key|token|password|secret)$", re.IGNORECASE)
 MASK = "<masked>"
 
+# `${paths.data}`, `${.lr}` and `${oc.env:HOME}`: the first word of the first kind.
+_INTERPOLATED = re.compile(r"\$\{\s*(\w+)\s*(?=[.\[}])")
 
-def freeze(cfg: DictConfig) -> dict[str, Any]:
+
+def freeze(
+    cfg: DictConfig, choices: Mapping[str, str | None] | None = None, typed: Sequence[str] = ()
+) -> dict[str, Any]:
     """The config as plain containers: resolved, without Hydra's own node and the command's keys.
 
+    Left out are also top-level keys that are only interpolated from, such as the `paths` of other
+    templates, and the groups that the task's constructor does not take.
+
+    Args:
+        choices: the options of the config groups, for the name of a run that has none.
+        typed: the words of the command line.
+
     Raises:
-        UserError: an interpolation leads nowhere.
+        UserError: an interpolation leads nowhere, or a group was typed that the task does not take.
     """
     try:
-        return plain(cfg, resolve=True)
+        config = plain(cfg, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"The config does not resolve: {str(error).splitlines()[0]}.") from error
+    sources = _interpolated_from(cfg) - {*ROOT, *GROUPS, *WRITTEN}
+    left_out = unused(config)
+    _refuse_typed(left_out, config, typed)
+    config = {k: v for k, v in config.items() if k not in sources and k not in left_out}
+    if "name" in config and config["name"] is None and choices:
+        config["name"] = _name(choices, "model" in left_out)
+    return config
+
+
+def _interpolated_from(cfg: DictConfig) -> set[str]:
+    """The top-level keys of which other values are made."""
+    written = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(written, dict)
+    written.pop("hydra", None)
+    return {key for text in _texts(written) for key in _INTERPOLATED.findall(text)}
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict | list):
+        for value in node.values() if isinstance(node, dict) else node:
+            yield from _texts(value)
+
+
+def _refuse_typed(left_out: set[str], config: dict[str, Any], typed: Sequence[str]) -> None:
+    words = [w for w in typed if re.split(r"[.@]", key_of(w))[0] in left_out and w[0] != "~"]
+    if words:
+        task = str(config["task"]["_target_"]).rpartition(".")[2]
+        group = re.split(r"[.@]", key_of(words[0]))[0]
+        raise UserError(f"The task {task} takes no {group}: leave out {' '.join(words)}.")
+
+
+def _name(choices: Mapping[str, str | None], without_model: bool) -> str:
+    """`MODEL-DATA`, or `TASK-DATA` where the task brings its own model."""
+    first = choices.get("task" if without_model else "model")
+    return "-".join(str(part) for part in (first, choices.get("data")) if part) or "run"
 
 
 def plain(cfg: DictConfig, resolve: bool = False) -> dict[str, Any]:

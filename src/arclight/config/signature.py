@@ -1,162 +1,239 @@
-"""What a `_target_` accepts, read from its source without importing it.
+"""What a target accepts, read from its source without importing it.
 
-Importing a model means importing torch (seconds); reading its signature takes a millisecond. So a
-misspelt or mistyped key is named at once, and a target that the project does not define itself
-(`os.system`, a name that a module merely imported) is never reached at all.
+A class takes what its constructor takes: its own, or that of the next of its bases that has one.
+`**kwargs` take what the call takes to which they are handed on. Where the source does not tell, the
+signature is open: any keyword passes, until the target is imported.
 """
 
 import ast
-import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 
-from arclight.errors import UserError
-from arclight.ranges import RANGES
-
-PACKAGE = "arclight"
+from arclight.config.forwarding import uses
+from arclight.config.lineage import (
+    Lineage,
+    assigned,
+    is_bare,
+    is_dataclass,
+    is_false,
+    lineage,
+    method,
+    takes_anything,
+)
+from arclight.config.modules import Definition, Function, Module, ends_in
+from arclight.config.source import resolve
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a target: its annotation (source tree) and whether it must be given."""
+    """One parameter of a target.
+
+    Attributes:
+        name: its keyword.
+        annotation: as it is written; None: there is none.
+        required: whether it must be given.
+        module: the module in which the annotation is written; None: it is not known.
+    """
 
     name: str
     annotation: ast.expr | None
     required: bool
+    module: Module | None = None
 
 
-class UnknownTargetError(UserError):
-    """The target is not a class or function that the project defines."""
+@dataclass(frozen=True)
+class Signature:
+    """The parameters of a target.
 
-    def __init__(self, target: str) -> None:
-        super().__init__(
-            f"{target} is not a class or function of the project: only what src/{PACKAGE} defines "
-            "can be built from a config."
-        )
+    Attributes:
+        parameters: those that may be given by keyword, by name.
+        positional: the names of those that may be given by position, in order.
+        variadic: whether any number may be given by position.
+        open: whether there may be others, which the source does not tell.
+    """
+
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    positional: tuple[str, ...] = ()
+    variadic: bool = False
+    open: bool = False
 
 
-@lru_cache
-def parameters(target: str) -> dict[str, Parameter]:
-    """The parameters of a class or function such as `arclight.models.cnn.CNN`, by name.
+OPEN = Signature(variadic=True, open=True)
+
+
+def signature(target: str) -> Signature:
+    """The parameters of a class or function such as `arclight.models.cnn.CNN`.
 
     Raises:
-        UnknownTargetError: the project does not define it.
-        UserError: its file is no Python.
+        UserError: a file of the project's own packages is no Python.
     """
-    definition = _definition(target)
-    if isinstance(definition, ast.FunctionDef):
-        return _of_function(definition)
-    init = next(
-        (n for n in definition.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"),
-        None,
-    )
-    if init is not None:
-        found = _of_function(init)
-        found.pop("self", None)
-        return found
-    fields = [n for n in definition.body if isinstance(n, ast.AnnAssign)]
-    return {
-        n.target.id: Parameter(n.target.id, n.annotation, n.value is None)
-        for n in fields
-        if isinstance(n.target, ast.Name)
-    }
-
-
-def _definition(target: str) -> ast.ClassDef | ast.FunctionDef:
-    module, _, name = target.rpartition(".")
-    if module.split(".")[0] != PACKAGE:
-        raise UnknownTargetError(target)
+    found = resolve(target)
     try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
-        spec = None
-    if spec is None or spec.origin is None:
-        raise UnknownTargetError(target)
-    try:
-        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    except SyntaxError as error:
-        raise UserError(
-            f"{spec.origin}, line {error.lineno}, is no Python: {error.msg}."
-        ) from error
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return node
-    raise UnknownTargetError(target)
+        return OPEN if found is None else signature_of(found)
+    except RecursionError:  # functions that hand their keywords to each other
+        return OPEN
 
 
-def _of_function(node: ast.FunctionDef) -> dict[str, Parameter]:
-    positional = [*node.args.posonlyargs, *node.args.args]
-    optional = len(node.args.defaults)
-    found = {}
-    for i, arg in enumerate(positional):
-        required = i < len(positional) - optional
-        found[arg.arg] = Parameter(arg.arg, arg.annotation, required)
-    for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
-        found[arg.arg] = Parameter(arg.arg, arg.annotation, default is None)
-    return found
+def parameters(target: str) -> dict[str, Parameter]:
+    """Those that may be given by keyword, by name, as far as the source tells."""
+    return signature(target).parameters
 
 
-def fits(value: object, annotation: ast.expr | None) -> bool:
-    """Whether a plain config value fits a simple annotation; anything not simple fits."""
-    match annotation:
-        case ast.Constant(value=None):
-            return value is None
-        case ast.Name(id=name) if name in RANGES:
-            return value in RANGES[name]
-        case ast.Name(id="bool"):
-            return isinstance(value, bool)
-        case ast.Name(id="int"):
-            return isinstance(value, int) and not isinstance(value, bool)
-        case ast.Name(id="float"):
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        case ast.Name(id="str"):
-            return isinstance(value, str)
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return fits(value, left) or fits(value, right)
-        case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
-            return (
-                value in ast.literal_eval(choices)
-                if isinstance(choices, ast.Tuple)
-                else (value == ast.literal_eval(choices))
+def takes(target: str, name: str) -> bool:
+    """Whether a keyword may be given; true where the source does not tell."""
+    found = signature(target)
+    return found.open or name in found.parameters
+
+
+@lru_cache(maxsize=1024)
+def signature_of(found: Definition) -> Signature:
+    """The same of what was found."""
+    if found.is_class:
+        return constructor(lineage(found), 0)
+    assert isinstance(found.node, Function)
+    return _of_function(found.node, found.module, (), 0)
+
+
+def constructor(order: Lineage, start: int) -> Signature:
+    """What the first constructor takes, from a place in the lineage on."""
+    for i, part in enumerate(order[start:], start):
+        if isinstance(part, str):
+            if is_bare(part):
+                continue
+            return OPEN
+        assert isinstance(part.node, ast.ClassDef)
+        if is_bare(part.name):
+            continue
+        new, init = method(part.node, "__new__"), method(part.node, "__init__")
+        if new and not (init and takes_anything(new)):
+            return OPEN
+        if init:
+            return _of_function(init, part.module, order, i)
+        if "__init__" in assigned(part.node):
+            return OPEN
+        if is_dataclass(part.node):
+            return _of_fields(order[i:])
+    return Signature()
+
+
+def _of_fields(order: Lineage) -> Signature:
+    """The fields of a dataclass and of those that it extends."""
+    found: dict[str, Parameter] = {}
+    for part in reversed(order):
+        if isinstance(part, str):
+            continue
+        assert isinstance(part.node, ast.ClassDef)
+        if not is_dataclass(part.node):
+            continue
+        for node in part.node.body:
+            if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+                continue
+            name, value = node.target.id, node.value
+            words = value.keywords if isinstance(value, ast.Call) else []
+            made_elsewhere = any(w.arg == "init" and is_false(w.value) for w in words)
+            if _is_class_variable(node.annotation) or made_elsewhere:
+                continue
+            required = value is None or (
+                ends_in(value, "field")
+                and not {w.arg for w in words} & {"default", "default_factory", "factory"}
             )
-        case ast.Subscript(value=ast.Name(id="list" | "Sequence"), slice=item):
-            return isinstance(value, list) and all(fits(v, item) for v in value)
-        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[item, _])):
-            return isinstance(value, list) and all(fits(v, item) for v in value)
-        case ast.Subscript(value=ast.Name(id="dict")):
-            return isinstance(value, dict)
+            found[name] = Parameter(name, node.annotation, required, part.module)
+    return Signature(found, tuple(found))
+
+
+def _of_function(node: Function, module: Module, order: Lineage, place: int) -> Signature:
+    """Its own parameters, and those of the calls to which it hands `**kwargs` on.
+
+    Args:
+        order: of a constructor, its class with its bases; empty: a function.
+        place: where in it the constructor is.
+    """
+    arguments = node.args
+    ordered = [*arguments.posonlyargs, *arguments.args]
+    optional = len(ordered) - len(arguments.defaults)
+    found = {
+        a.arg: Parameter(a.arg, a.annotation, i < optional, module) for i, a in enumerate(ordered)
+    }
+    for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        found[arg.arg] = Parameter(arg.arg, arg.annotation, default is None, module)
+    positional = [a.arg for a in ordered]
+    if order:  # self
+        positional = positional[1:]
+        found.pop(ordered[0].arg if ordered else "", None)
+    for arg in arguments.posonlyargs:
+        found.pop(arg.arg, None)
+    own = Signature(found, tuple(positional), arguments.vararg is not None)
+    if arguments.kwarg is None:
+        return own
+    rest = _forwarded(node, module, order, place)
+    names = {a.arg for a in (*ordered, *arguments.kwonlyargs)}
+    added = {k: v for k, v in rest.parameters.items() if k not in names}
+    return replace(own, parameters={**found, **added}, open=rest.open)
+
+
+def _forwarded(node: Function, module: Module, order: Lineage, place: int) -> Signature:
+    """What a function takes by its `**kwargs`, beside its own parameters.
+
+    Unused ones take nothing: a key that has no effect should not pass.
+    """
+    assert node.args.kwarg is not None
+    seen = uses(node, node.args.kwarg.arg)
+    found = {key: Parameter(key, None, required=False) for key in seen.keys}
+    is_open = seen.elsewhere
+    for call in seen.calls:
+        part = _taken_by(call, node, module, order, place)
+        found = {**part.parameters, **found}
+        is_open |= part.open
+    return Signature(found, open=is_open)
+
+
+def _taken_by(
+    call: ast.Call, node: Function, module: Module, order: Lineage, place: int
+) -> Signature:
+    """What a call takes of the keywords that are handed on to it."""
+    before = 0  # of the positional arguments, those that are no parameters: self
+    match call.func:
+        case ast.Attribute(value=ast.Call(func=ast.Name(id="super"), args=args), attr="__init__"):
+            after = _super(args, module, order, place)
+            whole = OPEN if after is None else constructor(order, after)
+        case ast.Attribute(value=base, attr="__init__"):
+            whole, before = _signature(base, module, node), 1
+        case ast.Name() | ast.Attribute():
+            whole = _signature(call.func, module, node)
         case _:
-            return True
+            return OPEN
+    given = {w.arg for w in call.keywords if w.arg}
+    if not any(isinstance(a, ast.Starred) for a in call.args):
+        given |= set(whole.positional[: len(call.args) - before])
+    return replace(whole, parameters={k: v for k, v in whole.parameters.items() if k not in given})
 
 
-_WORDS = {
-    "bool": "true or false",
-    "int": "a whole number",
-    "float": "a number",
-    "str": "text",
-    "list": "a list",
-    "tuple": "a list",
-    "Sequence": "a list",
-    "dict": "a mapping",
-}
+def _super(args: list[ast.expr], module: Module, order: Lineage, place: int) -> int | None:
+    """The place in the lineage from which `super()`, or `super(Class, self)`, looks."""
+    if not order:
+        return None
+    if not args:
+        return place + 1
+    dotted = module.dotted(args[0])
+    found = resolve(dotted) if dotted else None
+    return next((i + 1 for i, part in enumerate(order) if part is found), None)
 
 
-def in_words(annotation: ast.expr | None) -> str:
-    """The annotation as a person would say it: "a whole number or null"."""
-    match annotation:
-        case ast.Constant(value=None):
-            return "null"
-        case ast.Name(id=name) if name in RANGES:
-            return RANGES[name].words
-        case ast.Name(id=name):
-            return _WORDS.get(name, name)
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return f"{in_words(left)} or {in_words(right)}"
-        case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
-            values = ast.literal_eval(choices)
-            return " or ".join(map(str, values if isinstance(values, tuple) else [values]))
-        case ast.Subscript(value=ast.Name(id=name)):
-            return _WORDS.get(name, name)
-        case _:
-            return "another type"
+def _signature(expression: ast.expr, module: Module, node: Function) -> Signature:
+    if not _is_global(expression, node):
+        return OPEN
+    dotted = module.dotted(expression, node.body)
+    found = resolve(dotted) if dotted else None
+    return OPEN if found is None or found.node is node else signature_of(found)
+
+
+def _is_global(expression: ast.expr, node: Function) -> bool:
+    """Whether the name is none of the function's own parameters, as `cls` and `self` are."""
+    while isinstance(expression, ast.Attribute):
+        expression = expression.value
+    own = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+    return isinstance(expression, ast.Name) and expression.id not in {a.arg for a in own}
+
+
+def _is_class_variable(node: ast.expr) -> bool:
+    return ends_in(node.value if isinstance(node, ast.Subscript) else node, "ClassVar")

@@ -7,14 +7,13 @@ compute budget, scale the model with the data, and watch the memory.
 from collections.abc import Iterator
 from typing import Any
 
+import lightning as L
 import torch
 from torch import nn
 
-from arclight.costs.preflight import Preflight, duration, gib
+from arclight.costs.forecast import Preflight, duration, gib
 from arclight.costs.step import Build, dry_step
 from arclight.data.facts import Facts
-from arclight.tasks.captioning import Captioning
-from arclight.tasks.contrastive import Contrastive
 from arclight.tasks.task import Task
 
 # From scratch, the small networks of this project do well with one example to some hundreds of
@@ -30,13 +29,15 @@ ROOM = 0.95  # of the free memory: the allocator's own waste takes the rest
 def advice(
     config: dict[str, Any],
     facts: Facts,
-    task: Task,
+    task: L.LightningModule,
     found: Preflight,
     device: torch.device,
     precision: str,
     build: Build,
 ) -> list[str]:
     """Sentences for the user; none where there is nothing to say."""
+    if not isinstance(task, Task):
+        return []
     return [
         *_too_few_examples(config, facts, task, found),
         *_too_long(config, found, device),
@@ -48,6 +49,8 @@ def advice(
 def _too_few_examples(
     config: dict[str, Any], facts: Facts, task: Task, found: Preflight
 ) -> Iterator[str]:
+    if not found.examples or "model" not in config:
+        return
     tokens = task.tokens_per_example(facts)
     count, fewest = found.examples * (tokens or 1), FEWEST_TOKENS if tokens else FEWEST_EXAMPLES
     if config["model"].get("pretrained") or count >= fewest * found.trained:
@@ -59,8 +62,8 @@ def _too_few_examples(
     if "patch_size" in config["model"] and not tokens:
         ways.append("a convolutional network (model=resnet), which needs fewer")
     yield (
-        f"{found.trained:,} parameters are to learn from {count:,} {what}, and may only learn them "
-        f"by heart: try {' or '.join(ways)}."
+        f"{found.trained:,} parameters are to learn from {count:,} {what}, and will probably "
+        f"overfit: try {' or '.join(ways)}."
     )
 
 
@@ -129,12 +132,10 @@ def too_large_in_evaluation(config: dict[str, Any], found: Preflight) -> Iterato
     )
 
 
-def in_parts(task: Task) -> str:
+def in_parts(task: L.LightningModule) -> str:
     """What a step is where its gradients are accumulated over parts of the batch."""
-    if isinstance(task, Contrastive):
-        return "the same number of pairs in parts, each compared with fewer others"
-    if isinstance(task, Captioning):
-        return "the same step in parts, of which those with short captions count a little more"
+    if isinstance(task, Task) and task.parts_differ:
+        return f"the same step in parts, {task.parts_differ}"
     if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in task.modules()):
         return "the same step in parts but for batch normalisation, which sees one part at a time"
     return "the same step in parts"

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
@@ -17,7 +18,7 @@ from arclight.costs.meter import Meter
 from arclight.data.facts import Facts
 from arclight.tasks.task import Task
 
-Build = Callable[[dict[str, Any], Facts], Task]
+Build = Callable[[dict[str, Any], Facts], Any]
 """Makes the task of a config, which is the run's business."""
 
 T = TypeVar("T")
@@ -60,6 +61,7 @@ def dry_step(
     device: str = "cpu",
     precision: str = "32-true",
     accumulate: bool = False,
+    real: Callable[[], Any] | None = None,
 ) -> StepCosts:
     """The costs of a training step on `device`, which need not be there.
 
@@ -72,14 +74,16 @@ def dry_step(
         device: "cpu", "cuda" or "mps".
         precision: as the trainer names it.
         accumulate: gradients are summed over several batches, so that they stay.
+        real: makes a real batch, for a task without `blank_batch`; its shapes are taken.
 
     Raises:
         Exception: of any kind, where a step depends on numbers and not on shapes alone.
     """
 
     state = state_of(task)
+    batches = Batches(task, facts, examples, real)
     with _left_alone(task):
-        return _dry(lambda: _Step(task, facts, examples, device, precision, accumulate, state))
+        return _dry(lambda: _Step(task, batches, device, precision, accumulate, state))
 
 
 def dry_evaluation(
@@ -98,7 +102,7 @@ def dry_evaluation(
         for module in task.modules():
             if isinstance(module, Metric):
                 module.update = lambda *_, **__: None  # type: ignore[method-assign]
-        return _dry(lambda: _Evaluation(task, facts, examples, device, precision))
+        return _dry(lambda: _Evaluation(task, Batches(task, facts, examples), device, precision))
 
 
 @contextmanager
@@ -132,14 +136,40 @@ def _dry(make: "Callable[[], _Dry[T]]") -> T:
         return one.costs(one.device)
 
 
+class Batches:
+    """Batches without numbers: the task's blank one, or one of the shapes of a real one."""
+
+    def __init__(
+        self, task: Task, facts: Facts, examples: int, real: Callable[[], Any] | None = None
+    ) -> None:
+        self.task, self.facts, self.examples = task, facts, examples
+        self.real: Any = None
+        if type(task).blank_batch is Task.blank_batch and real is not None:
+            self.real = real()
+            self.examples = _examples_of(self.real)
+
+    def on(self, place: str) -> Any:
+        """A batch with its tensors on `place`."""
+        with torch.device(place):
+            if self.real is None:
+                return self.task.blank_batch(self.facts, self.examples)
+            return apply_to_collection(
+                self.real, Tensor, lambda t: torch.zeros(t.shape, dtype=t.dtype)
+            )
+
+
+def _examples_of(batch: Any) -> int:
+    tensors: list[Tensor] = []
+    apply_to_collection(batch, Tensor, tensors.append)
+    return len(tensors[0]) if tensors and tensors[0].ndim else 1
+
+
 class _Dry(nn.Module, Generic[T]):
     """A module whose forward is a whole step, so that `functional_call` can lend it weights."""
 
-    def __init__(
-        self, task: Task, facts: Facts, examples: int, device: str, precision: str
-    ) -> None:
+    def __init__(self, task: Task, batches: Batches, device: str, precision: str) -> None:
         super().__init__()
-        self.task, self.facts, self.examples = task, facts, examples
+        self.task, self.batches, self.examples = task, batches, batches.examples
         self.device, self.precision = device, precision
         self.meter = Meter(on_cpu=device == "cpu")
 
@@ -154,23 +184,18 @@ class _Dry(nn.Module, Generic[T]):
             costs: T = torch.func.functional_call(self, lent, (place,))
         return costs
 
-    def batch(self, place: str) -> Any:
-        with torch.device(place):
-            return self.task.blank_batch(self.facts, self.examples)
-
 
 class _Step(_Dry[StepCosts]):
     def __init__(
         self,
         task: Task,
-        facts: Facts,
-        examples: int,
+        batches: Batches,
         device: str,
         precision: str,
         accumulate: bool,
         state: float,
     ) -> None:
-        super().__init__(task, facts, examples, device, precision)
+        super().__init__(task, batches, device, precision)
         self.accumulate, self.state = accumulate, state
 
     def forward(self, place: str) -> StepCosts:
@@ -180,7 +205,7 @@ class _Step(_Dry[StepCosts]):
         for parameter in trained:
             parameter.grad = torch.zeros_like(parameter)
         gradients = meter.live - weights
-        batch = self.batch(place)
+        batch = self.batches.on(place)
         with autocast(self.device, self.precision):
             loss: Any = self.task.training_step(batch, 0)
         forward = meter.flops
@@ -203,7 +228,7 @@ class _Step(_Dry[StepCosts]):
 class _Evaluation(_Dry[int]):
     def forward(self, place: str) -> int:
         weights = self.meter.live
-        batch = self.batch(place)
+        batch = self.batches.on(place)
         try:
             with torch.no_grad(), autocast(self.device, self.precision):
                 self.task.validation_step(batch, 0)

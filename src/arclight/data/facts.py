@@ -1,14 +1,19 @@
 """What a model must know about the data before it is built."""
 
 import dataclasses
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
+
+from arclight.errors import UserError
+
+__all__ = ["Facts", "first_size", "read_facts"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """The facts of a data set as a run uses it.
+    """The facts of a data set as a run uses it. A kind of data may add its own in a subclass.
 
     Attributes:
         sizes: samples in "train", "val" and "test".
@@ -26,91 +31,50 @@ class Facts:
         """What a model's constructor may need, under its parameters' names."""
         return {}
 
+    def for_export(self) -> dict[str, Any]:
+        """What a file of weights should tell of the data, in plain values."""
+        return {}
+
+    def describe_input(self) -> str:
+        """One example's input in a few words, such as `224 px`."""
+        return ""
+
+    @classmethod
+    def assumed(cls, model: Mapping[str, Any], data: Mapping[str, Any]) -> Self:
+        """What data of these sizes would say, from the config alone: nothing is read.
+
+        Args:
+            model: the config's `model`.
+            data: the config's `data`.
+
+        Raises:
+            NotImplementedError: this kind of data cannot be imagined.
+        """
+        raise NotImplementedError(f"{cls.__name__} does not define `assumed`")
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain containers, as the manifest keeps them."""
-        return {"kind": type(self).__name__, **dataclasses.asdict(self)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageFacts(Facts):
-    """Of labelled images.
-
-    Attributes:
-        num_classes: how many classes; `class_names[i]` is the name of label i.
-        image_size: height and width in pixels.
-        channels: 1 (grey) or 3 (RGB).
-        mean: of the training pixels, per channel, on the scale 0 to 1; `std` likewise.
-        eval_crop: share of the shorter side that is kept of an image that is evaluated.
-    """
-
-    num_classes: int
-    class_names: list[str]
-    image_size: int
-    channels: int
-    mean: list[float]
-    std: list[float]
-    eval_crop: float = 1.0
-
-    def for_model(self) -> dict[str, Any]:
-        return {
-            "num_classes": self.num_classes,
-            "in_channels": self.channels,
-            "image_size": self.image_size,
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextFacts(Facts):
-    """Of text in tokens.
-
-    Attributes:
-        vocab_size: how many tokens there are.
-        context: the most tokens of one sequence.
-        pad: the token that fills up shorter sequences; None where there are none.
-        class_names: of labelled text; empty where there are no labels.
-        target_context: likewise of the targets, where a text is made of another.
-        bytes_per_token: of the text of "val" and "test", in UTF-8: what makes losses of two
-            tokenizers comparable; empty where it is not known.
-    """
-
-    vocab_size: int
-    context: int
-    pad: int | None = None
-    class_names: list[str] = field(default_factory=list)
-    target_context: int | None = None
-    bytes_per_token: dict[str, float] = field(default_factory=dict)
-
-    def for_model(self) -> dict[str, Any]:
-        known = {"vocab_size": self.vocab_size, "context": self.context, "pad": self.pad}
-        return {**known, "num_classes": len(self.class_names)} if self.class_names else known
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageTextFacts(ImageFacts, TextFacts):
-    """Of images with a text each.
-
-    `num_classes` counts the classes of a labelled set, or else the different texts, which are too
-    many to be named: `class_names` is then empty.
-
-    Attributes:
-        start: the token that a text begins with.
-        end: the token that closes it.
-    """
-
-    start: int
-    end: int
-
-    def for_model(self) -> dict[str, Any]:
-        frame = {"start": self.start, "end": self.end}
-        return TextFacts.for_model(self) | ImageFacts.for_model(self) | frame
-
-
-KINDS: dict[str, type[Facts]] = {
-    kind.__name__: kind for kind in (ImageFacts, TextFacts, ImageTextFacts)
-}
+        """Plain containers, as the manifest keeps them; `kind` is the path of the class."""
+        kind = type(self)
+        return {"kind": f"{kind.__module__}.{kind.__qualname__}", **dataclasses.asdict(self)}
 
 
 def read_facts(plain: Mapping[str, Any]) -> Facts:
-    """The facts that a manifest keeps."""
-    kind, values = plain.get("kind", "ImageFacts"), {k: v for k, v in plain.items() if k != "kind"}
-    return KINDS[kind](**values)
+    """The facts that a manifest keeps.
+
+    Raises:
+        UserError: their class is not one of an owned package.
+    """
+    from arclight.config.allowed import require
+
+    require(plain["kind"], also=(f"{Facts.__module__}.{Facts.__qualname__}",))
+    module, _, name = plain["kind"].rpartition(".")
+    kind = getattr(importlib.import_module(module), name)
+    if not issubclass(kind, Facts):
+        raise UserError(f"{plain['kind']} in a run's manifest is no kind of arclight.Facts.")
+    facts: Facts = kind(**{k: v for k, v in plain.items() if k != "kind"})
+    return facts
+
+
+def first_size(key: str, *places: Mapping[str, Any]) -> int:
+    """The first number under this key, or 0."""
+    return next((int(p[key]) for p in places if p.get(key) is not None), 0)

@@ -1,7 +1,7 @@
 """What every data module shares: who reads which samples, in which order."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from arclight.data.ahead import on_device
 from arclight.data.facts import Facts
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.errors import UserError
+
+__all__ = ["DataModule", "require_counts", "require_fractions"]
 
 
 class DataModule(LightningDataModule, ABC):
@@ -24,6 +26,7 @@ class DataModule(LightningDataModule, ABC):
 
     Attributes:
         holds: what its batches are, in words; a task is for one kind (`Task.learns_from`).
+        facts_type: the class of its facts, which can be assumed from a config alone.
 
     Args:
         path: what errors call the data.
@@ -34,6 +37,7 @@ class DataModule(LightningDataModule, ABC):
     """
 
     holds: str | None = None
+    facts_type: type[Facts] = Facts
     facts: Facts
     folder: Path | None = None
     left_out: Sequence[str] = ()
@@ -49,6 +53,16 @@ class DataModule(LightningDataModule, ABC):
         self, stage: str, batches: TrainBatches | EvalBatches, device: torch.device
     ) -> Any:
         """Batches of "train", "val" or "test": on the device, or a `RowLoader` of any."""
+
+    def follow_weights(self, weights: str, before: Mapping[str, Any] | None) -> None:
+        """Prepares inputs as `model.pretrained` knows them, where the config leaves that open.
+
+        Called before `setup()`. By default nothing is taken over.
+
+        Args:
+            weights: `model.pretrained`.
+            before: the facts that the run has found before, if it is resumed.
+        """
 
     def held_bytes(self) -> int:
         """Of the data that the loaders will hold on the device."""

@@ -1,1 +1,1 @@
-"""The project's own networks: plain `nn.Module`s that import neither Lightning nor Hydra."""
+"""What every model shares: its blocks and head, frozen parts, weights that others trained."""

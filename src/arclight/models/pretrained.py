@@ -11,6 +11,7 @@ import torch
 
 from arclight.errors import UserError
 from arclight.network import address, hub, refusal, why_not
+from arclight.run_directory import RunDirectory
 
 log = logging.getLogger("arclight.models")
 
@@ -147,3 +148,41 @@ def find_file(name: str, file: str) -> Path | None:
             return None
         except Exception as error:  # of many kinds: no such model, no right to it
             raise UserError(out_of_reach(name, within, error)) from error
+
+
+def facts_behind(name: str) -> dict[str, Any] | None:
+    """What a run, or a file exported from one, tells of the data behind its weights.
+
+    Args:
+        name: `model.pretrained`.
+
+    Returns:
+        The facts in plain values; None: `name` is neither, but a library's folder or a hub id.
+    """
+    place = Path(name).expanduser()
+    run = RunDirectory(place)
+    if run.config_file.is_file():
+        facts: dict[str, Any] = run.manifest.get("data", {})
+        return facts
+    if not place.is_file():
+        return None
+    told = file_metadata(place)
+    return {key: _value(text) for key, text in told.items()}
+
+
+def file_metadata(file: Path) -> dict[str, str]:
+    """What a safetensors file says of its weights; nothing where it is none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "pt") as opened:
+            return dict(opened.metadata() or {})
+    except SafetensorError:  # which loading the weights will complain of
+        return {}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from arclight.errors import UserError
 from arclight.files import write_json
-from arclight.run.manifest import git_state, hardware, packages
+from arclight.provenance.manifest import git_state, hardware, packages
 
 VERSIONS = ("torch", "torchvision", "lightning", "hydra-core", "numpy")
 

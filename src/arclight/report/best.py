@@ -10,11 +10,12 @@ import yaml
 from hydra.errors import HydraException
 
 from arclight.config.best_of import key_of
-from arclight.config.freeze import COMMAND_KEYS, MASK, flatten
+from arclight.config.compose import composed, freeze_as_composed, hydra_ready
+from arclight.config.freeze import MASK, flatten
+from arclight.config.layout import COMMAND_KEYS
 from arclight.errors import UserError
 from arclight.files import write_text
 from arclight.report.results import Result, larger_is_better
-from arclight.search.compose import composed, freeze_as_composed, hydra_ready
 
 Config = dict[str, Any]
 

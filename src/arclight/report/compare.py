@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
-from arclight.costs.compare import Row
+from arclight.costs.architectures import Row
 from arclight.files import write_text
 
 NOTE = (

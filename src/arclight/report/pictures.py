@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from arclight.errors import UserError
 from arclight.report.results import Result, differing, larger_is_better
-from arclight.report.study import open_search
-from arclight.report.study_figures import draw
+from arclight.report.search_plots import draw
+from arclight.report.search_results import open_search
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -1,5 +1,7 @@
 """The pictures of a run: learning curves and the confusion matrix."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +10,25 @@ import torch
 from arclight.report.canvas import figure, save
 from arclight.training.loggers import read_metrics
 
+MOST = 4  # metrics of a module's own that are drawn
+NAMED = re.compile(r"(?P<stage>train|val)[/_](?P<name>.+?)(_epoch|_step)?")
+
 
 def curves(metrics_file: Path, target: Path) -> Path | None:
-    """Training and validation loss and accuracy over steps, from a `metrics.csv`."""
+    """Metrics of training and validation over steps, from a `metrics.csv`.
+
+    Loss and accuracy where they are logged, else the first few that a module logs under names such
+    as `train/NAME`, `train_NAME` and `val_NAME`.
+    """
     rows = read_metrics(metrics_file)
-    names = [n for n in ("loss", "accuracy") if any(r.get(f"train/{n}") for r in rows)]
+    found = _by_name(rows)
+    names = [n for n in ("loss", "accuracy") if "train" in found.get(n, {})] or [*found][:MOST]
     if not names:
         return None
     drawn, axes = figure(len(names), 4.8, layout=None)
     drawn.subplots_adjust(0.15 / len(names), 0.11, 1 - 0.04 / len(names), 0.97)
     for axis, name in zip(axes, names, strict=True):
-        for stage in ("train", "val"):
-            key = f"{stage}/{name}"
+        for stage, key in sorted(found[name].items()):
             points = [(int(r["step"]), float(r[key])) for r in rows if r.get(key)]
             if points:
                 alone = "." if len(points) == 1 else ""  # a line of one point is not seen
@@ -28,6 +37,16 @@ def curves(metrics_file: Path, target: Path) -> Path | None:
         axis.grid(alpha=0.3)
         axis.legend()
     return save(drawn, target)
+
+
+def _by_name(rows: Sequence[dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Columns by the metric's name and the stage, such as `{"loss": {"train": "train/loss"}}`."""
+    found: dict[str, dict[str, str]] = {}
+    for column in rows[-1] if rows else ():
+        match = NAMED.fullmatch(column)
+        if match and any(row.get(column) for row in rows):
+            found.setdefault(match["name"], {}).setdefault(match["stage"], column)
+    return found
 
 
 def confusion_matrix(matrix: torch.Tensor, class_names: list[str], target: Path) -> Path:

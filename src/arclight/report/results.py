@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from arclight.config.check import did_you_mean
 from arclight.config.freeze import flatten
+from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 from arclight.files import read_json
 

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from arclight.report.study import Search
-from arclight.report.study_figures import importance
-from arclight.report.study_report import best_overrides, rows
+from arclight.report.search_page import best_overrides, rows
+from arclight.report.search_plots import importance
+from arclight.report.search_results import Search
 
 
 def settings(config: dict[str, Any]) -> dict[str, Any] | None:

@@ -1,1 +1,1 @@
-"""A run is a directory: made, described, executed."""
+"""Execute a run directory: build its parts, train, test, write down."""

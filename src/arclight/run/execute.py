@@ -12,16 +12,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from arclight.config.entry import EXIT_USER_ERROR, plain_errors
+from arclight.console import attach, log, say
 from arclight.errors import UserError
 from arclight.files import UNWRITABLE, unwritable, write_json
-from arclight.run.code import note_code
-from arclight.run.console import attach, log, say
-from arclight.run.devices import process_count, require_devices
-from arclight.run.directory import RunDirectory, open_run
-from arclight.run.imports import import_torchmetrics, no_garbage
-from arclight.run.manifest import git_state
-from arclight.run.nodes import keeps_records, this_node
-from arclight.run.watch import die_if_left_alone, die_with_watcher
+from arclight.libraries.imports import import_torchmetrics, no_garbage
+from arclight.processes.devices import process_count, require_devices
+from arclight.processes.nodes import keeps_records, this_node
+from arclight.processes.watch import die_if_left_alone, die_with_watcher
+from arclight.provenance.code import note_code
+from arclight.provenance.manifest import git_state
+from arclight.run_directory import RunDirectory, interrupted, open_run
 from arclight.signals import exit_on_signals, hold_signals, ignore_signals
 
 
@@ -71,7 +71,7 @@ def _execute(run: RunDirectory) -> int:
 def _launched(run: RunDirectory) -> int:
     try:
         exit_on_signals()
-        from arclight.run.ranks import launch
+        from arclight.processes.ranks import launch
 
         trainer = run.config["trainer"]
         return launch(run, process_count(trainer), trainer["num_nodes"])
@@ -134,11 +134,6 @@ def _work(run: RunDirectory, rank: int | None = None) -> int:
                 say(interrupted(run))
             return code
         return 0
-
-
-def interrupted(run: RunDirectory) -> str:
-    """What is said of a run that a signal has ended."""
-    return f"Interrupted; python train.py resume={run.path} continues it."
 
 
 def tell_launcher(message: str) -> None:

@@ -2,27 +2,32 @@
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 import torch.distributed as dist
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from arclight.config.build import build
+from arclight.console import say, table
 from arclight.costs.timing import forward_seconds
+from arclight.data.exact import make_exact
 from arclight.data.facts import Facts
+from arclight.data.module import DataModule
 from arclight.errors import UserError
+from arclight.libraries.lightning import count_steps_with, tell_of_evaluations
+from arclight.provenance.manifest import hardware
 from arclight.report.plots import confusion_matrix, curves
-from arclight.run.console import say, table
-from arclight.run.directory import RunDirectory, Status
-from arclight.run.manifest import hardware
-from arclight.run.parts import Parts, build_parts, build_task
-from arclight.run.tables import closing, opening, parameters
+from arclight.run.assembly import Parts, build_parts, build_task
+from arclight.run.panels import closing, network_of, opening, parameters
 from arclight.run.weights import keep_sizes
+from arclight.run_directory import RunDirectory, Status
 from arclight.tasks.task import Task
 from arclight.training.checkpoints import (
     BEST,
@@ -31,33 +36,36 @@ from arclight.training.checkpoints import (
     load_weights,
     newest_readable,
     read,
+    step_of,
 )
 from arclight.training.compilation import CompileClock, compile_task
 from arclight.training.finite import SkipNonFinite
 from arclight.training.garbage import FrozenGarbage
 from arclight.training.interrupts import Interrupts
-from arclight.training.loggers import MetricsFile, close, conclude, read_metrics
+from arclight.training.loggers import MetricsFile, close, conclude
 from arclight.training.progress import Progress
 from arclight.training.pruning import PrunedError, pruning
 from arclight.training.randomness import StepSeeds
 from arclight.training.record import Record
+from arclight.training.steps import StepCounter, steps_done
 
 
 def fit(run: RunDirectory) -> dict[str, Any]:
     """Trains from where the directory's checkpoints end; returns what the summary keeps."""
     began = time.perf_counter()
     parts = build_parts(run.config, run.path)
-    require_same_data(run, parts.data.facts)
+    require_same_data(run, parts.facts)
     loggers = [MetricsFile(run.metrics_file), *_loggers(run, parts.config)]
     status: Status = "failed"
     try:
-        trainer = _assemble(run, parts.config, loggers)
-        recorder(trainer).know(parts.task, parts.data.facts)
+        trainer = _assemble(run, parts, loggers)
+        recorder(trainer).know(parts.task, parts.facts)
         if trainer.is_global_zero:
-            keep_sizes(parts.task.model, parts.config["model"], run.path)
-            run.update_manifest(hardware=hardware(), data=parts.data.facts.to_dict())
+            if "model" in parts.config:
+                keep_sizes(parts.task.model, parts.config["model"], run.path)  # type: ignore[arg-type]
+            run.update_manifest(hardware=hardware(), data=parts.facts.to_dict())
             _say_what_it_is(run, parts, trainer)
-            for sentence in parts.data.left_out:
+            for sentence in getattr(parts.data, "left_out", ()):
                 say(f"warning: {sentence}")
         try:
             seconds = _train(run, parts, trainer)
@@ -89,8 +97,13 @@ def fit(run: RunDirectory) -> dict[str, Any]:
 
 def _latency_ms(parts: Parts, trainer: L.Trainer) -> float:
     """Of one example, where and as the run has computed; by now its task is back on the CPU."""
+    if not isinstance(parts.task, Task):
+        raise UserError(
+            f"latency_ms needs inputs of one example, which {type(parts.task).__name__} does not "
+            "tell: make it a subclass of arclight.Task with a blank_batch, or leave latency_ms out."
+        )
     device, precision = trainer.strategy.root_device, str(trainer.precision)
-    return 1000 * forward_seconds(parts.task, parts.data.facts, 1, 50, device, precision)
+    return 1000 * forward_seconds(parts.task, parts.facts, 1, 50, device, precision)
 
 
 def _leave_group() -> None:
@@ -104,39 +117,55 @@ def _test(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> dict[str, Any]
     trainer.strategy.barrier()  # the first process may still have been writing it
     best = run.checkpoints / BEST
     tested = best if best.exists() else run.checkpoints / LAST
-    step = load_weights(parts.task, tested)
+    step, validated = load_weights(parts.task, tested)
     figures: dict[str, float] = {}
-    if parts.data.facts.sizes["test"]:
+    if is_tested(parts):
         try:
-            trainer.test(parts.task, datamodule=parts.data, verbose=False)
+            figures = test(trainer, parts)
         except torch.OutOfMemoryError as error:
             raise UserError(_out_of_memory(parts, trainer)) from error
-        figures = measured(trainer, "test/")
-    if trainer.is_global_zero and figures:
-        for logger in trainer.loggers:
-            logger.log_metrics(figures, trainer.global_step)
     return {
-        "metrics": {**_validated(run, step), **figures},
+        "metrics": {**rounded(validated), **figures},
         "tested_checkpoint": tested.name,
         "tested_step": step,
         **_spent(parts, trainer),
-        "skipped_examples": parts.data.facts.skipped,
+        "skipped_examples": parts.facts.skipped,
     }
+
+
+def is_tested(parts: Parts) -> bool:
+    """Whether there is a test: what Lightning's conventions say, and data for it."""
+    if parts.facts.sizes:
+        return bool(parts.facts.sizes["test"])
+    return is_overridden("test_step", parts.task) and is_overridden("test_dataloader", parts.data)
+
+
+def test(trainer: L.Trainer, parts: Parts) -> dict[str, float]:
+    """Tests the task as it is, and returns what its test has logged."""
+    logged = trainer.test(parts.task, datamodule=parts.data, verbose=False)
+    return rounded({name: value for one in logged for name, value in one.items()})
+
+
+def rounded(metrics: Mapping[str, float]) -> dict[str, float]:
+    """To the digits that single precision holds."""
+    return {name: round(float(value), 7) for name, value in metrics.items()}
 
 
 def _pruned(parts: Parts, trainer: L.Trainer) -> dict[str, Any]:
     """What the summary keeps of a run that the search has ended: the figures so far."""
     return {
         "status": "pruned",
-        "metrics": measured(trainer, "val/"),
+        "metrics": rounded(recorder(trainer).validated),
         **_spent(parts, trainer),
     }
 
 
 def _spent(parts: Parts, trainer: L.Trainer) -> dict[str, Any]:
+    steps = steps_done(trainer)
+    each = getattr(parts.task, "steps_per_epoch", None)
     return {
-        "epochs": round(trainer.global_step / parts.task.steps_per_epoch, 2),
-        "steps": trainer.global_step,
+        "epochs": round(steps / each, 2) if each else trainer.current_epoch,
+        "steps": steps,
         "parameters": parameters(parts.task),
     }
 
@@ -152,44 +181,80 @@ def require_same_data(run: RunDirectory, facts: Facts) -> None:
         )
 
 
-def _assemble(run: RunDirectory, config: dict[str, Any], loggers: list[Logger]) -> L.Trainer:
+def _assemble(run: RunDirectory, parts: Parts, loggers: list[Logger]) -> L.Trainer:
     """The trainer with everything that happens around a step, in the order in which it happens."""
+    config, settings = parts.config, parts.config["trainer"]
     given = {"folder": run.checkpoints, "run_id": run.manifest["run_id"], "say": say}
-    chosen = [build(node, **given) for node in config["callbacks"].values() if node]
-    checkpoints = next((c for c in chosen if isinstance(c, Checkpoints)), None)
-    if checkpoints is None:
+    nodes = config["callbacks"] or {}
+    if "checkpoints" in nodes and not nodes["checkpoints"]:
         raise UserError(
             "callbacks.checkpoints cannot be null: a run is resumed and tested from it."
         )
+    chosen = [build(node, group="callbacks", **given) for node in nodes.values() if node]
+    checkpoints = next((c for c in chosen if isinstance(c, Checkpoints)), None)
+    if checkpoints is None:  # callbacks of another template
+        checkpoints = Checkpoints(run.checkpoints, run.manifest["run_id"])
+        chosen.append(checkpoints)
+    for callback in chosen:
+        _require_own_folder(callback, run)
+    manual = not parts.task.automatic_optimization
+    if manual:  # which Lightning's own max_steps counts wrongly
+        counter, settings = [StepCounter(settings["max_steps"])], {**settings, "max_steps": -1}
+    else:
+        counter = []
     stop = config["on_nonfinite"] == "stop"
     record = Record(config["trainer"]["log_every_n_steps"], stop_on_nonfinite=stop)
+    own_bar = any(isinstance(c, ProgressBar) for c in chosen)
     callbacks: list[Callback] = [
+        *counter,
         StepSeeds(config["seed"]),
         *(c for c in chosen if c is not None),
         *([] if stop else [SkipNonFinite()]),
         record,
-        Progress(record, say),
+        *([] if own_bar else [Progress(record, say)]),
         *pruning(),
         Interrupts(checkpoints),
         FrozenGarbage(),
         *([CompileClock()] if config["compile"] else []),
     ]
     trainer = build(
-        config["trainer"],
+        settings,
+        group="trainer",
         run_dir=run.path,
         callbacks=callbacks,
         loggers=loggers,
         deterministic=config["deterministic"],
     )
     assert isinstance(trainer, L.Trainer)
+    count_steps_with(trainer, lambda: steps_done(trainer))
+    tell_of_evaluations(trainer, lambda metrics: _note(run, trainer, record, metrics))
     return trainer
+
+
+def _note(run: RunDirectory, trainer: L.Trainer, record: Record, metrics: dict[str, Any]) -> None:
+    """Metrics belong to the stage whose loop logged them, whatever they are called."""
+    if trainer.state.fn == "fit":
+        record.evaluated(metrics, steps_done(trainer))
+    elif trainer.is_global_zero:  # so that a test that is repeated has one row
+        run.update_summary(tested=sorted(metrics))
+
+
+def _require_own_folder(callback: Callback, run: RunDirectory) -> None:
+    """Raises `UserError` where Lightning's ModelCheckpoint would write among the run's own."""
+    folder = getattr(callback, "dirpath", None)
+    if folder and Path(folder).resolve() == run.checkpoints.resolve():
+        raise UserError(
+            f"{type(callback).__name__} would write into {folder}, where the run keeps its own "
+            "checkpoints: leave it out (callbacks.checkpoints.monitor chooses the best), or give "
+            "it another dirpath."
+        )
 
 
 def _loggers(run: RunDirectory, config: dict[str, Any]) -> list[Logger]:
     name = config.get("trial", {}).get("name", run.path.name)  # a trial's directory is a number
     names = {"run_id": run.manifest["run_id"], "name": name}
     nodes = [node for node in (config["logger"] or {}).values() if node]
-    return [build(node, run_dir=run.path, say=say, **names) for node in nodes]
+    return [build(node, group="logger", run_dir=run.path, say=say, **names) for node in nodes]
 
 
 def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
@@ -200,7 +265,8 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
     if trainer.is_global_zero:
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile):
-                logger.rewind(read(start, shards=False)["global_step"] if start else -1)
+                step = step_of(read(start, shards=False)) if start else -1
+                logger.rewind(step, run.summary.get("tested", ()))
             else:
                 logger.log_hyperparams(parts.config)
     if start:
@@ -208,9 +274,11 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
     if parts.config["trainer"].get("float8"):
         from arclight.training.low_precision import use_float8
 
-        use_float8(parts.task.model)
+        use_float8(network_of(parts.task))
     accumulated = parts.config["trainer"]["accumulate_grad_batches"] > 1
     compile_task(parts.task, parts.config["compile"], accumulated)
+    if not isinstance(parts.data, DataModule):
+        make_exact(parts.data, parts.config["seed"])
     interrupts = next(c for c in trainer.callbacks if isinstance(c, Interrupts))  # type: ignore[attr-defined]
     began = time.perf_counter()
     try:
@@ -238,11 +306,11 @@ def _another_model(file: Path, error: Exception) -> str:
 def _out_of_memory(parts: Parts, trainer: L.Trainer) -> str:
     from arclight.costs.advice import in_parts
 
-    batch, cut = parts.config["data"]["batch_size"], trainer.accumulate_grad_batches
+    batch, cut = parts.config["data"].get("batch_size"), trainer.accumulate_grad_batches
     peak = ""
     if trainer.strategy.root_device.type == "cuda":
         peak = f" ({torch.cuda.max_memory_allocated() / 2**30:.1f} GiB were in use)"
-    if not parts.task.training:
+    if not parts.task.training and isinstance(parts.data, DataModule):
         batch = parts.data.evaluated_at_once(cut)
         return (
             f"The device ran out of memory in evaluation with data.eval_batch_size={batch}{peak}; "
@@ -256,21 +324,11 @@ def _out_of_memory(parts: Parts, trainer: L.Trainer) -> str:
     )
 
 
-def measured(trainer: L.Trainer, prefix: str) -> dict[str, float]:
-    """The figures of the last evaluation, to the digits that single precision holds."""
-    figures = trainer.callback_metrics.items()
-    return {k: round(float(v), 7) for k, v in figures if k.startswith(prefix)}
-
-
-def _validated(run: RunDirectory, step: int) -> dict[str, float]:
-    """The validation figures of the tested checkpoint."""
-    rows = [r for r in read_metrics(run.metrics_file) if int(r["step"]) == step]
-    return {k: float(v) for r in rows for k, v in r.items() if k.startswith("val/") and v}
-
-
-def _draw(run: RunDirectory, task: Task) -> list[Path]:
-    images = [curves(run.metrics_file, run.plots / "curves.png")]
-    if task.confusion_matrix is not None:
+def _draw(run: RunDirectory, task: L.LightningModule) -> list[Path]:
+    images = (
+        [curves(run.metrics_file, run.plots / "curves.png")] if run.metrics_file.exists() else []
+    )
+    if isinstance(task, Task) and task.confusion_matrix is not None:
         target = run.plots / "confusion_matrix.png"
         images.append(confusion_matrix(task.confusion_matrix, task.class_names, target))
     return [image for image in images if image]
@@ -285,11 +343,11 @@ def _say_what_it_is(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> None
         say(table(rows, "Arclight"))
         return
     from arclight.costs.advice import advice
-    from arclight.costs.preflight import forecast
+    from arclight.costs.forecast import forecast
 
-    found = forecast(parts.config, parts.data, parts.task, device, precision, world)
+    found = forecast(parts.config, parts.data, parts.task, parts.facts, device, precision, world)
     say(table([*rows, *found.rows()], "Arclight"))
-    facts = parts.data.facts
+    facts = parts.facts
     for sentence in advice(parts.config, facts, parts.task, found, device, precision, build_task):
         say(f"advice: {sentence}")
     recorder(trainer).flops_per_example = found.flops_per_example

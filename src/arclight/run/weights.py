@@ -1,6 +1,6 @@
 """Where a model starts from, when not from random weights: `model.pretrained`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,20 +10,23 @@ from torch import Tensor, nn
 
 from arclight.config.build import build
 from arclight.config.signature import parameters
+from arclight.console import say
 from arclight.errors import UserError
 from arclight.files import write_text
-from arclight.models.gpt import GPT, from_transformers_gpt2
-from arclight.models.pretrained import ARCHITECTURE, find_file
-from arclight.models.vit import ViT, from_timm_vit, from_transformers_vit
-from arclight.run.console import say
-from arclight.run.directory import RunDirectory
-from arclight.run.evaluate import chosen_checkpoint
-from arclight.run.preprocessing import told_by
+from arclight.models.pretrained import ARCHITECTURE, file_metadata, find_file
+from arclight.run_directory import RunDirectory, chosen_checkpoint
 
+LoadRun = Callable[[RunDirectory], Any]
 WEIGHTS = "model.safetensors"  # what timm and transformers call them
 
 
-def build_model(config: dict[str, Any], begun: Path | None = None, **found: Any) -> nn.Module:
+def build_model(
+    config: dict[str, Any],
+    begun: Path | None = None,
+    *,
+    load_run: LoadRun,
+    **found: Any,
+) -> nn.Module:
     """The config's model, from random weights or from those that `pretrained` names.
 
     A model that loads published weights by itself is given the name; any other is built first, and
@@ -31,6 +34,7 @@ def build_model(config: dict[str, Any], begun: Path | None = None, **found: Any)
 
     Args:
         begun: a run directory whose checkpoint brings the weights, so that none are loaded here.
+        load_run: makes the task of another run, with its weights.
         found: what the data say of the model's sizes.
 
     Raises:
@@ -44,7 +48,7 @@ def build_model(config: dict[str, Any], begun: Path | None = None, **found: Any)
             return _built(config, found)
         model = _built({**plain, "pretrained": folder} if door else plain, found)
     if name and not begun:
-        _take(model, _weights(name), name)
+        _take(model, _weights(name, load_run), name)
     return model
 
 
@@ -76,7 +80,7 @@ def sizes(of: str | Path | None) -> Iterator[str | None]:
     if (place / ARCHITECTURE).is_dir():
         yield str(place / ARCHITECTURE)
         return
-    told = told_by(place).get(ARCHITECTURE) if of and place.is_file() else None
+    told = file_metadata(place).get(ARCHITECTURE) if of and place.is_file() else None
     if told is None:
         yield None
         return
@@ -87,13 +91,13 @@ def sizes(of: str | Path | None) -> Iterator[str | None]:
         yield str(folder)
 
 
-def _weights(name: str) -> dict[str, Tensor]:
+def _weights(name: str, load_run: LoadRun) -> dict[str, Tensor]:
     """The state dict of a run, of a safetensors file, of a folder with one, or of a hub id."""
     from safetensors.torch import load_file
 
     place = Path(name).expanduser()
     if (place / "config.yaml").is_file():
-        return _of_run(RunDirectory(place))
+        return _of_run(RunDirectory(place), load_run)
     file = place if place.is_file() else find_file(name, WEIGHTS)
     if file is None:
         raise UserError(
@@ -109,7 +113,7 @@ def _weights(name: str) -> dict[str, Tensor]:
         ) from error
 
 
-def _of_run(run: RunDirectory) -> dict[str, Tensor]:
+def _of_run(run: RunDirectory, load_run: LoadRun) -> dict[str, Tensor]:
     """A run's tested weights; LoRA's matrices are put into those that they adapt."""
     from arclight.training.checkpoints import UnreadableCheckpointError, read
 
@@ -118,20 +122,15 @@ def _of_run(run: RunDirectory) -> dict[str, Tensor]:
     except UnreadableCheckpointError as error:
         raise UserError(f"{error}: name another run for model.pretrained.") from error
     if any("lora_" in key for key in state):
-        from arclight.run.trained import trained
         from arclight.training.finetune import merge_adapters
 
-        return merge_adapters(trained(run).model).state_dict()
+        return merge_adapters(load_run(run).model).state_dict()
     return {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
 
 
 def _take(model: nn.Module, weights: dict[str, Tensor], name: str) -> None:
-    if isinstance(model, ViT) and any("patch_embed.proj" in key for key in weights):
-        weights = from_timm_vit(weights)
-    elif isinstance(model, ViT) and any("patch_embeddings" in key for key in weights):
-        weights = from_transformers_vit(weights)
-    elif isinstance(model, GPT) and any(key.endswith("wte.weight") for key in weights):
-        weights = from_transformers_gpt2(weights)
+    if hasattr(model, "adapt_weights"):  # to names of its own
+        weights = model.adapt_weights(weights)  # type: ignore[operator]
     own = model.state_dict()
     fitting = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
     taken = {own[k].data_ptr() for k in fitting if own[k].numel()}  # a tied weight has two names

@@ -2,23 +2,19 @@
 
 import copy
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from arclight.config.check import check, did_you_mean
+from arclight.config.check import check
+from arclight.config.compose import composed, freeze_as_composed
 from arclight.config.entry import in_a_sentence
-from arclight.config.freeze import flatten, freeze
+from arclight.config.freeze import flatten
+from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
-from arclight.run.manifest import PROJECT
 from arclight.search.space import ABSENT, Assignment, Parameter, assignments, lookup
 
 
@@ -70,43 +66,6 @@ class Composer:
             typed = [o for o in self.overrides if o.split("=")[0] not in chosen]
             self._composed[words] = composed([*typed, *words])
         return self._composed[words]
-
-
-def hydra_ready() -> AbstractContextManager[object]:
-    """Hydra to compose with: that of the command, within one, else one of the project's configs."""
-    if GlobalHydra.instance().is_initialized():
-        return nullcontext()
-    return initialize_config_dir(str(PROJECT / "configs"), version_base="1.3")
-
-
-def composed(words: Sequence[str]) -> DictConfig:
-    """Composes as the command does: with these words, from where it finds its configs.
-
-    Used within `hydra_ready`.
-    """
-    typed = HydraConfig.get().overrides.hydra if HydraConfig.initialized() else []
-    paths = [word for word in typed if word.startswith("hydra.searchpath=")]
-    return compose("train", overrides=[*paths, *words], return_hydra_config=True)
-
-
-def freeze_as_composed(cfg: DictConfig) -> dict[str, Any]:
-    """Freezes a config that holds Hydra's own node, to which interpolations may refer."""
-    with _hydra_config(cfg):
-        plain = copy.copy(cfg)
-        with open_dict(plain):
-            del plain["hydra"]
-        return freeze(plain)
-
-
-@contextmanager
-def _hydra_config(cfg: DictConfig) -> Iterator[None]:
-    singleton = HydraConfig.instance()
-    before = singleton.cfg
-    singleton.set_config(cfg)
-    try:
-        yield
-    finally:
-        singleton.cfg = before
 
 
 def as_overrides(values: Assignment) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from arclight.config.check import did_you_mean
+from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 
 Assignment = dict[str, Any]

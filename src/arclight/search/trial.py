@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from arclight.config.entry import EXIT_USER_ERROR
+from arclight.console import detach
 from arclight.errors import UserError
-from arclight.run.console import detach
-from arclight.run.directory import RunDirectory
+from arclight.processes.watch import WATCHER, die_with_watcher
 from arclight.run.execute import execute
-from arclight.run.watch import WATCHER, die_with_watcher
+from arclight.run_directory import RunDirectory
 from arclight.signals import SIGNALS, exit_on_signals
 from arclight.training.pruning import PRUNING
 

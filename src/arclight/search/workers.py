@@ -18,11 +18,11 @@ from typing import Any
 from optuna.trial import TrialState
 
 from arclight.config.check import check
+from arclight.console import say
 from arclight.errors import UserError
-from arclight.run.console import say
-from arclight.run.devices import cores
-from arclight.run.directory import RunDirectory, create, open_run
-from arclight.run.manifest import describe
+from arclight.processes.devices import cores
+from arclight.provenance.manifest import describe
+from arclight.run_directory import RunDirectory, create, open_run
 from arclight.search.compose import Composer, as_overrides
 from arclight.search.settings import Search
 from arclight.search.study import Claim, Study

@@ -1,111 +1,76 @@
-"""What every task shares: the optimizer, and sums that stay on the device until they are read."""
+"""The base class of tasks: a model, what it learns, and how a run asks it."""
 
-import math
+import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import lightning as L
 import torch
-import torch.distributed as dist
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import Metric
 
 from arclight.data.facts import Facts
+from arclight.errors import UserError
 from arclight.models.frozen import frozen_parts
+from arclight.tasks.question import Question, Rows
+from arclight.tasks.sums import Sums
 
-OptimizerFactory = Callable[[nn.Module, bool], Optimizer]
-ScheduleFactory = Callable[[Optimizer, int, int], LRScheduler]
+__all__ = ["Answer", "OptimizerFactory", "ScheduleFactory", "Task"]
 
+OptimizerFactory = Callable[..., Optimizer]
+"""Called as `optimizer(module, fused)`, or `optimizer(parameters)` as a partial would be."""
 
-class Sums:
-    """Running sums of a few per-example figures, on the device: adding never waits for it."""
+ScheduleFactory = Callable[..., LRScheduler | dict[str, Any]]
+"""Called as `schedule(optimizer, total_steps, steps_per_epoch)`; see `Task.configure_optimizers`."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self.names = names
-        self._total: Tensor | None = None
-        self._examples = 0
-        self._marked: tuple[Tensor | None, int] = (None, 0)
-
-    def add(self, *values: Tensor, examples: int) -> None:
-        """Adds sums over `examples` examples, one 0-d tensor for each name."""
-        new = torch.stack([v.detach().float() for v in values])
-        self._total = new if self._total is None else self._total.add_(new)
-        self._examples += examples
-
-    def read(self) -> tuple[dict[str, float], int]:
-        """Means and number of examples since the last `clear`, over all processes.
-
-        This is the one place that waits for the device; all processes come here together.
-        """
-        states = self.state()
-        if states is None:
-            return {}, 0
-        *sums, count = (math.fsum(column) for column in zip(*states, strict=True))
-        return {n: s / count for n, s in zip(self.names, sums, strict=True)}, int(count)
-
-    def clear(self) -> None:
-        self._total, self._examples = None, 0
-
-    def mark(self) -> None:
-        """Remembers what they are, for `rewind`."""
-        self._marked = (None if self._total is None else self._total.clone(), self._examples)
-
-    def rewind(self) -> None:
-        """Takes back what was added since `mark`."""
-        self._total, self._examples = self._marked
-
-    def state(self) -> list[list[float]] | None:
-        """The sums of each process and, last, its number of examples, for a checkpoint."""
-        if self._total is None:
-            return None
-        mine = torch.cat([self._total, self._total.new_tensor([self._examples])])
-        every = [mine]
-        if dist.is_initialized():
-            every = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
-            dist.all_gather(every, mine)
-        state: list[list[float]] = torch.stack(every).tolist()
-        return state
-
-    def restore(self, states: list[list[float]] | None, rank: int, device: torch.device) -> None:
-        """Takes this process's share of a checkpoint's sums.
-
-        Sums are kept apart by process, since adding them up in another order rounds differently.
-        """
-        self.clear()
-        if states and rank < len(states):
-            *sums, examples = states[rank]
-            self._total, self._examples = torch.tensor(sums, device=device), int(examples)
+Answer = Callable[[dict[str, Tensor]], Sequence[Tensor]]
+"""What was exported, opened again: outputs for inputs by name."""
 
 
 class Task(L.LightningModule):
     """A model and what it learns; subclasses write the steps and `results`.
 
+    Any `LightningModule` trains in a run directory. This one adds metrics of training that never
+    wait for the device (`self.sums`), the config's optimizer and schedule, and answers to what a
+    run is asked: what a step costs, predictions, exports.
+
     Attributes:
         learns_from: the kind of its batches, as `DataModule.holds` says it; None: any.
+        padded: examples are filled up to the longest of their batch, so that the arithmetic of a
+            step is not known beforehand.
+        parts_differ: how a step with accumulated gradients differs from the same step at once, as
+            a clause; None: it does not.
+        facts: what is known of the data; set before training and with a finished run.
         confusion_matrix: of the last evaluation, rows are the true classes; None where there are
             no classes, which are named by `class_names`.
-        cross_entropy: how a training step ends where its logits are of a whole vocabulary, so that
-            it is compiled where the model is: in single precision, which autocast wants of it, they
-            and what is kept of them are the most memory that a step reads and writes. Else None.
+        cross_entropy: the loss over a whole vocabulary where a training step ends with one, so
+            that it is compiled with the model: its logits are the most memory that a step moves.
 
     Args:
         model: the network.
         optimizer: makes the optimizer of a module; the second argument allows fused kernels.
         schedule: makes the schedule from the optimizer, the run's steps and an epoch's steps.
-        figures: names of the per-example figures that `training_step` adds to `self.sums`.
+        figures: names of the per-example metrics that `training_step` adds to `self.sums`.
+        metrics: measured in evaluation too, by name: `self.measure` updates them.
     """
 
     learns_from: str | None = None
+    padded: bool = False
+    parts_differ: str | None = None
+    facts: Facts | None = None
 
     def __init__(
         self,
         model: nn.Module,
         optimizer: OptimizerFactory,
         schedule: ScheduleFactory,
-        figures: tuple[str, ...],
+        figures: tuple[str, ...] = ("loss",),
+        metrics: Mapping[str, Metric] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -113,15 +78,16 @@ class Task(L.LightningModule):
         self.cross_entropy: nn.CrossEntropyLoss | None = None
         self.class_names: list[str] = []
         self.sums = Sums(figures)
+        self.metrics = nn.ModuleDict(dict(metrics or {}))
         self._make_optimizer = optimizer
         self._make_schedule = schedule
         self.train()
 
     def train(self, mode: bool = True) -> Self:
-        """As of every module, but for what is frozen, which stays as it is in evaluation.
+        """As of every module, except that frozen parts stay in evaluation mode.
 
-        Or else its batch norms would follow the data, and its dropout disturb what is learnt on
-        top of it.
+        Otherwise their batch norms would follow the data, and their dropout disturb what is learnt
+        on top of them.
         """
         super().train(mode)
         if mode:
@@ -133,19 +99,16 @@ class Task(L.LightningModule):
         if frozen_parts(self.model):  # of which Lightning warns, since it may be an oversight
             warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "_current_fx_name":  # Lightning's, forty times a step: past torch's slow checks
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
-
     def forward(self, *inputs: Any) -> Any:
         return self.model(*inputs)
+
+    # What a run asks before it trains
 
     def blank_batch(self, facts: Facts, examples: int) -> Any:
         """A batch of the shapes that `training_step` takes, of zeros on torch's default device.
 
-        Texts are as long as they may be. What a step costs is found from it.
+        Texts are as long as they may be. The costs of a step are counted with it. A task that does
+        not define it is given a real batch instead.
         """
         raise NotImplementedError
 
@@ -153,16 +116,41 @@ class Task(L.LightningModule):
         """How many tokens an example has, where all have as many."""
         return None
 
+    # What is measured
+
+    def measure(self, predictions: Tensor, targets: Tensor) -> None:
+        """Updates the config's `task.metrics`; call it in `validation_step` and `test_step`.
+
+        Args:
+            predictions: as torchmetrics takes them, such as logits `(batch, classes)`.
+            targets: what is true, such as classes `(batch,)`.
+        """
+        for metric in self.metrics.values():
+            metric.update(predictions, targets)  # type: ignore[operator]
+
     def results(self, stage: str) -> dict[str, float]:
-        """What was counted in the evaluation that ends, as `val/...` or `test/...`, over all
-        processes; counting begins anew."""
+        """The metrics of the evaluation that ends, over all processes; counting begins anew.
+
+        Args:
+            stage: "val" or "test", which names begin with: `val/loss`.
+        """
         raise NotImplementedError
 
+    def _evaluated(self, stage: str) -> dict[str, Any]:
+        found: dict[str, Any] = dict(self.results(stage))
+        for name, metric in self.metrics.items():
+            value: Any = metric.compute()  # type: ignore[operator]
+            found |= _named(f"{stage}/{name}", value)
+            metric.reset()  # type: ignore[operator]
+        return found
+
     def on_validation_epoch_end(self) -> None:
-        self.log_dict(self.results("val"), logger=False, sync_dist=True)
+        self.log_dict(self._evaluated("val"), sync_dist=True)
 
     def on_test_epoch_end(self) -> None:
-        self.log_dict(self.results("test"), logger=False, sync_dist=True)
+        self.log_dict(self._evaluated("test"), sync_dist=True)
+
+    # How it is optimized
 
     def configure_gradient_clipping(
         self,
@@ -170,13 +158,17 @@ class Task(L.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips the norm of all gradients.
+        """Clips the norm of all gradients, or each by its value (`gradient_clip_algorithm`).
 
-        Lightning's own refuses a fused optimizer in any mixed precision; what it fears, gradients
-        that are still scaled, is only so in fp16, for which the optimizer is not fused.
+        Lightning's own refuses a fused optimizer in any mixed precision. Gradients that are still
+        scaled, for which it does so, there are only in fp16, where the optimizer is not fused.
         """
-        if gradient_clip_val:
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        if not gradient_clip_val:
+            return
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        if gradient_clip_algorithm == "value":
+            nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+        else:
             nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
 
     def optimizer_of(self, module: nn.Module, fused: bool) -> Optimizer:
@@ -184,6 +176,11 @@ class Task(L.LightningModule):
         return self._make_optimizer(module, fused)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The config's optimizer of the model, with the config's schedule.
+
+        A schedule is stepped after each optimizer step, unless its factory gives back Lightning's
+        dictionary with another `interval`.
+        """
         # Fused kernels unscale fp16 gradients themselves, which rules out clipping them before.
         fused = self.trainer.precision != "16-mixed" and self.device.type in ("cpu", "cuda")
         optimizer = self.optimizer_of(self.model, fused)
@@ -191,5 +188,95 @@ class Task(L.LightningModule):
         batches = int(self.trainer.num_training_batches)
         self.steps_per_epoch = max(1, batches // self.trainer.accumulate_grad_batches)
         total = int(self.trainer.estimated_stepping_batches)
-        schedule = self._make_schedule(optimizer, total, self.steps_per_epoch)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        schedule: Any = self._make_schedule(optimizer, total, self.steps_per_epoch)
+        if not isinstance(schedule, dict):
+            schedule = {"scheduler": schedule, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}  # type: ignore[typeddict-item]
+
+    # What a finished run is asked
+
+    def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
+        """Random inputs of the model by name, of the shapes that the run's data have.
+
+        An export is traced with them and compared on them. By default what comes first in
+        `blank_batch`, filled with random numbers.
+
+        Args:
+            examples: of the batch.
+            draw: where random numbers come from.
+        """
+        assert self.facts is not None
+        batch = self.blank_batch(self.facts, examples)
+        names = [
+            name
+            for name, p in inspect.signature(self.model.forward).parameters.items()
+            if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        tensors = batch if isinstance(batch, tuple | list) else (batch,)
+        inputs: dict[str, Tensor] = {}
+        for name, blank in zip(names, tensors, strict=False):
+            drawn = torch.randn(blank.shape, generator=draw, dtype=torch.float32)
+            inputs[name] = drawn.to(blank.dtype) if blank.is_floating_point() else blank
+        return inputs
+
+    def answer(self, question: Question) -> Rows:
+        """A header, and a row for each input, for `scripts/predict.py`.
+
+        Raises:
+            UserError: the task answers nothing, or there is nothing that it takes.
+        """
+        raise UserError(
+            f"{type(self).__name__} does not say what it answers: define "
+            "`answer(self, question)`, which returns a header and a row for each input."
+        )
+
+    def continue_text(
+        self,
+        folder: Path,
+        prompt: str,
+        length: int,
+        temperature: float,
+        top_k: int | None,
+        seed: int,
+    ) -> str:
+        """The prompt and what the model makes of it, for `scripts/generate.py`.
+
+        Args:
+            folder: the run's directory, which keeps the tokenizer.
+            prompt: the text to continue; empty: a new line.
+            length: tokens to add.
+            temperature: below 1 prefers the likely; 0 takes the likeliest.
+            top_k: draw among so many of the likeliest; None: among all.
+            seed: of the draws.
+
+        Raises:
+            UserError: the task continues no text.
+        """
+        raise UserError(
+            f"{folder} is a run of {type(self).__name__}, which continues no text; type "
+            f"python scripts/predict.py run={folder} input=FILE."
+        )
+
+    def save_hf(self, folder: Path, run: Path) -> Answer:
+        """Writes the model as a folder that transformers or timm opens, and opens it again.
+
+        Args:
+            folder: to be made.
+            run: the run's directory.
+
+        Raises:
+            UserError: neither library has such a model.
+        """
+        raise UserError(
+            f"transformers and timm have no model like {type(self.model).__name__}: type "
+            "format=safetensors, onnx or torch_export."
+        )
+
+
+def _named(name: str, value: Any) -> dict[str, Any]:
+    """A metric's value under its name; of several (a dict, or one a class), each under its own."""
+    if isinstance(value, Mapping):
+        return {f"{name}_{key}": one for key, one in value.items()}
+    if isinstance(value, Tensor) and value.ndim:
+        return {f"{name}_{i}": one for i, one in enumerate(value.flatten())}
+    return {name: value}

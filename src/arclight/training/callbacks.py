@@ -9,6 +9,8 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from arclight.errors import UserError
+from arclight.libraries.lightning import average_of, set_average
 from arclight.ranges import Natural, NonNegative, Share
 
 
@@ -23,13 +25,18 @@ class ResumableEarlyStopping(EarlyStopping):
 
 def early_stopping(
     patience: Natural | None = None,
-    monitor: str = "val/loss",
+    monitor: str | None = None,
     mode: Literal["max", "min"] = "min",
     min_delta: NonNegative = 0.0,
 ) -> Callback | None:
     """Ends the run after `patience` validations without improvement; None: no early stopping."""
     if patience is None:
         return None
+    if monitor is None:
+        raise UserError(
+            "callbacks.early_stopping.monitor must be given: the metric that should improve, such "
+            "as callbacks.early_stopping.monitor=val/loss."
+        )
     return ResumableEarlyStopping(
         monitor,
         min_delta,
@@ -85,11 +92,10 @@ class Averaging(WeightAveraging):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage == "fit":
             update = get_ema_multi_avg_fn(self.decay)  # type: ignore[no-untyped-call]
-            self._average_model = Average(pl_module, multi_avg_fn=update, use_buffers=True)
+            set_average(self, Average(pl_module, multi_avg_fn=update, use_buffers=True))
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert self._average_model is not None
-        self._average_model.module.to(pl_module.device)
+        average_of(self).module.to(pl_module.device)
 
 
 def ema(decay: Share | None = None) -> Callback | None:

@@ -19,9 +19,12 @@ from torch import Tensor
 
 from arclight.errors import UserError
 from arclight.files import TEMPORARY, write_whole
+from arclight.libraries.lightning import is_accumulating, validation_follows
 from arclight.models.sharded import is_shard
 from arclight.ranges import Count
 from arclight.training.finite import require_finite_weights
+from arclight.training.plain import drop_hyperparameters, require_plain
+from arclight.training.steps import last_step, steps_done
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
@@ -62,8 +65,16 @@ def read(path: Path, shards: bool = True) -> dict[str, Any]:
     return content
 
 
-def load_weights(task: L.LightningModule, path: Path) -> int:
-    """Loads a checkpoint's weights into the task and returns the step they were saved at.
+def step_of(content: dict[str, Any]) -> int:
+    """The step that a checkpoint was saved at."""
+    return int(content.get("steps", content["global_step"]))
+
+
+def load_weights(task: L.LightningModule, path: Path) -> tuple[int, dict[str, float]]:
+    """Loads a checkpoint's weights into the task.
+
+    Returns:
+        The step they were saved at, and what a validation at that step measured.
 
     Raises:
         UserError: the file cannot be read, or holds the weights of another model.
@@ -77,14 +88,14 @@ def load_weights(task: L.LightningModule, path: Path) -> int:
         raise UserError(
             f"{path} holds the weights of another model: {str(error).splitlines()[-1].strip()}"
         ) from error
-    return int(content["global_step"])
+    return step_of(content), content.get("validated", {})
 
 
 def _load(task: L.LightningModule, state: dict[str, Any]) -> None:
     if not any(is_shard(p) for p in task.parameters()):
         task.load_state_dict(state)
         return
-    from arclight.training.sharding import load_into_shards
+    from arclight.training.shards import load_into_shards
 
     load_into_shards(task, state)
 
@@ -120,6 +131,8 @@ class WholeCheckpointIO(CheckpointIO):
             UserError: this write, or an asynchronous one before it, failed; older files are whole.
         """
         self.wait()
+        drop_hyperparameters(checkpoint)
+        require_plain(checkpoint)
         commit = storage_options or (lambda write: write())
         if not self.asynchronous:
             commit(lambda: _write(checkpoint, Path(path)))
@@ -190,7 +203,8 @@ class Checkpoints(Checkpoint):
     Args:
         folder: where the files are.
         run_id: marks the files, so that another run's are not mistaken for this one's.
-        monitor: the figure that chooses the best, such as `val/accuracy`.
+        monitor: the metric that chooses the best, any that the task logs; None: none is chosen, and
+            the last is tested.
         mode: whether more (`max`) or less (`min`) of it is better.
         keep_best: how many of the best are kept: `best.ckpt` and the runners-up `step=N.ckpt`.
         every_n_steps: also save every so many optimizer steps.
@@ -201,7 +215,7 @@ class Checkpoints(Checkpoint):
         self,
         folder: Path,
         run_id: str,
-        monitor: str = "val/loss",
+        monitor: str | None = None,
         mode: Literal["max", "min"] = "min",
         keep_best: Count = 1,
         every_n_steps: Count | None = None,
@@ -218,25 +232,29 @@ class Checkpoints(Checkpoint):
         self._saved = -1
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        step = trainer.global_step
+        step = steps_done(trainer)
         due = self.every_n_steps is not None and step % self.every_n_steps == 0
-        if not (due or step == trainer.max_steps) or step == self._saved:
+        if not (due or step == last_step(trainer)) or step == self._saved:
             return
-        if not (trainer.fit_loop.epoch_loop._should_accumulate() or validation_follows(trainer)):
+        if not (is_accumulating(trainer) or validation_follows(trainer)):
             self.save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
+        if self.monitor is None:
+            self.save(trainer)
+            return
         score = trainer.callback_metrics.get(self.monitor)
         if score is None:
+            known = ", ".join(sorted(trainer.callback_metrics))
             raise UserError(
                 f"callbacks.checkpoints.monitor={self.monitor} is not measured; "
-                f"choose from {', '.join(sorted(trainer.callback_metrics))}."
+                + (f"choose from {known}." if known else "nothing is: log it in validation_step.")
             )
         better = -1.0 if self.mode == "max" else 1.0
         if math.isfinite(score):
-            self.best.append((trainer.global_step, float(score)))
+            self.best.append((steps_done(trainer), float(score)))
             # of equals the later: it has seen more, at a lower learning rate
             self.best.sort(key=lambda entry: (better * entry[1], -entry[0]))
             del self.best[self.keep_best :]
@@ -247,7 +265,7 @@ class Checkpoints(Checkpoint):
 
     def save_if_new(self, trainer: L.Trainer) -> None:
         """Saves unless the current step is saved already."""
-        if trainer.global_step != self._saved:
+        if steps_done(trainer) != self._saved:
             self.save(trainer)
 
     def save(self, trainer: L.Trainer) -> None:
@@ -257,9 +275,9 @@ class Checkpoints(Checkpoint):
             NonFiniteError: a weight is not finite; nothing is written.
         """
         require_finite_weights(trainer)
-        self._saved = trainer.global_step
+        step, best = steps_done(trainer), list(self.best)
+        self._saved = step
         last = self.folder / LAST
-        step, best = trainer.global_step, list(self.best)
 
         def commit(write: Callable[[], None]) -> None:
             if last.exists():
@@ -295,6 +313,7 @@ class Checkpoints(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         checkpoint["run_id"] = self.run_id
+        checkpoint["steps"] = steps_done(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
@@ -303,19 +322,12 @@ class Checkpoints(Checkpoint):
         self.best = [(int(step), float(score)) for step, score in state_dict["best"]]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._saved = trainer.global_step  # nothing is new before the first step
+        self._saved = steps_done(trainer)  # nothing is new before the first step
         if not (trainer.is_global_zero and trainer.ckpt_path):
             return
         if (used := self.folder / Path(trainer.ckpt_path).name) != self.folder / LAST:
             link_over(used, self.folder / LAST)  # which was not fit, and would be linked on
-        self.settle(trainer.global_step, self.best)
-
-
-def validation_follows(trainer: L.Trainer) -> bool:
-    """Whether the step that just ended will be validated."""
-    fetcher = trainer.fit_loop._data_fetcher
-    assert fetcher is not None
-    return trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
+        self.settle(steps_done(trainer), self.best)
 
 
 def link_over(source: Path, target: Path) -> None:

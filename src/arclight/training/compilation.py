@@ -5,13 +5,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from arclight.errors import UserError
+from arclight.models.blocks import find_blocks
 from arclight.tasks.task import Task
-from arclight.training.blocks import find_blocks
 
 Compile = bool | Literal["whole", "blocks", "max-autotune", "cudagraphs"]
 
@@ -21,8 +22,10 @@ MODES = {"max-autotune": "max-autotune", "cudagraphs": "reduce-overhead"}
 VARIANTS = 4  # of a block's graph: to train and to evaluate, and each once more for any batch size
 
 
-def compile_task(task: Task, how: Compile, accumulated: bool = False) -> None:
+def compile_task(task: L.LightningModule, how: Compile, accumulated: bool = False) -> None:
     """Compiles the task's model, and the loss over a vocabulary where it has one.
+
+    Of a module that is no `Task`, each submodule that has weights is compiled.
 
     The loss is a piece of its own: names, `forward` and what is exported stay the model's, and of
     the memory that a compiled step moves, all but one reading of the logits is saved nevertheless.
@@ -33,6 +36,11 @@ def compile_task(task: Task, how: Compile, accumulated: bool = False) -> None:
     if how is False:
         return
     torch.compiler.reset()  # of the jobs before in this process: their graphs count for the limit
+    if not isinstance(task, Task):
+        for part in task.children():
+            if any(True for _ in part.parameters()):
+                compile_model(part, how, accumulated)
+        return
     compile_model(task.model, how, accumulated)
     if task.cross_entropy is not None:
         task.cross_entropy.compile()

@@ -9,11 +9,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from arclight.errors import UserError
-from arclight.models.transformer import SelfAttention
+from arclight.models.heads import find_head, heads_of
 from arclight.ranges import Count, Share
-
-HEADS = ("head", "classifier", "fc", "score", "lm_head")
-"""What the last layer is called, in the project's models, timm's and transformers'."""
 
 
 def head_only(model: nn.Module) -> nn.Module:
@@ -26,10 +23,6 @@ def head_only(model: nn.Module) -> nn.Module:
     model.requires_grad_(False)
     model.get_submodule(head).requires_grad_(True)
     return model
-
-
-FUSED = "in_proj_weight"
-"""The one parameter of queries, keys and values in the project's own attention."""
 
 
 class LowRank(nn.Module):
@@ -65,13 +58,13 @@ def lora(
 ) -> nn.Module:
     """Freezes the model and adds low-rank matrices to its linear layers; the head is trained too.
 
-    The project's own attention has queries, keys and values in one parameter, `in_proj_weight`,
-    which gets matrices like a layer.
+    A module with a weight that is no linear layer's names it in `low_rank_weights`, such as
+    attention that has queries, keys and values in one parameter; it gets matrices like a layer.
 
     Args:
         rank: of the matrices.
         alpha: they count `alpha / rank`.
-        dropout: of their inputs; those of `in_proj_weight` have none.
+        dropout: of their inputs; those of `low_rank_weights` have none.
         targets: the last parts of the layers' names; None: all linear layers but the head.
 
     A layer that shares the token embedding's weights is left alone: what is merged into it would
@@ -92,16 +85,16 @@ def lora(
         for n, m in model.named_modules()
         if isinstance(m, kinds) and n != head and id(m.weight) not in tied
     }
-    fused = [m for m in model.modules() if isinstance(m, SelfAttention)]
-    known = sorted({n.rpartition(".")[2] for n in linear} | ({FUSED} if fused else set()))
+    bare = [(m, name) for m in model.modules() for name in getattr(m, "low_rank_weights", ())]
+    known = sorted({n.rpartition(".")[2] for n in linear} | {name for _, name in bare})
     chosen = {n for n in linear if targets is None or n.rpartition(".")[2] in targets}
-    fused = fused if targets is None or FUSED in targets else []
+    bare = [(m, name) for m, name in bare if targets is None or name in targets]
     if not known:
         raise UserError(
             f"{type(model).__name__} has no linear layer beside its head that finetune=lora could "
             "adapt: type finetune=full or finetune=head_only."
         )
-    if not chosen and not fused:
+    if not chosen and not bare:
         raise UserError(
             f"finetune.targets={targets} names no linear layer of the model: "
             f"choose from {', '.join(known)}."
@@ -119,11 +112,11 @@ def lora(
             # peft sets it for each layer by its kind, and says so: GPT-2's are Conv1D, ViT's Linear
             warnings.filterwarnings("ignore", "fan_in_fan_out is set to")
             inject_adapter_in_model(config, model)
-    for attention in fused:
-        weight = attention.in_proj_weight
+    for module, name in bare:
+        weight: Tensor = getattr(module, name)
         with weight.device:
             small = LowRank(weight.shape, rank, alpha / rank)
-        parametrize.register_parametrization(attention, FUSED, small)
+        parametrize.register_parametrization(module, name, small)
         weight.requires_grad_(False)
     for parameter in shared:  # a head that is also the embedding stays frozen
         parameter.requires_grad_(id(parameter) not in tied)
@@ -138,26 +131,8 @@ def merge_adapters(model: nn.Module) -> nn.Module:
         if isinstance(module, BaseTunerLayer):
             module.merge(safe_merge=True)
             model.set_submodule(name, module.get_base_layer())
-        elif isinstance(module, SelfAttention) and parametrize.is_parametrized(module, FUSED):
-            parametrize.remove_parametrizations(module, FUSED)
+            continue
+        for weight in getattr(module, "low_rank_weights", ()):
+            if parametrize.is_parametrized(module, weight):
+                parametrize.remove_parametrizations(module, weight)
     return model
-
-
-def heads_of(model: nn.Module) -> list[str]:
-    """The names of what may be the last layer, in order."""
-    return [n for n, _ in model.named_modules() if n.rpartition(".")[2] in HEADS]
-
-
-def find_head(model: nn.Module) -> str:
-    """The name of the last layer.
-
-    Raises:
-        UserError: there is none by a usual name.
-    """
-    found = heads_of(model)
-    if not found:
-        raise UserError(
-            f"{type(model).__name__} has no layer called {', '.join(HEADS)}, so its head is not "
-            "known: type finetune=full."
-        )
-    return found[-1]

@@ -11,6 +11,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from arclight.models.sharded import is_shard
+from arclight.tasks.task import Task
 
 
 class NonFiniteError(Exception):
@@ -63,7 +64,7 @@ class SkipNonFinite(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
-        if not self._within_step:
+        if not self._within_step and isinstance(pl_module, Task):
             pl_module.sums.mark()
         self._within_step = True
 
@@ -75,7 +76,8 @@ class SkipNonFinite(Callback):
         if is_finite([p.grad for p in parameters if p.grad is not None]):
             self._in_a_row = 0
             return
-        pl_module.sums.rewind()
+        if isinstance(pl_module, Task):
+            pl_module.sums.rewind()
         self.skipped += 1
         self._in_a_row += 1
         for parameter in parameters:

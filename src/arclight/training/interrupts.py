@@ -10,8 +10,9 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from arclight.libraries.lightning import is_accumulating, stop_after_step, validation_follows
 from arclight.signals import SIGNALS, exit_on_signals, take_over
-from arclight.training.checkpoints import Checkpoints, validation_follows
+from arclight.training.checkpoints import Checkpoints
 
 
 class Interrupts(Callback):
@@ -44,21 +45,16 @@ class Interrupts(Callback):
         if self._group is None and not self.signum:
             return
         # Between the parts of an accumulated batch a checkpoint would lose the gradients so far.
-        if trainer.fit_loop.epoch_loop._should_accumulate() or not self._told():
+        if is_accumulating(trainer) or not self._told():
             return
         if validation_follows(trainer):
             self._after_validation = True  # within it the weights may be the average's
         else:
-            self._stop(trainer)
+            stop_after_step(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._after_validation:
-            self._stop(trainer)
-
-    @staticmethod
-    def _stop(trainer: L.Trainer) -> None:
-        """Lightning looks at this after the step, on every process after the same one."""
-        trainer._signal_connector.received_sigterm = True
+            stop_after_step(trainer)
 
     def _told(self) -> bool:
         if self._group is None:

@@ -3,7 +3,7 @@
 import csv
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -35,11 +35,16 @@ class MetricsFile(Logger):
     def version(self) -> str:
         return ""
 
-    def rewind(self, step: int) -> None:
-        """Keeps only the rows of training and validation up to `step`."""
+    def rewind(self, step: int, tested: Collection[str] = ()) -> None:
+        """Keeps only the rows of training and validation up to `step`.
+
+        Args:
+            step: 0 or more, or -1: keep nothing.
+            tested: names of metrics that a test before has logged; their rows go.
+        """
         rows = read_metrics(self.path) if self.path.exists() else []
         kept = [row for row in rows if int(row["step"]) <= step]
-        self._rewrite([r for r in kept if not any(v and k[:5] == "test/" for k, v in r.items())])
+        self._rewrite([r for r in kept if not any(v and k in tested for k, v in r.items())])
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:

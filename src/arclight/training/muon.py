@@ -8,9 +8,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from arclight.errors import UserError
+from arclight.models.blocks import find_blocks
 from arclight.models.sharded import is_shard
 from arclight.ranges import Count, NonNegative, Positive, Share
-from arclight.training.blocks import find_blocks
 from arclight.training.optimizers import decay_groups
 
 Groups = list[dict[str, Any]]

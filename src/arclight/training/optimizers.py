@@ -1,33 +1,45 @@
 """Optimizers by name; weight decay spares what it only harms."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
 
+from arclight.models.depths import depths_of
 from arclight.ranges import NonNegative, Positive, Share
 
 
 def decay_groups(
-    model: nn.Module, weight_decay: float, lr: float, layer_decay: float = 1.0
+    model: nn.Module | Iterable[nn.Parameter],
+    weight_decay: float,
+    lr: float,
+    layer_decay: float = 1.0,
 ) -> list[dict[str, object]]:
     """Parameter groups: matrices and kernels decay; norms, biases and embeddings do not.
 
     Args:
+        model: the module; of bare parameters, all are one group.
+        weight_decay: of the groups that decay.
+        lr: of the last layers.
         layer_decay: the learning rate of a block is that of the one after it, times this.
+
+    Raises:
+        UserError: there is a layer decay, and the model's blocks are not known.
     """
+    if not isinstance(model, nn.Module):  # parameters, of which nothing else is known
+        return [{"params": list(model), "weight_decay": weight_decay, "lr": lr}]
     embeddings = {
         id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()
     }
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    depths = _depths(model)
+    depths = depths_of(model) if layer_decay != 1 else {}
+    last = max(depths.values(), default=0)
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         embeds = id(parameter) in embeddings or name.endswith(("_embed", "_token"))
         decay = 0.0 if parameter.ndim < 2 or embeds else weight_decay
-        rate = lr * layer_decay ** (max(depths.values()) - depths[name])
+        rate = lr * layer_decay ** (last - depths.get(name, last))
         groups.setdefault((decay, rate), []).append(parameter)
     return [
         {"params": members, "weight_decay": decay, "lr": rate}
@@ -35,25 +47,8 @@ def decay_groups(
     ]
 
 
-def _depths(model: nn.Module) -> dict[str, int]:
-    """How far from the input each parameter is: 0 before the blocks, then the block's number."""
-    depths: dict[str, int] = {}
-    after = 0
-    for name, _ in model.named_parameters():
-        block = re.search(r"\.?(?:transformer|blocks?|layers?|h|stages)\.(\d+)\.", name)
-        if block:
-            after = max(after, int(block[1]) + 1)
-        depths[name] = int(block[1]) + 1 if block else -1
-    ended = False
-    for name, depth in depths.items():  # in the order of the model: before the blocks, or after
-        ended = ended or depth > 0
-        if depth < 0:
-            depths[name] = after + 1 if ended else 0
-    return depths
-
-
 def adamw(
-    model: nn.Module,
+    model: nn.Module | Iterable[nn.Parameter],
     fused: bool,
     lr: Positive = 1e-3,
     weight_decay: NonNegative = 0.05,
@@ -67,7 +62,7 @@ def adamw(
 
 
 def sgd(
-    model: nn.Module,
+    model: nn.Module | Iterable[nn.Parameter],
     fused: bool,
     lr: Positive = 0.1,
     weight_decay: NonNegative = 5e-4,

@@ -1,5 +1,6 @@
 """A progress bar that costs microseconds a step, and one line for each validation."""
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from tqdm import tqdm
 
 from arclight.training.record import TIMING, Record
+from arclight.training.steps import last_step, steps_done
 
 REDRAW_SECONDS = 0.2
 
@@ -33,8 +35,8 @@ class Progress(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero and sys.stderr.isatty():
             self._bar = tqdm(
-                total=int(trainer.estimated_stepping_batches),
-                initial=trainer.global_step,
+                total=_steps(trainer),
+                initial=steps_done(trainer),
                 unit=" steps",
                 dynamic_ncols=True,
                 leave=False,
@@ -46,16 +48,16 @@ class Progress(Callback):
 
     def _redraw(self, trainer: L.Trainer) -> None:
         assert self._bar is not None
-        self._bar.n = trainer.global_step
+        self._bar.n = steps_done(trainer)
         self._bar.set_description_str(f"epoch {trainer.current_epoch + 1}", refresh=False)
         self._bar.set_postfix_str(in_words(self.record.latest), refresh=True)
         self._drawn = time.monotonic()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.state.fn != "fit" or not trainer.is_global_zero:
+        if trainer.state.fn != "fit" or trainer.sanity_checking or not trainer.is_global_zero:
             return
         epochs = "" if trainer.max_epochs in (None, -1) else f"/{trainer.max_epochs}"
-        where = f"epoch {trainer.current_epoch + 1}{epochs}, step {trainer.global_step}"
+        where = f"epoch {trainer.current_epoch + 1}{epochs}, step {steps_done(trainer)}"
         if self._bar is not None:
             self._bar.clear()
         self.say(f"{where}: {in_words(self.record.latest)}")
@@ -66,6 +68,16 @@ class Progress(Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _steps(trainer: L.Trainer) -> int | None:
+    """The steps of the whole run; None: there is no end to it."""
+    if last_step(trainer) > 0:
+        return last_step(trainer)
+    batches, epochs = trainer.num_training_batches, trainer.max_epochs
+    if epochs in (None, -1) or math.isinf(batches):
+        return None
+    return math.ceil(batches / trainer.accumulate_grad_batches) * epochs
 
 
 def in_words(figures: dict[str, float]) -> str:

@@ -1,17 +1,20 @@
-"""Figures of training and validation, to every logger, at a cost only in logging steps."""
+"""Metrics and costs of training, to every logger, at a cost only in logging steps."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 
-from arclight.costs.devices import device_peak
+from arclight.costs.peaks import device_peak
 from arclight.costs.timing import PHASES, Phase, StepClock, forget_peak_memory, peak_memory
-from arclight.data.facts import Facts, TextFacts
+from arclight.data.facts import Facts
 from arclight.tasks.task import Task
 from arclight.training.compilation import graphs_so_far
 from arclight.training.finite import require_finite_loss
+from arclight.training.steps import steps_done
 
 TIMING = ("examples_per_second", "cost/")  # how the names of figures begin that no run repeats
 
@@ -26,10 +29,11 @@ class _Spent:
 
 
 class Record(Callback):
-    """Logs means of the last steps every `log_every_n_steps`, and each validation's figures.
+    """Logs means of the last steps every `log_every_n_steps`.
 
     Between those steps it only reads the clock; in them it reads the task's sums, which is the only
-    time that the host waits for the device. The loss read is checked to be finite.
+    time that the host waits for the device. The loss read is checked to be finite. A module that is
+    no `Task` logs its own metrics; of it, the loss that `training_step` returns is looked at.
 
     Attributes:
         flops_per_example: forward and back, of the longest text; None: not counted.
@@ -45,6 +49,8 @@ class Record(Callback):
         self.tokens_per_example: int | None = None
         self.padded = False
         self.latest: dict[str, float] = {}  # for the progress bar
+        self.validated: dict[str, float] = {}  # by the last validation
+        self._validated_at = -1
         self.clock = StepClock()
         self._peak_flops: float | None = None
         self._restored: list[list[float]] | None = None
@@ -52,17 +58,26 @@ class Record(Callback):
         self._optimized = self._sampled = False
         self._within_step = False  # between the parts of an accumulated batch
         self._graphs = graphs_so_far()
+        self._examples = 0  # of a module that is no task
+        self._outputs: Any = None
         self._spent: dict[bool, _Spent] = {}  # where something was compiled, and where nothing was
 
-    def know(self, task: Task, facts: Facts) -> None:
+    def know(self, task: L.LightningModule, facts: Facts) -> None:
         """How long the examples of this data are for this task."""
-        self.tokens_per_example = task.tokens_per_example(facts)
-        self.padded = isinstance(facts, TextFacts) and self.tokens_per_example is None
+        if isinstance(task, Task):
+            self.tokens_per_example = task.tokens_per_example(facts)
+            self.padded = task.padded
+
+    def evaluated(self, metrics: dict[str, Any], step: int) -> None:
+        """Takes what a validation within training has measured, before it is logged."""
+        self.validated = {name: float(value) for name, value in metrics.items()}
+        self._validated_at = step
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, Task)
-        pl_module.sums.restore(self._restored, trainer.global_rank, pl_module.device)
-        self._last = trainer.global_step
+        if isinstance(pl_module, Task):
+            pl_module.sums.restore(self._restored, trainer.global_rank, pl_module.device)
+        self._last = steps_done(trainer)
+        self._examples = 0
         peak = device_peak(pl_module.device, str(trainer.precision))
         self._peak_flops = peak * trainer.world_size if peak else None
         self.clock = StepClock(pl_module.device)
@@ -72,7 +87,7 @@ class Record(Callback):
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         self.clock.mark("data")
         self._optimized = False
-        self._sampled = (trainer.global_step + 1) % self.every_n_steps == 0
+        self._sampled = (steps_done(trainer) + 1) % self.every_n_steps == 0
         self.clock.mark_device(self._sampled and not self._within_step)
         self._within_step = True
 
@@ -81,36 +96,42 @@ class Record(Callback):
         self.clock.mark_device(self._sampled)
         self._optimized, self._within_step = True, False
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
         self.clock.mark("optimizer" if self._optimized else "forward_backward")
         self.clock.steps += self._optimized
-        step = trainer.global_step
+        if not isinstance(pl_module, Task):
+            self._examples += length_of(batch)
+            self._outputs = outputs
+        step = steps_done(trainer)
         if step % self.every_n_steps == 0 and step != self._last:
             self.clock.mark_device(self._sampled)
             self._record(trainer, pl_module)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.state.fn == "fit" and trainer.global_step != self._last:
+        if trainer.sanity_checking:
+            return
+        if trainer.state.fn == "fit" and steps_done(trainer) != self._last:
             self._record(trainer, pl_module)  # so that each validation has its training figures
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn != "fit":
             return
-        figures = {k: float(v) for k, v in trainer.callback_metrics.items() if k[:4] == "val/"}
-        self.latest |= figures
-        self._log(trainer, figures)
+        self.latest |= self.validated
         self.clock.start()
 
     def _record(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, Task)
-        figures, examples = pl_module.sums.read()
+        figures, examples = self._read(trainer, pl_module)
         self.clock.mark("forward_backward")  # what the device had still to do
-        pl_module.sums.clear()
         if not examples:
             return
-        if self.stop_on_nonfinite:
-            require_finite_loss(figures["loss"], trainer)
-        self._last = trainer.global_step
+        self._last = steps_done(trainer)
         costs = self._costs(examples, self.clock.seconds)
         costs |= {f"cost/{k}": v for k, v in self.clock.read().items()}
         costs["cost/peak_memory_gib"] = peak_memory(pl_module.device)
@@ -121,11 +142,26 @@ class Record(Callback):
         for phase in PHASES:
             spent.seconds[phase] += self.clock.seconds[phase]
         self.clock.clear()
-        self.latest = {**{f"train/{k}": v for k, v in figures.items()}, **costs}
-        self._log(
-            trainer, {**self.latest, "lr": float(trainer.optimizers[0].param_groups[0]["lr"])}
-        )
+        measured = {f"train/{k}": v for k, v in figures.items()}
+        self._log(trainer, {**measured, **costs, **_rates(trainer)})
+        self.latest = {**_shown(trainer), **measured, **costs}
         self.clock.mark("logging")
+
+    def _read(
+        self, trainer: L.Trainer, pl_module: L.LightningModule
+    ) -> tuple[dict[str, float], int]:
+        """The means since the last time, and of how many examples they are."""
+        if isinstance(pl_module, Task):
+            figures, examples = pl_module.sums.read()
+            pl_module.sums.clear()
+            if examples and self.stop_on_nonfinite and "loss" in figures:
+                require_finite_loss(figures["loss"], trainer)
+            return figures, examples
+        examples, self._examples = self._examples * trainer.world_size, 0
+        loss = self._outputs.get("loss") if isinstance(self._outputs, dict) else None
+        if self.stop_on_nonfinite and isinstance(loss, Tensor):
+            require_finite_loss(float(loss), trainer)
+        return {}, examples
 
     def _costs(self, examples: int, seconds: dict[Any, float]) -> dict[str, float]:
         """What follows from a number of examples and the seconds that they took."""
@@ -157,15 +193,43 @@ class Record(Callback):
     @staticmethod
     def _log(trainer: L.Trainer, figures: dict[str, float]) -> None:
         for logger in trainer.loggers:
-            logger.log_metrics({"epoch": trainer.current_epoch, **figures}, trainer.global_step)
+            logger.log_metrics({"epoch": trainer.current_epoch, **figures}, steps_done(trainer))
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        assert isinstance(pl_module, Task)
-        checkpoint["sums"] = pl_module.sums.state()
+        if isinstance(pl_module, Task):
+            checkpoint["sums"] = pl_module.sums.state()
+        now = self._validated_at == steps_done(trainer)
+        checkpoint["validated"] = self.validated if now else {}
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._restored = checkpoint["sums"]
+        self._restored = checkpoint.get("sums")
+        self.validated = checkpoint["validated"]
+        if self.validated:
+            self._validated_at = checkpoint["steps"]
+
+
+def _rates(trainer: L.Trainer) -> dict[str, float]:
+    """The learning rate of each optimizer."""
+    rates = [float(optimizer.param_groups[0]["lr"]) for optimizer in trainer.optimizers]
+    return {"lr" if i == 0 else f"lr-{i}": rate for i, rate in enumerate(rates)}
+
+
+def _shown(trainer: L.Trainer) -> dict[str, float]:
+    """What the module logs with `prog_bar=True`."""
+    return {name: float(value) for name, value in trainer.progress_bar_metrics.items()}
+
+
+def length_of(batch: Any) -> int:
+    """How many examples a batch has, by the length of its first tensor; 0 where it has none."""
+    while not isinstance(batch, Tensor):
+        if isinstance(batch, Mapping) and batch:
+            batch = next(iter(batch.values()))
+        elif isinstance(batch, Sequence) and batch and not isinstance(batch, str):
+            batch = batch[0]
+        else:
+            return 0
+    return len(batch) if batch.ndim else 0

@@ -1,13 +1,12 @@
 """FSDP2: several processes train one model of which each keeps a share."""
 
+import os
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from lightning.fabric.utilities.types import _PATH
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
@@ -23,13 +22,15 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from arclight.errors import UserError
-from arclight.training.blocks import find_blocks
+from arclight.libraries.lightning import shard_over_all_processes
+from arclight.models.blocks import find_blocks
 from arclight.training.checkpoints import read
 from arclight.training.shards import read_shards, remove_unnamed, write_shards
 
 FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)
-ENTRANCES = ("generate", "embed_texts")
-"""What tasks call of a model beside its `forward`: it must gather the weights as well."""
+ENTRANCES = ("generate",)
+"""What tasks call of a model beside its `forward`, which must gather the weights as well. A model
+names its own in `entrances`."""
 
 
 class FullyShardedStrategy(ModelParallelStrategy):
@@ -51,7 +52,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
         self.sharded_checkpoints = sharded_checkpoints
 
     def setup_environment(self) -> None:
-        self._data_parallel_size = self.num_nodes * self.num_processes
+        shard_over_all_processes(self)
         super().setup_environment()
         task: Any = self.lightning_module
         # Lightning's door for sharding. A task that had it always would be thought sharded always.
@@ -83,7 +84,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
             fully_shard(block, mesh=mesh, mp_policy=policy)
         # What is in no block is freed after the forward pass too, or validation leaves it whole.
         fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
-        for name in ENTRANCES:
+        for name in (*ENTRANCES, *getattr(model, "entrances", ())):
             if hasattr(model, name):
                 register_fsdp_forward_method(model, name)
 
@@ -105,7 +106,10 @@ class FullyShardedStrategy(ModelParallelStrategy):
         return get_optimizer_state_dict(self.model, _bare(optimizer), options=options)
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], filepath: _PATH, storage_options: Any | None = None
+        self,
+        checkpoint: dict[str, Any],
+        filepath: str | os.PathLike[str],
+        storage_options: Any | None = None,
     ) -> None:
         """All processes come here; what is written is whole before it has its name."""
         if self.sharded_checkpoints:
@@ -121,7 +125,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
         super().teardown()
 
     def load_checkpoint(
-        self, checkpoint_path: _PATH, weights_only: bool | None = None
+        self, checkpoint_path: str | os.PathLike[str], weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Puts weights and optimizer states where they belong, and returns the rest."""
         assert self.model is not None
@@ -145,13 +149,8 @@ class FullyShardedStrategy(ModelParallelStrategy):
         return checkpoint
 
 
-def load_into_shards(module: nn.Module, state: Mapping[str, Any]) -> None:
-    """Loads a plain state dict, which every process has whole, into a sharded module."""
-    set_model_state_dict(module, dict(state), options=StateDictOptions(full_state_dict=True))
-
-
 def _bare(optimizer: Optimizer) -> Optimizer:
-    return optimizer._optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
+    return optimizer.optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
 
 
 def _has_batch_norm(model: nn.Module) -> bool:

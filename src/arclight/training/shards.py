@@ -14,8 +14,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import nn
 from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.checkpoint.state_dict_loader import _load_state_dict, load
 from torch.distributed.checkpoint.state_dict_saver import save
 
@@ -92,3 +94,8 @@ def checksum(file: Path) -> int:
         while piece := stream.read(PIECE):
             value = zlib.crc32(piece, value)
     return value
+
+
+def load_into_shards(module: nn.Module, state: Mapping[str, Any]) -> None:
+    """Loads a plain state dict, which every process has whole, into a sharded module."""
+    set_model_state_dict(module, dict(state), options=StateDictOptions(full_state_dict=True))

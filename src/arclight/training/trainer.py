@@ -3,22 +3,38 @@
 import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning as L
 import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.callbacks import Callback, ProgressBar, WeightAveraging
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.profilers import PassThroughProfiler, Profiler
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from arclight.errors import UserError
-from arclight.ranges import Count, NonNegative, Share
+from arclight.libraries.lightning import leave_signals_alone, require_names
+from arclight.ranges import Count, Natural, NonNegative, Share
 from arclight.training.checkpoints import Checkpoints, WholeCheckpointIO
+
+Precision = Literal[
+    "auto",
+    "32-true",
+    "32",
+    "64-true",
+    "64",
+    "bf16-mixed",
+    "16-mixed",
+    "bf16-true",
+    "16-true",
+    "transformer-engine",
+    "transformer-engine-float16",
+]
 
 
 class NoProfiler(PassThroughProfiler):
@@ -34,31 +50,48 @@ def make_trainer(
     run_dir: Path,
     callbacks: list[Callback],
     loggers: list[Logger],
-    deterministic: bool,
-    accelerator: Literal["cpu", "gpu", "mps"] = "cpu",
-    devices: Count | Literal["auto"] = 1,
+    deterministic: bool | Literal["warn"],
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "cpu",
+    devices: Count | Literal["auto", -1] | list[Natural] = 1,
     num_nodes: Count = 1,
-    strategy: Literal["auto", "ddp", "fsdp"] = "auto",
+    strategy: str | Strategy = "auto",
     sharded_checkpoints: bool = False,
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "32-true",
+    precision: Precision = "32-true",
     float8: bool = False,
     max_epochs: Count | Literal[-1] | None = None,
+    min_epochs: Count | None = None,
     max_steps: Count | Literal[-1] = -1,
+    min_steps: Count | None = None,
+    max_time: str | dict[str, int] | None = None,
+    fast_dev_run: bool | Count = False,
+    overfit_batches: Natural | Share = 0.0,
     gradient_clip_val: NonNegative | None = None,
+    gradient_clip_algorithm: Literal["norm", "value"] | None = None,
     accumulate_grad_batches: Count = 1,
     check_val_every_n_epoch: Count | None = 1,
     val_check_interval: Count | Share = 1.0,
+    num_sanity_val_steps: Natural | Literal[-1] = 0,
     limit_train_batches: Count | Share = 1.0,
-    limit_val_batches: Count | Share = 1.0,
-    limit_test_batches: Count | Share = 1.0,
+    limit_val_batches: Natural | Share = 1.0,
+    limit_test_batches: Natural | Share = 1.0,
+    limit_predict_batches: Natural | Share = 1.0,
     log_every_n_steps: Count = 50,
+    reload_dataloaders_every_n_epochs: Natural = 0,
+    sync_batchnorm: bool = False,
+    benchmark: bool | None = None,
+    inference_mode: bool = True,
+    enable_autolog_hparams: bool = False,
     detect_anomaly: bool = False,
-    profiler: Literal["simple", "advanced", "pytorch"] | None = None,
+    profiler: Literal["simple", "advanced", "pytorch"] | Profiler | None = None,
+    plugins: list[Any] | None = None,
 ) -> L.Trainer:
-    """The trainer of a run.
+    """The trainer of a run: every key of Lightning's that the run directory does not own.
 
-    The bar, the checkpoints and the loggers are the run's own; the data modules share the data
-    among processes themselves.
+    The bar, the checkpoints and the loggers are the run's own; data modules share the data among
+    processes themselves.
+
+    Raises:
+        UserError: what is asked for does not go together, or is not there.
     """
     checkpoints = [c for c in callbacks if isinstance(c, Checkpoints)]
     asynchronous = any(c.asynchronous for c in checkpoints)
@@ -80,41 +113,54 @@ def make_trainer(
     torch.set_float32_matmul_precision("high")  # TF32 where there is such a thing
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    environment = _environment()
-    trainer = L.Trainer(
-        accelerator=accelerator,
-        devices=devices,
-        num_nodes=num_nodes,
-        strategy=_strategy(strategy, precision, sharded_checkpoints),
-        precision=precision,
-        max_epochs=max_epochs if max_epochs is not None else (None if max_steps > 0 else -1),
-        max_steps=max_steps,
-        gradient_clip_val=gradient_clip_val,
-        accumulate_grad_batches=accumulate_grad_batches,
-        check_val_every_n_epoch=check_val_every_n_epoch,
-        val_check_interval=val_check_interval,
-        limit_train_batches=limit_train_batches,
-        limit_val_batches=limit_val_batches,
-        limit_test_batches=limit_test_batches,
-        log_every_n_steps=0,  # `Record` logs
-        detect_anomaly=detect_anomaly,
-        profiler=profiler or NoProfiler(),
-        deterministic=deterministic,
-        benchmark=not deterministic,
-        num_sanity_val_steps=0,
-        default_root_dir=run_dir,
-        callbacks=callbacks,
-        logger=loggers,
-        plugins=[WholeCheckpointIO(asynchronous), environment],
-        use_distributed_sampler=False,
-        enable_checkpointing=bool(checkpoints),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    # `Interrupts` tells all processes of a signal while they compute. Lightning's own way makes
-    # them wait for each other in every step, and in a signal's handler.
-    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
-    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    try:
+        trainer = L.Trainer(
+            accelerator=accelerator,
+            devices=devices,
+            num_nodes=num_nodes,
+            strategy=_strategy(strategy, precision, sharded_checkpoints),
+            precision=precision,
+            max_epochs=max_epochs if max_epochs is not None else (None if max_steps > 0 else -1),
+            min_epochs=min_epochs,
+            max_steps=max_steps,
+            min_steps=min_steps,
+            max_time=max_time,
+            fast_dev_run=fast_dev_run,
+            overfit_batches=overfit_batches,
+            gradient_clip_val=gradient_clip_val,
+            gradient_clip_algorithm=gradient_clip_algorithm,
+            accumulate_grad_batches=accumulate_grad_batches,
+            check_val_every_n_epoch=check_val_every_n_epoch,
+            val_check_interval=val_check_interval,
+            num_sanity_val_steps=num_sanity_val_steps,
+            limit_train_batches=limit_train_batches,
+            limit_val_batches=limit_val_batches,
+            limit_test_batches=limit_test_batches,
+            limit_predict_batches=limit_predict_batches,
+            log_every_n_steps=log_every_n_steps,
+            reload_dataloaders_every_n_epochs=reload_dataloaders_every_n_epochs,
+            sync_batchnorm=sync_batchnorm,
+            detect_anomaly=detect_anomaly,
+            profiler=profiler or NoProfiler(),
+            deterministic=deterministic,
+            benchmark=not deterministic if benchmark is None else benchmark,
+            inference_mode=inference_mode,
+            enable_autolog_hparams=enable_autolog_hparams,
+            default_root_dir=run_dir,
+            callbacks=callbacks,
+            logger=loggers,
+            plugins=[WholeCheckpointIO(asynchronous), _environment(), *(plugins or [])],
+            use_distributed_sampler=False,
+            enable_checkpointing=bool(checkpoints),
+            enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
+            enable_model_summary=False,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise UserError(
+            f"Lightning's Trainer refuses what trainer.* asks for: {' '.join(str(error).split())}"
+        ) from error
+    require_names(trainer)
+    leave_signals_alone(trainer)
     return trainer
 
 
@@ -139,16 +185,18 @@ def _environment() -> ClusterEnvironment:
     return LightningEnvironment()
 
 
-def _strategy(name: str, precision: str, sharded_checkpoints: bool) -> Strategy | str:
-    """Lightning's strategy of that name, with what suits it."""
-    if name == "fsdp":
+def _strategy(
+    strategy: str | Strategy, precision: str, sharded_checkpoints: bool
+) -> Strategy | str:
+    """Lightning's strategy of that name, with what suits it; one that was built is taken as it is."""
+    if strategy == "fsdp":
         from arclight.training.sharding import FullyShardedStrategy  # a second to import
 
         return FullyShardedStrategy(precision == "bf16-mixed", sharded_checkpoints)
-    if name == "ddp":
+    if strategy == "ddp":
         # Gradients are views of what is sent: no copy, and no second set of them in memory.
         return DDPStrategy(gradient_as_bucket_view=True)
-    return name
+    return strategy
 
 
 def _require_shardable(callbacks: list[Callback], precision: str, both: bool) -> None:
@@ -174,10 +222,7 @@ def _require_shardable(callbacks: list[Callback], precision: str, both: bool) ->
         )
 
 
-def resolve_precision(
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"],
-    accelerator: str,
-) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+def resolve_precision(precision: str, accelerator: str) -> Any:
     """What `auto` means here: bf16 where the device computes with it, else fp16; fp32 on CPUs.
 
     Raises:
@@ -191,5 +236,6 @@ def resolve_precision(
         return precision
     if accelerator == "cpu":
         return "32-true"
-    bf16 = accelerator == "gpu" and torch.cuda.is_bf16_supported(including_emulation=False)
+    bf16 = accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
+    bf16 = bf16 and torch.cuda.is_bf16_supported(including_emulation=False)
     return "bf16-mixed" if bf16 else "16-mixed"

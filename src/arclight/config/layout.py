@@ -1,0 +1,72 @@
+"""What a config consists of: its keys, its groups, and what the run adds when it builds them."""
+
+from arclight.config.annotations import annotation
+
+# The types of the keys that stand alone, in the language of annotations.
+ROOT = {
+    key: annotation(words)
+    for key, words in {
+        "name": "str",
+        "seed": "int",
+        "compile": 'bool | Literal["whole", "blocks", "max-autotune", "cudagraphs"]',
+        "deterministic": "bool",
+        "preflight": 'bool | Literal["only"]',
+        "on_nonfinite": 'Literal["stop", "skip"]',
+        "runs": "str",
+    }.items()
+}
+
+# What says where and how to start a run, not what the run is.
+COMMAND_KEYS = ("run_dir", "resume", "search")
+
+GROUPS = {
+    "model": "Module",
+    "task": "LightningModule",
+    "data": "LightningDataModule",
+    "optimizer": "Optimizer",
+    "scheduler": "LRScheduler",
+    "trainer": "Trainer",
+    "finetune": "Module",
+    "callbacks": "Callback",
+    "logger": "Logger",
+    "search": "Search",
+}
+"""The groups of the config, each with the type of what its node builds."""
+
+NAMED = ("callbacks", "logger")
+"""Groups of several nodes, each under a name of its own."""
+
+# A search's trial: which it is, and what it is judged by. The search writes it.
+WRITTEN = ("trial",)
+
+GIVEN = {
+    "model": frozenset[str](),  # any key that is null is filled from the data's facts
+    "task": frozenset({"model", "facts", "optimizer", "schedule", "scheduler"}),
+    "finetune": frozenset({"model"}),
+    "optimizer": frozenset({"model", "fused", "params"}),
+    "scheduler": frozenset({"optimizer", "total_steps", "steps_per_epoch"}),
+    "trainer": frozenset({"run_dir", "callbacks", "loggers", "deterministic"}),
+    "logger": frozenset({"run_dir", "run_id", "name", "say"}),
+    "callbacks": frozenset({"folder", "run_id", "say"}),
+}
+"""What the run gives the node of each group when it builds it; a config need not."""
+
+ENGINE_KEYS = {
+    "optimizer": {"layer_decay": annotation("Positive"), "no_decay": annotation("bool")},
+    "scheduler": {
+        "interval": annotation('Literal["step", "epoch"]'),
+        "frequency": annotation("Count"),
+        "monitor": annotation("str | None"),
+    },
+    "model": {"pretrained": annotation("str | None")},
+}
+"""Keys of a group's node that the run uses itself, where the target does not take them."""
+
+HYDRA_KEYS = {
+    "_target_": annotation("str"),
+    "_partial_": annotation("bool"),
+    "_args_": annotation("list"),
+    "_recursive_": annotation("bool"),
+    "_convert_": annotation('Literal["none", "partial", "all", "object"]'),
+}
+"""Hydra's own words in a node."""

@@ -1,0 +1,170 @@
+"""The faults of one node of a config: its target, its keys, and the nodes within."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from arclight.config.allowed import refusal
+from arclight.config.annotations import fits, in_words, is_node
+from arclight.config.kinds import KINDS, kinds
+from arclight.config.layout import ENGINE_KEYS, HYDRA_KEYS
+from arclight.config.lineage import is_dataclass
+from arclight.config.modules import Module
+from arclight.config.options import options
+from arclight.config.returns import classes
+from arclight.config.signature import Parameter, Signature, signature
+from arclight.config.source import resolve
+from arclight.config.suggest import did_you_mean, nearest
+
+Node = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a node stands.
+
+    Attributes:
+        group: of the config, if the node is the one that the group builds.
+        wanted: the type of what is built there; None: any that a config can mean.
+        given: what the run gives it.
+        also: classes that may be built there beside.
+    """
+
+    group: str | None = None
+    wanted: str | None = None
+    given: frozenset[str] = frozenset()
+    also: frozenset[str] = field(default_factory=frozenset)
+
+
+def faults_of_node(node: Node, path: str, place: Place) -> Iterator[str]:
+    """The faults of a node with a `_target_`, and of all nodes within it."""
+    target = node["_target_"]
+    if said := refusal(target, place.wanted, place.also):
+        yield f"{path}._target_={target} {said}"
+        for key, value in node.items():
+            yield from within(value, f"{path}.{key}")
+        return
+    yield from _of_hydras_words(node, path)
+    known = signature(target)
+    engines = _engine_keys(place.group, known)
+    yield from _unknown(node, path, known, place, engines)
+    for key, value in node.items():
+        if key in HYDRA_KEYS or value == "???":
+            continue
+        if key in engines:
+            if not fits(value, engines[key]):
+                yield f"{path}.{key}={value} should be {in_words(engines[key])}."
+        elif parameter := known.parameters.get(key):
+            yield from _of_value(value, f"{path}.{key}", parameter, place)
+        else:  # of an open signature, or named already
+            yield from within(value, f"{path}.{key}")
+    arguments = node.get("_args_")
+    arguments = arguments if isinstance(arguments, list) else []
+    yield from within(arguments, f"{path}._args_")
+    yield from _of_count(arguments, path, known, target)
+    yield from _required(node, path, known, place, len(arguments))
+
+
+def of_no_target(node: Node, path: str, optional: bool) -> Iterator[str]:
+    """Of a node that should have a `_target_`, or be empty."""
+    if not node:
+        if not optional:
+            yield f"{path} builds nothing: type {path}=NAME."
+        return
+    group = path.split(".")[0]
+    choices = options(group) if path == group else []
+    hint = f", or choose one: {path}={'|'.join(choices)}" if choices else ""
+    keys = [f"{path}.{key}" for key in node]
+    does = "do" if len(keys) > 1 else "does"
+    yield (
+        f"{' and '.join(keys)} {does} nothing, since {path} has no _target_: leave "
+        f"{'them' if len(keys) > 1 else 'it'} out{hint}."
+    )
+
+
+def within(value: Any, path: str, place: Place | None = None) -> Iterator[str]:
+    """The faults of the nodes in a value: itself, in its lists, or in its mappings."""
+    if is_node(value):
+        if value["_target_"] is None:
+            yield f"{path}._target_ names nothing: type {path}._target_=PACKAGE.MODULE.CLASS."
+        elif value["_target_"] != "???":
+            yield from faults_of_node(value, path, place or Place())
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from within(inner, f"{path}.{key}", place)
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from within(inner, f"{path}[{i}]", place)
+
+
+def _of_hydras_words(node: Node, path: str) -> Iterator[str]:
+    for key, expected in HYDRA_KEYS.items():
+        if key in node and not fits(node[key], expected):
+            yield f"{path}.{key}={node[key]} should be {in_words(expected)}."
+
+
+def _engine_keys(group: str | None, known: Signature) -> dict[str, ast.expr]:
+    keys = ENGINE_KEYS.get(group or "", {})
+    return {key: expected for key, expected in keys.items() if key not in known.parameters}
+
+
+def _of_value(value: Any, path: str, parameter: Parameter, place: Place) -> Iterator[str]:
+    if value is None and (place.group == "model" or parameter.name in place.given):
+        return  # filled when it is built
+    module = parameter.module
+    if not fits(value, parameter.annotation, lambda named: _is_part(named, module)):
+        yield f"{path}={value} should be {in_words(parameter.annotation)}."
+        return
+    yield from within(value, path, Place(also=classes(parameter.annotation, module)))
+
+
+def _is_part(named: ast.expr, module: Module | None) -> bool:
+    """Whether an annotation names a class of which only a node makes an object."""
+    dotted = module.dotted(named) if module else None
+    if dotted is None or dotted in KINDS:
+        return dotted is not None
+    found = resolve(dotted)
+    if found is None or not isinstance(found.node, ast.ClassDef):
+        return False
+    return is_dataclass(found.node) or bool(kinds(found) - {"?"})
+
+
+def _unknown(
+    node: Node, path: str, known: Signature, place: Place, engines: dict[str, ast.expr]
+) -> Iterator[str]:
+    """Names unknown keys: each with what was meant, or all with the words that remove them."""
+    if known.open:
+        return
+    unknown = [k for k in node if k not in known.parameters and k not in (*engines, *HYDRA_KEYS)]
+    choices = [k for k in (*known.parameters, *engines) if k not in place.given]
+    name = str(node["_target_"]).rpartition(".")[2]
+    if len(unknown) == 1 or all(nearest(str(key), choices) for key in unknown):
+        for key in unknown:
+            said = f"{path}.{key} is unknown to {name}{did_you_mean(str(key), choices, f'{path}.')}"
+            removal = f" Type ~{path}.{key} to leave it out." if "[" not in path else ""
+            yield said + ("" if nearest(str(key), choices) else removal)
+        return
+    keys = [f"{path}.{key}" for key in unknown]
+    removal = f" Type {' '.join(f'~{key}' for key in keys)} to leave them out."
+    yield (
+        f"{', '.join(keys)} are unknown to {name}{did_you_mean('', choices)}"
+        f"{removal if '[' not in path else ''}"
+    )
+
+
+def _of_count(arguments: list[Any], path: str, known: Signature, target: str) -> Iterator[str]:
+    if len(arguments) > len(known.positional) and not known.variadic:
+        yield (
+            f"{path}._args_ has {len(arguments)} values, and {target.rpartition('.')[2]} takes "
+            f"{len(known.positional)} by position."
+        )
+
+
+def _required(node: Node, path: str, known: Signature, place: Place, count: int) -> Iterator[str]:
+    if node.get("_partial_") is True or place.group == "model":
+        return  # the rest comes later
+    by_position = known.positional[:count]
+    for name, parameter in known.parameters.items():
+        if parameter.required and name not in (*node, *by_position, *place.given):
+            yield f"{path}.{name} must be given: type +{path}.{name}=VALUE."

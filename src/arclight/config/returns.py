@@ -1,0 +1,55 @@
+"""What an annotation means: the types of what a function returns, the classes of a parameter."""
+
+import ast
+
+from arclight.config.kinds import KINDS, kinds_of_name
+from arclight.config.modules import Definition, Function, Module, ends_in, parsed
+from arclight.config.source import resolve
+
+
+def returned(function: Definition) -> frozenset[str]:
+    """The types that a function returns by its annotation; `X | None` counts as X."""
+    assert isinstance(function.node, Function)
+    found: set[str] = set()
+    for part in alternatives(function.node.returns):
+        dotted = function.module.dotted(part)
+        found |= kinds_of_name(dotted) or {"?"}
+    return frozenset(found or {"?"})
+
+
+def classes(annotation: ast.expr | None, module: Module | None) -> frozenset[str]:
+    """The canonical names of the classes that a parameter's annotation names, in lists as well."""
+    if module is None:
+        return frozenset()
+    found: set[str] = set()
+    for part in alternatives(annotation):
+        if isinstance(part, ast.Subscript):  # list[Callback], type[Net], Callable[..., Net]
+            inner = part.slice.elts if isinstance(part.slice, ast.Tuple) else [part.slice]
+            for item in inner:
+                found |= classes(item, module)
+        dotted = module.dotted(part)
+        definition = resolve(dotted) if dotted and dotted not in KINDS else None
+        if definition and definition.is_class:
+            found.add(definition.name)
+    return frozenset(found)
+
+
+def alternatives(annotation: ast.expr | None) -> list[ast.expr]:
+    """The sides of a union but for None: `X` of `X | None` and of `Optional[X]`."""
+    match annotation:
+        case None | ast.Constant(value=None):
+            return []
+        case ast.Constant(value=str() as text):
+            return alternatives(parsed(text))
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return [*alternatives(left), *alternatives(right)]
+        case ast.Subscript(value=head, slice=inner) if ends_in(head, "Optional"):
+            return alternatives(inner)
+        case ast.Subscript(value=head, slice=ast.Tuple(elts=parts)) if ends_in(head, "Union"):
+            return [part for side in parts for part in alternatives(side)]
+        case ast.Subscript(value=head, slice=ast.Tuple(elts=[first, *_])) if ends_in(
+            head, "Annotated"
+        ):
+            return alternatives(first)
+        case _:
+            return [annotation]

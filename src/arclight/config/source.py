@@ -1,0 +1,78 @@
+"""Where a dotted name is defined, read from source files without importing them.
+
+Importing a model means importing torch (seconds); reading its file takes a millisecond. Followed
+are re-exports (`from x import A as B`, `import x as y`, star imports; also in `if` and `try` blocks
+and in `__init__.py`), assigned names (`B = A`) and nested classes. What is made at run time, or in
+C, the source does not tell.
+"""
+
+import ast
+
+from arclight.config.modules import Definition, Function, Module, load, locate, text
+
+
+def resolve(target: str, _seen: frozenset[str] = frozenset()) -> Definition | None:
+    """The definition of a dotted name; None where the source does not tell.
+
+    Raises:
+        UserError: a file of the project's own packages is no Python.
+    """
+    parts = target.split(".")
+    longest = True
+    for length in range(len(parts) - 1, 0, -1):
+        module, path = load(".".join(parts[:length])), parts[length:]
+        # A name may stand for more than the submodule of that name, but not by a star import.
+        if module and (longest or path[0] in module.names):
+            if found := _member(module, path, _seen):
+                return found
+            longest = False
+    return None
+
+
+def _member(module: Module, path: list[str], seen: frozenset[str]) -> Definition | None:
+    name, *rest = path
+    asked = f"{module.name}:{'.'.join(path)}"
+    if asked in seen:
+        return None
+    seen |= {asked}
+    for binding in module.names.get(name, ()):
+        found: Definition | None = None
+        if isinstance(binding, str):
+            found = resolve(".".join([binding, *rest]), seen)
+        elif isinstance(binding, ast.ClassDef):
+            found = _nested(module, binding, name, rest)
+        elif isinstance(binding, Function):
+            found = None if rest else module.definition(binding, name)
+        elif dotted := module.dotted(binding) if _is_name(binding) else None:
+            found = resolve(".".join([dotted, *rest]), seen)
+        if found:
+            return found
+    for star in () if name.startswith("_") else module.stars:
+        origin = load(star) if _mentions(star, name) else None
+        if origin and (found := _member(origin, path, seen)):
+            return found
+    return None
+
+
+def _nested(
+    module: Module, node: ast.ClassDef, qualname: str, path: list[str]
+) -> Definition | None:
+    for name in path:
+        inner = next((n for n in node.body if isinstance(n, ast.ClassDef) and n.name == name), None)
+        if inner is None:
+            return None
+        node, qualname = inner, f"{qualname}.{name}"
+    return module.definition(node, qualname)
+
+
+def _is_name(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) or (isinstance(node, ast.Attribute) and _is_name(node.value))
+
+
+def _mentions(module: str, name: str) -> bool:
+    """Whether a star import can bring the name: parsing hundreds of files takes seconds."""
+    path = locate(module)
+    if path is None:
+        return False
+    found = text(path, path.stat().st_mtime_ns)
+    return name in found or "import *" in found

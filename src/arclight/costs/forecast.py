@@ -1,0 +1,227 @@
+"""What a run is going to cost, and what may be wrong with it, before it trains."""
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import lightning as L
+import torch
+
+from arclight.costs.peaks import device_peak, free_memory, matmul_rate
+from arclight.costs.step import StepCosts, dry_evaluation, dry_step
+from arclight.data.facts import Facts
+from arclight.data.module import DataModule
+from arclight.tasks.task import Task
+
+Rows = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """The forecast of a run.
+
+    Attributes:
+        parameters: of the model; `trained`: those that learn.
+        examples: of the training set.
+        batch: examples of one step on all devices; `parts`: what it is cut into, over devices and
+            accumulation.
+        steps: of the whole run.
+        step: what a part costs; None where it cannot be known from shapes: `unknown` says why.
+        evaluated: examples of an evaluation batch on one device.
+        evaluation: bytes that it takes in the place of a step's activations; 0: no more than those.
+        extra: bytes beside a step's: the average of the weights, data on a card.
+        free: bytes that the device has left; None: unknown.
+        rate: floating-point operations a second of all devices at their best; None: unknown.
+        rate_is: where that is from.
+    """
+
+    parameters: int
+    trained: int
+    examples: int
+    batch: int
+    parts: int
+    steps: int
+    step: StepCosts | None
+    unknown: str
+    evaluated: int
+    evaluation: int
+    extra: int
+    free: int | None
+    rate: float | None
+    rate_is: str
+
+    @property
+    def flops_per_example(self) -> float | None:
+        return self.step.flops / self.step.examples if self.step else None
+
+    @property
+    def peak(self) -> int | None:
+        """Bytes at the worst moment, on one device."""
+        if self.step is None:
+            return None
+        return self.step.fixed + max(self.step.activations, self.evaluation) + self.extra
+
+    @property
+    def least_seconds(self) -> float | None:
+        """Of the run's arithmetic at the rate, which no run reaches."""
+        if self.step is None or self.rate is None:
+            return None
+        return self.step.flops * self.parts * self.steps / self.rate
+
+    def rows(self) -> Rows:
+        """For the opening table."""
+        rows: Rows = []
+        if self.step is None:
+            rows.append(("step", f"its costs are not known beforehand: {self.unknown}"))
+        else:
+            each = f"{quantity(self.step.flops * self.parts)}FLOP on {self.batch} examples"
+            rows.append(("step", each))
+            parts = {
+                "weights": self.step.weights,
+                "gradients": self.step.gradients,
+                "optimizer": self.step.optimizer,
+                **(
+                    {"an evaluation batch": self.evaluation}
+                    if self.evaluation > self.step.activations
+                    else {"activations": self.step.activations}
+                ),
+                "other": self.extra,
+            }
+            free = f" of {gib(self.free)} free" if self.free else ""
+            listed = ", ".join(f"{name} {gib(size)}" for name, size in parts.items() if size)
+            rows.append(("memory", f"about {gib(self.peak or 0)}{free}: {listed}"))
+        length = f"{self.steps:,} steps" if self.steps else "as many steps as it is let"
+        if self.least_seconds is not None and self.steps:
+            length += f", at least {duration(self.least_seconds)} {self.rate_is}"
+        rows.append(("length", length))
+        return rows
+
+
+def forecast(
+    config: dict[str, Any],
+    data: L.LightningDataModule,
+    task: L.LightningModule,
+    facts: Facts,
+    device: torch.device,
+    precision: str,
+    world_size: int,
+) -> Preflight:
+    """Counts what the run costs; takes some hundredths of a second for a small model.
+
+    Args:
+        config: of the run.
+        data: set up, where it is a `DataModule`.
+        task: with the model, wherever that is. The costs of a step are known of a `Task` alone.
+        facts: what is known of the data.
+        device: that it will train on.
+        precision: as the trainer resolved it.
+        world_size: how many devices share the batch.
+    """
+    trainer, accumulate = config["trainer"], config["trainer"]["accumulate_grad_batches"]
+    parts = world_size * accumulate
+    own = isinstance(data, DataModule)
+    batch = data.batch_size if own else 0
+    weights = list((task.model if isinstance(task, Task) else task).parameters())
+    examples = facts.sizes.get("train", 0)
+    counts = Preflight(
+        parameters=sum(p.numel() for p in weights),
+        trained=sum(p.numel() for p in weights if p.requires_grad),
+        examples=examples,
+        batch=batch,
+        parts=parts,
+        steps=steps_of(trainer, examples, batch)
+        if batch and examples
+        else max(0, trainer["max_steps"] or 0),
+        step=None,
+        unknown=(
+            f"{type(task).__name__} is a plain LightningModule, of which parameters alone are counted"
+            if not isinstance(task, Task)
+            else f"{type(data).__name__} does not tell the size of its batches"
+        ),
+        evaluated=0,
+        evaluation=0,
+        extra=0,
+        free=free_memory(device),
+        rate=None,
+        rate_is="",
+    )
+    if not isinstance(task, Task) or not own:
+        return counts
+    step, unknown = None, ""
+    try:
+        made = max(1, batch // parts)
+        step = dry_step(
+            task, facts, made, device.type, precision, accumulate > 1, lambda: real_batch(data)
+        )
+    except Exception as error:  # a model that looks at numbers, not at shapes alone
+        unknown = f"{type(error).__name__}: {error}".splitlines()[0][:120]
+    if step and str(trainer["strategy"]).startswith("fsdp"):  # each device holds its share
+        fixed = ("weights", "gradients", "optimizer")
+        step = replace(step, **{name: getattr(step, name) // world_size for name in fixed})
+    evaluated = _evaluated(data, accumulate, world_size)
+    evaluation = 0
+    if step and evaluated > step.examples:
+        with suppress(Exception):  # not known, as of a step
+            evaluation = dry_evaluation(task, facts, evaluated, device.type, precision)
+    extra = data.held_bytes() if device.type != "cpu" else 0
+    if step and ((config["callbacks"] or {}).get("ema") or {}).get("decay") is not None:
+        extra += step.weights
+    rate, rate_is = device_peak(device, precision), "at the card's peak"
+    if device.type == "cpu" and step:
+        rate, rate_is = matmul_rate(), "at the speed of a plain matrix product here"
+    return replace(
+        counts,
+        step=step,
+        unknown=unknown,
+        evaluated=evaluated,
+        evaluation=evaluation,
+        extra=extra,
+        rate=rate * (world_size if device.type != "cpu" else 1) if rate else None,
+        rate_is=rate_is,
+    )
+
+
+def real_batch(data: DataModule) -> Any:
+    """A batch of the training set, for a task that has no blank one."""
+    return next(iter(data.train_dataloader()))
+
+
+def _evaluated(data: DataModule, accumulate: int, world_size: int) -> int:
+    """Examples of an evaluation batch on one device."""
+    largest = max(data.facts.sizes["val"], data.facts.sizes["test"])
+    return math.ceil(min(data.evaluated_at_once(accumulate), largest) / world_size)
+
+
+def steps_of(trainer: dict[str, Any], examples: int, batch: int) -> int:
+    """How many steps the whole run has; 0: there is no end to it."""
+    accumulate = trainer["accumulate_grad_batches"]
+    every = examples // batch * accumulate
+    taken = trainer["limit_train_batches"]
+    taken = taken if isinstance(taken, int) else int(taken * every)
+    an_epoch = math.ceil(max(1, min(taken, every)) / accumulate)
+    limits = [trainer["max_steps"]] if (trainer["max_steps"] or -1) > 0 else []
+    if (trainer["max_epochs"] or -1) > 0:
+        limits.append(trainer["max_epochs"] * an_epoch)
+    return min(limits, default=0)
+
+
+def quantity(count: float) -> str:
+    """`1.2 G`: with the prefix that leaves up to three digits before the point."""
+    for prefix in ("", "k", "M", "G", "T", "P"):
+        if count < 1000:
+            return f"{count:.3g} {prefix}"
+        count /= 1000
+    return f"{count:.3g} E"
+
+
+def gib(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

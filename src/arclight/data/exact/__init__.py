@@ -1,0 +1,2 @@
+def make_exact(data, seed):
+    pass

@@ -1,0 +1,1 @@
+"""What the commands do before there is a run: start, multirun, preflight, batch size."""

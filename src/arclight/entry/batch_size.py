@@ -1,0 +1,147 @@
+"""The largest batch that fits, found by trying."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import islice, repeat
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from arclight.config.build import build
+from arclight.costs.advice import too_large_in_evaluation
+from arclight.costs.forecast import forecast, gib, real_batch
+from arclight.costs.peaks import free_memory
+from arclight.costs.step import dry_step
+from arclight.data.module import DataModule
+from arclight.entry.preflight import DEVICES
+from arclight.errors import UserError
+from arclight.processes.devices import process_count, require_devices, resolve_accelerator
+from arclight.run.assembly import Parts, build_parts
+from arclight.tasks.task import Task
+from arclight.training.trainer import resolve_precision
+
+STEPS = 2  # the second has the optimizer's state beside it
+
+
+def largest_batch(
+    config: dict[str, Any], limit_gb: float | None, say: Callable[[str], None]
+) -> int:
+    """The largest `data.batch_size` that trains, to an eighth: by doubling, then by bisection.
+
+    On a GPU each size takes real training steps until the memory is used up, the last one of the
+    longest texts that there may be. On a CPU running out
+    would end the program, or worse: there a size is first counted, and tried only where it fits.
+
+    Args:
+        config: frozen and checked.
+        limit_gb: GiB that may be used; None: what the device has free.
+        say: is told of each try, and of an evaluation batch that is too large by count.
+
+    Raises:
+        UserError: not even one example fits, or the trainer has several devices.
+    """
+    require_devices(config["trainer"])
+    if process_count(config["trainer"]) * config["trainer"]["num_nodes"] > 1:
+        raise UserError("Find the batch of one device, with trainer=gpu or cpu, and multiply it.")
+    device = torch.device(DEVICES[resolve_accelerator(config["trainer"])])
+    limit = int(limit_gb * 2**30) if limit_gb else free_memory(device)
+    cut: int = config["trainer"]["accumulate_grad_batches"]
+    config["data"]["batch_size"] = cut
+    with TemporaryDirectory() as folder:
+        parts = build_parts(config, Path(folder))
+    if not isinstance(parts.data, DataModule):
+        raise UserError(
+            f"{type(parts.data).__name__} makes loaders of its own, whose batch is not known here: "
+            "try its batch_size by hand, or make it a subclass of arclight.DataModule."
+        )
+    examples = parts.facts.sizes["train"]
+    precision = resolve_precision(config["trainer"]["precision"], config["trainer"]["accelerator"])
+    foreseen = forecast(config, parts.data, parts.task, parts.facts, device, precision, 1)
+    for sentence in too_large_in_evaluation(config, replace(foreseen, free=limit)):
+        say(sentence)
+    del parts
+    found, over = 0, examples // cut + 1  # in units of `cut`
+    size = 1
+    while over - found > max(1, found // 8):
+        why = _does_not_fit(config, size * cut, device, limit)
+        say(f"data.batch_size={size * cut}: {why or 'fits'}")
+        found, over = (found, size) if why else (size, over)
+        doubled = 2 * found
+        size = doubled if 0 < doubled < over else (found + over) // 2
+    if not found:
+        raise UserError(
+            f"Not even data.batch_size={cut} fits into {gib(limit) if limit else 'the memory'}: "
+            "try trainer.precision=bf16-mixed, model.activation_checkpointing=true or a smaller "
+            "model."
+        )
+    return found * cut
+
+
+def _does_not_fit(
+    config: dict[str, Any], size: int, device: torch.device, limit: int | None
+) -> str:
+    """Why not, or nothing."""
+    settings = config["trainer"]
+    config = {**config, "data": {**config["data"], "batch_size": size}}
+    with TemporaryDirectory() as folder:
+        parts = build_parts(config, Path(folder))
+        if device.type == "cpu":
+            precision = resolve_precision(settings["precision"], settings["accelerator"])
+            each = max(1, size // settings["accumulate_grad_batches"])
+            real = partial(real_batch, parts.data)
+            needed = dry_step(parts.task, parts.facts, each, "cpu", precision, real=real).peak
+            if limit is not None and needed > limit:
+                return f"needs about {gib(needed)} of {gib(limit)}"
+        trainer = build(
+            {**settings, "max_epochs": None, "max_steps": STEPS, "limit_val_batches": 0},
+            run_dir=Path(folder),
+            callbacks=[],
+            loggers=[],
+            deterministic=config["deterministic"],
+        )
+        used = 0
+        with_longest(parts, settings["accumulate_grad_batches"])
+        try:
+            trainer.fit(parts.task, datamodule=parts.data)
+            if device.type == "cuda":
+                used = torch.cuda.max_memory_allocated(device)
+        except torch.OutOfMemoryError:
+            return "out of memory"
+        finally:
+            del parts, trainer
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats(device)
+    if limit is not None and used > limit:
+        return f"used {gib(used)} of {gib(limit)}"
+    return ""
+
+
+class Longest:
+    """The first batches of a loader, and then as many of texts that are as long as they may be."""
+
+    def __init__(self, loader: Iterable[Any], longest: Any, count: int) -> None:
+        self.loader, self.longest, self.count = loader, longest, count
+
+    def __len__(self) -> int:
+        return STEPS * self.count
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from islice(self.loader, (STEPS - 1) * self.count)
+        yield from repeat(self.longest, self.count)
+
+
+def with_longest(parts: Parts, cut: int) -> None:
+    """Makes the last step one of the longest texts.
+
+    Those that happen to come first, padded to the longest of them, would promise too much.
+    """
+    task, data = parts.task, parts.data
+    if not (isinstance(task, Task) and isinstance(data, DataModule) and task.padded):
+        return
+    first = data.train_dataloader
+    longest = task.blank_batch(data.facts, data.batch_size // cut)
+    data.train_dataloader = lambda: Longest(first(), longest, cut)  # type: ignore[method-assign]

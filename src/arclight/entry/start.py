@@ -1,0 +1,122 @@
+"""From a composed config to an executed run directory."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from arclight.config.check import check
+from arclight.config.entry import EXIT_USER_ERROR
+from arclight.config.freeze import differences, freeze
+from arclight.entry.job import AnotherConfigError, start_job
+from arclight.errors import RunFailedError, UserError
+from arclight.processes.nodes import refuse_torchrun, this_node, wait_for
+from arclight.provenance.code import warn_of_changes
+from arclight.provenance.manifest import describe
+from arclight.run.execute import execute
+from arclight.run_directory import RunDirectory, create, newest_unfinished, open_run
+
+
+def start(cfg: DictConfig) -> None:
+    """Makes or finds the run directory that the command means, and executes it.
+
+    Ends the program with the run's exit code; as one of several it returns, whatever came of it.
+    """
+    hydra = HydraConfig.get()
+    several = hydra.mode == RunMode.MULTIRUN
+    try:
+        refuse_torchrun()
+        if several and not cfg.get("search"):
+            start_job(lambda: _made(cfg, hydra), cfg)
+            return
+        if cfg.get("search"):
+            _search(cfg, several)
+            return
+        if cfg.preflight == "only" and not cfg.resume:
+            _preflight(cfg, hydra)
+            return
+        run = _resumed(cfg, list(hydra.overrides.task)) if cfg.resume else _made(cfg, hydra)
+        alone = run.config["trainer"]["num_nodes"] == 1  # else other nodes read it
+        begun_here = alone and not cfg.resume and run.status == "created"
+        if run.is_over:  # else its execution says so
+            warn_of_changes(run)
+        code = execute(run)
+    except UserError as error:
+        if several:
+            raise RunFailedError(str(error)) from error
+        print(f"error: {error}", file=sys.stderr)  # here, since Hydra adds a line to what it sees
+        sys.exit(EXIT_USER_ERROR)
+    if code == EXIT_USER_ERROR and begun_here and not run.has_trained:
+        shutil.rmtree(run.path)  # the sentence has been said, and the name is wanted again
+    if code:
+        sys.exit(code)
+
+
+def _preflight(cfg: DictConfig, hydra: Any) -> None:
+    config = freeze(cfg, hydra.runtime.choices, hydra.overrides.task)
+    check(config)
+    from arclight.entry.preflight import preflight_only
+
+    preflight_only(config)
+
+
+def _search(cfg: DictConfig, several: bool) -> None:
+    from arclight.search.run_search import search
+
+    code = search(cfg)
+    if code and several and code < 128:
+        raise RunFailedError(f"trials of the search {cfg.search.name} failed")
+    if code:
+        sys.exit(code)
+
+
+def _resumed(cfg: DictConfig, overrides: list[str]) -> RunDirectory:
+    others = [o for o in overrides if o.split("=")[0] not in ("resume", "runs")]
+    if others:
+        raise UserError(
+            f"resume={cfg.resume} continues a run with its own config; "
+            f"leave out {' '.join(others)}."
+        )
+    return newest_unfinished(Path(cfg.runs)) if cfg.resume == "auto" else open_run(cfg.resume)
+
+
+def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:
+    config = freeze(cfg, hydra.runtime.choices, hydra.overrides.task)
+    check(config)
+    path = Path(cfg.run_dir).expanduser() if cfg.run_dir else None
+    if config["trainer"]["num_nodes"] > 1:
+        if path is None:
+            raise UserError(
+                "A run on several nodes needs a name: type run_dir=PATH on all of them."
+            )
+        if this_node() > 0:
+            return wait_for(path)
+    if hydra.mode == RunMode.MULTIRUN and path is None:
+        path = Path(hydra.sweep.dir) / hydra.sweep.subdir
+    if path and (path / "config.yaml").is_file():
+        run = open_run(path)
+        changes = differences(run.config, config)
+        if changes and hydra.mode == RunMode.MULTIRUN:
+            raise AnotherConfigError(
+                f"{path} is a job of the same line with another config: its files have changed "
+                "since. Put them back to continue, or type hydra.sweep.dir=PATH to begin anew. The "
+                "differences:\n  " + "\n  ".join(changes)
+            )
+        if changes:
+            raise UserError(
+                f"{path} is a run with another config; name another run_dir, or type "
+                f"resume={path} to continue it as it was. The differences:\n  "
+                + "\n  ".join(changes)
+            )
+        return run
+    from arclight.processes.devices import require_devices
+
+    require_devices(config["trainer"])
+    chosen = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
+    manifest = {**describe(config), "choices": chosen}
+    words = list(hydra.overrides.task)
+    return create(path, Path(cfg.runs), config["name"], config, words, manifest)

@@ -1,0 +1,1 @@
+"""What the engine needs of libraries beyond their public names: one file a library."""

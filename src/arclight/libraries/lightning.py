@@ -1,0 +1,129 @@
+"""What the engine needs of Lightning's private names, in one place.
+
+Each function says what a private name buys. `require_names` fails at start-up where a version of
+Lightning has renamed one: assigning to a name that is gone would change nothing, in silence.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.trainer.connectors.logger_connector import _LoggerConnector
+from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
+from torch import nn
+
+METHODS: dict[type, tuple[str, ...]] = {
+    _TrainingEpochLoop: (
+        "_broadcast_sigterm_tensor",
+        "_should_accumulate",
+        "_should_check_val_fx",
+    ),
+    _SignalConnector: ("register_signal_handlers",),
+    _LoggerConnector: ("log_metrics", "log_eval_end_metrics"),
+}
+
+
+def require_names(trainer: L.Trainer) -> None:
+    """Raises `RuntimeError` where this version of Lightning lacks a name that is used here."""
+    missing = [
+        f"{k.__name__}.{n}" for k, names in METHODS.items() for n in names if n not in dir(k)
+    ]
+    attributes = {
+        trainer: ("_signal_connector", "_logger_connector"),
+        trainer.fit_loop: ("_data_fetcher",),
+        trainer._signal_connector: ("received_sigterm",),
+    }
+    for owner, names in attributes.items():
+        missing += [f"{type(owner).__name__}.{n}" for n in names if not hasattr(owner, n)]
+    if missing:
+        raise RuntimeError(
+            f"lightning {L.__version__} has no {', '.join(missing)}, which runs depend on: install "
+            "the version of requirements.lock, or mend arclight/libraries/lightning.py."
+        )
+
+
+def leave_signals_alone(trainer: L.Trainer) -> None:
+    """Keeps Lightning from handling signals, which `Interrupts` does.
+
+    Lightning's way makes all processes wait for each other in every step, and in the handler.
+    """
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+
+
+def stop_after_step(trainer: L.Trainer) -> None:
+    """Makes Lightning raise `SIGTERMException` after this step.
+
+    `trainer.should_stop` would run the validation that is not due, and end as if finished.
+    """
+    trainer._signal_connector.received_sigterm = True
+
+
+def is_accumulating(trainer: L.Trainer) -> bool:
+    """Whether the batch that just ended was part of a step whose optimizer has not stepped yet."""
+    return trainer.fit_loop.epoch_loop._should_accumulate()
+
+
+def validation_follows(trainer: L.Trainer) -> bool:
+    """Whether the step that just ended will be validated."""
+    fetcher = trainer.fit_loop._data_fetcher
+    assert fetcher is not None
+    return trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
+
+
+def count_steps_with(trainer: L.Trainer, steps: Callable[[], int]) -> None:
+    """Logs what modules log at the number of steps that have ended.
+
+    Lightning counts from 0, so that its metrics of the 50th step would be at 49, and those of the
+    validation that follows too.
+    """
+    connector = trainer._logger_connector
+    plain = connector.log_metrics
+
+    def log_metrics(metrics: Any, step: int | None = None) -> None:
+        if step is None and metrics and "step" not in metrics:
+            metrics = {"epoch": trainer.current_epoch, **metrics}
+            step = steps()
+        plain(metrics, step)
+
+    connector.log_metrics = log_metrics  # type: ignore[method-assign]
+
+
+def tell_of_evaluations(trainer: L.Trainer, tell: Callable[[dict[str, Any]], None]) -> None:
+    """Calls `tell` with the metrics of each validation or test, before they are logged.
+
+    `trainer.callback_metrics` has those of all stages in one mapping.
+    """
+    connector = trainer._logger_connector
+    plain = connector.log_eval_end_metrics
+
+    def log_eval_end_metrics(metrics: Any) -> None:
+        if not trainer.sanity_checking:
+            tell(dict(metrics))
+        plain(metrics)
+
+    connector.log_eval_end_metrics = log_eval_end_metrics  # type: ignore[method-assign]
+
+
+def average_of(callback: WeightAveraging) -> Any:
+    """The averaged model of Lightning's callback, which has no public name for it."""
+    return callback._average_model
+
+
+def set_average(callback: WeightAveraging, average: nn.Module) -> None:
+    """Gives Lightning's callback another averaged model."""
+    if not hasattr(callback, "_average_model"):
+        raise RuntimeError(f"lightning {L.__version__}: WeightAveraging has no _average_model.")
+    callback._average_model = average  # type: ignore[assignment]
+
+
+def shard_over_all_processes(strategy: ModelParallelStrategy) -> None:
+    """Makes data-parallel groups of all processes of all nodes; Lightning's default is a node's."""
+    if not hasattr(strategy, "_data_parallel_size"):
+        raise RuntimeError(
+            f"lightning {L.__version__}: ModelParallelStrategy has no _data_parallel_size."
+        )
+    strategy._data_parallel_size = strategy.num_nodes * strategy.num_processes

@@ -1,0 +1,39 @@
+"""The head of a model: the last layer, which a new task makes anew."""
+
+from typing import Any
+
+from torch import nn
+
+from arclight.errors import UserError
+
+USUAL_NAMES = ("head", "classifier", "fc", "score", "lm_head")
+"""What the last layer is called in timm's and transformers' models."""
+
+
+def heads_of(model: nn.Module) -> list[str]:
+    """The names of what may be the last layer, in order.
+
+    A model says it by timm's method `get_classifier()`. For one that does not, the usual names are
+    looked for.
+    """
+    own: Any = getattr(model, "get_classifier", None)
+    head = own() if callable(own) else None
+    if isinstance(head, nn.Module) and any(True for _ in head.parameters()):
+        return [name for name, module in model.named_modules() if module is head]
+    return [n for n, _ in model.named_modules() if n.rpartition(".")[2] in USUAL_NAMES]
+
+
+def find_head(model: nn.Module) -> str:
+    """The name of the last layer.
+
+    Raises:
+        UserError: the model does not say, and there is none by a usual name.
+    """
+    found = heads_of(model)
+    if not found:
+        raise UserError(
+            f"{type(model).__name__} has no layer called {', '.join(USUAL_NAMES)}, so its head is "
+            "not known: give it a method get_classifier() that returns the layer, or type "
+            "finetune=full."
+        )
+    return found[-1]

@@ -1,0 +1,137 @@
+"""Several processes for one run, started and watched by torch's own elastic launcher.
+
+Each executes the run directory, so that all have the same config and none sees a command line.
+"""
+
+import os
+import signal
+import sys
+from tempfile import TemporaryDirectory
+
+import torch.distributed as dist
+from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.elastic.rendezvous.api import RendezvousError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from arclight.config.entry import EXIT_USER_ERROR
+from arclight.processes.devices import cores
+from arclight.processes.nodes import keeps_records
+from arclight.processes.watch import WATCHER
+from arclight.run_directory import RunDirectory, interrupted
+from arclight.signals import SIGNALS, exit_on_signals
+
+RENDEZVOUS = "ARCLIGHT_RENDEZVOUS"  # in the environment: HOST:PORT on the first of several nodes
+TO_SAVE = 3600  # seconds that a signalled run has for a validation and a save; torch gives it 30
+LATE = 2  # seconds by which the launcher may notice a death after its consequences elsewhere
+
+
+def launch(run: RunDirectory, processes: int, nodes: int) -> int:
+    """Runs the processes to their end and returns the exit code of the whole.
+
+    When one fails the launcher ends the others, and the first failure's traceback is shown last.
+    """
+    before = dict(os.environ)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(TO_SAVE))
+    os.environ[WATCHER] = str(os.getpid())
+    try:
+        with TemporaryDirectory(prefix="arclight-") as notes:  # where failing processes leave word
+            return _run(run, processes, nodes, notes)
+    finally:  # the next job of a multirun may have another number of processes
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _run(run: RunDirectory, processes: int, nodes: int, notes: str) -> int:
+    config = LaunchConfig(
+        min_nodes=nodes,
+        max_nodes=nodes,
+        nproc_per_node=processes,
+        run_id=run.manifest["run_id"],
+        rdzv_backend="c10d",
+        rdzv_endpoint=os.environ.get(RENDEZVOUS, "localhost:0"),
+        max_restarts=0,
+        monitor_interval=0.2,
+        signals_to_handle=",".join(number.name for number in SIGNALS),
+        logs_specs=DefaultLogsSpecs(log_dir=notes),
+    )
+    command = [sys.executable, "-m", "arclight.run.execute", str(run.path)]
+    try:
+        elastic_launch(config, command[0])(*command[1:])
+    except ChildFailedError as error:
+        return _failed(run, *first_failure(error.failures))
+    except SignalException as stop:
+        return 0 if run.is_over else _interrupted(run, 128 + int(stop.sigval))
+    except (RendezvousError, dist.DistError) as error:
+        return _not_met(run, config.rdzv_endpoint, error)
+    except Exception as error:
+        if not run.is_over:
+            _settle(run, status="failed", error=f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        exit_on_signals()  # in place of the launcher's own
+    return 0
+
+
+def first_failure(failures: dict[int, ProcessFailure]) -> tuple[int, ProcessFailure]:
+    """The rank whose failure was the cause of the others', with what is known of it.
+
+    A process that died without a word is noticed after those that told the time, although it may
+    have died before them; one that ended by SIGTERM was told to, by the launcher.
+    """
+
+    def when(item: tuple[int, ProcessFailure]) -> tuple[bool, float]:
+        failure = item[1]
+        told = failure.error_file_data
+        time = told.get("timestamp", failure.timestamp - LATE) if told else failure.timestamp - LATE
+        return failure.exitcode == -signal.SIGTERM, float(time)
+
+    return min(failures.items(), key=when)
+
+
+def _failed(run: RunDirectory, rank: int, failure: ProcessFailure) -> int:
+    """Settles the run's status, since a process that fails for another's sake may have set it."""
+    code = int(failure.exitcode)
+    if run.is_over:  # the process that keeps the records had done its work
+        return 0
+    if code in range(128, 192):
+        return _interrupted(run, code)
+    if code == EXIT_USER_ERROR:
+        if run.status != "failed":
+            _settle(run, status="failed", error=failure.message)
+        if rank:  # only the first process has said it
+            print(f"error: {failure.message} (process {rank})", file=sys.stderr)
+        return code
+    last_line = failure.message.strip().splitlines()[-1]
+    _settle(run, status="failed", error=f"process {rank}: {last_line}")
+    print(f"{run.path} failed in process {rank}:\n{failure.message}", file=sys.stderr)
+    return 1
+
+
+def _not_met(run: RunDirectory, endpoint: str, error: Exception) -> int:
+    """The launchers of several nodes did not find each other, or lost one another."""
+    if run.is_over:
+        return 0
+    said = " ".join(str(error.__cause__ or error).split("\n")[0].split()).rstrip(".")
+    sentence = (
+        f"The processes of {run.path} could not meet, or lost each other, at {endpoint} ({said}): "
+        f"see that all nodes are there and reach it, or name another by {RENDEZVOUS}=HOST:PORT, "
+        "and type the same command again."
+    )
+    if run.status != "failed":
+        _settle(run, status="failed", error=sentence)
+    print(f"error: {sentence}", file=sys.stderr)
+    return EXIT_USER_ERROR
+
+
+def _interrupted(run: RunDirectory, code: int) -> int:
+    _settle(run, status="interrupted", error=None)
+    if keeps_records(run):
+        print(interrupted(run), flush=True)
+    return code
+
+
+def _settle(run: RunDirectory, **values: object) -> None:
+    if keeps_records(run):
+        run.update_summary(**values)

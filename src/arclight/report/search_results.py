@@ -1,0 +1,154 @@
+"""A search directory, read: its study, its trials and the best of them; and the search's end.
+
+The directory holds `search.yaml` (name, overrides, the search's own settings and the base config),
+the study (`study.db`, `journal.log`, or elsewhere under the URL in `search.storage`) and `trials/`,
+which are run directories.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from arclight.errors import UserError
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+STATES = {
+    "COMPLETE": "finished",
+    "PRUNED": "pruned",
+    "FAIL": "failed",
+    "RUNNING": "running",
+    "WAITING": "waiting",
+}
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search directory says.
+
+    Attributes:
+        path: the directory.
+        name: of the search, and of its study.
+        overrides: what was typed.
+        settings: the search's own part of the config.
+        config: the frozen config that every trial starts from.
+        study: Optuna's.
+    """
+
+    path: Path
+    name: str
+    overrides: list[str]
+    settings: dict[str, Any]
+    config: dict[str, Any]
+    study: "Study"
+
+    @cached_property
+    def trials(self) -> "list[FrozenTrial]":
+        """Read once: the study may be going on."""
+        return self.study.get_trials(deepcopy=False)
+
+    @cached_property
+    def objectives(self) -> list[str]:
+        """The names of the figures that are looked for, one for each direction."""
+        return objective_names(self.study, self.settings)
+
+    @cached_property
+    def best(self) -> "FrozenTrial | None":
+        """The best finished trial; of several objectives, the front's best in the first."""
+        return best_of(self.study)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many trials are in each state, without the states that none is in."""
+        states = [state_of(trial) for trial in self.trials]
+        return {word: states.count(word) for word in STATES.values() if word in states}
+
+    def runs_of(self, trial: "FrozenTrial") -> list[Path]:
+        """The run directories of a trial: one, or one for each seed."""
+        return [self.path / run for run in trial.user_attrs.get("runs", [])]
+
+
+def open_search(path: str | Path) -> Search:
+    """An existing search directory.
+
+    Raises:
+        UserError: it is not one, or its study cannot be read.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder = Path(path).expanduser()
+    file = folder / "search.yaml"
+    if not file.is_file():
+        raise UserError(f"{path} is not a search directory: it holds no search.yaml.")
+    said = yaml.safe_load(file.read_text())
+    settings = said.get("search") or {}
+    try:
+        study = optuna.load_study(
+            study_name=said["name"], storage=_storage(folder, settings.get("storage"))
+        )
+    except (KeyError, ValueError, ImportError, RuntimeError) as error:
+        raise UserError(f"The study of {path} cannot be read: {error}") from error
+    return Search(
+        path=folder,
+        name=said["name"],
+        overrides=said.get("overrides") or [],
+        settings=settings,
+        config=said.get("config") or {},
+        study=study,
+    )
+
+
+def _storage(folder: Path, named: str | None) -> Any:
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    if named and "://" in named:
+        return named
+    if (folder / "journal.log").is_file():
+        return JournalStorage(JournalFileBackend(str(folder / "journal.log")))
+    if (folder / "study.db").is_file():
+        return f"sqlite:///{folder / 'study.db'}"
+    raise UserError(f"{folder} holds no study yet: neither study.db nor journal.log.")
+
+
+def objective_names(study: "Study", settings: dict[str, Any]) -> list[str]:
+    """As the study calls them, or the search's `metric`; else by their number."""
+    count = len(study.directions)
+    named = study.metric_names or settings.get("metric") or []
+    names = [named] if isinstance(named, str) else list(named)
+    if len(names) == count:
+        return names
+    return ["value"] if count == 1 else [f"value {i}" for i in range(count)]
+
+
+def best_of(study: "Study") -> "FrozenTrial | None":
+    trials = study.best_trials
+    if not trials:
+        return None
+    sign = -1 if study.directions[0].name == "MAXIMIZE" else 1
+    return min(trials, key=lambda trial: (sign * trial.values[0], trial.number))
+
+
+def state_of(trial: "FrozenTrial") -> str:
+    return STATES[trial.state.name]
+
+
+def values_of(trial: "FrozenTrial") -> list[float] | None:
+    """The figures of a finished trial, or the last that a pruned one reported."""
+    if trial.values is not None:
+        return list(trial.values)
+    if trial.intermediate_values:
+        return [trial.intermediate_values[max(trial.intermediate_values)]]
+    return None
+
+
+def parameters_of(trials: "Sequence[FrozenTrial]") -> list[str]:
+    """The names of all that was varied, in the order in which they first appear."""
+    return list(dict.fromkeys(name for trial in trials for name in trial.params))

@@ -1,0 +1,177 @@
+"""What a config builds before there is a trainer: the data, and the task with its model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+import arclight.libraries.quiet  # noqa: F401
+from arclight.config.annotations import fits
+from arclight.config.build import build, find
+from arclight.config.signature import parameters, takes
+from arclight.data.facts import Facts, read_facts
+from arclight.data.module import DataModule
+from arclight.errors import UserError
+from arclight.run.weights import build_model
+from arclight.run_directory import RunDirectory, chosen_checkpoint
+from arclight.seeds import torch_seed
+from arclight.tasks.task import Task
+from arclight.training.checkpoints import load_weights
+from arclight.training.configured import ConfiguredOptimizer, ConfiguredSchedule
+
+UNKNOWN = Facts(sizes={}, fingerprint="")
+"""What is known of data that say nothing of themselves."""
+
+
+@dataclass
+class Parts:
+    """What a config builds before there is a trainer."""
+
+    config: dict[str, Any]
+    data: L.LightningDataModule
+    task: L.LightningModule
+
+    @property
+    def facts(self) -> Facts:
+        return facts_of(self.data)
+
+
+def build_parts(config: dict[str, Any], folder: Path) -> Parts:
+    """The data, read and described, and the task with its model, initialised from the seed.
+
+    Args:
+        folder: the run's directory, where some data keep what must never change, as a tokenizer.
+    """
+    data = build_data(config, folder)
+    _require_kind(config, data)
+    return Parts(config, data, build_task(config, facts_of(data), folder))
+
+
+def build_data(config: dict[str, Any], folder: Path) -> L.LightningDataModule:
+    """The data module; one that tells facts is set up, any other is left to the trainer."""
+    data = build(config["data"], group="data")
+    if not isinstance(data, L.LightningDataModule):
+        raise UserError(
+            f"data._target_={config['data']['_target_']} makes a {type(data).__name__}: name a "
+            "LightningDataModule."
+        )
+    if isinstance(data, DataModule):
+        if weights := config.get("model", {}).get("pretrained"):
+            manifest = RunDirectory(folder).manifest_file
+            before = RunDirectory(folder).manifest.get("data") if manifest.is_file() else None
+            data.follow_weights(weights, before)
+        data.folder = folder
+        data.setup()
+    return data
+
+
+def facts_of(data: L.LightningDataModule) -> Facts:
+    """What a data module tells of itself."""
+    facts = getattr(data, "facts", None)
+    return facts if isinstance(facts, Facts) else UNKNOWN
+
+
+def _require_kind(config: dict[str, Any], data: L.LightningDataModule) -> None:
+    """Raises `UserError` where the task is for another kind of data."""
+    task = find(config["task"]["_target_"])
+    wanted, held = getattr(task, "learns_from", None), getattr(data, "holds", None)
+    if wanted and held and wanted != held:
+        name = config["task"]["_target_"].rpartition(".")[2]
+        raise UserError(
+            f"The task {name} learns from {wanted}, and the data are {held}: choose another "
+            "data=, or a model= that brings its own task."
+        )
+
+
+def build_task(
+    config: dict[str, Any], facts: Facts, folder: Path | None = None
+) -> L.LightningModule:
+    """The task and its model; what the model's config leaves null comes from the data's facts.
+
+    Args:
+        folder: the run's directory: once it has a checkpoint, `model.pretrained` is not needed.
+    """
+    torch.manual_seed(torch_seed("weights", config["seed"]))
+    given: dict[str, Any] = {}
+    if "model" in config:
+        given["model"] = _model(config, facts, folder)
+    if "optimizer" in config:
+        given["optimizer"] = ConfiguredOptimizer(config["optimizer"])
+    if "scheduler" in config:
+        given["schedule"] = given["scheduler"] = ConfiguredSchedule(config["scheduler"])
+    if facts is not UNKNOWN:
+        given["facts"] = facts
+    else:
+        _require_no_facts(config["task"])
+    task = build(config["task"], group="task", **given)
+    if not isinstance(task, L.LightningModule):
+        raise UserError(
+            f"task._target_={config['task']['_target_']} makes a {type(task).__name__}: name a "
+            "LightningModule."
+        )
+    if isinstance(task, Task):
+        task.facts = None if facts is UNKNOWN else facts
+    return task
+
+
+def _model(config: dict[str, Any], facts: Facts, folder: Path | None) -> torch.nn.Module:
+    begun = folder if folder and any((folder / "checkpoints").glob("*.ckpt")) else None
+    node, known = config["model"], facts.for_model()
+    open_sizes = [k for k in parameters(node["_target_"]) if node.get(k) is None]
+    found = {k: known[k] for k in open_sizes if k in known}
+    _require_sizes(node, found)
+    model = build_model(node, begun, load_run=load_task, **found)
+    finetune = config.get("finetune")
+    if finetune and "_target_" in finetune:
+        model = build(finetune, group="finetune", model=model)
+    return model
+
+
+def _require_sizes(model: dict[str, Any], found: dict[str, Any]) -> None:
+    """Raises `UserError` where the data do not tell a size that the model's config leaves open."""
+    missing = [
+        name
+        for name, parameter in parameters(model["_target_"]).items()
+        if name not in found and model.get(name) is None
+        if parameter.required and not fits(None, parameter.annotation)
+    ]
+    if missing:
+        words = " ".join(f"+model.{name}=VALUE" for name in missing if name not in model)
+        words = " ".join([words, *(f"model.{n}=VALUE" for n in missing if n in model)]).strip()
+        raise UserError(
+            f"The model needs {' and '.join(sorted(missing))}, which these data do not tell: "
+            f"choose data of its kind (images, texts, or both), another model, or type {words}."
+        )
+
+
+def _require_no_facts(task: dict[str, Any]) -> None:
+    """Raises `UserError` where a task needs facts that the data do not tell."""
+    target = task["_target_"]
+    if takes(target, "facts") and parameters(target)["facts"].required:
+        raise UserError(
+            f"{target.rpartition('.')[2]} needs to know its data, and the data module tells no "
+            "facts: set `facts`, of a subclass of arclight.Facts, in its setup()."
+        )
+
+
+def load_task(run: RunDirectory, checkpoint: str | None = None) -> L.LightningModule:
+    """A run's task as it was tested, or as another checkpoint has it; in evaluation, on the CPU.
+
+    Raises:
+        UserError: there is no checkpoint, or it cannot be read.
+    """
+    file = chosen_checkpoint(run, checkpoint)
+    if "data" not in run.manifest:
+        raise UserError(f"{run.path} has not read its data yet; train it first.")
+    task = build_task(run.config, recorded_facts(run), run.path)
+    load_weights(task, file)
+    task.eval().requires_grad_(False)
+    return task
+
+
+def recorded_facts(run: RunDirectory) -> Facts:
+    """The facts of the data that a run has read, from its manifest."""
+    facts = read_facts(run.manifest["data"])
+    return facts if facts.sizes or facts.fingerprint else UNKNOWN

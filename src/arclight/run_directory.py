@@ -1,0 +1,244 @@
+"""The run directory: what lies where, and how it is made, found and held."""
+
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+import yaml
+
+from arclight.errors import UserError
+from arclight.files import NoLocksError, lock, read_json, remove_leftovers, write_json, write_text
+
+LOCK = ".lock"  # held by the process that executes the directory
+
+Status = Literal["created", "running", "finished", "failed", "interrupted", "pruned"]
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """One run on the disk; everything about it is read from and written to its directory."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def manifest_file(self) -> Path:
+        return self.path / "manifest.json"
+
+    @property
+    def summary_file(self) -> Path:
+        return self.path / "summary.json"
+
+    @property
+    def log_file(self) -> Path:
+        return self.path / "train.log"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def plots(self) -> Path:
+        return self.path / "plots"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The frozen config."""
+        config = yaml.safe_load(self.config_file.read_text())
+        assert isinstance(config, dict)
+        return config
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return read_json(self.manifest_file)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return read_json(self.summary_file)
+
+    @property
+    def status(self) -> Status:
+        status: Status = self.summary["status"]
+        return status
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.status in ("finished", "pruned")
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether training has left anything: a checkpoint, or a row of figures."""
+        figures = self.metrics_file
+        return any(self.checkpoints.iterdir()) or (figures.exists() and figures.stat().st_size > 0)
+
+    def update_summary(self, **values: Any) -> None:
+        write_json(self.summary_file, {**self.summary, **values})
+
+    def update_manifest(self, **values: Any) -> None:
+        write_json(self.manifest_file, {**self.manifest, **values})
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the directory, so that no second process executes it at the same time.
+
+        The kernel lets go when the process ends, however it ends.
+
+        Raises:
+            UserError: another process holds it.
+        """
+        with (self.path / LOCK).open("w") as file:
+            try:
+                free = _locked(file, fcntl.LOCK_EX, seconds=1.0)  # others may be looking
+            except NoLocksError as error:  # better trained with care than not at all
+                print(f"warning: {error} Take care that no second process executes it.")
+                free = True
+            if not free:
+                raise UserError(
+                    f"{self.path} is being executed by another process; wait for it, or stop it."
+                )
+            remove_leftovers(self.path)
+            remove_leftovers(self.checkpoints)
+            yield
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process executes it. Those that only look do not get in each other's way.
+
+        Raises:
+            NoLocksError: its file system cannot tell.
+        """
+        if not (self.path / LOCK).is_file():
+            return False
+        with (self.path / LOCK).open() as file:
+            return not _locked(file, fcntl.LOCK_SH, seconds=0.0)
+
+
+def _locked(file: TextIO, kind: int, seconds: float) -> bool:
+    """Tries to lock an open file for so long; the lock goes when the file is closed."""
+    end = time.monotonic() + seconds
+    while True:
+        if lock(file, kind | fcntl.LOCK_NB):
+            return True
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.02)
+
+
+def open_run(path: str | Path) -> RunDirectory:
+    """An existing run directory.
+
+    Raises:
+        UserError: it is not there, or is not a run directory.
+    """
+    run = RunDirectory(Path(path).expanduser())
+    if not run.path.is_dir():
+        raise UserError(f"{path} is not a folder; name a run directory, such as runs/NAME.")
+    if not (run.config_file.is_file() and run.summary_file.is_file()):
+        raise UserError(
+            f"{path} is not a run directory: it holds no config.yaml with a summary.json."
+        )
+    return run
+
+
+def create(
+    path: Path | None,
+    root: Path,
+    name: str,
+    config: dict[str, Any],
+    overrides: list[str],
+    manifest: dict[str, Any],
+) -> RunDirectory:
+    """Makes a run directory that no other process gets, however many start in the same instant.
+
+    It is filled under a hidden name and renamed when complete, so that a directory which has a
+    name is never half-made.
+
+    Args:
+        path: the directory's path, or None for a new one in `root` that starts with `name`.
+    """
+    part = (path.parent if path else root) / f".{name}-{secrets.token_hex(8)}.new"
+    run = RunDirectory(part)
+    try:
+        run.checkpoints.mkdir(parents=True)
+        run.plots.mkdir()
+        write_text(run.config_file, yaml.safe_dump(config, sort_keys=False))
+        write_text(part / "overrides.yaml", yaml.safe_dump(overrides))
+        write_json(run.manifest_file, {"run_id": secrets.token_hex(4), **manifest})
+        write_json(run.summary_file, {"status": "created", "times_resumed": 0})
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise UserError(
+            f"A run directory cannot be made in {part.parent}: {error.strerror}; "
+            "name another place with run_dir=PATH."
+        ) from error
+    while True:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        final = path or root / f"{name}-{stamp}-{secrets.token_hex(2)}"
+        try:
+            part.rename(final)  # fails where a filled directory already has the name
+        except OSError as error:
+            if path is None and final.exists():
+                continue
+            shutil.rmtree(part, ignore_errors=True)
+            raise UserError(
+                f"{final} already holds files and is no run; name another run_dir."
+            ) from error
+        return RunDirectory(final)
+
+
+def newest_unfinished(root: Path) -> RunDirectory:
+    """The run under `root` that was last active, is not finished, and that nobody executes.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = [f for f in root.glob("**/summary.json") if not _is_being_made(f.relative_to(root))]
+    for file in sorted(found, key=lambda f: f.stat().st_mtime, reverse=True):
+        run = RunDirectory(file.parent)
+        if not (run.is_over or run.is_held or "trial" in run.config):  # trials are their search's
+            return run
+    raise UserError(f"resume=auto found no unfinished run under {os.fspath(root)}.")
+
+
+def _is_being_made(summary: Path) -> bool:
+    return any(part.startswith(".") for part in summary.parts)
+
+
+def chosen_checkpoint(run: RunDirectory, checkpoint: str | None) -> Path:
+    """The named checkpoint, or the run's best, or its last.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if checkpoint:
+        file = Path(checkpoint).expanduser()
+        if not file.is_file():
+            raise UserError(f"checkpoint={checkpoint} is not a file.")
+        return file
+    for name in ("best.ckpt", "last.ckpt"):
+        if (run.checkpoints / name).is_file():
+            return run.checkpoints / name
+    raise UserError(
+        f"{run.path} has no checkpoint yet; its status is {run.status}. "
+        f"Train it with python train.py resume={run.path}."
+    )
+
+
+def interrupted(run: RunDirectory) -> str:
+    """What is said of a run that a signal has ended."""
+    return f"Interrupted; python train.py resume={run.path} continues it."

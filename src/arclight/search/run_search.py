@@ -1,0 +1,219 @@
+"""From a composed config to a search that has come to its end."""
+
+import fcntl
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from arclight.config.build import build
+from arclight.config.check import check
+from arclight.config.compose import hydra_ready
+from arclight.config.freeze import differences
+from arclight.errors import UserError
+from arclight.files import write_text
+from arclight.provenance.code import changed_since, named
+from arclight.run_directory import RunDirectory
+from arclight.search.compose import Composer, fitted
+from arclight.search.settings import MAY_CHANGE, Objective, Search
+from arclight.search.space import Parameter, parse
+
+FILE = "search.yaml"
+SHOWN = 3  # trials of a dry run
+
+
+def search(cfg: DictConfig) -> int:
+    """Starts or continues the search that the config describes; returns the exit code.
+
+    0: all trials have ended well. 1: some failed. 128 + n: stopped by signal n.
+
+    Raises:
+        UserError: something of the search or of a trial's config is not as it should be.
+    """
+    with hydra_ready():
+        return _search(cfg)
+
+
+def _search(cfg: DictConfig) -> int:
+    settings, node = _settings(cfg)
+    space = parse(settings.space)
+    composer = Composer(list(HydraConfig.get().overrides.task), space)
+    check(composer.base)
+    space = fitted(space, composer)
+    if composer.base["trainer"]["num_nodes"] > 1:
+        raise UserError(
+            "trainer.num_nodes: each trial of a search runs on one machine; start the same search "
+            "on several machines instead."
+        )
+    aims = settings.aims(composer.base)
+    if settings.sampler == "grid":
+        for parameter in space:
+            parameter.points()
+    if settings.dry_run:
+        _show(settings, space, aims, composer)
+        return 0
+    folder = _folder(settings, node, composer)
+    return _work(settings, space, aims, composer, folder)
+
+
+def _settings(cfg: DictConfig) -> tuple[Search, dict[str, Any]]:
+    node = OmegaConf.to_container(cfg.search, resolve=True)
+    assert isinstance(node, dict)
+    plain: dict[str, Any] = {str(k): v for k, v in node.items()}
+    for key in ("resume", "run_dir"):
+        if cfg.get(key):
+            raise UserError(f"{key} belongs to a single run; a search has search.dir=PATH.")
+    check({"search": plain})
+    settings = build(plain)
+    assert isinstance(settings, Search)
+    if faults := settings.faults():
+        raise UserError("\n".join(faults))
+    return settings, plain
+
+
+def _show(
+    settings: Search, space: list[Parameter], aims: list[Objective], composer: Composer
+) -> None:
+    """The first trials' configs, of a study in memory."""
+    from arclight.search.study import Study
+
+    study = Study(settings, space, aims, None)
+    for _ in range(min(SHOWN, study.wanted)):
+        claim = study.claim()
+        assert claim is not None
+        claim.release()
+        config = composer.config(claim.values)
+        check(config)
+        print(f"# trial {claim.number} of {study.wanted}")
+        print(yaml.safe_dump(config, sort_keys=False))
+
+
+def _folder(settings: Search, node: dict[str, Any], composer: Composer) -> Path:
+    """The search's directory, made if it is not there.
+
+    Raises:
+        UserError: it holds another search.
+    """
+    folder = Path(settings.dir).expanduser()
+    kept = {k: v for k, v in node.items() if k not in MAY_CHANGE}
+    file = folder / FILE
+    if file.is_file():
+        old = yaml.safe_load(file.read_text())
+        before = {k: v for k, v in old["search"].items() if k not in MAY_CHANGE}
+        changes = differences(
+            {"search": before, **old["config"]}, {"search": kept, **composer.base}
+        )
+        if changes:
+            raise UserError(
+                f"{folder} is a search with another space or config; name another search.dir to "
+                "start a new one. The differences:\n  " + "\n  ".join(changes)
+            )
+        return folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {
+            "name": settings.name,
+            "overrides": composer.overrides,
+            "search": node,
+            "config": composer.base,
+        }
+        write_text(file, yaml.safe_dump(content, sort_keys=False))
+    except OSError as error:
+        raise UserError(
+            f"A search cannot be made in {folder}: {error.strerror}; "
+            "name another place with search.dir=PATH."
+        ) from error
+    return folder
+
+
+def _work(
+    settings: Search,
+    space: list[Parameter],
+    aims: list[Objective],
+    composer: Composer,
+    folder: Path,
+) -> int:
+    from arclight.console import attach, say
+    from arclight.report.search_report import conclude
+    from arclight.search.study import Study
+    from arclight.search.workers import Workers
+    from arclight.signals import exit_on_signals
+
+    exit_on_signals()
+    slots = _slots(settings, composer.base)
+    study = Study(settings, space, aims, folder)
+    with attach(folder / "search.log"):
+        say(f"search {settings.name}: {study.ended} of {study.wanted} trials have ended; {folder}")
+        if warning := _changed_code(folder):
+            say(warning)
+        signum = 0
+        if not study.is_over and not study.has_failed:
+            signum = Workers(settings, study, composer, folder, slots).run()
+        exit_on_signals()
+        if signum:
+            say("Interrupted; the same command continues the search.")
+            return 128 + signum
+        with (folder / ".end.lock").open("w") as file:  # whoever gets here first writes it down
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if study.study.user_attrs.get("concluded") != study.ended:
+                conclude(folder)
+                study.study.set_user_attr("concluded", study.ended)
+        for trial in study.failures:
+            say(f"trial {trial.number} failed: {trial.user_attrs.get('reason', '')}")
+        if study.has_failed and not study.is_over:
+            say(
+                f"Given up after {len(study.failures)} failures (search.max_failures="
+                f"{settings.max_failures}); the same command with more goes on."
+            )
+    return 1 if study.failures else 0
+
+
+def _changed_code(folder: Path) -> str | None:
+    """What to say of a search that goes on with other code than that of its newest trial."""
+    trials = sorted((folder / "trials").glob("[0-9]*"))
+    for manifest in sorted(trials[-1].rglob("manifest.json")) if trials else ():
+        if names := changed_since(RunDirectory(manifest.parent)):
+            return (
+                f"warning: the code has changed since trial {int(trials[-1].name)}: "
+                f"{named(names)}; later trials may not compare with it."
+            )
+    return None
+
+
+def _slots(settings: Search, config: dict[str, Any]) -> list[dict[str, str]]:
+    """For each worker, what its trials' environment gets: the GPUs that are theirs.
+
+    Raises:
+        UserError: there are not so many GPUs.
+    """
+    if config["trainer"]["accelerator"] != "gpu":
+        return [{} for _ in range(settings.workers or 1)]
+    gpus = _gpus()
+    each = settings.gpus_per_trial
+    width = max(1, int(each))
+    sharing = max(1, int(1 / each))  # trials on one GPU
+    most = len(gpus) // width * sharing
+    if most < (settings.workers or 1):
+        raise UserError(
+            f"search.workers={settings.workers or 1} with search.gpus_per_trial={each:g} need "
+            f"more GPUs than the {len(gpus)} here; type search.workers={most}, "
+            "or trainer=cpu."
+        )
+    starts = [i // sharing * width for i in range(settings.workers or most)]
+    return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus[s : s + width])} for s in starts]
+
+
+def _gpus() -> list[str]:
+    """The GPUs that this process may use, asked without touching one: it is to be forked."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [gpu for gpu in chosen.split(",") if gpu]
+    try:
+        command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        return []

@@ -1,0 +1,125 @@
+"""The config's optimizer and schedule, as tasks call for them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from arclight.config.build import build
+from arclight.config.layout import ENGINE_KEYS
+from arclight.config.signature import takes
+from arclight.errors import UserError
+from arclight.training.optimizers import decay_groups
+
+Node = dict[str, Any]
+
+
+class ConfiguredOptimizer:
+    """Makes the optimizer that the config names, any that torch or a library has.
+
+    Called with a module it makes parameter groups where the config asks for them (`no_decay`,
+    `layer_decay`); called with parameters, or groups of them, it is what a partial would be.
+
+    Args:
+        node: the config's `optimizer`.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    def __call__(self, params: nn.Module | Iterable[Any], fused: bool = False) -> Optimizer:
+        """The optimizer of these parameters.
+
+        Args:
+            params: a module, or what torch's optimizers take.
+            fused: allow fused kernels, where the optimizer has them.
+
+        Raises:
+            UserError: the optimizer refuses the config's values, or there is nothing to train.
+        """
+        node, engine = _apart(self.node, "optimizer")
+        target = node["_target_"]
+        if takes(target, "model"):  # the engine's own
+            made: Optimizer = build(node, group="optimizer", model=params, fused=fused)
+            return made
+        if isinstance(params, nn.Module):
+            params = self._groups(params, node, engine)
+        given = (
+            {"fused": True}
+            if fused and node.get("fused") is None and takes(target, "fused")
+            else {}
+        )
+        made = build(node, group="optimizer", params=params, **given)
+        return made
+
+    @staticmethod
+    def _groups(module: nn.Module, node: Node, engine: Node) -> list[Any]:
+        decay, rate = engine.get("no_decay", False), engine.get("layer_decay") or 1.0
+        if not decay and rate == 1:
+            return [p for p in module.parameters() if p.requires_grad]
+        if rate != 1 and node.get("lr") is None:
+            raise UserError("optimizer.layer_decay scales optimizer.lr: type optimizer.lr=VALUE.")
+        lr, weight_decay = node.get("lr"), node.get("weight_decay") or 0.0
+        groups: list[Any] = decay_groups(module, weight_decay, lr or 0.0, rate)
+        for group in groups:
+            if lr is None:
+                del group["lr"]
+            if "weight_decay" not in node:
+                del group["weight_decay"]
+        return groups
+
+
+class ConfiguredSchedule:
+    """Makes the schedule that the config names, any that torch or a library has.
+
+    A schedule that takes `total_steps` steps with every optimizer step, any other one with every
+    epoch, as in Lightning; `interval`, `frequency` and `monitor` of the node say otherwise.
+
+    Args:
+        node: the config's `scheduler`.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    def __call__(
+        self,
+        optimizer: Optimizer,
+        total_steps: int | None = None,
+        steps_per_epoch: int | None = None,
+    ) -> LRScheduler | dict[str, Any]:
+        """The schedule; with `total_steps`, in the dictionary that Lightning takes.
+
+        Args:
+            optimizer: whose learning rates are scheduled.
+            total_steps: of the run; None: called as a partial would be.
+            steps_per_epoch: optimizer steps.
+        """
+        node, engine = _apart(self.node, "scheduler")
+        given = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
+        known = {key: value for key, value in given.items() if value is not None}
+        schedule: LRScheduler = build(node, group="scheduler", optimizer=optimizer, **known)
+        if total_steps is None:
+            return schedule
+        by_step = takes(node["_target_"], "total_steps")
+        found: dict[str, Any] = {
+            "scheduler": schedule,
+            "interval": engine.get("interval") or ("step" if by_step else "epoch"),
+            "frequency": engine.get("frequency") or 1,
+        }
+        if isinstance(schedule, ReduceLROnPlateau):
+            if not engine.get("monitor"):
+                raise UserError(
+                    "scheduler.monitor must be given: the metric by which ReduceLROnPlateau lowers "
+                    "the rate, such as scheduler.monitor=val/loss."
+                )
+            found["monitor"] = engine["monitor"]
+        return found
+
+
+def _apart(node: Node, group: str) -> tuple[Node, Node]:
+    """What the target takes, and the engine's own keys beside it."""
+    own = [k for k in ENGINE_KEYS[group] if k in node and not takes(node["_target_"], k)]
+    return {k: v for k, v in node.items() if k not in own}, {k: node[k] for k in own}

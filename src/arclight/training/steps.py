@@ -1,0 +1,56 @@
+"""What a step is: a batch after which any optimizer stepped, counted from 1."""
+
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+__all__ = ["StepCounter", "last_step", "steps_done"]
+
+
+class StepCounter(Callback):
+    """Counts the steps of a module that steps its optimizers itself (manual optimization).
+
+    Lightning's `global_step` counts each optimizer's: with two of them `max_steps=6` would end
+    after three batches.
+
+    Args:
+        max_steps: after which training ends; -1: never.
+    """
+
+    def __init__(self, max_steps: int = -1) -> None:
+        self.max_steps = max_steps
+        self.steps = 0
+        self._before = 0
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        self._before = trainer.global_step
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        self.steps += trainer.global_step > self._before
+        if 0 < self.max_steps <= self.steps:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, int]:
+        return {"steps": self.steps}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.steps = state_dict["steps"]
+
+
+def steps_done(trainer: L.Trainer) -> int:
+    """The steps that have ended since the run began."""
+    counter = _counter(trainer)
+    return counter.steps if counter else trainer.global_step
+
+
+def last_step(trainer: L.Trainer) -> int:
+    """The step that ends the run by `max_steps`, or -1."""
+    counter = _counter(trainer)
+    return counter.max_steps if counter else trainer.max_steps
+
+
+def _counter(trainer: L.Trainer) -> StepCounter | None:
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    first = callbacks[0] if callbacks else None
+    return first if isinstance(first, StepCounter) else None

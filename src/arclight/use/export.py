@@ -1,0 +1,98 @@
+"""Hand a run's model on: as a file or a folder that answers as the run does, or not at all."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from arclight.errors import UserError
+from arclight.files import sync_folder
+from arclight.provenance.code import warn_of_changes
+from arclight.run_directory import chosen_checkpoint, open_run
+
+Format = Literal["safetensors", "onnx", "torch_export", "hf"]
+ENDINGS: dict[str, str] = {
+    "safetensors": ".safetensors",
+    "onnx": ".onnx",
+    "torch_export": ".pt2",
+    "hf": "",
+}
+TOLERANCE = 1e-4  # of the largest output
+
+
+def export(
+    run: str,
+    format: str,
+    output: str | None = None,
+    merge: bool = True,
+    checkpoint: str | None = None,
+) -> Path:
+    """Writes the model, loads it back, compares its answers with the run's, and gives it its name.
+
+    Args:
+        run: the run directory.
+        format: `safetensors` (weights with what they were trained on: `model.pretrained=FILE`),
+            `onnx` and `torch_export` (a program that takes batches of any size), or `hf` (a folder
+            that transformers or timm opens, with the tokenizer).
+        output: the file or folder, which must be new; None: one in the run directory.
+        merge: puts LoRA's matrices into the weights.
+        checkpoint: a checkpoint file; None: the one that the run tested.
+
+    Returns:
+        The file or folder.
+
+    Raises:
+        UserError: the model has no such form, what was written answers otherwise (it is removed),
+            or an argument cannot be.
+    """
+    if format not in ENDINGS:
+        raise UserError(f"format={format} is unknown: type one of {', '.join(ENDINGS)}.")
+    if not merge and format != "safetensors":
+        raise UserError(
+            f"merge=false keeps LoRA's matrices apart, which format={format} cannot: leave it out, "
+            "or type format=safetensors."
+        )
+    directory = open_run(run)
+    place = Path(output).expanduser() if output else directory.path / f"model{ENDINGS[format]}"
+    if place.exists():
+        raise UserError(f"{place} is there already: remove it, or type output=PATH of a new one.")
+    if not place.parent.is_dir():
+        raise UserError(f"output={output} is in a folder that does not exist: make it first.")
+    chosen_checkpoint(directory, checkpoint)  # before torch is imported
+    warn_of_changes(directory)
+
+    from arclight.use.formats import write
+    from arclight.use.trained import trained
+
+    one = trained(directory, checkpoint)
+    part = place.parent / f".{place.name}.{os.getpid()}.new"
+    part.mkdir()
+    try:
+        difference, size = write(one, format, part / place.name, merge)
+        if not difference <= TOLERANCE * size:
+            raise UserError(
+                f"What was written as {format} answers otherwise than the run does: outputs differ "
+                f"by {difference:.1e} where they are up to {size:.1e}; it was removed. Type "
+                "another format."
+            )
+        settle(part, place)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    print(
+        f"{place} answers as {run} does: the largest difference is {difference:.1e}, of outputs up "
+        f"to {size:.1e} ({TOLERANCE:g} of that is allowed)."
+    )
+    return place
+
+
+def settle(part: Path, place: Path) -> None:
+    """Syncs what lies in `part`, and renames it to lie beside `place`; `place` itself last."""
+    readable = part.stat().st_mode & 0o666  # as the user's umask has it; safetensors has not
+    for file in part.rglob("*"):
+        if file.is_file():
+            file.chmod(readable)
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+    for one in sorted(part.iterdir(), key=lambda one: one.name == place.name):
+        one.rename(place.parent / one.name)
+    sync_folder(place.parent)

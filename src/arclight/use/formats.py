@@ -1,0 +1,165 @@
+"""The forms in which a model leaves its run: each is written, and read back to be asked."""
+
+import importlib
+import importlib.util
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from arclight.errors import UserError
+from arclight.models.frozen import has_adapters
+from arclight.models.pretrained import ARCHITECTURE
+from arclight.run.assembly import build_task
+from arclight.run.panels import network_of
+from arclight.run.weights import sizes
+from arclight.tasks.task import Answer, Task
+from arclight.training.finetune import merge_adapters
+from arclight.use.trained import Trained
+
+TRACED, ASKED = 2, 3
+"""Batch sizes: of the example that a program is made from, and of what it is then asked."""
+
+
+def write(one: Trained, format: str, place: Path, merge: bool) -> tuple[float, float]:
+    """Writes the run's model to `place`, and asks what can be read from there.
+
+    Returns:
+        The largest difference from the run's own answers, and the largest of these.
+
+    Raises:
+        UserError: the model has no such form.
+    """
+    asked = one.inputs(ASKED, seed=1)
+    with torch.inference_mode():
+        wanted = outputs(one.model(*asked.values()))
+    if merge and has_adapters(one.model):
+        merge_adapters(one.model)
+    try:
+        answer = FORMATS[format](one, place, merge)
+    except UserError:
+        raise
+    except Exception as error:  # of as many kinds as there are operations without a counterpart
+        words = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{type(one.model).__name__} cannot be written as {format} "
+            f"({type(error).__name__}: {words}); type another format."
+        ) from error
+    with torch.inference_mode():
+        given = answer(asked)
+    pairs = list(zip(wanted, given, strict=True))
+    difference = max(float((a - b).abs().max()) for a, b in pairs)
+    return difference, max(float(a.abs().max()) for a in wanted)
+
+
+def outputs(of_model: Any) -> list[Tensor]:
+    """What a model returns, as a list of float tensors."""
+    parts = of_model if isinstance(of_model, tuple | list) else [of_model]
+    return [torch.as_tensor(part).float() for part in parts]
+
+
+def as_safetensors(one: Trained, place: Path, merge: bool) -> Answer:
+    """Weights under the model's own names; what is shared is stored once."""
+    save_file(untied(one.model), place, metadata(one))
+    if not merge and has_adapters(one.model):
+        with torch.no_grad():
+            for parameter in one.model.parameters():
+                parameter.zero_()
+        one.model.load_state_dict(load_file(place), strict=False)
+        return lambda inputs: outputs(one.model(*inputs.values()))
+
+    again = _made_again(one, place).eval()
+    return lambda inputs: outputs(again(*inputs.values()))
+
+
+def _made_again(one: Trained, place: Path) -> nn.Module:
+    """The run's model with the file's weights."""
+    config = {**one.config, "finetune": {}}
+    if "model" not in config:  # a module that makes its own network
+        task = build_task(config, one.facts)
+        task.load_state_dict(load_file(place), strict=False)
+        return network_of(task)
+    config["model"] = {**config["model"], "pretrained": str(place)}
+    return network_of(build_task(config, one.facts))
+
+
+def untied(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict with each tensor under one of its names only, as safetensors wants it."""
+    kept: dict[str, Tensor] = {}
+    seen: set[tuple[int, torch.Size]] = set()
+    for name, value in model.state_dict().items():
+        key = value.data_ptr(), value.shape
+        if key not in seen or not value.numel():
+            kept[name] = value.contiguous()
+        seen.add(key)
+    return kept
+
+
+def metadata(one: Trained) -> dict[str, str]:
+    """What a file of weights must tell of the data that they were trained on."""
+    known: dict[str, Any] = {"task": one.config["task"]["_target_"].rpartition(".")[2]}
+    known |= one.facts.for_export()
+    net = getattr(one.model, "net", None)
+    with sizes(one.run.path) as folder:
+        if net is not None and folder:
+            known[ARCHITECTURE] = net.config.to_json_string(use_diff=False)
+    plain = {key: v if isinstance(v, str) else json.dumps(v) for key, v in known.items()}
+    return {"format": "pt", "arclight": version("arclight"), **plain}
+
+
+def as_torch_export(one: Trained, place: Path, merge: bool) -> Answer:
+    """A program of torch, which needs neither this project nor the libraries of the model."""
+    torch.export.save(_program(one), place)
+    again = torch.export.load(place).module()
+    return lambda inputs: outputs(again(*inputs.values()))
+
+
+def as_onnx(one: Trained, place: Path, merge: bool) -> Answer:
+    """A program for onnxruntime and other engines."""
+    missing = [n for n in ("onnx", "onnxscript", "onnxruntime") if not importlib.util.find_spec(n)]
+    if missing:
+        raise UserError(f'format=onnx needs {", ".join(missing)}: type pip install -e ".[export]".')
+    onnxruntime: Any = importlib.import_module("onnxruntime")
+    names = list(one.inputs(TRACED))
+    made = torch.onnx.export(_program(one), input_names=names, dynamo=True, verbose=False)
+    assert made is not None
+    made.save(place)
+    session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
+
+    def answer(inputs: dict[str, Tensor]) -> list[Tensor]:
+        known = {one.name for one in session.get_inputs()}  # what plays no part has been left out
+        given = {name: value.numpy() for name, value in inputs.items() if name in known}
+        return outputs(session.run(None, given))
+
+    return answer
+
+
+def _program(one: Trained) -> Any:
+    """The model as a graph, for batches of any size."""
+    inputs = one.inputs(TRACED)
+    batch = torch.export.Dim("batch")
+    shapes = tuple({0: batch} for _ in inputs)
+    return torch.export.export(one.model, tuple(inputs.values()), dynamic_shapes=shapes)
+
+
+def as_folder(one: Trained, place: Path, merge: bool) -> Answer:
+    """A folder that transformers or timm opens."""
+    if not isinstance(one.task, Task):
+        raise UserError(
+            f"transformers and timm have no model like {type(one.task).__name__}: type "
+            "format=safetensors, onnx or torch_export."
+        )
+    return one.task.save_hf(place, one.run.path)
+
+
+FORMATS: dict[str, Callable[[Trained, Path, bool], Answer]] = {
+    "safetensors": as_safetensors,
+    "onnx": as_onnx,
+    "torch_export": as_torch_export,
+    "hf": as_folder,
+}

@@ -1,0 +1,105 @@
+"""Predict on new inputs with a run, from its directory alone."""
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arclight.errors import UserError
+from arclight.files import write_whole
+from arclight.provenance.code import warn_of_changes
+from arclight.run_directory import chosen_checkpoint, open_run
+
+if TYPE_CHECKING:
+    from arclight.tasks.question import Question, Rows
+
+
+def predict(
+    run: str, input: str, output: str | None = None, checkpoint: str | None = None
+) -> list[list[str]]:
+    """Writes a csv with one row for each image or line; returns its rows, the header first.
+
+    A blank line and an image that cannot be read have a row as well, with nothing behind their
+    names, so that row n is of line n.
+
+    The data set is not read: its facts lie in the run's manifest.
+
+    Args:
+        run: the run directory.
+        input: an image or a folder of images; or a text file with one text in each line.
+        output: the csv file; None: the terminal.
+        checkpoint: a checkpoint file; None: the one that the run tested.
+
+    Raises:
+        UserError: the input is not there or not of the kind that the run was trained on, or the
+            output cannot be written; at the end, when all else is answered and written: an image
+            cannot be read.
+    """
+    directory = open_run(run)
+    chosen_checkpoint(directory, checkpoint)  # before torch is imported
+    place = Path(input).expanduser()
+    if not place.exists():
+        raise UserError(f"input={input} is neither a file nor a folder.")
+    target = Path(output).expanduser() if output else None
+    if target and target.is_dir():
+        raise UserError(f"output={output} is a folder: type output={output}/FILE.csv.")
+    if target and not target.parent.is_dir():
+        raise UserError(f"output={output} is in a folder that does not exist: make it first.")
+    if "data" not in directory.manifest:
+        raise UserError(f"{run} has not read its data yet; train it first.")
+    warn_of_changes(directory)
+
+    import torch
+
+    from arclight.processes.devices import device_here
+    from arclight.run.assembly import load_task
+    from arclight.tasks.question import Question
+
+    task = load_task(directory, checkpoint)
+    task.to(device_here(directory.config["trainer"]))
+    question = Question(place, directory.path, directory.config)
+    with torch.inference_mode():
+        rows = answers(task, question)
+    if target:
+        written = io.StringIO(newline="")
+        csv.writer(written).writerows(rows)
+        content = written.getvalue().encode(errors="surrogateescape")  # of odd file names
+        _write(target, content)
+        print(f"{len(rows) - 1 - len(question.gaps)} answers in {output}.")
+    else:
+        csv.writer(sys.stdout).writerows(rows)
+    if question.faults:
+        raise UserError(
+            f"{len(question.faults)} of {len(rows) - 1} images cannot be read and have a row without "
+            f"an answer; the first: {question.faults[0]}"
+        )
+    return rows
+
+
+def answers(task: Any, question: "Question") -> "Rows":
+    """A header, and a row for each input; empty behind the name where there is no answer.
+
+    Raises:
+        UserError: the task answers nothing, or there is nothing that it takes.
+    """
+    if not hasattr(task, "answer"):
+        raise UserError(
+            f"{type(task).__name__} does not say what it answers: define `answer(self, question)`, "
+            "which returns a header and a row for each input (arclight.tasks.question.Question)."
+        )
+    header, *rows = task.answer(question)
+    for number, name in sorted(question.gaps.items()):
+        rows.insert(number, [name, *("" for _ in header[1:])])
+    return [header, *rows]
+
+
+def _write(target: Path, content: bytes) -> None:
+    """Whole, where that is a file of its own; a pipe, a link or a device is written through."""
+    try:
+        if target.is_symlink() or (target.exists() and not target.is_file()):
+            target.write_bytes(content)
+        else:
+            write_whole(target, lambda opened: opened.write(content))
+    except OSError as error:
+        raise UserError(f"output={target} cannot be written ({error.strerror}).") from error

@@ -1,0 +1,107 @@
+"""Do a run again in a new directory, and say whether it came out the same."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from arclight.config.freeze import differences
+from arclight.errors import UserError
+from arclight.provenance.code import Code, differing, last_executed
+from arclight.provenance.manifest import describe, hardware
+from arclight.run.execute import execute
+from arclight.run_directory import RunDirectory, create, open_run
+
+MACHINE = ("lock_sha256", "python", "platform", "packages", "hardware")
+
+
+def reproduce(run: str, output: str | None = None, tolerance: str = "0.01") -> int:
+    """Executes the run's frozen config anew and compares the figures; returns the exit code.
+
+    On the same hardware and packages with `deterministic=true` the weights must be equal bit by
+    bit; otherwise each figure must be within the tolerance.
+    """
+    old = open_run(run)
+    if old.status != "finished":
+        raise UserError(
+            f"{run} is not finished ({old.status}), so there is nothing to compare with; "
+            f"type python train.py resume={run} first."
+        )
+    largest = _number(tolerance)
+    config = old.config
+    now = {**describe(config), "hardware": hardware()}
+    changed = _report(old.manifest, now)
+    path = Path(output).expanduser() if output else None
+    name = f"{config['name']}-again"
+    new = create(path, old.path.absolute().parent, name, config, _overrides(old), now)
+    code = execute(new)
+    if code:
+        return code
+    return _compare(old, new, exact=config["deterministic"] and not changed, tolerance=largest)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"tolerance={text} is not a number.") from None
+
+
+def _overrides(run: RunDirectory) -> list[str]:
+    import yaml
+
+    overrides: list[str] = yaml.safe_load((run.path / "overrides.yaml").read_text())
+    return overrides
+
+
+def _report(old: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Names what is no longer as it was; whether the bits may differ for it."""
+    machine = differences({k: old.get(k) for k in MACHINE}, {k: now.get(k) for k in MACHINE})
+    lines = [*_code(last_executed(old), now["code"]), *_git(old.get("git"), now["git"])]
+    for line in [*lines, *machine] or ["nothing: code, packages and hardware are as they were"]:
+        print(f"changed since: {line}")
+    for later in old.get("continued", ()):
+        print(f"changed while it ran, on {later['time']}: code: {', '.join(later['code'])}")
+    return bool(machine)
+
+
+def _code(then: Code | None, now: Code) -> list[str]:
+    if then is None:
+        return ["code: not recorded; it may have"]
+    names = differing(then, now)
+    return [f"code: {', '.join(names)}"] if names else []
+
+
+def _git(then: dict[str, Any] | None, now: dict[str, Any]) -> list[str]:
+    keys = ("commit", "branch", "patch")
+    lines = differences(*({k: (of or {}).get(k) for k in keys} for of in (then, now)))
+    return [f"git.{line if line[:5] != 'patch' else _PATCH}" for line in lines]
+
+
+_PATCH = "patch: the uncommitted changes are others (see manifest.json)"
+
+
+def _compare(old: RunDirectory, new: RunDirectory, exact: bool, tolerance: float) -> int:
+    from arclight.training.checkpoints import read
+
+    if old.manifest["data"]["fingerprint"] != new.manifest["data"]["fingerprint"]:
+        print("changed since: the data are others (their fingerprint differs)")
+    before, after = old.summary["metrics"], new.summary["metrics"]
+    rows = {k: (before[k], after.get(k, math.nan)) for k in before}
+    for key, (a, b) in rows.items():
+        print(f"{key}: {a} then, {b} now, difference {abs(a - b):.3g}")
+    same = _same_weights(
+        read(old.checkpoints / "last.ckpt")["state_dict"],
+        read(new.checkpoints / "last.ckpt")["state_dict"],
+    )
+    print(f"final weights: {'equal, bit by bit' if same else 'not equal bit by bit'}")
+    close = all(abs(a - b) <= tolerance for a, b in rows.values())
+    good = same and before == after if exact else close
+    wanted = "equal bits" if exact else f"figures within {tolerance:g}"
+    print(f"{'Reproduced' if good else 'NOT reproduced'} ({wanted} wanted): {new.path}")
+    return 0 if good else 1
+
+
+def _same_weights(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    import torch
+
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)

@@ -1,0 +1,84 @@
+"""What a run has learnt, from its directory alone."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from arclight.data.facts import Facts
+from arclight.errors import UserError
+from arclight.run.assembly import build_data, load_task, recorded_facts
+from arclight.run.panels import network_of
+from arclight.run_directory import RunDirectory
+from arclight.tasks.task import Task
+
+
+@dataclass
+class Trained:
+    """A run's task with a checkpoint's weights, in evaluation, on the CPU."""
+
+    run: RunDirectory
+    config: dict[str, Any]
+    facts: Facts
+    task: L.LightningModule
+
+    @property
+    def model(self) -> nn.Module:
+        return network_of(self.task)
+
+    def inputs(self, batch: int, seed: int = 0) -> dict[str, Tensor]:
+        """Inputs of the model by name, of the shapes that the run's data have.
+
+        A task says them (`Task.example_inputs`). Of any other module they are Lightning's
+        `example_input_array`, or what comes first in a batch of the run's own data.
+
+        Raises:
+            UserError: neither is there.
+        """
+        draw = torch.Generator().manual_seed(seed)
+        if isinstance(self.task, Task) and type(self.task).blank_batch is not Task.blank_batch:
+            return self.task.example_inputs(batch, draw)
+        if type(self.task).__dict__.get("example_inputs"):
+            return self.task.example_inputs(batch, draw)  # type: ignore[operator]
+        return self._of_a_module(batch)
+
+    def _of_a_module(self, batch: int) -> dict[str, Tensor]:
+        example: Any = self.task.example_input_array
+        if example is None:
+            example = self._first_of_data()
+        if isinstance(example, Tensor):
+            example = (example,)
+        if isinstance(example, dict):
+            named = example
+        else:
+            named = {f"input_{i}" if i else "input": one for i, one in enumerate(example)}
+        if not named or not all(isinstance(one, Tensor) and one.ndim for one in named.values()):
+            raise UserError(
+                f"{type(self.task).__name__} does not say what its inputs look like: set "
+                "`self.example_input_array`, a tensor or a tuple of tensors, in its constructor."
+            )
+        return {
+            name: one[torch.arange(batch) % len(one)].contiguous() for name, one in named.items()
+        }
+
+    def _first_of_data(self) -> Any:
+        """The inputs of a batch of (inputs, targets): its first part."""
+        data = build_data(self.config, self.run.path)
+        if not self.facts.sizes:
+            data.prepare_data()
+            data.setup("fit")
+        batch = next(iter(data.train_dataloader()))
+        return batch[0] if isinstance(batch, tuple | list) else batch
+
+
+def trained(run: RunDirectory, checkpoint: str | None = None) -> Trained:
+    """The run's task as it was tested, or as another checkpoint has it.
+
+    Raises:
+        UserError: there is no checkpoint, or it cannot be read.
+    """
+    task = load_task(run, checkpoint)
+    network_of(task).to(memory_format=torch.contiguous_format)
+    return Trained(run, run.config, recorded_facts(run), task)

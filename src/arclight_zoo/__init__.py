@@ -1,0 +1,1 @@
+"""Models, tasks and data that ship with Arclight, built with the names that the engine exports."""

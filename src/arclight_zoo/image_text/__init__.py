@@ -1,0 +1,1 @@
+"""Images with texts: data, contrastive learning, captioning, models."""

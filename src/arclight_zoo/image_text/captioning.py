@@ -1,0 +1,122 @@
+"""Captioning with any model that tells the next token of a text about an image."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from arclight.data.facts import Facts
+from arclight.tasks.question import Question, Rows
+from arclight.tasks.scores import ExactSum, VocabularyLoss
+from arclight.tasks.task import Answer, OptimizerFactory, ScheduleFactory, Task
+from arclight_zoo.image_text.exports import random_pairs, save_pair_model
+from arclight_zoo.image_text.facts import ImageTextFacts
+from arclight_zoo.pixels.questions import image_batches
+from arclight_zoo.tokens.questions import answer_rows, decode, kept_tokenizer
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+IGNORED = -100  # a target that nothing is counted of: torch's own default
+
+
+class Captioning(Task):
+    """Cross-entropy of each token of a caption, given the image and the tokens before it.
+
+    Its mean is over the tokens of a part of the step, where processes or accumulation make parts:
+    tokens of a part with short captions then count a little more.
+
+    Evaluation gives the mean loss of a token, the share of tokens that were the likeliest, and the
+    share of captions that the model makes exactly by itself, taking the likeliest token each time.
+
+    Args:
+        model: (images, tokens, mask) to logits of the next token at each place, with a method
+            `generate(images, length, end)`; see `arclight_zoo.image_text.blip.BLIP`.
+        facts: what is known of the data.
+    """
+
+    cross_entropy: nn.CrossEntropyLoss
+
+    learns_from = "images with texts"
+    padded = True
+    parts_differ = "of which those with short captions count a little more"
+    facts: ImageTextFacts
+
+    def __init__(
+        self,
+        model: nn.Module,
+        facts: ImageTextFacts,
+        optimizer: OptimizerFactory,
+        schedule: ScheduleFactory,
+    ) -> None:
+        super().__init__(model, optimizer, schedule, figures=("loss",))
+        self.cross_entropy = VocabularyLoss()
+        self.end = facts.end
+        self.loss_sum, self.right, self.tokens, self.exact, self.captions = (
+            ExactSum() for _ in range(5)
+        )
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images, tokens, mask, _ = batch
+        logits = self.model(images, tokens[:, :-1], mask[:, :-1])
+        targets = targets_of(tokens, mask)
+        loss: Tensor = self.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        self.sums.add(loss.detach() * len(images), examples=len(images))
+        return loss
+
+    def blank_batch(self, facts: Facts, examples: int) -> Batch:
+        assert isinstance(facts, ImageTextFacts)
+        images = torch.zeros(examples, facts.channels, facts.image_size, facts.image_size)
+        tokens = torch.zeros(examples, facts.context, dtype=torch.long)
+        mask = tokens.new_ones(tokens.shape, dtype=torch.bool)
+        return images, tokens, mask, tokens[:, 0].clone()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch)
+
+    def _evaluate(self, batch: Batch) -> None:
+        images, tokens, mask, _ = batch
+        targets = targets_of(tokens, mask)
+        logits = self.model(images, tokens[:, :-1], mask[:, :-1]).float()
+        self.loss_sum.update(
+            F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
+        )
+        self.right.update((logits.argmax(-1) == targets).sum())
+        self.tokens.update((targets != IGNORED).sum())
+        made = self.model.generate(images, targets.shape[1], self.end)  # type: ignore[operator]
+        self.exact.update(((made == targets) | (targets == IGNORED)).all(1).sum())
+        self.captions.update(len(images))
+
+    def results(self, stage: str) -> dict[str, float]:
+        tokens = self.tokens.compute()
+        results = {
+            f"{stage}/loss": self.loss_sum.compute() / tokens,
+            f"{stage}/accuracy": self.right.compute() / tokens,
+            f"{stage}/exact": self.exact.compute() / self.captions.compute(),
+        }
+        for metric in (self.loss_sum, self.right, self.tokens, self.exact, self.captions):
+            metric.reset()
+        return results
+
+    def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
+        return random_pairs(self.facts, examples, draw)
+
+    def answer(self, question: Question) -> Rows:
+        """A caption of each image."""
+        facts = self.facts
+        tokenizer = kept_tokenizer(question.folder)
+        rows = [["file", "caption"]]
+        for files, images in image_batches(question, facts, self.device):
+            made = self.model.generate(images, facts.context, facts.end)  # type: ignore[operator]
+            rows += answer_rows(files, decode(tokenizer, made, facts.end))
+        return rows
+
+    def save_hf(self, folder: Path, run: Path) -> Answer:
+        return save_pair_model(self.model, self.facts, folder, run)
+
+
+def targets_of(tokens: Tensor, mask: Tensor) -> Tensor:
+    """What comes next at each place but the last, `(batch, length - 1)`; -100 behind the end."""
+    return tokens[:, 1:].masked_fill(~mask[:, 1:], IGNORED)

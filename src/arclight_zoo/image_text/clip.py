@@ -1,0 +1,160 @@
+"""CLIP: the door to transformers' two towers, which bring images and texts into one space."""
+
+import math
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from arclight.models.checks import check_choice
+from arclight.models.pretrained import load_pretrained
+from arclight.ranges import Count, Positive
+from arclight_zoo.nets.fitting import (
+    check_heads,
+    check_images,
+    check_places,
+    check_towers,
+    check_vocabulary,
+)
+
+LARGEST_SCALE = 100.0  # of the logits, as published: beyond it, training becomes unstable
+
+
+class CLIP(nn.Module):
+    """A vision transformer and a causal text transformer (Radford et al., 2021).
+
+    An image is what its class token, a text is what its last token has become, each projected and
+    normalised. Feed-forward layers are four times as wide as their tower.
+
+    Args:
+        image_size: height and width in pixels.
+        in_channels: channels of the images.
+        patch_size: pixels a side; divides `image_size`.
+        vocab_size: how many tokens there are.
+        context: the most tokens of one text.
+        pad: the token that fills up shorter texts.
+        end: the token that closes a text.
+        image_d_model: width of the image tower.
+        image_n_heads: its attention heads; divides its width.
+        image_n_layers: its blocks.
+        text_d_model: width of the text tower; heads and blocks likewise.
+        projection: width of the embeddings.
+        activation: "quick_gelu", as published first, or "gelu".
+        temperature: of the softmax at the beginning; it is learnt.
+        pretrained: a folder or hub id of published weights, which bring their own sizes; None:
+            random weights.
+        activation_checkpointing: recompute each block in the backward pass.
+
+    Raises:
+        UserError: sizes that do not divide, or `pretrained` that cannot be loaded or does not fit.
+    """
+
+    entrances = ("embed_texts", "embed_images")
+
+    def __init__(
+        self,
+        image_size: Count,
+        in_channels: Count,
+        patch_size: Count,
+        vocab_size: Count,
+        context: Count,
+        pad: int,
+        end: int,
+        image_d_model: Count,
+        image_n_heads: Count,
+        image_n_layers: Count,
+        text_d_model: Count,
+        text_n_heads: Count,
+        text_n_layers: Count,
+        projection: Count,
+        *,
+        activation: Literal["quick_gelu", "gelu"] = "quick_gelu",
+        temperature: Positive = 0.07,
+        pretrained: str | None = None,
+        activation_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        from transformers import CLIPConfig, CLIPModel
+
+        check_choice("activation", activation, "quick_gelu", "gelu")
+        options: dict[str, Any] = {"attn_implementation": "sdpa"}
+        if pretrained is not None:
+            self.net: Any = load_pretrained(CLIPModel, pretrained, **options)
+            text, image = self.net.config.text_config, self.net.config.vision_config
+            check_vocabulary(pretrained, vocab_size, text.vocab_size)
+            check_places(pretrained, context, text.max_position_embeddings)
+            check_images(pretrained, (image_size, image.image_size), (in_channels, 3))
+        else:
+            check_towers(image_size, patch_size)
+            check_heads("image_", image_d_model, image_n_heads)
+            check_heads("text_", text_d_model, text_n_heads)
+            image_tower = {
+                "image_size": image_size,
+                "num_channels": in_channels,
+                "patch_size": patch_size,
+                "hidden_size": image_d_model,
+                "num_attention_heads": image_n_heads,
+                "num_hidden_layers": image_n_layers,
+                "intermediate_size": 4 * image_d_model,
+                "hidden_act": activation,
+            }
+            text_tower = {
+                "vocab_size": vocab_size,
+                "max_position_embeddings": context,
+                "hidden_size": text_d_model,
+                "num_attention_heads": text_n_heads,
+                "num_hidden_layers": text_n_layers,
+                "intermediate_size": 4 * text_d_model,
+                "hidden_act": activation,
+                "pad_token_id": pad,
+                "bos_token_id": None,  # or it would be that of the published vocabulary
+                "eos_token_id": end,
+            }
+            config = CLIPConfig(
+                text_config=text_tower,
+                vision_config=image_tower,
+                projection_dim=projection,
+                logit_scale_init_value=-math.log(temperature),
+                **options,
+            )
+            self.net = CLIPModel(config)
+        if activation_checkpointing:
+            self.net.activation_checkpointing_enable()
+
+    def forward(
+        self, images: Tensor, tokens: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Embeddings of images and texts `(batch, projection)`, and what scales their products.
+
+        Args:
+            images: `(batch, channels, height, width)`.
+            tokens: `(batch, length)`, in the frame of a start and an end, filled up on the right.
+            mask: true where they are the text's own, `(batch, length)`.
+        """
+        return self.embed_images(images), self.embed_texts(tokens, mask), self.scale()
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Images to embeddings `(batch, projection)` of length 1."""
+        pooled = self.net.vision_model(pixel_values=images).pooler_output
+        return F.normalize(self.net.visual_projection(pooled), dim=-1)
+
+    def embed_texts(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Texts to embeddings `(batch, projection)` of length 1.
+
+        The last token of the text's own is its end. transformers looks for it by its number, and
+        for the highest one where that is 2, which many tokenizers number so.
+        """
+        # Attention is causal: what fills a text up is behind all that is read, and needs no mask.
+        states = self.net.text_model(input_ids=tokens).last_hidden_state
+        last = mask.sum(1) - 1
+        pooled = states[torch.arange(states.shape[0], device=states.device), last]
+        return F.normalize(self.net.text_projection(pooled), dim=-1)
+
+    def scale(self) -> Tensor:
+        """What logits are scaled by: the inverse of the temperature, at most 100."""
+        if self.training:
+            with torch.no_grad():  # as published: the weight itself, so that it can come back
+                self.net.logit_scale.clamp_(max=math.log(LARGEST_SCALE))
+        scale: Tensor = self.net.logit_scale.exp()
+        return scale

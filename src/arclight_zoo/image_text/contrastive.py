@@ -1,0 +1,242 @@
+"""Contrastive learning of images and texts, with any model that gives both an embedding."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import SumMetric
+from torchmetrics.utilities.distributed import gather_all_tensors
+
+from arclight.data.facts import Facts
+from arclight.errors import UserError
+from arclight.tasks.question import Question, Rows, label_rows
+from arclight.tasks.scores import ConfusionMatrix
+from arclight.tasks.task import Answer, OptimizerFactory, ScheduleFactory, Task
+from arclight_zoo.image_text.data import CaptionedImages
+from arclight_zoo.image_text.exports import random_pairs, save_pair_model
+from arclight_zoo.image_text.facts import ImageTextFacts
+from arclight_zoo.pixels.questions import image_batches
+from arclight_zoo.tokens.questions import encode, kept_tokenizer
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+ROWS = 1024  # of a table of similarities that are held at once
+RECALLS = (1, 5)
+
+
+class Contrastive(Task):
+    """Each image shall find its text among the batch's, and each text its image (CLIP).
+
+    Texts of one class are all right for its images: the target is spread evenly over them, or else
+    a set of few different captions would be told to push apart what is equal. Where several
+    processes share a batch, each compares its own part with all of it.
+
+    Evaluation gives the zero-shot accuracy, which is the share of images that are most like their
+    own class's captions (the mean of their embeddings) among all classes, and its mean loss; of a
+    table, the classes are the different captions of the evaluated images. And recall at 1 and at 5
+    of texts by image and of images by text over the whole evaluation set: the share of queries with
+    a right answer among so many of the likest. Ties count as mistakes.
+
+    Args:
+        model: (images, tokens, mask) to embeddings of both and a scale, with a method
+            `embed_texts(tokens, mask)`; see `arclight_zoo.image_text.clip.CLIP`.
+        facts: what is known of the data.
+    """
+
+    learns_from = "images with texts"
+    padded = True
+    parts_differ = "each compared with fewer others"
+    facts: ImageTextFacts
+
+    def __init__(
+        self,
+        model: nn.Module,
+        facts: ImageTextFacts,
+        optimizer: OptimizerFactory,
+        schedule: ScheduleFactory,
+    ) -> None:
+        super().__init__(model, optimizer, schedule, figures=("loss", "accuracy"))
+        self.class_names = facts.class_names
+        self.confusion = ConfusionMatrix(facts.num_classes) if facts.class_names else None
+        names = ("loss", "accuracy", *(f"{way}@{k}" for way in ("text", "image") for k in RECALLS))
+        self.totals = nn.ModuleDict({name: SumMetric(nan_strategy="disable") for name in names})
+        self.examples = SumMetric()
+        self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images, tokens, mask, classes = batch
+        image, text, scale = self.model(images, tokens, mask)
+        every_class = gathered(classes)
+        loss_of_images, right = loss_of(scale * image @ gathered(text).T, classes, every_class)
+        loss_of_texts, _ = loss_of(scale * text @ gathered(image).T, classes, every_class)
+        loss = (loss_of_images + loss_of_texts) / 2
+        self.sums.add(loss.detach() * len(images), right, examples=len(images))
+        return loss
+
+    def blank_batch(self, facts: Facts, examples: int) -> Batch:
+        assert isinstance(facts, ImageTextFacts)
+        images = torch.zeros(examples, facts.channels, facts.image_size, facts.image_size)
+        tokens = torch.zeros(examples, facts.context, dtype=torch.long)
+        mask = tokens.new_ones(tokens.shape, dtype=torch.bool)
+        return images, tokens, mask, tokens[:, 0].clone()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._collect(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._collect(batch)
+
+    def _collect(self, batch: Batch) -> None:
+        images, tokens, mask, classes = batch
+        image, text, scale = self.model(images, tokens, mask)
+        # Copies: with compile=cudagraphs, the next batch's outputs are written over this one's.
+        image, text, self._scale = (
+            out.to(torch.float32, copy=True) for out in (image, text, scale)
+        )
+        self._seen.append((image, text, classes))
+
+    def results(self, stage: str) -> dict[str, float]:
+        image, text, classes = (torch.cat(column) for column in zip(*self._seen, strict=True))
+        self._seen.clear()
+        every_image, every_text, every_class = (_every(own) for own in (image, text, classes))
+        choices, numbers = self._choices(every_text, every_class)
+        for rows in torch.split(torch.arange(len(image), device=image.device), ROWS):
+            own = classes[rows]
+            logits = self._scale * image[rows] @ choices.T
+            target = torch.searchsorted(numbers, own)
+            self._count("loss", F.cross_entropy(logits, target, reduction="sum"))
+            self._count("accuracy", (logits.argmax(1) == target).sum())
+            if self.confusion is not None:
+                self.confusion.update(logits, target)
+            right = own[:, None] == every_class
+            ranks = {
+                "text": ranks_of(image[rows] @ every_text.T, right),
+                "image": ranks_of(text[rows] @ every_image.T, right),
+            }
+            for way, rank in ranks.items():
+                for k in RECALLS:
+                    self._count(f"{way}@{k}", (rank < k).sum())
+            self.examples.update(len(rows))
+        return self._means(stage)
+
+    def _count(self, name: str, value: Tensor) -> None:
+        self.totals[name].update(value)  # type: ignore[operator]
+
+    def _means(self, stage: str) -> dict[str, float]:
+        count = self.examples.compute().item()
+        figures = {}
+        for name, total in self.totals.items():
+            key = name.replace("@", "_recall_at_")
+            figures[f"{stage}/{key}"] = total.compute().item() / count  # type: ignore[operator]
+            total.reset()  # type: ignore[operator]
+        self.examples.reset()
+        if self.confusion is not None:
+            self.confusion_matrix = self.confusion.compute().cpu()
+            self.confusion.reset()
+        return figures
+
+    def _choices(self, every_text: Tensor, every_class: Tensor) -> tuple[Tensor, Tensor]:
+        """What an image is told apart by: embeddings `(n, width)`, and their classes, rising."""
+        if not self.class_names:
+            numbers, which = torch.unique(every_class, return_inverse=True)
+            places = torch.arange(len(which), device=which.device)
+            first = torch.full_like(numbers, len(which)).scatter_reduce(0, which, places, "amin")
+            return every_text[first], numbers
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, CaptionedImages)
+        tokens, mask = data.known.to(self.device).every()
+        embedded = [
+            self.model.embed_texts(*of_class)  # type: ignore[operator]
+            for of_class in zip(tokens, mask, strict=True)
+        ]
+        means = torch.stack([one.float().mean(0) for one in embedded])
+        return F.normalize(means, dim=1), torch.arange(len(means), device=self.device)
+
+    def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
+        return random_pairs(self.facts, examples, draw)
+
+    def answer(self, question: Question) -> Rows:
+        """Zero-shot: the class whose captions are nearest to each image."""
+        facts, model = self.facts, self.model
+        if not facts.class_names:
+            raise UserError(
+                f"{question.folder} learnt captions and no classes, so that there is none to "
+                "choose; train with data.captions to have them."
+            )
+        data = question.config["data"]
+        words = data["words"] or facts.class_names
+        templates = data["captions"]
+        captions = [template.replace("{}", word) for word in words for template in templates]
+        tokenizer = kept_tokenizer(question.folder)
+        tokens, mask = encode(tokenizer, captions, facts.context, self.device)
+        every: Tensor = model.embed_texts(tokens, mask)  # type: ignore[operator]
+        embedded = every.unflatten(0, (-1, len(templates)))
+        texts = F.normalize(embedded.mean(1), dim=-1)  # as evaluation does
+        rows = [["file", "label", *facts.class_names]]
+        for files, images in image_batches(question, facts, self.device):
+            likeness = model.embed_images(images) @ texts.T  # type: ignore[operator]
+            chances = (model.scale() * likeness).softmax(1)  # type: ignore[operator]
+            rows += label_rows(files, chances, facts.class_names)
+        return rows
+
+    def save_hf(self, folder: Path, run: Path) -> Answer:
+        return save_pair_model(self.model, self.facts, folder, run)
+
+
+def loss_of(logits: Tensor, classes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy with all that is of the same class as target, and how many found such.
+
+    Args:
+        logits: `(batch, all)`.
+        classes: of the rows, `(batch,)`.
+        others: of the columns, `(all,)`.
+    """
+    right = classes[:, None] == others
+    target = right / right.sum(1, keepdim=True)
+    found = right.gather(1, logits.detach().argmax(1, keepdim=True)).sum()
+    return F.cross_entropy(logits, target), found
+
+
+def ranks_of(likeness: Tensor, right: Tensor) -> Tensor:
+    """How many wrong answers are no less like each query than its likest right one: `(queries,)`.
+
+    Args:
+        likeness: `(queries, answers)`.
+        right: which answers are right, likewise.
+    """
+    best = likeness.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
+    return ((likeness >= best) & ~right).sum(1)
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all processes; the gradient of a row is the sum of what all processes make of it.
+
+    Written out since torch.distributed.nn's is deprecated, and what it names instead is new.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        every = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+        dist.all_gather(every, own.contiguous())
+        return torch.cat(every)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        gradient = gradient.contiguous()
+        dist.all_reduce(gradient)
+        return gradient.chunk(dist.get_world_size())[dist.get_rank()]
+
+
+def gathered(own: Tensor) -> Tensor:
+    """Equally many rows of each process behind each other; gradients flow back to their own."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return own
+    every: Tensor = _Gather.apply(own)
+    return every
+
+
+def _every(own: Tensor) -> Tensor:
+    """Rows of all processes, of which each may have another number."""
+    return torch.cat(gather_all_tensors(own)) if dist.is_initialized() else own

@@ -1,0 +1,1 @@
+"""Parts that models share, and the doors to transformers."""

@@ -1,0 +1,29 @@
+"""Names and layouts of transformers, for models that have a counterpart there."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+
+from arclight_zoo.nets.transformer import TransformerBlock
+
+
+def first_block(model: Any) -> Any:
+    return model.transformer[0]
+
+
+def blocks_of(model: Any) -> Iterator[tuple[int, Any]]:
+    for i, block in enumerate(model.transformer):
+        assert isinstance(block, TransformerBlock)
+        yield i, block
+
+
+def layer_weights(name: str, part: Any, transposed: bool = False) -> dict[str, Tensor]:
+    """GPT-2 stores its linear layers transposed."""
+    weight = part.weight.T if transposed else part.weight
+    return {f"{name}.weight": weight, f"{name}.bias": bias_or_zeros(part.weight, part.bias)}
+
+
+def bias_or_zeros(weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Zeros where the layer has none, which transformers' models cannot be without."""
+    return weight.new_zeros(weight.shape[0]) if bias is None else bias

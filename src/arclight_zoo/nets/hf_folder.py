@@ -1,0 +1,86 @@
+"""A model as a folder that transformers opens by itself."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from arclight.errors import UserError
+from arclight.tasks.task import Answer
+
+
+def write_model(model: nn.Module, folder: Path, classes: Sequence[str]) -> Answer:
+    """Writes a model that has a counterpart in transformers, or wraps one, and opens it again.
+
+    Args:
+        model: one with `to_transformers()`, or one of transformers under `net`.
+        folder: to be made.
+        classes: their names, in order; empty where there are none.
+
+    Raises:
+        UserError: transformers has no such model.
+    """
+    if hasattr(model, "net"):
+        folder.mkdir()
+        return _wrapped(model, folder, classes)
+    if hasattr(model, "to_transformers"):
+        folder.mkdir()
+        return _counterpart(model, folder, classes)
+    raise UserError(
+        f"transformers and timm have no model like {type(model).__name__}: type "
+        "format=safetensors, onnx or torch_export."
+    )
+
+
+def _counterpart(model: Any, folder: Path, classes: Sequence[str]) -> Answer:
+    import transformers
+    from safetensors.torch import save_file
+
+    config, weights = model.to_transformers()
+    config.id2label = dict(enumerate(classes)) or config.id2label
+    config.save_pretrained(folder)
+    plain = {name: value.contiguous() for name, value in weights.items()}
+    save_file(plain, folder / "model.safetensors", {"format": "pt"})
+    again = _open(getattr(transformers, config.architectures[0]), folder)
+    return lambda inputs: [again(*inputs.values()).logits]
+
+
+def _wrapped(model: Any, folder: Path, classes: Sequence[str]) -> Answer:
+    net: Any = model.net
+    if classes and hasattr(net.config, "num_labels"):
+        net.config.id2label = dict(enumerate(classes))
+    grey = _as_coloured(net)
+    net.save_pretrained(folder)
+    model.net = _open(type(net), folder)
+
+    def answer(inputs: dict[str, Tensor]) -> list[Tensor]:
+        if grey:
+            inputs = {**inputs, "images": inputs["images"].repeat(1, 3, 1, 1)}
+        found = model(*inputs.values())
+        return list(found) if isinstance(found, tuple) else [found]
+
+    return answer
+
+
+def _as_coloured(net: Any) -> bool:
+    """Makes patches of one channel into patches of three, where the library knows no other (BLIP).
+
+    Three equal channels, each with a third of the weights, give what the grey one did.
+    """
+    if net.config.model_type != "blip":
+        return False
+    patches = net.vision_model.embeddings.patch_embedding
+    if patches.in_channels != 1:
+        return False
+    patches.weight = nn.Parameter(patches.weight.repeat(1, 3, 1, 1) / 3, requires_grad=False)
+    patches.in_channels = 3
+    return True
+
+
+def _open(kind: Any, folder: Path) -> Any:
+    opened, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    if report["missing_keys"] or report["mismatched_keys"]:
+        raise UserError(f"{kind.__name__} does not find all its weights in what was written.")
+    return opened.eval()

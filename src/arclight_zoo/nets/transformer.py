@@ -1,0 +1,247 @@
+"""The transformer block that ViT and GPT are built from."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from arclight.errors import UserError
+from arclight.models.checks import check_probability, nearest_divisor
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al., 2016): in training, zeroes a whole sample's branch.
+
+    What is kept is divided by the probability of keeping it, so the mean stays the same.
+    """
+
+    keep: Tensor
+
+    def __init__(self, p: float = 0.0) -> None:
+        super().__init__()
+        self.p = p
+        self.drops = p > 0
+        if self.drops:
+            # A tensor: blocks that differ in a number would each be compiled anew. No checkpoint
+            # has it, and where nothing is dropped there is none for DDP to send around.
+            self.register_buffer("keep", torch.tensor(1.0 - p), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, ...)` to the same shape; one draw for each sample."""
+        if not self.training or not self.drops:
+            return x
+        shape = (x.shape[0],) + (1,) * (x.ndim - 1)
+        kept = torch.rand(shape, device=x.device) < self.keep
+        return x * (kept / self.keep).to(x.dtype)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p:g}"
+
+
+class KeyValues:
+    """Keys and values of the tokens that one attention layer has seen, for generation."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[Tensor, Tensor] | None = None
+
+    def extended(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """All so far with these `(batch, n_heads, new tokens, d_head)` after them."""
+        if self._seen is not None:
+            keys = torch.cat([self._seen[0], keys], dim=2)
+            values = torch.cat([self._seen[1], values], dim=2)
+        self._seen = keys, values
+        return self._seen
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention (Vaswani et al., 2017), batch first, by fused kernels.
+
+    Parameter names, shapes, initialisation and masks are `nn.MultiheadAttention`'s.
+
+    Args:
+        d_model: width of a token.
+        n_heads: attention heads; divides `d_model`.
+        dropout: of attention weights.
+        bias: whether the projections have one.
+        locality: locality self-attention (Lee et al., 2021), for small sets of images: each head
+            learns the temperature of its softmax, and no token sees itself.
+
+    Raises:
+        UserError: `n_heads` does not divide `d_model`.
+    """
+
+    low_rank_weights = ("in_proj_weight",)
+
+    def __init__(
+        self,
+        d_model: int,
+        n_heads: int,
+        dropout: float = 0.0,
+        *,
+        bias: bool = True,
+        locality: bool = False,
+    ) -> None:
+        super().__init__()
+        if n_heads < 1 or d_model % n_heads:
+            raise UserError(
+                f"model.n_heads={n_heads} does not divide model.d_model={d_model}: "
+                f"type model.n_heads={nearest_divisor(d_model, n_heads)}, for example."
+            )
+        self.n_heads = n_heads
+        self.dropout = dropout
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * d_model, d_model))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * d_model)) if bias else None
+        self.out_proj = nn.Linear(d_model, d_model, bias=bias)
+        # In nn.MultiheadAttention's order, so that a seed gives the weights it would give there.
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        if bias:
+            nn.init.zeros_(self.out_proj.bias)
+        self.scale: nn.Parameter | None = None  # of each head's scores, where it is learnt
+        if locality:
+            self.scale = nn.Parameter(torch.full((n_heads,), (d_model // n_heads) ** -0.5))
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        *,
+        causal: bool = False,
+        seen: KeyValues | None = None,
+    ) -> Tensor:
+        """`(batch, tokens, d_model)` to the same shape; for the others see `TransformerBlock`."""
+        batch, tokens, d_model = x.shape
+        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
+        # Three of (batch, n_heads, tokens, d_head). Cut before they are turned: the gradients are
+        # then joined by one copy; of one view with five axes they would take two.
+        q, k, v = (
+            part.view(batch, tokens, self.n_heads, -1).transpose(1, 2)
+            for part in qkv.chunk(3, dim=-1)
+        )
+        if self.scale is not None:
+            q = q * self.scale[:, None, None]
+            mask = self._others(tokens, mask)
+        if mask is not None:
+            # nn.MultiheadAttention marks what may not be seen, the kernel what may
+            mask = ~mask if mask.dtype == torch.bool else mask.to(q.dtype)
+            if mask.ndim == 3:
+                mask = mask.view(batch, self.n_heads, tokens, tokens)
+        if seen is not None:
+            k, v = seen.extended(k, v)
+            causal = causal and k.shape[2] == tokens  # one new token sees all before it
+        out = F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            mask,
+            self.dropout if self.training else 0.0,
+            is_causal=causal,
+            scale=None if self.scale is None else 1.0,
+        )
+        out = out.transpose(1, 2).reshape(batch, tokens, d_model)
+        projected: Tensor = self.out_proj(out)
+        return projected
+
+    def _others(self, tokens: int, mask: Tensor | None) -> Tensor:
+        """What locality self-attention hides, each token from itself."""
+        if mask is not None:
+            raise ValueError("locality self-attention takes no mask")
+        return torch.eye(tokens, dtype=torch.bool, device=self.in_proj_weight.device)
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention, then a feed-forward layer, each with a residual (Vaswani et al., 2017).
+
+    Args:
+        d_model: width of a token.
+        n_heads: attention heads; divides `d_model`.
+        d_ff: width of the feed-forward layer.
+        dropout: of attention weights, of the feed-forward layer and of both branches.
+        norm_first: normalise each branch's input instead of the sum (pre-norm, Xiong et al.,
+            2020): trains deep stacks without a delicate warm-up.
+        drop_path: probability of skipping a branch, drawn per sample (stochastic depth).
+        norm_eps: added to the variance in layer norm.
+        gelu: "none" is the exact one, "tanh" the approximation that GPT-2 was trained with.
+        bias: whether linear layers and norms have one.
+        locality: see `SelfAttention`.
+
+    Raises:
+        UserError: `n_heads` does not divide `d_model`, or a probability is not in [0, 1).
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        n_heads: int,
+        d_ff: int,
+        dropout: float = 0.1,
+        *,
+        norm_first: bool = False,
+        drop_path: float = 0.0,
+        norm_eps: float = 1e-5,
+        gelu: Literal["none", "tanh"] = "none",
+        bias: bool = True,
+        locality: bool = False,
+    ) -> None:
+        super().__init__()
+        check_probability("dropout", dropout)
+        check_probability("drop_path", drop_path)
+        self.norm_first = norm_first
+        self.attn = SelfAttention(d_model, n_heads, dropout, bias=bias, locality=locality)
+        self.ff = nn.Sequential(
+            nn.Linear(d_model, d_ff, bias=bias),
+            nn.GELU(gelu),
+            nn.Dropout(dropout),
+            nn.Linear(d_ff, d_model, bias=bias),
+        )
+        self.ln1 = nn.LayerNorm(d_model, eps=norm_eps, bias=bias)
+        self.ln2 = nn.LayerNorm(d_model, eps=norm_eps, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        *,
+        causal: bool = False,
+        seen: KeyValues | None = None,
+    ) -> Tensor:
+        """`(batch, tokens, d_model)` to the same shape.
+
+        Args:
+            x: the tokens.
+            mask: as `nn.MultiheadAttention`'s `attn_mask`: boolean, where True may *not* be
+                attended to, or floating and added to the scores; `(tokens, tokens)`,
+                `(batch * n_heads, tokens, tokens)`, or four dimensions that broadcast to
+                `(batch, n_heads, tokens, tokens)`.
+            causal: a token sees itself and those before it; given instead of a mask.
+            seen: what this block has seen of earlier tokens, which `x` continues: all of a prompt
+                at first, then token by token.
+        """
+        if self.norm_first:
+            x = x + self._branch(self.attn(self.ln1(x), mask, causal=causal, seen=seen))
+            return x + self._branch(self.ff(self.ln2(x)))
+        x = self.ln1(x + self._branch(self.attn(x, mask, causal=causal, seen=seen)))
+        out: Tensor = self.ln2(x + self._branch(self.ff(x)))
+        return out
+
+    def _branch(self, x: Tensor) -> Tensor:
+        out: Tensor = self.drop_path(self.dropout(x))
+        return out
+
+
+def init_trunc_normal(module: nn.Module, std: float = 0.02) -> None:
+    """Linear, convolution and attention weights from a truncated normal; their biases zero.
+
+    What BERT, ViT in timm and DeiT start from (Devlin et al., 2019; Touvron et al., 2021).
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Conv2d):
+            nn.init.trunc_normal_(part.weight, std=std)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+        elif isinstance(part, SelfAttention):
+            nn.init.trunc_normal_(part.in_proj_weight, std=std)
+            if part.in_proj_bias is not None:
+                nn.init.zeros_(part.in_proj_bias)

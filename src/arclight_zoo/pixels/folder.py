@@ -1,0 +1,110 @@
+"""A folder of class folders: `train/CLASS/*.png` with `val` and `test` beside it, or `CLASS/*.png`.
+
+Read directly: the hub's loader copies every path into a cache first, and drops a class folder that
+holds no images without a word.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from arclight.errors import UserError
+from arclight_zoo.pixels.decode import OR_SKIP, read_image
+from arclight_zoo.pixels.source import Source, Split
+from arclight_zoo.reading.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
+
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".pgm", ".ppm", ".avif"),
+)
+_SPLIT_NAMES = (*TRAIN_NAMES, *VAL_NAMES, *TEST_NAMES)
+
+
+@dataclass(frozen=True)
+class FilesSplit:
+    """Image files and their labels."""
+
+    name: str
+    files: list[Path]
+    labels: NDArray[np.int64]
+    fingerprint: str
+    pixels: None = None
+
+    def image(self, index: int) -> Image.Image:
+        return read_image(self.files[index], self.where(index), OR_SKIP)
+
+    def content(self, index: int) -> bytes:
+        return self.files[index].read_bytes()
+
+    def where(self, index: int) -> str:
+        return str(self.files[index])
+
+
+def holds_class_folders(folder: Path) -> bool:
+    """Whether images lie in class folders, with no table beside them that says otherwise."""
+    splits = _split_folders(folder) or [folder]
+    if any(f.glob("metadata.*") and list(f.glob("metadata.*")) for f in (folder, *splits)):
+        return False
+    return any(next(_images(c), None) for split in splits for c in _subfolders(split))
+
+
+def open_folder(folder: Path) -> Source:
+    """Opens it; classes are numbered in the order of their names.
+
+    Raises:
+        UserError: a class folder without images, or a class that the training images lack.
+    """
+    by_split = {f.name: f for f in _split_folders(folder)} or {"train": folder}
+    first = next((name for name in TRAIN_NAMES if name in by_split), next(iter(by_split)))
+    class_names = [f.name for f in _subfolders(by_split[first])]
+    for name, split in by_split.items():
+        for unknown in [f for f in _subfolders(split) if f.name not in class_names]:
+            raise UserError(
+                f"Class folder {unknown} has no counterpart in {by_split[first]}: rename or "
+                f"remove it (the {name} images may only have classes of the {first} images)."
+            )
+    splits: dict[str, Split] = {n: _open_split(n, f, class_names) for n, f in by_split.items()}
+    return Source(str(folder), class_names, splits)
+
+
+def _open_split(name: str, folder: Path, class_names: list[str]) -> FilesSplit:
+    files: list[Path] = []
+    labels: list[int] = []
+    for class_folder in _subfolders(folder):
+        found = list(_images(class_folder))
+        if not found:
+            raise UserError(
+                f"Class folder {class_folder} holds no images ({', '.join(IMAGE_SUFFIXES)}): "
+                "fill it or remove it."
+            )
+        files += found
+        labels += [class_names.index(class_folder.name)] * len(found)
+    digest = hashlib.sha256()
+    for file in files:
+        stat = file.stat()
+        digest.update(f"{file.relative_to(folder)}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
+    return FilesSplit(name, files, np.array(labels, dtype=np.int64), digest.hexdigest())
+
+
+def _split_folders(folder: Path) -> list[Path]:
+    found = [f for f in _subfolders(folder) if f.name.lower() in _SPLIT_NAMES]
+    return found if any(f.name.lower() in TRAIN_NAMES for f in found) else []
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    """Image files below the folder, in the order of their names on every file system."""
+    for here, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for file in sorted(files):
+            if file.lower().endswith(IMAGE_SUFFIXES) and not file.startswith("."):
+                yield Path(here, file)

@@ -1,0 +1,303 @@
+"""Images with one label each: the data module of image classification."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from arclight.console import say
+from arclight.data.module import DataModule, require_counts, require_fractions
+from arclight.data.order import EvalBatches, TrainBatches
+from arclight.data.windows import within_windows
+from arclight.errors import UserError
+from arclight.ranges import Count, Natural, NonNegative, Share
+from arclight_zoo.pixels.augment import Augment, Finish
+from arclight_zoo.pixels.decode import Normalise, Shape
+from arclight_zoo.pixels.image_facts import WEIGHTS_KNOW, ImageFacts
+from arclight_zoo.pixels.memory import decoded
+from arclight_zoo.pixels.probe import check_labels, find_shape
+from arclight_zoo.pixels.source import Source, Split
+from arclight_zoo.pixels.sources import open_source
+from arclight_zoo.pixels.stage import Loader, Part
+from arclight_zoo.pixels.tars import shards_of
+from arclight_zoo.pixels.unreadable import Subset, few, readable
+from arclight_zoo.pixels.weights_know import known_of
+from arclight_zoo.reading.cache import cache_folder
+from arclight_zoo.reading.classes import require_shared
+from arclight_zoo.reading.splits import Rows, carve, choose_splits, limited
+
+Stage = Literal["train", "val", "test"]
+STAGES: tuple[Stage, ...] = ("train", "val", "test")
+
+
+class ImageData(DataModule):
+    """A labelled set of images, from its path to batches on the device.
+
+    After `setup()`, `facts` says what a model must know. No trainer is needed for that; with one
+    attached, its rank, device, accumulation and position are used.
+
+    Args:
+        path: `sklearn:digits`, a folder (of class folders, of tar shards, or of parquet files
+            named by split as on the hub), or a Hugging Face hub id.
+        image_column: of a parquet or hub data set; None: the only one that holds images.
+        label_column: likewise; None: the only one that holds classes.
+        train_split: the source's split to train on; None: found among the usual names.
+        val_split: likewise; None and none found: `val_fraction` of the training split.
+        test_split: likewise; None and none found: `test_fraction` of the training split.
+        image_size: height and width in pixels; None: as in the data.
+        channels: 1 (grey) or 3 (RGB); None: as in the data.
+        eval_crop: share of the shorter side that is kept of validation and test images, and in
+            prediction; None: 1.0.
+        batch_size: images of one optimizer step, over all processes and accumulated batches.
+        eval_batch_size: images of one evaluation batch over all processes; None: as in training.
+        val_fraction: see `val_split`.
+        test_fraction: see `test_split`; taken before the validation images.
+        split_seed: decides who is in which split, independently of the run's seed.
+        limit: use so many images of each split; None: all.
+        loader: `memory` decodes all once and augments whole batches, `workers` decodes as it
+            goes, `auto` takes memory where the decoded images fit into `memory_limit_gb`.
+        memory_limit_gb: see `loader`.
+        num_workers: processes of the `workers` loader.
+        shuffle_window: of data in tar shards, so many are read and shuffled together, and the
+            shards themselves are shuffled; None: all images are shuffled as one.
+        augment: what is done to training images; None: nothing.
+        mean: to subtract, per channel, on the scale 0 to 1; None: of the training images.
+        std: to divide by; None: of the training images.
+        on_error: an image that cannot be read ends the run (`raise`), or is left out (`skip`) from
+            the start: each image is then looked at once before the first training.
+        max_errors: how many images `skip` may leave out.
+        cache: folder of decoded images; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
+        seed: the run's seed, for order and augmentation.
+
+    Raises:
+        UserError: the data or these arguments have a fault that the user can mend.
+    """
+
+    facts: ImageFacts
+    facts_type = ImageFacts
+
+    holds = "labelled images"
+
+    def __init__(
+        self,
+        path: str,
+        image_column: str | None = None,
+        label_column: str | None = None,
+        train_split: str | None = None,
+        val_split: str | None = None,
+        test_split: str | None = None,
+        image_size: Count | None = None,
+        channels: Count | None = None,
+        eval_crop: Share | None = None,
+        batch_size: Count = 128,
+        eval_batch_size: Count | None = None,
+        val_fraction: Share = 0.1,
+        test_fraction: Share = 0.1,
+        split_seed: int = 0,
+        limit: Count | None = None,
+        loader: Literal["auto", "memory", "workers"] = "auto",
+        memory_limit_gb: NonNegative = 4.0,
+        num_workers: Natural = 4,
+        shuffle_window: Count | None = None,
+        augment: Augment | None = None,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+        max_errors: Natural = 100,
+        cache: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(path, batch_size, eval_batch_size, seed)
+        require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
+        require_counts(image_size=image_size, limit=limit, shuffle_window=shuffle_window)
+        if channels not in (None, 1, 3):
+            raise UserError(f"data.channels={channels} should be 1 (grey), 3 (RGB) or null.")
+        if eval_crop is not None and not 0 < eval_crop <= 1:
+            raise UserError(f"data.eval_crop={eval_crop} should be more than 0, and 1 at most.")
+        self.columns = image_column, label_column
+        self.split_names = (train_split, val_split, test_split)
+        self.image_size, self.channels, self.eval_crop = image_size, channels, eval_crop
+        self.val_fraction, self.test_fraction = val_fraction, test_fraction
+        self.split_seed, self.limit = split_seed, limit
+        self.loader, self.memory_limit_gb, self.num_workers = loader, memory_limit_gb, num_workers
+        self.shuffle_window = shuffle_window
+        self.augment = augment or Augment()
+        self.mean, self.std = mean, std
+        self.most_skipped = max_errors if on_error == "skip" else None
+        self.cache = cache_folder(cache)
+
+    def follow_weights(self, weights: str, before: Mapping[str, Any] | None) -> None:
+        """Takes size, channels, crop, mean and deviation as the weights know them, where null."""
+        missing = [key for key in WEIGHTS_KNOW if getattr(self, key) is None]
+        if not missing:
+            return
+        known = {k: v for k, v in (before or known_of(weights)).items() if v is not None}
+        if (self.channels or known.get("channels")) != len(known.get("mean", [])):
+            missing = [key for key in missing if key not in ("mean", "std")]  # of other images
+        taken = {key: known[key] for key in missing if key in known}
+        if taken and not before:
+            words = ", ".join(f"data.{key}={_short(value)}" for key, value in taken.items())
+            say(f"As the weights of {weights} know images: {words}")
+        for key, value in taken.items():
+            setattr(self, key, value)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Opens, divides and measures the data; a second call does nothing."""
+        if hasattr(self, "facts"):
+            return
+        source = self._open()
+        names = choose_splits(source.splits, *self.split_names)
+        used = {s: source.splits[n] for s, n in zip(STAGES, names, strict=True) if n is not None}
+        skipped = self._skip_unreadable(used)
+        check_labels(source, used.values())
+        self.shape = find_shape(used.values(), self.image_size, self.channels)
+        self.pixels = self._in_memory(used)
+        self.parts: dict[str, Part] = self._divide(used)
+        mean, std = self._mean_and_std()
+        digests = b"".join(part.digest() for part in self.parts.values())
+        self.facts = ImageFacts(
+            num_classes=len(source.class_names),
+            class_names=source.class_names,
+            image_size=self.shape.size,
+            channels=self.shape.channels,
+            mean=mean,
+            std=std,
+            eval_crop=self._crop,
+            sizes={stage: len(part) for stage, part in self.parts.items()},
+            fingerprint=hashlib.sha256(digests).hexdigest(),
+            skipped=skipped,
+        )
+
+    def _open(self) -> Source:
+        source = open_source(self.path, *self.columns, self.cache)
+        if source.label_column:
+            count = sum(len(split.labels) for split in source.splits.values())
+            require_shared(source.path, source.label_column, source.class_names, count)
+        return source
+
+    def _strata(self, split: Split) -> Rows:
+        """What is carved out of a split has its share of each of these."""
+        return split.labels
+
+    def _skip_unreadable(self, used: dict[Stage, Split]) -> dict[str, int]:
+        """Replaces splits by what can be read of them; returns how many images each lost."""
+        if self.most_skipped is None:
+            return {}
+        kept = readable(used.values(), self.cache, self.most_skipped)
+        self.left_out = [
+            f"{len(split.left_out)} unreadable of split {split.name} left out "
+            f"(data.on_error=skip): {few(split.left_out)}."
+            for split in kept
+            if isinstance(split, Subset)
+        ]
+        lost = {
+            a.name: len(a.labels) - len(b.labels) for a, b in zip(used.values(), kept, strict=True)
+        }
+        used.update(zip(used, kept, strict=True))
+        return {name: n for name, n in lost.items() if n}
+
+    @property
+    def _crop(self) -> float:
+        return 1.0 if self.eval_crop is None else self.eval_crop
+
+    def _shape_of(self, stage: Stage) -> Shape:
+        return self.shape if stage == "train" else replace(self.shape, crop=self._crop)
+
+    def _in_memory(self, used: dict[Stage, Split]) -> dict[tuple[str, Shape], Tensor]:
+        """The decoded splits, by name and shape; empty if workers are to decode them."""
+        splits = {
+            (split.name, self._shape_of(stage)): split
+            for stage in STAGES
+            for split in [used.get(stage, used["train"])]
+        }
+        images = sum(len(split.labels) for split in splits.values())
+        size = images * self.shape.channels * self.shape.size**2
+        originals = self.augment.resized_crop > 0  # its crop is taken from the original
+        if self.loader == "memory" and originals:
+            raise UserError(
+                "data.augment.resized_crop crops the original images, which data.loader=memory "
+                "does not keep: type data.loader=workers."
+            )
+        too_large = self.loader == "auto" and size > self.memory_limit_gb * 1e9
+        if self.loader == "workers" or originals or too_large:
+            return {}
+        return {
+            (name, shape): torch.from_numpy(decoded(split, shape, self.cache))
+            for (name, shape), split in splits.items()
+        }
+
+    def _divide(self, used: dict[Stage, Split]) -> dict[str, Part]:
+        """The images of each stage; absent validation and test sets are carved out of train."""
+
+        def part(stage: Stage, rows: Rows) -> Part:
+            split, shape = used.get(stage, used["train"]), self._shape_of(stage)
+            return Part(split, rows, shape, self.pixels.get((split.name, shape)))
+
+        rows = {stage: np.arange(len(split.labels)) for stage, split in used.items()}
+        val = 0.0 if "val" in used else self.val_fraction
+        test = 0.0 if "test" in used else self.test_fraction
+        if val or test:
+            same = part("train", rows["train"]).same(self.cache)
+            carved = carve(self._strata(used["train"]), same, val, test, self.split_seed)
+            rows = {**rows, "train": carved[0]}
+            rows.setdefault("val", carved[1])
+            rows.setdefault("test", carved[2])
+        none = np.arange(0)
+        return {
+            stage: part(stage, limited(rows.get(stage, none), self.limit, self.split_seed))
+            for stage in STAGES
+        }
+
+    def _mean_and_std(self) -> tuple[list[float], list[float]]:
+        channels = self.shape.channels
+        for key, given in (("mean", self.mean), ("std", self.std)):
+            if given is not None and (len(given) != channels or (key == "std" and 0 in given)):
+                raise UserError(
+                    f"data.{key}={given} should be {channels} numbers, one per channel"
+                    f"{', none of them 0' if key == 'std' else ''}: type null to compute it."
+                )
+        if self.mean is not None and self.std is not None:
+            return self.mean, self.std
+        mean, std = self.parts["train"].mean_and_std(self.cache)
+        return self.mean or mean, self.std or std
+
+    def held_bytes(self) -> int:
+        if not self.pixels:
+            return 0
+        size = self.shape.channels * self.shape.sides[0] * self.shape.sides[1]
+        return sum(len(part) * size for part in self.parts.values())
+
+    def make_loader(
+        self, stage: str, batches: TrainBatches | EvalBatches, device: torch.device
+    ) -> Loader:
+        normalise = Normalise(self.facts.mean, self.facts.std, device)
+        augment = self.augment if stage == "train" else None
+        finish = self._finish(normalise, augment, device)
+        if isinstance(batches, TrainBatches) and self.shuffle_window:
+            within_windows(batches, self._shards(self.parts[stage]), self.shuffle_window)
+        return self.parts[stage].loader(batches, finish, device, self.num_workers)
+
+    def _shards(self, part: Part) -> NDArray[np.int32]:
+        shards = shards_of(part.split)
+        if shards is None:
+            raise UserError(
+                f"data.shuffle_window={self.shuffle_window} is a number of tar shards, and "
+                f"{self.path} has none: type data.shuffle_window=null."
+            )
+        return shards[part.rows]
+
+    def _finish(
+        self, normalise: Normalise, augment: Augment | None, device: torch.device
+    ) -> Finish:
+        return Finish(normalise, self.facts.num_classes, augment)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ",".join(f"{v:.4g}" for v in value) + "]"
+    return str(value)

@@ -1,0 +1,67 @@
+"""What a model must know about labelled images."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from arclight import Facts
+from arclight.data.facts import first_size
+
+WEIGHTS_KNOW = ("image_size", "channels", "mean", "std", "eval_crop")
+"""What weights that others trained may tell of the images that they expect."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts(Facts):
+    """Of labelled images.
+
+    Attributes:
+        num_classes: how many classes; `class_names[i]` is the name of label i.
+        image_size: height and width in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        mean: of the training pixels, per channel, on the scale 0 to 1; `std` likewise.
+        eval_crop: share of the shorter side that is kept of an image that is evaluated.
+    """
+
+    num_classes: int
+    class_names: list[str]
+    image_size: int
+    channels: int
+    mean: list[float]
+    std: list[float]
+    eval_crop: float = 1.0
+
+    def for_model(self) -> dict[str, Any]:
+        return {
+            "num_classes": self.num_classes,
+            "in_channels": self.channels,
+            "image_size": self.image_size,
+        }
+
+    def for_export(self) -> dict[str, Any]:
+        return {
+            **{key: getattr(self, key) for key in WEIGHTS_KNOW},
+            "classes": self.class_names,
+        }
+
+    def describe_input(self) -> str:
+        return f"{self.image_size} px"
+
+    @classmethod
+    def assumed(cls, model: Mapping[str, Any], data: Mapping[str, Any]) -> Self:
+        return cls(**assumed_images(model, data))
+
+
+def assumed_images(model: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `ImageFacts`, from the config alone."""
+    classes = first_size("num_classes", model)
+    return {
+        "sizes": {"train": 1, "val": 1, "test": 1},
+        "fingerprint": "",
+        "num_classes": classes,
+        "class_names": [str(i) for i in range(classes)],
+        "image_size": first_size("image_size", model, data),
+        "channels": first_size("in_channels", model) or first_size("channels", data),
+        "mean": [0.0],
+        "std": [1.0],
+    }

@@ -1,0 +1,82 @@
+"""Look at a data set before it is used: its shape, its labels, its mean and spread."""
+
+from collections.abc import Collection
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from arclight.errors import UserError
+from arclight_zoo.pixels.decode import Shape, channels_of, different_sizes
+from arclight_zoo.pixels.source import Source, Split
+from arclight_zoo.reading.classes import require_several
+
+_LOOKED_AT = 32  # images of each split
+
+
+def find_shape(splits: Collection[Split], size: int | None, channels: int | None) -> Shape:
+    """The shape that all images get: as given, or as the images have it.
+
+    It looks at a few images of each split only; one that differs is found when it is decoded. One
+    coloured image makes the whole set coloured.
+
+    Raises:
+        UserError: no size is given and the images differ or are not square.
+    """
+    if all(split.pixels is not None for split in splits):  # all alike
+        images = [split.image(0) for split in splits]
+    else:
+        images = [
+            split.image(int(i))
+            for split in splits
+            for i in np.unique(np.linspace(0, len(split.labels) - 1, _LOOKED_AT).astype(int))
+        ]
+    if channels is None:
+        channels = max(map(channels_of, images))
+    if size is not None:
+        return Shape(channels, size)
+    first, *others = sorted({image.size for image in images})
+    if others:
+        raise UserError(different_sizes(first, others[-1]))
+    if first[0] != first[1]:
+        raise UserError(
+            f"The images are not square ({first[0]}x{first[1]} pixels): "
+            f"type data.image_size={min(first)} to resize and crop them."
+        )
+    return Shape(channels, first[0], resize=False)
+
+
+def check_labels(source: Source, splits: Collection[Split]) -> None:
+    """Raises `UserError` for a split without images, or with a label that has no class, and where
+    there is only one class."""
+    require_several(source.path, source.class_names)
+    classes = len(source.class_names)
+    for split in splits:
+        if not len(split.labels):
+            raise UserError(f"Split {split.name} of {source.path} has no images: choose another.")
+        wrong = np.flatnonzero((split.labels < 0) | (split.labels >= classes))
+        if len(wrong):
+            raise UserError(
+                f"Row {wrong[0]} of split {split.name} of {source.path} has label "
+                f"{split.labels[wrong[0]]}, but the {classes} classes are 0 to {classes - 1}: "
+                "mend it, or choose other splits with data.train_split, data.val_split and "
+                "data.test_split (the hub marks withheld labels with -1)."
+            )
+
+
+def mean_and_std(images: Tensor) -> tuple[list[float], list[float]]:
+    """Per channel of uint8 `(n, channels, height, width)`, on the scale 0 to 1.
+
+    Summed as whole numbers, so every machine finds the same. A constant channel has std 1.
+    """
+    total = torch.zeros(images.shape[1], dtype=torch.int64)
+    squares = torch.zeros_like(total)
+    for chunk in torch.split(images, 1024):
+        values = chunk.to(torch.int32)
+        total += values.sum((0, 2, 3))
+        squares += (values * values).sum((0, 2, 3))
+    count = images.numel() / images.shape[1]
+    mean = total.double() / count
+    std = (squares.double() / count - mean**2).clamp(min=0).sqrt()
+    std[std == 0] = 255
+    return (mean / 255).tolist(), (std / 255).tolist()

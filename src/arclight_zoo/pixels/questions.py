@@ -1,0 +1,60 @@
+"""Images that a trained task is asked about."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from arclight.errors import UserError
+from arclight.tasks.question import Question
+from arclight_zoo.pixels.decode import model_input
+from arclight_zoo.pixels.image_facts import ImageFacts
+
+BATCH = 256
+
+
+def image_batches(
+    question: Question, facts: ImageFacts, device: torch.device
+) -> Iterator[tuple[list[str], Tensor]]:
+    """File names and images `(batch, channels, size, size)`, prepared as in evaluation.
+
+    An image that cannot be read is left out and noted in the question; the others are answered.
+
+    Raises:
+        UserError: there is no image.
+    """
+    files = image_files(question.place)
+    for start in range(0, len(files), BATCH):
+        names, images = [], []
+        for number, file in enumerate(files[start : start + BATCH], start):
+            try:
+                images.append(model_input(file, facts))
+                names.append(str(file))
+            except UserError as error:
+                question.gaps[number] = str(file)
+                question.faults.append(str(error))
+        if images:
+            yield names, torch.cat(images).to(device)
+
+
+def image_files(place: Path) -> list[Path]:
+    """The image itself, or all images below a folder, sorted.
+
+    Raises:
+        UserError: there is no image in it.
+    """
+    if place.is_file():
+        return [place]
+    known = Image.registered_extensions()
+    files = sorted(f for f in place.rglob("*") if f.suffix.lower() in known)
+    if not files:
+        raise UserError(f"input={place} holds no image; name a folder with image files.")
+    return files
+
+
+def random_images(facts: ImageFacts, examples: int, draw: torch.Generator) -> Tensor:
+    """Normal numbers `(examples, channels, size, size)`."""
+    shape = (examples, facts.channels, facts.image_size, facts.image_size)
+    return torch.randn(shape, generator=draw)

@@ -1,0 +1,53 @@
+"""A data set of labelled images, whatever it is read from."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+class Split(Protocol):
+    """One named part of a source: labelled images, each decoded only when it is asked for."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """`(n,)`, each an index into the source's class names."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the images do; says nothing about their decoded pixels."""
+
+    @property
+    def pixels(self) -> NDArray[np.uint8] | None:
+        """All images as `(n, channels, height, width)`, where the source keeps them decoded."""
+
+    def image(self, index: int) -> Image.Image:
+        """The decoded image; raises `UserError`, naming it, where it cannot be read."""
+
+    def content(self, index: int) -> bytes:
+        """The stored bytes: equal for two images that are copies of one file."""
+
+    def where(self, index: int) -> str:
+        """What an error calls the image."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set.
+
+    Attributes:
+        path: what errors call it.
+        class_names: `class_names[i]` is the name of label i.
+        splits: by their own names.
+        label_column: whose different values are the classes; None: the source declares them.
+    """
+
+    path: str
+    class_names: list[str]
+    splits: dict[str, Split]
+    label_column: str | None = None

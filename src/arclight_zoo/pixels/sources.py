@@ -1,0 +1,62 @@
+"""Open a data set of labelled images by its path."""
+
+from pathlib import Path
+
+from arclight.errors import UserError
+from arclight.network import address
+from arclight_zoo.pixels.source import Source
+from arclight_zoo.reading.cache import cache_folder
+
+
+def open_source(
+    path: str,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    cache: Path | None = None,
+) -> Source:
+    """Opens `sklearn:digits`, a folder (of class folders, tar shards or parquet), or a hub id.
+
+    A relative folder is relative to the working directory. Whatever exists here is never looked
+    for on the hub, nor is a path that can only mean a folder. `cache` keeps the index of shards.
+
+    Raises:
+        UserError: it is nowhere to be found, or does not hold labelled images.
+    """
+    if path == "sklearn:digits":
+        from arclight_zoo.pixels.digits import open_digits
+
+        return open_digits()
+    folder = Path(path).expanduser()
+    if folder.is_file():
+        raise UserError(
+            f"data.path={path} is a file: type data.path={folder.parent}, the folder it is in."
+        )
+    if folder.is_dir():
+        from arclight_zoo.pixels.folder import holds_class_folders, open_folder
+
+        if holds_class_folders(folder):
+            return open_folder(folder)
+        from arclight_zoo.pixels.tars import holds_tars, open_tars
+
+        if holds_tars(folder):
+            return open_tars(folder, cache or cache_folder(None), label_column)
+    elif _means_a_folder(path):
+        raise UserError(
+            f"data.path={path} does not exist (looked for {folder.absolute()}): "
+            "type data.path=FOLDER with the folder of your images."
+        )
+    from arclight_zoo.pixels.hub_images import open_hub
+
+    return open_hub(path, folder if folder.is_dir() else None, image_column, label_column)
+
+
+def _means_a_folder(path: str) -> bool:
+    path = address(path)[0] if ":" not in path.partition("/")[0] else path
+    parent = path.rpartition("/")[0]
+    return (
+        path.startswith((".", "/", "~"))
+        or "\\" in path
+        or ":" in path
+        or path.count("/") > 1
+        or (parent != "" and Path(parent).is_dir())
+    )

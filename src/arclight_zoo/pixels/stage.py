@@ -1,0 +1,94 @@
+"""The images that one stage of a run uses: rows of a source's split, in memory or in files."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from arclight.data.order import EvalBatches, TrainBatches
+from arclight_zoo.pixels.augment import Finish
+from arclight_zoo.pixels.decode import Shape
+from arclight_zoo.pixels.memory import MemoryLoader, decode_rows
+from arclight_zoo.pixels.probe import mean_and_std
+from arclight_zoo.pixels.source import Split
+from arclight_zoo.pixels.worker_loader import WorkerLoader
+from arclight_zoo.reading.cache import cached
+from arclight_zoo.reading.splits import Rows, same_content
+
+Loader = MemoryLoader | WorkerLoader
+_MEASURED = 2048  # images that give mean and std where not all are decoded
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of a split.
+
+    Attributes:
+        split: of the source.
+        rows: `(n,)`, indices into the split.
+        shape: what every image becomes.
+        pixels: the whole split, decoded; None if worker processes are to decode it.
+    """
+
+    split: Split
+    rows: Rows
+    shape: Shape
+    pixels: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def images(self) -> Tensor:
+        """The decoded images, uint8 `(n, channels, size, size)`; only for a part in memory."""
+        assert self.pixels is not None
+        if len(self) == len(self.pixels):
+            return self.pixels
+        return self.pixels.index_select(0, torch.from_numpy(self.rows))
+
+    def same(self, cache: Path) -> Rows:
+        """The first of the rows with the same content: the same pixels, or else the same file."""
+        if self.pixels is not None:
+            return same_content(image.tobytes() for image in self.images().numpy())
+        key = f"same rows 1|{self.split.fingerprint}|{len(self)}"
+        return cached(cache, key, lambda: same_content(map(self.split.content, self.rows.tolist())))
+
+    def mean_and_std(self, cache: Path) -> tuple[list[float], list[float]]:
+        """Of all images in memory; of a few thousand, evenly spread, of those in files."""
+        if self.pixels is not None:
+            return mean_and_std(self.images())
+        some = self.rows[np.unique(np.linspace(0, len(self) - 1, _MEASURED).astype(int))]
+        key = f"mean and std 1|{self.split.fingerprint}|{self.shape}|{some.tolist()}"
+
+        def measure() -> np.ndarray:
+            images = torch.from_numpy(decode_rows(self.split, some, self.shape))
+            return np.array(mean_and_std(images))
+
+        mean, std = cached(cache, key, measure).tolist()
+        return mean, std
+
+    def digest(self) -> bytes:
+        """SHA-256 of labels and pixels, or of labels and the source's fingerprint of the files."""
+        digest = hashlib.sha256(self.split.labels[self.rows].tobytes())
+        if self.pixels is not None:
+            digest.update(self.images().numpy().data)
+        else:
+            digest.update(self.split.fingerprint.encode() + self.rows.tobytes())
+        return digest.digest()
+
+    def loader(
+        self,
+        batches: TrainBatches | EvalBatches,
+        finish: Finish,
+        device: torch.device,
+        num_workers: int,
+    ) -> Loader:
+        """Batches of this part, finished on the device."""
+        if self.pixels is None:
+            return WorkerLoader(
+                self.split, self.rows, self.shape, batches, finish, device, num_workers
+            )
+        labels = torch.from_numpy(self.split.labels[self.rows])
+        return MemoryLoader(self.images(), labels, batches, finish, device)

@@ -1,0 +1,110 @@
+"""`data.on_error=skip`: images that cannot be read are found before training, and left out.
+
+Found once, not met on the way: so the order of the data, the split and a resumed run depend on the
+files alone, every process agrees, and the count is exact.
+"""
+
+import os
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from arclight.errors import UserError
+from arclight_zoo.pixels.source import Split
+from arclight_zoo.reading.cache import cached
+from arclight_zoo.reading.splits import Rows
+
+NAMED = 5  # of what is left out
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some rows of a split, as a split."""
+
+    whole: Split
+    rows: Rows
+    pixels: None = None
+
+    @property
+    def name(self) -> str:
+        return self.whole.name
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return self.whole.labels[self.rows]
+
+    @property
+    def fingerprint(self) -> str:
+        left_out = np.setdiff1d(np.arange(len(self.whole.labels)), self.rows)
+        return f"{self.whole.fingerprint} without {left_out.tolist()}"
+
+    def image(self, index: int) -> Image.Image:
+        return self.whole.image(int(self.rows[index]))
+
+    def content(self, index: int) -> bytes:
+        return self.whole.content(int(self.rows[index]))
+
+    def where(self, index: int) -> str:
+        return self.whole.where(int(self.rows[index]))
+
+    @property
+    def left_out(self) -> list[str]:
+        """What the images are called that are not among the rows."""
+        rows = np.setdiff1d(np.arange(len(self.whole.labels)), self.rows)
+        return [self.whole.where(row) for row in rows.tolist()]
+
+
+def readable(splits: Collection[Split], cache: Path, most: int) -> list[Split]:
+    """The splits without the images that cannot be read; each image is looked at once, ever.
+
+    Args:
+        most: images that may be left out of all splits together.
+
+    Raises:
+        UserError: more than that cannot be read.
+    """
+    kept: list[Split] = []
+    faulty: list[tuple[Split, int]] = []
+    for split in splits:
+        bad = _unreadable(split, cache)
+        faulty += [(split, row) for row in bad.tolist()]
+        rows = np.setdiff1d(np.arange(len(split.labels)), bad)
+        kept.append(Subset(split, rows) if len(bad) else split)
+    if len(faulty) > most:
+        raise UserError(
+            f"{len(faulty)} images cannot be read, more than data.max_errors={most} "
+            f"({few([split.where(row) for split, row in faulty[: NAMED + 1]])}): replace or remove "
+            f"them, or type data.max_errors={len(faulty)}."
+        )
+    return kept
+
+
+def _unreadable(split: Split, cache: Path) -> Rows:
+    if split.pixels is not None:
+        return np.arange(0)
+    n = len(split.labels)
+
+    def look() -> Rows:
+        with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as threads:
+            bad = threads.map(lambda row: _is_faulty(split, row), range(n))
+            return np.flatnonzero(np.fromiter(bad, dtype=bool, count=n))
+
+    return np.asarray(cached(cache, f"unreadable 1|{split.fingerprint}|{n}", look))
+
+
+def _is_faulty(split: Split, row: int) -> bool:
+    try:
+        split.image(row)
+    except UserError:
+        return True
+    return False
+
+
+def few(names: Sequence[str]) -> str:
+    """The first few of them."""
+    return ", ".join(names[:NAMED]) + (", ..." if names[NAMED:] else "")

@@ -1,0 +1,79 @@
+"""Images as the weights of `model.pretrained` know them: size, crop, channels, mean, deviation."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from arclight.models.pretrained import facts_behind, find_file
+from arclight_zoo.pixels.image_facts import WEIGHTS_KNOW
+
+
+def known_of(name: str) -> dict[str, Any]:
+    """What is known of the images that weights were trained on, by the keys of `data`.
+
+    Args:
+        name: `model.pretrained`: a run directory, a safetensors file, a folder of timm or
+            transformers, or a hub id.
+
+    Raises:
+        UserError: the weights are out of reach.
+    """
+    told = facts_behind(name)
+    if told is not None:
+        return {key: told[key] for key in WEIGHTS_KNOW if key in told}
+    config = _read(name, "config.json")
+    if "architecture" in config:  # timm's
+        return _of_timm(config.get("pretrained_cfg", config))
+    return _of_transformers(config, _read(name, "preprocessor_config.json"))
+
+
+def _read(name: str, file: str) -> dict[str, Any]:
+    found = find_file(name, file)
+    if found is None:
+        return {}
+    content = json.loads(found.read_text())
+    return content if isinstance(content, dict) else {}
+
+
+def _of_timm(told: Mapping[str, Any]) -> dict[str, Any]:
+    channels, _, size = told.get("input_size", (None, None, None))
+    return {
+        "image_size": size,
+        "channels": channels,
+        "mean": _list(told.get("mean")),
+        "std": _list(told.get("std")),
+        "eval_crop": told.get("crop_pct"),
+    }
+
+
+def _of_transformers(config: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    tower = config.get("vision_config") or config
+    if not told and "image_size" not in tower:
+        return {}  # of no images
+    side = told.get("crop_size") or told.get("size") or tower.get("image_size")
+    mean, crop = _list(told.get("image_mean")), _crop(told)
+    return {
+        "image_size": tower.get("image_size") or _side(side),  # which the positions were learnt for
+        "channels": tower.get("num_channels") or len(mean or "RGB"),
+        "mean": mean,
+        "std": _list(told.get("image_std")),
+        **({"eval_crop": crop} if crop else {}),
+    }
+
+
+def _crop(told: Mapping[str, Any]) -> float | None:
+    """Share of the shorter side that a processor keeps; None: it crops nothing."""
+    size, kept = _side(told.get("size")), _side(told.get("crop_size"))
+    if told.get("crop_pct") and size and size < 384:  # ConvNeXt's, which crops no larger images
+        return float(told["crop_pct"])
+    crops = told.get("do_center_crop") and size and kept and kept <= size
+    return kept / size if crops else None
+
+
+def _side(size: Any) -> Any:
+    """The number of pixels, which processors keep in more ways than one."""
+    return size.get("height") or size.get("shortest_edge") if isinstance(size, Mapping) else size
+
+
+def _list(values: Any) -> list[float] | None:
+    return list(values) if values is not None else None

@@ -1,0 +1,1 @@
+"""Find data: files, the hub, splits, and what is wrong with a file."""

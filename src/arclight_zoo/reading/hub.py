@@ -1,0 +1,178 @@
+"""What Hugging Face `datasets` reads: data sets on the hub, and local folders of parquet files."""
+
+import contextlib
+import errno
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from arclight.errors import UserError
+from arclight.network import address, reachable, refusal, why_not
+from arclight_zoo.reading import remote_files
+from arclight_zoo.reading.complaints import IMAGES, TEXTS, fault, require_commas
+
+_COMMIT = re.compile(r"@[0-9a-f]{40}/")
+
+TABLES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "text"}
+"""What reads a single file, by its suffix."""
+
+
+def load_splits(path: str, place: Path | None, holds: str = IMAGES) -> Any:
+    """A `datasets.DatasetDict` of a hub id, or of a local folder or file.
+
+    Args:
+        path: the hub id, and what errors call it.
+        place: the folder or file, or None for the hub. A file has one split, `train`.
+        holds: what errors say that it should hold.
+
+    Raises:
+        UserError: it is not reachable, or cannot be read as a data set.
+    """
+    import datasets
+
+    with _quiet_hub(may_connect=place is None) as within:
+        try:
+            if place and place.is_file():
+                if place.suffix not in TABLES:
+                    raise UserError(
+                        f"data.path={path} is no {', '.join(TABLES)} file: convert it to one."
+                    )
+                require_commas(place)
+                files = {"train": str(place.resolve())}
+                return datasets.load_dataset(TABLES[place.suffix], data_files=files)
+            if place:
+                return datasets.load_dataset(str(place.resolve()))
+            repo, subset, revision = address(path)
+            return datasets.load_dataset(repo, subset, revision=revision)
+        except UserError:
+            raise
+        except Exception as error:  # of many kinds: the hub's, of connections, of formats
+            raise UserError(_fault(path, place, error, within, holds)) from error
+
+
+def split_files(path: str, place: Path | None) -> dict[str, tuple[list[str], str]]:
+    """By split, the files of a hub id or local folder, and what identifies them; none is read.
+
+    Args:
+        path: the hub id, and what errors call it.
+        place: the folder, or None for the hub.
+
+    Raises:
+        UserError: it is not reachable, or no data set.
+    """
+    import datasets
+
+    repo, subset, revision = (str(place.resolve()), None, None) if place else address(path)
+    with _quiet_hub(may_connect=place is None) as within:
+        try:
+            builder = datasets.load_dataset_builder(repo, subset, revision=revision)
+        except Exception as error:
+            raise UserError(_fault(path, place, error, within, TEXTS)) from error
+        found = builder.config.data_files or {}
+        if not found and not within and not place:
+            raise UserError(_not_given(path, within))
+        if not found:
+            raise UserError(f"{path} names no data files: type data=text_file to load it as it is.")
+        return {
+            str(split): (list(map(str, files)), _identity(files)) for split, files in found.items()
+        }
+
+
+def _identity(files: Any) -> str:
+    """Changes when the files do; on the hub not with every commit."""
+    if all(map(remote_files.is_here, files)):
+        return str(files.origin_metadata)
+    return str([(_COMMIT.sub("/", str(file)), remote_files.identity(str(file))) for file in files])
+
+
+def _fault(path: str, folder: Path | None, error: Exception, within: bool, holds: str) -> str:
+    import datasets
+
+    cache = datasets.config.HF_DATASETS_CACHE
+    cause = error.__cause__ or error  # of a DatasetGenerationError
+    if folder and folder.is_dir() and not any(f.is_file() for f in folder.rglob("*")):
+        return (
+            f"data.path={path} is an empty folder: type data.path=FOLDER with one that holds "
+            f"{holds}."
+        )
+    if isinstance(cause, OSError) and (cause.errno == errno.ENOSPC or str(cache) in str(cause)):
+        return (
+            f"The cache of Hugging Face datasets {cache} cannot be written ({cause.strerror}): "
+            "type HF_HOME=FOLDER before the command, with a folder that can."
+        )
+    known = isinstance(error, ConnectionError | FileNotFoundError)
+    if not folder and (known or refusal(error)):
+        return _not_given(path, within, error)
+    words = " ".join(str(cause).split())
+    if "zstd not supported" in words:
+        return (
+            f"data.path={path} is compressed by zstd, which needs another package: type pip "
+            "install zstandard."
+        )
+    if not folder and (subsets := _subsets(path)):
+        return (
+            f"data.path={path} should say which subset is meant: type data.path="
+            f"{address(path)[0]}:SUBSET with one of {', '.join(subsets)}."
+        )
+    if folder:
+        return fault(path, folder, cause, holds)
+    return (
+        f"data.path={path} cannot be read as a data set ({words[:300].rstrip('.')}): type another, "
+        f"or data.path=FOLDER with one that holds {holds}."
+    )
+
+
+def _not_given(path: str, within: bool, error: Exception | None = None) -> str:
+    return (
+        f"data.path={path} is no folder here, and on the Hugging Face hub {path} "
+        f"{why_not(within, error)}; with a local copy, type data.path=FOLDER."
+    )
+
+
+def _subsets(path: str) -> list[str]:
+    """Those that a data set on the hub has, where the path does not name one of several."""
+    import datasets
+
+    repo, subset, revision = address(path)
+    try:
+        known: list[str] = datasets.get_dataset_config_names(repo, revision=revision)
+    except Exception:  # of many kinds; the first fault has been met before
+        return []
+    return known if len(known) > 1 and subset not in known else []
+
+
+@contextlib.contextmanager
+def _quiet_hub(may_connect: bool) -> Iterator[bool]:
+    """No progress bars, no words about what is raised as well, and no half minute of retries
+    without a network; yields whether one is."""
+    import datasets
+    import huggingface_hub
+
+    bars, offline = datasets.is_progress_bar_enabled(), datasets.config.HF_HUB_OFFLINE
+    may_connect = may_connect and not offline
+    found = may_connect and reachable(huggingface_hub.constants.ENDPOINT)
+    settings: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
+    datasets.disable_progress_bars()
+    readers = logging.getLogger("datasets.packaged_modules")
+    level = readers.level
+    readers.setLevel(logging.CRITICAL)
+    for module in settings:
+        module.HF_HUB_OFFLINE = not found
+    try:
+        yield found
+    finally:
+        for module in settings:
+            module.HF_HUB_OFFLINE = offline
+        readers.setLevel(level)
+        if bars:
+            datasets.enable_progress_bars()
+
+
+def known_column(path: str, features: Mapping[str, Any], given: str, key: str) -> str:
+    if given not in features:
+        raise UserError(
+            f"data.{key}={given} is not a column of {path}: type one of {', '.join(features)}."
+        )
+    return given

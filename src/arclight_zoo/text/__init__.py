@@ -1,0 +1,1 @@
+"""Text: data, language modelling, classification, sequence to sequence, models."""

@@ -1,0 +1,152 @@
+"""Labelled text: the data module of text classification."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from arclight.data.module import require_counts, require_fractions
+from arclight.data.order import EvalBatches, TrainBatches
+from arclight.data.rows import RowLoader
+from arclight.errors import UserError
+from arclight.ranges import Count, Share
+from arclight_zoo.reading.cache import cache_folder
+from arclight_zoo.reading.splits import Rows
+from arclight_zoo.tokens import tokenizer as tokenizers
+from arclight_zoo.tokens.labelled_tables import divide, first_rows, of, open_classes
+from arclight_zoo.tokens.ragged import Ragged, encoded, padding_of
+from arclight_zoo.tokens.text_facts import TextFacts
+from arclight_zoo.tokens.text_module import TextModule
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The texts of one stage."""
+
+    texts: Ragged
+    labels: Tensor
+
+
+class LabelledText(TextModule):
+    """Texts with a class each, padded to the longest of a batch.
+
+    A batch is (tokens, mask, labels): tokens `(batch, longest)`, the mask true where there is a
+    token of the text, and labels `(batch,)`.
+
+    Args:
+        path: `python:packages` (the functions of Python's standard library by their package), a
+            csv, jsonl or parquet file, a folder of such, or a Hugging Face hub id.
+        text_column: of a table; None: found among the usual names.
+        label_column: likewise.
+        train_split: the data's own split to train on; None: found among the usual names.
+        val_split: likewise; None and none found: `val_fraction` of the training texts.
+        test_split: likewise, with `test_fraction`.
+        val_fraction: share of each class; equal texts stay on one side.
+        test_fraction: likewise; 0: nothing is tested.
+        split_seed: decides which texts, independently of the run's seed.
+        tokenizer: `characters`, `bpe` (byte-pair encoding, trained on the training texts), or a
+            published one: a local folder or file, or a hub id.
+        vocab_size: tokens of `bpe`.
+        max_length: tokens of one text, with its frame; the rest of longer ones is left out.
+        batch_size: texts of one optimizer step, over all processes and accumulated batches.
+        eval_batch_size: texts of one evaluation batch over all processes; None: as in training.
+        limit: use so many texts of each split; None: all.
+        cache: folder of token files; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
+        seed: the run's seed, for order.
+    """
+
+    holds = "labelled texts"
+
+    def __init__(
+        self,
+        path: str,
+        text_column: str | None = None,
+        label_column: str | None = None,
+        train_split: str | None = None,
+        val_split: str | None = None,
+        test_split: str | None = None,
+        val_fraction: Share = 0.1,
+        test_fraction: Share = 0.1,
+        split_seed: int = 0,
+        tokenizer: str = "bpe",
+        vocab_size: Count = 4096,
+        max_length: Count = 128,
+        batch_size: Count = 32,
+        eval_batch_size: Count | None = None,
+        limit: Count | None = None,
+        cache: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(path, batch_size, eval_batch_size, seed)
+        require_counts(vocab_size=vocab_size, limit=limit)
+        require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
+        require_room(max_length=max_length)
+        self.columns = text_column, label_column
+        self.split_names = (train_split, val_split, test_split)
+        self.fractions = (val_fraction, test_fraction)
+        self.split_seed, self.limit = split_seed, limit
+        self.kind, self.vocab_size, self.max_length = tokenizer, vocab_size, max_length
+        self.cache = cache_folder(cache)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads, divides and encodes the texts; a second call does nothing."""
+        if hasattr(self, "facts"):
+            return
+        found = open_classes(self.path, *self.columns)
+        used = divide(found.texts, found.labels, self.split_names, self.fractions, self.split_seed)
+        for part, (split, rows) in used.items():
+            self._check(found.labels[split][rows], part, split)
+        split, rows = used["train"]
+        made = self.find_tokenizer(self.kind, of(found.texts[split], rows), self.vocab_size)
+        self.tokenizer = tokenizers.framed(made)
+        self.pad = padding_of(self.tokenizer)
+        used = first_rows(used, self.limit, self.split_seed)
+        self.parts = {
+            part: self._part(found.texts[s], found.labels[s], rows)
+            for part, (s, rows) in used.items()
+        }
+        digest = hashlib.sha256()
+        for one in self.parts.values():
+            digest.update(one.texts.digest() + one.labels.numpy().tobytes())
+        self.facts = TextFacts(
+            sizes={stage: len(one.texts) for stage, one in self.parts.items()},
+            fingerprint=digest.hexdigest(),
+            vocab_size=self.tokenizer.get_vocab_size(),
+            context=self.max_length,
+            pad=self.pad,
+            class_names=found.names,
+        )
+
+    def _check(self, labels: Rows, stage: str, split: str) -> None:
+        if (labels < 0).any():  # how the hub says that nobody may know
+            raise UserError(
+                f"The split {split} of {self.path} has rows without a label (-1): type "
+                f"data.{stage}_split=NAME with one that has them all."
+            )
+
+    def _part(self, texts: list[str], labels: Rows, rows: Rows) -> Part:
+        tokens = encoded(self.tokenizer, of(texts, rows), self.max_length, self.cache)
+        return Part(tokens, torch.from_numpy(labels[rows]))
+
+    def make_loader(
+        self, stage: str, batches: TrainBatches | EvalBatches, device: torch.device
+    ) -> RowLoader:
+        part = self.parts[stage]
+
+        def make(indices: Tensor, epoch: int | None) -> Batch:
+            return *part.texts.padded(indices, self.pad), part.labels[indices]
+
+        return RowLoader(batches, make)
+
+
+def require_room(**lengths: int) -> None:
+    """Raises `UserError` where a key of `data` leaves no room between a start and an end."""
+    for key, length in lengths.items():
+        if length < 3:
+            raise UserError(
+                f"data.{key}={length} leaves no room for a text between its start and its end: "
+                f"type data.{key}=64, for example."
+            )

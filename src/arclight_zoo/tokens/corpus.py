@@ -1,0 +1,231 @@
+"""Texts that need not fit into memory: gone through again and again, a piece at a time."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arclight.errors import UserError
+from arclight.seeds import mix
+from arclight_zoo.reading.cache import cached
+from arclight_zoo.reading.splits import Rows, require_taken
+
+Chunks = Iterator[str]
+"""One text: its parts behind each other, cut anywhere."""
+
+PIECE = 100_000  # characters that are encoded at once
+_CHUNK = 1_000_000  # characters that are read at once
+_WHOLE = 4_000_000  # characters of a text up to which a tokenizer is trained on it uncut
+_ROWS = 256  # of a table that are read at once
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Some texts.
+
+    Attributes:
+        count: how many.
+        key: changes when the texts do.
+        read: goes through them.
+    """
+
+    count: int
+    key: str
+    read: Callable[[], Iterator[Chunks]]
+
+    def pieces(self) -> Iterator[tuple[str, bool]]:
+        """The texts in pieces to encode, and of each whether it is its text's last."""
+        for chunks in self.read():
+            piece = ""
+            for number, following in enumerate(cut(chunks, PIECE)):
+                if number:
+                    yield piece, False
+                piece = following
+            yield piece, True
+
+    def sample(self, most: int) -> Iterator[str]:
+        """The first `most` characters, in whole texts where those are not huge."""
+        for chunks in self.read():
+            for part in _whole_or_cut(chunks):
+                yield part[:most]
+                most -= len(part)
+                if most <= 0:
+                    return
+
+    def survey(self, cache: Path) -> NDArray[Any]:
+        """The characters and a digest of each text, as fields `size` and `digest`."""
+
+        def look() -> NDArray[Any]:
+            rows = []
+            for chunks in self.read():
+                digest, size = hashlib.blake2b(digest_size=16), 0
+                for chunk in chunks:
+                    digest.update(chunk.encode())
+                    size += len(chunk)
+                rows.append((size, digest.digest()))
+            return np.array(rows, dtype=[("size", "<i8"), ("digest", "V16")])
+
+        return cached(cache, f"survey 1|{self.key}", look)
+
+    def bytes(self, cache: Path) -> int:
+        """Of all texts in UTF-8."""
+
+        def count() -> NDArray[Any]:
+            return np.array(sum(len(c.encode()) for chunks in self.read() for c in chunks))
+
+        return int(cached(cache, f"bytes 1|{self.key}", count))
+
+
+def of_list(texts: Sequence[str]) -> Texts:
+    """Texts that are in memory; they are known by their content."""
+    key = hashlib.sha256()
+    for text in texts:
+        key.update(hashlib.sha256(text.encode()).digest())
+    return Texts(len(texts), key.hexdigest(), lambda: (iter([text]) for text in texts))
+
+
+def of_file(file: Path) -> Texts:
+    """A file as one text; it is known by its place, size and date.
+
+    Raises:
+        UserError: when read, where it is not UTF-8.
+    """
+    stat = file.stat()
+
+    def chunks() -> Chunks:
+        with file.open(encoding="utf-8") as text:
+            try:
+                while chunk := text.read(_CHUNK):
+                    yield chunk
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"{file} is no text in UTF-8 ({error.reason}): convert it, for example with "
+                    "iconv -f latin1 -t utf-8."
+                ) from error
+
+    return Texts(
+        1, f"file|{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}", lambda: iter([chunks()])
+    )
+
+
+def of_column(rows: Any, name: str, cache: Path) -> Texts:
+    """A column of a `datasets.Dataset`, which lies on the disk; empty cells are left out."""
+    column = rows.select_columns([name]).with_format("arrow")
+
+    def read() -> Iterator[Chunks]:
+        for table in column.iter(batch_size=_ROWS):
+            for text in table[name].to_pylist():
+                if text:
+                    yield iter([text])
+
+    found = Texts(2, f"table|{rows._fingerprint}|{name}", read)
+    return Texts(len(found.survey(cache)), found.key, read)
+
+
+def carve_texts(
+    texts: Texts, val_fraction: float, test_fraction: float, seed: int, cache: Path
+) -> tuple[Texts, Texts, Texts]:
+    """(train, val, test) by share of the characters.
+
+    Of one text, the test is its end and the validation what comes before that; of several, whole
+    texts are drawn, and equal ones stay together.
+
+    Raises:
+        UserError: a share comes to nothing.
+    """
+    if not val_fraction and not test_fraction:
+        return texts, of_list([]), of_list([])
+    survey = texts.survey(cache)
+    how = f"{texts.key}|{val_fraction}|{test_fraction}"
+    fractions = {"val": val_fraction, "test": test_fraction}
+    if texts.count == 1:
+        size = int(survey["size"][0])
+        end = size - round(test_fraction * size)
+        middle = end - round(val_fraction * size)
+        for (stage, share), taken in zip(
+            fractions.items(), (end - middle, size - end), strict=True
+        ):
+            if share:
+                require_taken(stage, share, taken, f"{size} characters", "it is too short")
+
+        def within(start: int, stop: int) -> Texts:
+            if start == stop:
+                return of_list([])
+            key = f"{how}|{start}|{stop}"
+            return Texts(1, key, lambda: iter([_between(next(texts.read()), start, stop)]))
+
+        return within(0, middle), within(middle, end), within(end, size)
+    stages = draw(survey["size"], survey["digest"], val_fraction, test_fraction, seed)
+    for number, (stage, share) in enumerate(fractions.items(), 1):
+        if share:
+            why = "texts are taken whole, by their length, and equal ones stay together"
+            taken = int((stages == number).sum())
+            require_taken(stage, share, taken, f"{len(stages)} texts", why)
+
+    def chosen(stage: int) -> Texts:
+        def read() -> Iterator[Chunks]:
+            for which, chunks in zip(stages, texts.read(), strict=True):
+                if which == stage:
+                    yield chunks
+
+        return Texts(int((stages == stage).sum()), f"{how}|{seed}|{stage}", read)
+
+    return chosen(0), chosen(1), chosen(2)
+
+
+def draw(
+    sizes: Rows, digests: NDArray[Any], val_fraction: float, test_fraction: float, seed: int
+) -> NDArray[np.int8]:
+    """For each text 0 (train), 1 (val) or 2 (test); equal ones get the same."""
+    _, first, which = np.unique(digests, return_index=True, return_inverse=True)
+    by_appearance = np.argsort(first)
+    distinct = sizes[first[by_appearance]]
+    rng = np.random.Generator(np.random.Philox(key=mix("texts", seed)))
+    order = rng.permutation(len(distinct))
+    upto = np.cumsum(distinct[order]) / distinct.sum()
+    stage = np.zeros(len(distinct), dtype=np.int8)
+    stage[order] = (upto <= test_fraction + val_fraction).astype(np.int8)
+    stage[order[upto <= test_fraction]] = 2
+    by_digest = np.empty_like(stage)
+    by_digest[by_appearance] = stage
+    return by_digest[which]
+
+
+def cut(chunks: Chunks, size: int) -> Iterator[str]:
+    """Pieces of about so many characters, ended by a line's end where there is one."""
+    text, start = "", 0
+    for chunk in chunks:
+        text, start = text[start:] + chunk, 0
+        while len(text) - start > size:
+            end = text.rfind("\n", start, start + size) + 1 or start + size
+            yield text[start:end]
+            start = end
+    if start < len(text):
+        yield text[start:]
+
+
+def _whole_or_cut(chunks: Chunks) -> Iterator[str]:
+    beginning, length = [], 0
+    for chunk in chunks:
+        beginning.append(chunk)
+        length += len(chunk)
+        if length > _WHOLE:
+            yield from cut(iter(beginning), PIECE)
+            yield from cut(chunks, PIECE)
+            return
+    yield "".join(beginning)
+
+
+def _between(chunks: Chunks, start: int, stop: int) -> Chunks:
+    """Characters `start ... stop - 1` of a text."""
+    for chunk in chunks:
+        part = chunk[max(0, start) : max(0, stop)]
+        if part:
+            yield part
+        start, stop = start - len(chunk), stop - len(chunk)
+        if stop <= 0:
+            return

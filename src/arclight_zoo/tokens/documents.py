@@ -1,0 +1,95 @@
+"""Open a collection of texts by its path, and divide it into training, validation and test."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from arclight.errors import UserError
+from arclight.network import address
+from arclight_zoo.reading.complaints import TEXTS, refuse_separator
+from arclight_zoo.reading.splits import choose_splits
+from arclight_zoo.tokens.corpus import Texts, carve_texts, of_column, of_file, of_list
+
+STDLIB = "python:stdlib"
+Documents = dict[str, Texts]  # by split: "train", "val" and "test"
+
+
+def open_table(path: str) -> Any:
+    """A hub id, or a local csv, jsonl, parquet or txt file or folder of such, by splits.
+
+    Raises:
+        UserError: it is not reachable, or cannot be read.
+    """
+    from arclight_zoo.reading.hub import load_splits
+
+    place = Path(path).expanduser()
+    looks_local = path.startswith((".", "/", "~")) or place.suffix in (".csv", ".jsonl", ".txt")
+    if not place.exists() and (looks_local or address(path)[0].count("/") > 1):
+        raise UserError(
+            f"data.path={path} does not exist (looked for {place.absolute()}): "
+            "type data.path=FILE with the file or folder of your text."
+        )
+    return load_splits(path, place if place.exists() else None, TEXTS)
+
+
+def column(path: str, table: Any, given: str | None, key: str, usual: Sequence[str]) -> str:
+    """The column of a table that is meant: as given, or the only one with a usual name.
+
+    Raises:
+        UserError: there is none, or it cannot be told which.
+    """
+    from arclight_zoo.reading.hub import known_column
+
+    features = next(iter(table.values())).features
+    if given is not None:
+        return known_column(path, features, given, key)
+    found = [name for name in usual if name in features]
+    if not found and len(features) == 1:
+        found = list(features)
+        refuse_separator(path, found[0])
+    if len(found) != 1:
+        raise UserError(
+            f"{path} has {len(found) or 'no'} columns that could be data.{key}: type "
+            f"data.{key}=NAME with one of {', '.join(found or features)}."
+        )
+    return found[0]
+
+
+def open_documents(
+    path: str,
+    text_column: str | None,
+    names: tuple[str | None, str | None, str | None],
+    fractions: tuple[float, float],
+    split_seed: int,
+    cache: Path,
+) -> Documents:
+    """All texts of a path, divided.
+
+    Args:
+        path: `python:stdlib`, a txt file (one text), or what `open_table` takes.
+        text_column: of a table; None: found.
+        names: the table's splits to train, validate and test on; None: found, or carved out.
+        fractions: shares of validation and test to carve out of the training texts.
+        split_seed: decides which.
+        cache: keeps what is found out by going through all texts.
+    """
+    place = Path(path).expanduser()
+    if path == STDLIB:
+        from arclight_zoo.tokens.stdlib import modules
+
+        by_split = {"train": of_list(list(modules().values()))}
+    elif place.is_file() and place.suffix == ".txt":
+        if not place.stat().st_size:
+            raise UserError(f"The text {place} is empty: fill it, or type another data.path.")
+        by_split = {"train": of_file(place)}
+    else:
+        table = open_table(path)
+        name = column(path, table, text_column, "text_column", ("text", "content", "sentence"))
+        by_split = {split: of_column(rows, name, cache) for split, rows in table.items()}
+    chosen = choose_splits(by_split, *names)
+    found = dict(zip(("train", "val", "test"), chosen, strict=True))
+    documents = {stage: by_split[name] for stage, name in found.items() if name is not None}
+    val = 0.0 if "val" in documents else fractions[0]
+    test = 0.0 if "test" in documents else fractions[1]
+    train, carved_val, carved_test = carve_texts(documents["train"], val, test, split_seed, cache)
+    return {"val": carved_val, "test": carved_test, **documents, "train": train}

@@ -1,0 +1,160 @@
+"""Rows of text, each with its class or with its counterpart, and which of them serve what."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from arclight.errors import UserError
+from arclight_zoo.reading.classes import numbered, require_several, require_shared
+from arclight_zoo.reading.missing import require_none_missing, which_rows
+from arclight_zoo.reading.splits import Rows, carve, choose_splits, limited, same_content
+from arclight_zoo.tokens.documents import column, open_table
+
+FUNCTIONS = "python:packages"
+DATES = "python:dates"
+STAGES = ("train", "val", "test")
+
+Splits = dict[str, list[str]]  # texts by the names of the source's own splits
+Used = dict[str, tuple[str, Rows]]  # by stage: which split, and which of its rows
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Texts and their classes, by split: `names[i]` is the name of label i."""
+
+    names: list[str]
+    texts: Splits
+    labels: dict[str, Rows]
+
+
+def open_classes(path: str, text_column: str | None, label_column: str | None) -> Classes:
+    """`python:packages`, or a table as `arclight_zoo.tokens.documents.open_table` takes it.
+
+    A label column that is no `ClassLabel` is numbered by its sorted values in all splits; withheld
+    labels are -1.
+
+    Raises:
+        UserError: it is out of reach, a column is missing, a row has no text or no label, or there
+            is only one class.
+    """
+    if path == FUNCTIONS:
+        from arclight_zoo.tokens.stdlib import PACKAGES, labelled_functions
+
+        functions, packages = zip(*labelled_functions(), strict=True)
+        numbers = np.array(packages, dtype=np.int64)
+        return Classes(list(PACKAGES), {"train": list(functions)}, {"train": numbers})
+    table = open_table(path)
+    text = column(path, table, text_column, "text_column", ("text", "content", "sentence"))
+    label = column(path, table, label_column, "label_column", ("label", "labels", "class"))
+    _require_two(path, text, label, "label_column")
+    names = getattr(next(iter(table.values())).features[label], "names", None)
+    values = {split: _cells(path, split, rows, label) for split, rows in table.items()}
+    for split, own in values.items():
+        require_none_missing(path, split, label, own)
+    if names is None:
+        names, values = numbered(values)
+        require_shared(path, label, names, sum(map(len, values.values())))
+    labels = {split: np.array(given, dtype=np.int64) for split, given in values.items()}
+    texts = _texts(path, table, text, "text_column")
+    require_several(path, names)
+    return Classes(list(names), texts, labels)
+
+
+def open_pairs(
+    path: str, source_column: str | None, target_column: str | None
+) -> tuple[Splits, Splits]:
+    """Sources and targets of `python:dates`, or of a table; as `open_classes` does."""
+    if path == DATES:
+        from arclight_zoo.tokens.dates import pairs
+
+        sources, targets = zip(*pairs(), strict=True)
+        return {"train": list(sources)}, {"train": list(targets)}
+    table = open_table(path)
+    usual = ("source", "input", "question", "document", "text")
+    source = column(path, table, source_column, "source_column", usual)
+    usual = ("target", "output", "answer", "summary", "label")
+    target = column(path, table, target_column, "target_column", usual)
+    _require_two(path, source, target, "target_column")
+    return (
+        _texts(path, table, source, "source_column"),
+        _texts(path, table, target, "target_column"),
+    )
+
+
+def _require_two(path: str, one: str, other: str, key: str) -> None:
+    if one == other:
+        raise UserError(
+            f"The column {one} of {path} cannot be both what is read and what is learnt: type "
+            f"data.{key}=NAME with another column, or a data.path that has one."
+        )
+
+
+def _cells(path: str, split: str, rows: Any, name: str) -> list[Any]:
+    cells: list[Any] = rows.select_columns([name]).with_format("arrow")[:][name].to_pylist()
+    return cells
+
+
+def _texts(path: str, table: Any, name: str, key: str) -> Splits:
+    texts = {split: _cells(path, split, rows, name) for split, rows in table.items()}
+    for split, cells in texts.items():
+        bad = [i for i, cell in enumerate(cells) if not isinstance(cell, str) or not cell]
+        if bad:
+            raise UserError(
+                f"{which_rows(bad, path, split)} no text in {name}: remove "
+                f"{'them' if bad[1:] else 'that row'}, or type data.{key}=NAME with another of "
+                f"{', '.join(table[split].features)}."
+            )
+    return texts
+
+
+def divide(
+    texts: Splits,
+    labels: Mapping[str, Rows] | None,
+    names: tuple[str | None, str | None, str | None],
+    fractions: tuple[float, float],
+    split_seed: int,
+) -> Used:
+    """The rows of "train", "val" and "test", as (the source's split, rows).
+
+    What the source does not have is carved out of the training rows, by class; equal texts stay
+    together.
+
+    Args:
+        texts: by split.
+        labels: by split, or None where there are none.
+        names: the splits to train, validate and test on; None: found, or carved out.
+        fractions: shares of validation and test.
+        split_seed: decides which.
+    """
+    chosen = zip(STAGES, choose_splits(texts, *names), strict=True)
+    found = {stage: name for stage, name in chosen if name is not None}
+    used = {stage: (name, np.arange(len(texts[name]))) for stage, name in found.items()}
+    for stage, (name, rows) in used.items():
+        if not len(rows):
+            raise UserError(
+                f"The split {name} has no rows: type data.{stage}_split=NAME with another."
+            )
+    val, test = (
+        0.0 if stage in used else share for stage, share in zip(STAGES[1:], fractions, strict=True)
+    )
+    train = found["train"]
+    if val or test:
+        same = same_content(text.encode() for text in texts[train])
+        classes = np.zeros_like(same) if labels is None else labels[train]
+        carved = carve(classes, same, val, test, split_seed)
+        made = {stage: (train, rows) for stage, rows in zip(STAGES, carved, strict=True)}
+        used = {**made, **used, "train": made["train"]}
+    none = train, np.arange(0)
+    return {stage: used.get(stage, none) for stage in STAGES}
+
+
+def first_rows(used: Used, limit: int | None, split_seed: int) -> Used:
+    """At most `limit` of each stage's rows."""
+    return {s: (name, limited(rows, limit, split_seed)) for s, (name, rows) in used.items()}
+
+
+def of(texts: Sequence[str], rows: Rows) -> list[str]:
+    """The texts in these rows."""
+    return [texts[i] for i in rows]

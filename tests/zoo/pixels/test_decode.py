@@ -1,0 +1,120 @@
+"""Every kind of image file becomes the same kind of tensor, in prediction as in evaluation."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision.transforms.v2.functional as tv
+from PIL import Image
+
+from arclight.data.facts import read_facts
+from arclight.errors import UserError
+from arclight_zoo.pixels.decode import Shape, channels_of, model_input, read_image, to_channels
+from arclight_zoo.pixels.image_facts import ImageFacts
+from tests.data.conftest import picture
+
+
+def facts(channels: int) -> ImageFacts:
+    return ImageFacts(
+        num_classes=2,
+        class_names=["a", "b"],
+        image_size=8,
+        channels=channels,
+        mean=[0.5] * channels,
+        std=[0.25] * channels,
+        sizes={},
+        fingerprint="",
+    )
+
+
+GREY, COLOUR = facts(1), facts(3)
+
+
+def stored(image: Image.Image, kind: str = "png", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def test_a_new_image_is_prepared_as_in_evaluation(tmp_path: Path) -> None:
+    picture(0, (8, 8)).save(tmp_path / "a.png")
+    x = model_input(tmp_path / "a.png", COLOUR)
+    expected = torch.tensor(np.asarray(picture(0, (8, 8)))).permute(2, 0, 1) / 255
+    torch.testing.assert_close(x, ((expected - 0.5) / 0.25)[None])
+    assert model_input(stored(picture(0, (30, 20))), GREY).shape == (1, 1, 8, 8)
+
+
+def test_the_centre_is_kept() -> None:
+    pixels = np.zeros((10, 30), dtype=np.uint8)
+    pixels[:, 10:20] = 200
+    assert (Shape(1, 5).pixels(Image.fromarray(pixels))[0, :, 1:-1] == 200).all()
+
+
+def test_the_crop_of_evaluation_is_torchvisions() -> None:
+    """A shorter side of 256 pixels and a crop of 224, to rounding; also of an image of 224."""
+    for size in ((300, 400), (640, 480), (224, 224)):
+        image = picture(0, (8, 8)).resize(size, Image.Resampling.BICUBIC)
+        resized = tv.resize(image, [256], tv.InterpolationMode.BILINEAR, antialias=True)
+        expected = np.asarray(tv.center_crop(resized, [224, 224])).transpose(2, 0, 1).astype(int)
+        for resize in {True, size != (224, 224)}:
+            found = Shape(3, 224, resize, crop=0.875).pixels(image).astype(int)
+            assert np.abs(found - expected).mean() < 1.5
+            whole = Shape(3, 224).pixels(image).astype(int)
+            assert np.abs(whole - expected).mean() > 3 * np.abs(found - expected).mean()
+
+
+def test_prediction_crops_as_evaluation_does(tmp_path: Path) -> None:
+    picture(0, (30, 20)).save(tmp_path / "a.png")
+    found = model_input(tmp_path / "a.png", replace(COLOUR, eval_crop=0.5))
+    pixels = Shape(3, 8, crop=0.5).pixels(picture(0, (30, 20)))
+    torch.testing.assert_close(found, (torch.from_numpy(pixels)[None] / 255 - 0.5) / 0.25)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_mode(mode: str, channels: int) -> None:
+    image = picture(1, (8, 8), "L")
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+    else:
+        image = image.convert(mode)
+    kind = "tiff" if mode == "CMYK" else "png"
+    read = read_image(stored(image, kind), "it")
+    pixels = Shape(channels, 8).pixels(read)
+    assert pixels.shape == (channels, 8, 8)
+    assert pixels.dtype == np.uint8
+    assert channels_of(read) == (1 if mode in ("1", "L", "LA", "I;16") else 3)
+    if mode != "1":
+        expected = np.asarray(picture(1, (8, 8), "L")).astype(int)
+        assert np.abs(pixels.astype(int) - expected).max() <= 2
+
+
+def test_a_palette_with_transparency() -> None:
+    image = picture(2, (8, 8)).convert("P")
+    read = read_image(stored(image, "png", transparency=b"\x00" * 256), "it")
+    assert to_channels(read, 3).mode == "RGB"
+
+
+def test_a_camera_held_sideways() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = read_image(stored(picture(3, (20, 10)), "jpeg", exif=exif), "it")
+    assert image.size == (10, 20)
+
+
+def test_what_is_not_an_image_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("text")
+    for encoded, name in (
+        (tmp_path / "a.png", str(tmp_path / "a.png")),
+        (tmp_path / "none.png", str(tmp_path / "none.png")),
+        (b"text", "The image"),
+    ):
+        with pytest.raises(UserError, match=f"^{name} cannot be read as an image: replace or"):
+            model_input(encoded, GREY)
+
+
+def test_facts_survive_json() -> None:
+    assert read_facts(GREY.to_dict()) == GREY
