@@ -61,3 +61,13 @@ def composed() -> Composed:
             return freeze(cfg, choices)
 
     return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hub_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    import datasets
+
+    before = datasets.config.HF_DATASETS_CACHE
+    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("hub")
+    yield
+    datasets.config.HF_DATASETS_CACHE = before

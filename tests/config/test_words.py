@@ -55,3 +55,25 @@ def test_a_config_that_is_no_yaml_is_named(
         compose("train")
     assert end.value.code == 2
     assert "train.yaml, line 3, is no YAML" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("model=null", "model=null is none of its choices: type model=NAME: the choices are auto"),
+        ("trainer=null", "type trainer=NAME: the choices are cpu, ddp"),
+        ("callbacks=null", "type callbacks=NAME: the choices are default. callbacks.NAME=null"),
+    ],
+)
+def test_a_group_without_an_option(
+    word: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # which is changed below
+    monkeypatch.setattr("sys.argv", ["train.py", "seed=1", word])
+    with (
+        pytest.raises(SystemExit),
+        plain_errors(),
+        initialize_config_dir(str(CONFIGS), version_base="1.3"),
+    ):
+        compose("train", overrides=[word])
+    assert sentence in capsys.readouterr().err

@@ -21,8 +21,8 @@ from arclight_zoo.text.labelled import LabelledText
 from arclight_zoo.text.masked import MaskedText
 from arclight_zoo.text.pairs import TextPairs
 from arclight_zoo.text.text_shards import TextShards
-from tests.data.text.test_labelled import rows, written
-from tests.data.text.test_shards import jsonl
+from tests.zoo.text.test_labelled import rows, written
+from tests.zoo.text.test_shards import jsonl
 
 CPU = torch.device("cpu")
 

@@ -80,7 +80,7 @@ def test_a_head_that_is_the_embedding_stays_frozen(kind: Any) -> None:
 def test_a_decoder_that_is_the_embedding_is_not_adapted(kind: str) -> None:
     """What is merged into it would change what the tokens are at the input as well."""
     from arclight_zoo.text.bert import bert_masked
-    from tests.models.test_blip import shaken
+    from tests.zoo.image_text.test_blip import shaken
 
     torch.manual_seed(0)
     model: Any = shaken() if kind == "blip" else bert_masked(20, 8, 0, 16, 2, 1)

@@ -75,7 +75,7 @@ def _of_engine(
 ) -> str | None:
     if found is None:
         return not_there(target)
-    of = kinds(found) if found.is_class else returned(found)
+    of = kinds(found) - {"?"} if found.is_class else returned(found)
     if _fills(found, also):
         return None
     if not of or "?" in of:

@@ -84,6 +84,14 @@ def is_node(value: object) -> bool:
     return isinstance(value, dict) and "_target_" in value
 
 
+def has_node(value: object) -> bool:
+    """Whether a config value is to be built, or holds what is."""
+    if is_node(value):
+        return True
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(has_node(v) for v in inner)
+
+
 def _fits_tuple(value: list[object], items: ast.expr, is_part: IsPart) -> bool:
     kinds = items.elts if isinstance(items, ast.Tuple) else [items]
     if len(kinds) == 2 and _is_ellipsis(kinds[1]):

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from arclight.config.allowed import is_library, require
-from arclight.config.annotations import is_node
+from arclight.config.annotations import has_node, is_node
 from arclight.config.layout import ENGINE_KEYS, GROUPS, HYDRA_KEYS
 from arclight.config.project import ENGINE, project
 from arclight.config.returns import classes
@@ -67,7 +67,10 @@ def _build(
     positional = list(node.get("_args_") or ())
     if node.get("_recursive_", True):
         positional = _value(positional, f"{path}._args_", ())
-        values = {k: _value(v, f"{path}.{k}", _also(known, k)) for k, v in values.items()}
+        values = {
+            k: _value(v, f"{path}.{k}", _also(known, k)) if has_node(v) else v
+            for k, v in values.items()
+        }
     takes = _named(made, known)
     if takes is not None and (unknown := [k for k in values if k not in takes]):
         hint = did_you_mean(unknown[0], takes)

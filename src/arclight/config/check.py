@@ -43,7 +43,7 @@ def _of_the_root(config: Config) -> Iterator[str]:
         not name.strip() or name in (".", "..") or set(name) & set("/\\")
     ):
         yield f"name={name} should be a name of at least one letter, not a path."
-    known = (*ROOT, *GROUPS, *WRITTEN, *COMMAND_KEYS, "_target_")
+    known = (*ROOT, *GROUPS, *WRITTEN, *COMMAND_KEYS)
     for key in config:
         if key not in known:
             close = nearest(str(key), known)

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from arclight.config.allowed import refusal
-from arclight.config.annotations import fits, in_words, is_node
+from arclight.config.annotations import fits, has_node, in_words, is_node
 from arclight.config.kinds import KINDS, kinds
 from arclight.config.layout import ENGINE_KEYS, HYDRA_KEYS
 from arclight.config.lineage import is_dataclass
 from arclight.config.modules import Module
 from arclight.config.options import options
+from arclight.config.project import ENGINE, project
 from arclight.config.returns import classes
 from arclight.config.signature import Parameter, Signature, signature
 from arclight.config.source import resolve
@@ -116,7 +117,8 @@ def _of_value(value: Any, path: str, parameter: Parameter, place: Place) -> Iter
     if not fits(value, parameter.annotation, lambda named: _is_part(named, module)):
         yield f"{path}={value} should be {in_words(parameter.annotation)}."
         return
-    yield from within(value, path, Place(also=classes(parameter.annotation, module)))
+    if has_node(value):
+        yield from within(value, path, Place(also=classes(parameter.annotation, module)))
 
 
 def _is_part(named: ast.expr, module: Module | None) -> bool:
@@ -124,7 +126,8 @@ def _is_part(named: ast.expr, module: Module | None) -> bool:
     dotted = module.dotted(named) if module else None
     if dotted is None or dotted in KINDS:
         return dotted is not None
-    found = resolve(dotted)
+    owned = dotted.split(".")[0] in (*ENGINE, *project().packages)
+    found = resolve(dotted) if owned else None
     if found is None or not isinstance(found.node, ast.ClassDef):
         return False
     return is_dataclass(found.node) or bool(kinds(found) - {"?"})

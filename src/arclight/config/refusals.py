@@ -67,6 +67,12 @@ def not_there(target: str) -> str:
         module = load(".".join(parts[:length]))
         if module is None:
             continue
+        bindings = module.names.get(parts[length], [])
+        if bindings and isinstance(bindings[0], str):
+            whole = ".".join([bindings[0], *parts[length + 1 :]])
+            return f"stands for {whole}, which cannot be built from a config."
+        if bindings:
+            return f"is not there: {'.'.join(parts[: length + 1])} has no class of that name."
         close = nearest(parts[length], [n for n in module.names if not n.startswith("_")])
         hint = f": did you mean {module.name}.{close}?" if close else "."
         return f"is not there: {module.name} defines no class or function {parts[length]}{hint}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from arclight_zoo.image.vit import ViT
 
 
-def as_transformers_vit(model: ViT) -> tuple[Any, dict[str, Tensor]]:
+def as_transformers_vit(model: "ViT") -> tuple[Any, dict[str, Tensor]]:
     from transformers import ViTConfig
 
     first = first_block(model)

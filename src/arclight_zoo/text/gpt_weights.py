@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from arclight_zoo.text.gpt import GPT
 
 
-def as_transformers_gpt2(model: GPT) -> tuple[Any, dict[str, Tensor]]:
+def as_transformers_gpt2(model: "GPT") -> tuple[Any, dict[str, Tensor]]:
     from transformers import GPT2Config
 
     first = first_block(model)

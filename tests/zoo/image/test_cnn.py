@@ -5,7 +5,7 @@ import torch
 
 from arclight.errors import UserError
 from arclight_zoo.image.cnn import CNN
-from tests.models import reference
+from tests.zoo import reference
 
 
 def test_a_state_dict_of_the_reference_gives_its_logits() -> None:

@@ -6,9 +6,10 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from arclight.errors import UserError
-from arclight_zoo.image.vit import ShiftedPatches, ViT, from_timm_vit
+from arclight_zoo.image.vit import ShiftedPatches, ViT
+from arclight_zoo.image.vit_weights import from_timm_vit
 from arclight_zoo.nets.transformer import DropPath
-from tests.models import reference
+from tests.zoo import reference
 
 SIZES = {
     "image_size": 8,

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from arclight_zoo.image_text.blip import BLIP
-from tests.tasks.test_image_text_tasks import END, PAD, START
+from tests.zoo.image_text.test_tasks import END, PAD, START
 
 SIZES: dict[str, Any] = {
     "image_size": 8,

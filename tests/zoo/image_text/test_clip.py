@@ -9,7 +9,7 @@ from torch import nn
 from arclight.errors import UserError
 from arclight_zoo.image_text.clip import CLIP
 from arclight_zoo.image_text.contrastive import Contrastive
-from tests.tasks.test_image_text_tasks import END, PAD, START, UNUSED, facts
+from tests.zoo.image_text.test_tasks import END, PAD, START, UNUSED, facts
 
 SIZES: dict[str, Any] = {
     "image_size": 8,

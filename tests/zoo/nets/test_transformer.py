@@ -6,7 +6,7 @@ from torch import nn
 
 from arclight.errors import UserError
 from arclight_zoo.nets.transformer import DropPath, SelfAttention, TransformerBlock
-from tests.models import reference
+from tests.zoo import reference
 
 BATCH, TOKENS, WIDTH, HEADS = 3, 5, 16, 4
 

@@ -14,7 +14,7 @@ from arclight.data.facts import read_facts
 from arclight.errors import UserError
 from arclight_zoo.pixels.decode import Shape, channels_of, model_input, read_image, to_channels
 from arclight_zoo.pixels.image_facts import ImageFacts
-from tests.data.conftest import picture
+from tests.pictures import picture
 
 
 def facts(channels: int) -> ImageFacts:

@@ -18,7 +18,7 @@ from arclight_zoo.pixels.decode import Normalise, Shape
 from arclight_zoo.pixels.digits import DigitsSplit
 from arclight_zoo.pixels.image_data import ImageData
 from arclight_zoo.pixels.worker_loader import WorkerLoader
-from tests.data.conftest import image_folder
+from tests.pictures import image_folder
 
 
 def ready(folder: Path, **given: object) -> ImageData:

@@ -16,7 +16,7 @@ from arclight_zoo.pixels.augment import Augment
 from arclight_zoo.pixels.decode import Shape
 from arclight_zoo.pixels.image_data import ImageData
 from tests.conftest import SHARED_DATA, Composed
-from tests.data.conftest import image_folder, parquet_folder, picture
+from tests.pictures import image_folder, parquet_folder, picture
 
 
 def ready(path: Path | str, **given: Any) -> ImageData:

@@ -16,7 +16,7 @@ from arclight_zoo.pixels.memory import MemoryLoader, decoded
 from arclight_zoo.pixels.source import Split
 from arclight_zoo.pixels.sources import open_source
 from arclight_zoo.pixels.worker_loader import WorkerLoader, resized_crop
-from tests.data.conftest import image_folder, picture
+from tests.pictures import image_folder, picture
 
 SHAPE = Shape(3, 12, resize=False)
 AUGMENT = Augment(crop=2, flip=True, policy="trivial", erase=0.5, mixup=0.2, cutmix=1.0)

@@ -14,8 +14,8 @@ from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory
 from arclight.training.checkpoints import Checkpoints
 from tests.conftest import Composed
-from tests.data.conftest import tar_shards
 from tests.fault.harness import finished, train, undisturbed, unlike, wait_for
+from tests.pictures import tar_shards
 from tests.run.test_exact_resume import assert_equal, outcome, started
 
 TEXT = "".join(f"line {i}: {i * i}\n" for i in range(1500))

@@ -14,7 +14,7 @@ from PIL import Image
 from arclight.errors import UserError
 from arclight_zoo.pixels.probe import check_labels
 from arclight_zoo.pixels.sources import open_source
-from tests.data.conftest import image_folder, parquet_folder, picture
+from tests.pictures import image_folder, parquet_folder, picture
 
 IMAGE, CLASSES = datasets.Image(), datasets.ClassLabel(names=["cat", "dog"])
 

@@ -11,7 +11,7 @@ from arclight.errors import UserError
 from arclight_zoo.pixels.image_data import ImageData
 from arclight_zoo.pixels.sources import open_source
 from arclight_zoo.pixels.tars import TarSplit
-from tests.data.conftest import image_folder, picture, tar_shards
+from tests.pictures import image_folder, picture, tar_shards
 
 SHARDS = {
     **{f"train-{i:06}": ["dog", "cat"] * 6 for i in range(6)},

@@ -13,7 +13,7 @@ from arclight_zoo.image_text.data import CaptionedImages
 from arclight_zoo.pixels.sources import open_source
 from arclight_zoo.tokens.documents import open_documents
 from arclight_zoo.tokens.labelled_tables import open_classes, open_pairs
-from tests.data.conftest import picture
+from tests.pictures import picture
 
 
 def fault(file: Path, **given: Any) -> str:

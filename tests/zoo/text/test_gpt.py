@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import torch
-from arclight_zoo.nets.published import as_transformers
 
 from arclight.errors import UserError
-from arclight_zoo.text.gpt import GPT, from_transformers_gpt2, pick
+from arclight_zoo.nets.sampling import pick
+from arclight_zoo.text.gpt import GPT
+from arclight_zoo.text.gpt_weights import from_transformers_gpt2
 from arclight_zoo.text.llama import Llama
 
 SIZES: dict[str, Any] = {"vocab_size": 61, "context": 24, "d_model": 32, "n_heads": 4}
@@ -65,7 +66,7 @@ def test_without_biases_it_is_a_gpt2_whose_biases_are_zero(tokens: torch.Tensor)
     torch.manual_seed(0)
     ours = GPT(**SIZES, n_layers=2, bias=False).eval()
     assert not [name for name, _ in ours.named_parameters() if name.endswith("bias")]
-    config, weights = as_transformers(ours)
+    config, weights = ours.to_transformers()
     theirs = GPT2LMHeadModel(config).eval()
     theirs.load_state_dict(weights, strict=False)
     with torch.inference_mode():

@@ -21,8 +21,8 @@ from arclight_zoo.reading.hub import load_splits, split_files
 from arclight_zoo.text.blocks import open_shards
 from arclight_zoo.text.text_shards import BlockLoader, TextShards
 from arclight_zoo.tokens import tokenizer as tokenizers
-from tests.data.text.test_shards import TEXTS, jsonl, parquet, ready
 from tests.hub import Hub, hub, hurried
+from tests.zoo.text.test_shards import TEXTS, jsonl, parquet, ready
 
 Batches = list[tuple[torch.Tensor, torch.Tensor]]
 

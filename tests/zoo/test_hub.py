@@ -15,19 +15,19 @@ from arclight.errors import UserError
 from arclight.models.pretrained import load_pretrained
 from arclight.run.assembly import build_parts
 from arclight.run.execute import execute
-from arclight.run.preprocessing import known_of
 from arclight.run_directory import RunDirectory
 from arclight.training.checkpoints import Checkpoints
+from arclight_zoo.pixels.weights_know import known_of
 from arclight_zoo.reading import remote_files
 from arclight_zoo.reading.hub import load_splits
 from arclight_zoo.tokens import tokenizer as tokenizers
 from tests.checkpoints import bert, saved, timm_vit
 from tests.conftest import Composed
-from tests.data.conftest import parquet_folder, picture
-from tests.data.test_resume_shards import TEXT_MODEL
-from tests.data.test_resume_shards import shards as texts
 from tests.hub import Hub, hub, hurried
+from tests.pictures import parquet_folder, picture
 from tests.run.test_exact_resume import assert_equal, outcome, started
+from tests.zoo.pixels.test_resume_shards import TEXT_MODEL
+from tests.zoo.pixels.test_resume_shards import shards as texts
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from typing import NoReturn
 
 import pytest
 
+from arclight.processes import watch
 from arclight.processes.watch import DEAF, WATCHER
-from arclight.run import execute, watch
+from arclight.run import execute
 from arclight.run_directory import create
 
 # While its main thread is in native code, the signal goes to another: Python is told, and waits.

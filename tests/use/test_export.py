@@ -4,7 +4,6 @@ import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,21 +11,22 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch import nn
 
 from arclight.errors import UserError
 from arclight.run.assembly import build_parts
 from arclight.run.weights import build_model, keep_sizes
 from arclight.run_directory import RunDirectory, create
 from arclight.use.export import ENDINGS, export
-from arclight.use.folders import _preprocessing
 from arclight.use.formats import FORMATS, outputs
 from arclight.use.trained import trained
 from arclight_zoo.pixels.decode import model_input
+from arclight_zoo.pixels.hf_processor import write_processor
 from arclight_zoo.pixels.image_facts import ImageFacts
 from arclight_zoo.tokens import tokenizer as tokenizers
 from tests.checkpoints import saved, vit
 from tests.conftest import Composed, options
-from tests.data.conftest import picture
+from tests.pictures import picture
 
 FEW = ("data.limit=8", "data.batch_size=4")
 SHALLOW = dict.fromkeys(("vit_small", "vit_base", "vit_large", "vit_huge"), "model.n_layers=1")
@@ -157,7 +157,7 @@ def test_the_library_crops_as_evaluation_does(tmp_path: Path) -> None:
         num_classes=2, class_names=["a", "b"], image_size=56, channels=3, mean=[0.5, 0.4, 0.3],
         std=[0.2, 0.2, 0.1], eval_crop=0.875, sizes={}, fingerprint="",
     )  # fmt: skip
-    _preprocessing(SimpleNamespace(facts=facts, model=None), tmp_path)  # type: ignore[arg-type]
+    write_processor(nn.Identity(), facts, tmp_path)
     image = picture(0, (8, 8)).resize((200, 150), Image.Resampling.BICUBIC)
     image.save(tmp_path / "image.png")
     found = AutoImageProcessor.from_pretrained(tmp_path)(image, return_tensors="pt")["pixel_values"]

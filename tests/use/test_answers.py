@@ -1,7 +1,6 @@
 """What a run's model says of new images and texts."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,11 +9,15 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from arclight.data.facts import Facts
 from arclight.errors import UserError
-from arclight.use.answers import Asked, answers, image_files
+from arclight.tasks.question import Question, Rows
+from arclight.tasks.task import Task
+from arclight.use.predict import answers
 from arclight_zoo.image_text.captioning import Captioning
 from arclight_zoo.image_text.contrastive import Contrastive
 from arclight_zoo.image_text.facts import ImageTextFacts
+from arclight_zoo.pixels.questions import image_files
 from arclight_zoo.text.classification import TextClassification
 from arclight_zoo.text.language_modelling import LanguageModelling
 from arclight_zoo.text.sequence_to_sequence import SequenceToSequence
@@ -26,9 +29,15 @@ TOKENIZER = tokenizers.characters(["abcdefgh dark light"])
 START, END = (TOKENIZER.token_to_id(t) for t in (tokenizers.START, tokenizers.END))
 
 
-def run(folder: Path, **data: Any) -> Any:
+def run(folder: Path, **data: Any) -> tuple[Path, dict[str, Any]]:
+    """A run's directory and config."""
     tokenizers.keep(TOKENIZER, folder)
-    return SimpleNamespace(path=folder, config={"data": data})
+    return folder, {"data": data}
+
+
+def ask(task: Task, facts: Facts, of: tuple[Path, dict[str, Any]], place: Path) -> Rows:
+    task.facts = facts
+    return answers(task, Question(place, *of))
 
 
 def image_facts(names: list[str]) -> ImageTextFacts:
@@ -38,8 +47,8 @@ def image_facts(names: list[str]) -> ImageTextFacts:
     )  # fmt: skip
 
 
-def text_facts(**given: Any) -> TextFacts:
-    return TextFacts(sizes={}, fingerprint="", vocab_size=99, context=12, pad=0, **given)
+def text_facts(context: int = 12, **given: Any) -> TextFacts:
+    return TextFacts(sizes={}, fingerprint="", vocab_size=99, context=context, pad=0, **given)
 
 
 @pytest.fixture
@@ -78,7 +87,7 @@ def test_an_image_is_of_the_class_whose_captions_are_nearest(tmp_path: Path, ima
     facts = image_facts(["night", "day"])
     task = Contrastive(Bright(), facts, UNUSED, UNUSED)
     where = run(tmp_path, words=["dark", "light"], captions=["a {}", "{} bad"])
-    header, *rows = answers(task, facts, where, Asked(images))
+    header, *rows = ask(task, facts, where, images)
     assert header == ["file", "label", "night", "day"]
     assert [(Path(row[0]).name, row[1]) for row in rows] == [
         ("a.png", "night"), ("b.png", "day"), ("c.png", "day"),
@@ -89,14 +98,13 @@ def test_an_image_is_of_the_class_whose_captions_are_nearest(tmp_path: Path, ima
     unnamed = image_facts([])
     task = Contrastive(Bright(), unnamed, UNUSED, UNUSED)
     with pytest.raises(UserError, match=r"learnt captions and no classes, .*data\.captions"):
-        answers(task, unnamed, where, Asked(images))
+        ask(task, unnamed, where, images)
 
 
 def test_a_caption_ends_where_it_says(tmp_path: Path, images: Path) -> None:
     facts = image_facts([])
-    header, *rows = answers(
-        Captioning(Bright(), facts, UNUSED, UNUSED), facts, run(tmp_path), Asked(images / "b.png")
-    )
+    task = Captioning(Bright(), facts, UNUSED, UNUSED)
+    header, *rows = ask(task, facts, run(tmp_path), images / "b.png")
     assert header == ["file", "caption"]
     assert rows == [[str(images / "b.png"), "light"]]
 
@@ -123,7 +131,7 @@ def lines(tmp_path: Path) -> Path:
 def test_each_line_has_its_class(tmp_path: Path, lines: Path) -> None:
     facts = text_facts(class_names=["late", "early"])
     task = TextClassification(First(), facts, UNUSED, UNUSED)
-    header, *rows = answers(task, facts, run(tmp_path), Asked(lines))
+    header, *rows = ask(task, facts, run(tmp_path), lines)
     assert header == ["text", "label", "late", "early"]
     assert [row[:2] for row in rows] == [
         ["abc", "early"], ["", ""], ["hgf dark light and more", "late"],
@@ -132,9 +140,9 @@ def test_each_line_has_its_class(tmp_path: Path, lines: Path) -> None:
 
 
 def test_each_line_has_its_answer(tmp_path: Path, lines: Path) -> None:
-    facts = text_facts()
+    facts = text_facts(9, target_context=7)
     task = SequenceToSequence(First(), facts, UNUSED, UNUSED)
-    found = answers(task, facts, run(tmp_path, max_length=9, max_target_length=7), Asked(lines))
+    found = ask(task, facts, run(tmp_path), lines)
     assert found == [
         ["text", "answer"],
         ["abc", "bc"],
@@ -145,33 +153,34 @@ def test_each_line_has_its_answer(tmp_path: Path, lines: Path) -> None:
 
 def test_row_n_is_of_line_n(tmp_path: Path, lines: Path) -> None:
     """Only a line's end ends a text, on whatever system the file was written."""
-    facts = text_facts()
+    facts = text_facts(9, target_context=7)
     task = SequenceToSequence(First(), facts, UNUSED, UNUSED)
     content = ["", "abc", " ", "a\x0bb", "cd\u2028e", "f\x85g", "", ""]
-    where = run(tmp_path, max_length=9, max_target_length=7)
+    where = run(tmp_path)
     for end in ("\n", "\r\n"):
         lines.write_bytes((end.join(content) + end).encode("utf-8-sig"))
-        _, *rows = answers(task, facts, where, Asked(lines))
+        _, *rows = ask(task, facts, where, lines)
         assert [text for text, _ in rows] == content
         assert [bool(answer) for _, answer in rows] == [bool(text.strip()) for text in content]
     lines.write_bytes("Straße".encode("latin1"))
     with pytest.raises(UserError, match=r"is no text in UTF-8 \(.*\): convert it, .* iconv -f"):
-        answers(task, facts, where, Asked(lines))
+        ask(task, facts, where, lines)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 256])
 def test_an_image_that_cannot_be_read_has_a_row(
     tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr("arclight.use.answers.BATCH", batch)
+    monkeypatch.setattr("arclight_zoo.pixels.questions.BATCH", batch)
     (images / "aa.png").write_bytes(b"no image")
-    facts, asked = image_facts([]), Asked(images)
+    facts, question = image_facts([]), Question(images, *run(tmp_path))
     task = Captioning(Bright(), facts, UNUSED, UNUSED)
-    _, *rows = answers(task, facts, run(tmp_path), asked)
+    task.facts = facts
+    _, *rows = answers(task, question)
     assert [(Path(file).name, caption) for file, caption in rows] == [
         ("a.png", "dark"), ("aa.png", ""), ("b.png", "light"), ("c.png", "light"),
     ]  # fmt: skip
-    assert asked.faults == [f"{images}/aa.png cannot be read as an image: replace or remove it."]
+    assert question.faults == [f"{images}/aa.png cannot be read as an image: replace or remove it."]
 
 
 class Spells(nn.Module):
@@ -186,23 +195,23 @@ def test_hidden_letters_are_told(tmp_path: Path, lines: Path) -> None:
     task = LanguageModelling(Spells(), facts, UNUSED, UNUSED)
     lines.write_text("a<mask>a\nc<mask>e<mask>\n")
     where = run(tmp_path, masked=0.15)
-    found = answers(task, facts, where, Asked(lines))
+    found = ask(task, facts, where, lines)
     assert found == [["text", "answer"], ["a<mask>a", "aba"], ["c<mask>e<mask>", "cdef"]]
     lines.write_text("a<mask>\nabc\n")
     with pytest.raises(UserError, match=r"The line 'abc' of .* hides nothing .*: write <mask>"):
-        answers(task, facts, where, Asked(lines))
+        ask(task, facts, where, lines)
 
 
 def test_special_tokens_in_a_line_are_text(tmp_path: Path, lines: Path) -> None:
     """Where nothing is hidden, `<mask>` is six characters, as it was in training."""
-    facts = text_facts()
+    facts = text_facts(9, target_context=7)
     task = SequenceToSequence(First(), facts, UNUSED, UNUSED)
     lines.write_text("h</s>g\n")
     mask = TOKENIZER.token_to_id(tokenizers.MASK)
-    with_unknown = run(tmp_path, max_length=9, max_target_length=7)
+    with_unknown = run(tmp_path)
     made: list[Tensor] = []
     task.model.generate = lambda tokens, *_: made.append(tokens) or tokens[:, :1]  # type: ignore[assignment, func-returns-value]
-    answers(task, facts, with_unknown, Asked(lines))
+    ask(task, facts, with_unknown, lines)
     (tokens,) = made
     assert tokens.tolist()[0].count(END) == 1
     assert tokens.tolist()[0][-1] == END
@@ -213,12 +222,12 @@ def test_what_cannot_be_answered_is_a_sentence(tmp_path: Path, images: Path, lin
     facts = text_facts(class_names=["late", "early"])
     task = TextClassification(First(), facts, UNUSED, UNUSED)
     with pytest.raises(UserError, match="is a folder; name a file with one text in each line"):
-        answers(task, facts, run(tmp_path), Asked(images))
+        ask(task, facts, run(tmp_path), images)
     lines.write_text("\n \n")
     with pytest.raises(UserError, match="holds no text"):
-        answers(task, facts, run(tmp_path), Asked(lines))
+        ask(task, facts, run(tmp_path), lines)
     (tmp_path / tokenizers.FILE).unlink()
     with pytest.raises(UserError, match=r"has lost its tokenizer\.json: put it back"):
-        answers(task, facts, SimpleNamespace(path=tmp_path, config={"data": {}}), Asked(lines))  # type: ignore[arg-type]
+        ask(task, facts, (tmp_path, {"data": {}}), lines)
     with pytest.raises(UserError, match="holds no image"):
         image_files(tmp_path / "none")

@@ -10,10 +10,19 @@ from arclight.provenance.manifest import describe, hardware
 from arclight.run_directory import create
 from arclight.use.reproduce import reproduce
 
-CHANGED = {"models/cnn.py": "0123456789abcdef", "models/gone.py": "0123456789abcdef"}
-NEW = {k: v for k, v in digests().items() if k != "models/cnn.py"}
+CHANGED = {
+    "arclight_zoo/image/cnn.py": "0123456789abcdef",
+    "arclight_zoo/image/gone.py": "0123456789abcdef",
+}
+NEW = {k: v for k, v in digests().items() if k != "arclight_zoo/image/cnn.py"}
 GIT = {"commit": "c0ffee", "branch": "other", "patch": "diff"}
-GONE_ON = [{"time": "2026-01-01", "git": {}, "code": {"models/cnn.py": digests()["models/cnn.py"]}}]
+GONE_ON = [
+    {
+        "time": "2026-01-01",
+        "git": {},
+        "code": {"arclight_zoo/image/cnn.py": digests()["arclight_zoo/image/cnn.py"]},
+    }
+]
 
 
 @pytest.mark.parametrize(
@@ -22,20 +31,26 @@ GONE_ON = [{"time": "2026-01-01", "git": {}, "code": {"models/cnn.py": digests()
         ({}, ["since: nothing: code, packages and hardware are as they were"]),
         (
             {"code": {**digests(), **CHANGED}},
-            ["since: code: models/cnn.py, models/gone.py (gone)"],
+            ["since: code: arclight_zoo/image/cnn.py, arclight_zoo/image/gone.py (gone)"],
         ),
-        ({"code": NEW}, ["since: code: models/cnn.py (new)"]),
+        ({"code": NEW}, ["since: code: arclight_zoo/image/cnn.py (new)"]),
         ({"code": None}, ["since: code: not recorded; it may have"]),
         (
-            {"code": {**digests(), "models/cnn.py": "0"}, "continued": GONE_ON},
+            {"code": {**digests(), "arclight_zoo/image/cnn.py": "0"}, "continued": GONE_ON},
             [
                 "since: nothing: code, packages and hardware are as they were",
-                "while it ran, on 2026-01-01: code: models/cnn.py",
+                "while it ran, on 2026-01-01: code: arclight_zoo/image/cnn.py",
             ],
         ),
         (
-            {"code": {**digests(), "seeds.py": "0"}, "python": "3.0.0", "git": GIT},
-            ["since: code: seeds.py", "since: git.", "since: git.", "since: git.", "since: python"],
+            {"code": {**digests(), "arclight/seeds.py": "0"}, "python": "3.0.0", "git": GIT},
+            [
+                "since: code: arclight/seeds.py",
+                "since: git.",
+                "since: git.",
+                "since: git.",
+                "since: python",
+            ],
         ),
     ],
 )

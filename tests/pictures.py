@@ -1,25 +1,13 @@
-"""Small data sets on disk, and a cache of Hugging Face datasets for these tests alone."""
+"""Small data sets of pictures on disk."""
 
 import io
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
-
-
-@pytest.fixture(scope="session", autouse=True)
-def hub_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    import datasets
-
-    before = datasets.config.HF_DATASETS_CACHE
-    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("hub")
-    yield
-    datasets.config.HF_DATASETS_CACHE = before
 
 
 def picture(number: int, size: tuple[int, int] = (12, 12), mode: str = "RGB") -> Image.Image:

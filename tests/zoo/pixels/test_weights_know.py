@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
+from arclight.config.build import build
 from arclight.errors import UserError
 from arclight.run.assembly import build_parts
 from arclight.run.execute import execute
-from arclight.run.preprocessing import as_weights_know_it, known_of
 from arclight.run_directory import create
 from arclight.use.evaluate import evaluate
 from arclight.use.export import export
+from arclight_zoo.pixels.weights_know import known_of
 from arclight_zoo.tokens.tokenizer import published
 from tests.checkpoints import clip, gpt2, of_timm, saved, vit
 from tests.conftest import Composed
-from tests.run.test_export import run_of
+from tests.use.test_export import run_of
 
 
 def with_processor(folder: Path, **told: Any) -> Path:
@@ -54,15 +55,20 @@ def test_what_is_given_wins(composed: Composed, tmp_path: Path) -> None:
         saved(vit, tmp_path / "vit"), image_mean=[0.5, 0.5, 0.4], image_std=[0.2, 0.2, 0.1]
     )
     words = ("model=auto", f"model.pretrained={folder}")
-    data = as_weights_know_it(composed(*words))
-    assert (data["image_size"], data["channels"]) == (8, 3)
-    assert (data["mean"], data["std"]) == ([0.5, 0.5, 0.4], [0.2, 0.2, 0.1])
-    data = as_weights_know_it(composed(*words, "data.image_size=16", "data.mean=[0,0,0]"))
-    assert (data["image_size"], data["mean"], data["std"]) == (16, [0, 0, 0], [0.2, 0.2, 0.1])
-    grey = as_weights_know_it(composed(*words, "data.channels=1"))  # whose mean it is not
-    assert (grey["image_size"], grey["mean"], grey["std"]) == (8, None, None)
-    plain = composed("model=vit")
-    assert as_weights_know_it(plain) == plain["data"]
+    data = following(composed(*words))
+    assert (data.image_size, data.channels) == (8, 3)
+    assert (data.mean, data.std) == ([0.5, 0.5, 0.4], [0.2, 0.2, 0.1])
+    data = following(composed(*words, "data.image_size=16", "data.mean=[0,0,0]"))
+    assert (data.image_size, data.mean, data.std) == (16, [0, 0, 0], [0.2, 0.2, 0.1])
+    grey = following(composed(*words, "data.channels=1"))  # whose mean it is not
+    assert (grey.image_size, grey.mean, grey.std) == (8, None, None)
+
+
+def following(config: dict[str, Any]) -> Any:
+    """The data module, before it reads its data."""
+    data = build(config["data"])
+    data.follow_weights(config["model"]["pretrained"], None)
+    return data
 
 
 def test_a_run_sees_images_so(composed: Composed, tmp_path: Path) -> None:
