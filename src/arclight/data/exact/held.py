@@ -101,7 +101,8 @@ def reseed(generators: Sequence[Any], key: int) -> None:
 def _reseed_bits(bits: Any, seed: int) -> None:
     state = bits.state
     if state["bit_generator"] == "PCG64":  # numpy's default, without 20 microseconds of hashing
-        numbers = {"state": spread(seed, 0) << 64 | spread(seed, 1), "inc": state["state"]["inc"]}
-        bits.state = {**state, "state": numbers, "has_uint32": 0, "uinteger": 0}
+        numbers = [spread(seed, 2 * i) << 64 | spread(seed, 2 * i + 1) for i in range(2)]
+        pcg = {"state": numbers[0], "inc": numbers[1] | 1}  # the increment must be odd
+        bits.state = {**state, "state": pcg, "has_uint32": 0, "uinteger": 0}
     else:
         bits.state = type(bits)(seed).state

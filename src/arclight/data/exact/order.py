@@ -51,7 +51,8 @@ class Order:
     and no sample is repeated; only if there are fewer of them than ranks, they are dropped. An
     incomplete group of batches of a user's own batch sampler is dropped.
 
-    In evaluation each sample counts once, and all ranks have equally many batches (`EvalBatches`).
+    In evaluation each sample counts once, and all ranks have equally many batches (`EvalBatches`);
+    without automatic batching one rank may have a sample more than another.
 
     A sampler that shares the samples among ranks itself, as `DistributedSampler`, is left to it.
 
@@ -92,6 +93,8 @@ class Order:
         """
         if self.world == 1:
             return len(self.sampler)
+        if self.evaluation and not self.batched:
+            return len(range(self.rank, len(self.sampler), self.world))
         if self.evaluation:
             return len(self._evaluated(self._samples()))
         complete, rest = divmod(len(self.sampler), self.world)
@@ -142,25 +145,23 @@ class Order:
 
     def _each_once(self, whole: Iterator[Key]) -> Iterator[Key]:
         keys = list(whole)
-        indices = [i for key in keys for i in (key.indices if self.batched else [key.indices])]
+        if not self.batched:
+            yield from keys[self.rank :: self.world]
+            return
+        indices = [index for key in keys for index in key.indices]
         for part in self._evaluated(len(indices)):
             positions = part.tolist()
-            chosen = [indices[i] for i in positions]
-            if self.batched:
-                yield keys[0]._replace(indices=chosen, positions=positions)
-                continue
-            for index, position in zip(chosen, positions, strict=True):
-                yield keys[0]._replace(indices=index, positions=[position])
+            yield keys[0]._replace(indices=[indices[i] for i in positions], positions=positions)
 
     def _samples(self) -> int:
-        if type(self.sampler) is BatchSampler and not self.sampler.drop_last:
-            return len(self.sampler.sampler)  # type: ignore[arg-type]
-        if not self.batched or type(self.sampler) is BatchSampler:
-            return len(self.sampler) * getattr(self.sampler, "batch_size", 1)
-        return sum(len(key.indices) for key in self._whole(0, None))
+        if type(self.sampler) is not BatchSampler:
+            return sum(len(key.indices) for key in self._whole(0, None))
+        if self.sampler.drop_last:
+            return len(self.sampler) * self.sampler.batch_size
+        return len(self.sampler.sampler)  # type: ignore[arg-type]
 
     def _evaluated(self, samples: int) -> EvalBatches:
-        size = getattr(self.sampler, "batch_size", None) if self.batched else 1
+        size = getattr(self.sampler, "batch_size", None)
         if size is None:  # a batch sampler of the user's
             size = -(-samples // max(1, len(self.sampler)))
         return EvalBatches(samples, size * self.world, self.rank, self.world)

@@ -55,8 +55,8 @@ class ExactLoaders:
         for stage in _STAGES:
             self._replace(f"{stage}_dataloader", partial(self._wrapped, stage))
         self._save, self._load = data.state_dict, data.load_state_dict
-        for name in ("state_dict", "load_state_dict"):
-            setattr(data, name, wraps(getattr(data, name))(getattr(self, f"_{name}")))
+        replaced: Any = data  # an instance, whose methods are not to be assigned
+        replaced.state_dict, replaced.load_state_dict = self._state_dict, self._load_state_dict
 
     @property
     def inexact_because(self) -> str | None:
@@ -82,6 +82,8 @@ class ExactLoaders:
 
     def _wrapped(self, stage: str, made: Any) -> Any:
         """What a hook has made, with each `DataLoader` in it replaced."""
+        if isinstance(made, (list, tuple, dict)) and not made:  # no loader
+            return made
         combined = made if isinstance(made, CombinedLoader) else CombinedLoader(made)
         flat = [self._exact(f"{stage}/{i}", item) for i, item in enumerate(combined.flattened)]
         combined.flattened = flat
