@@ -1,0 +1,89 @@
+"""Where a run stands in its training data: the epoch, and the next batch in it."""
+
+from typing import Any
+
+import lightning as L
+from lightning import LightningDataModule
+
+
+class Position:
+    """Follows the trainer of a data module, and goes on where a checkpoint says.
+
+    Lightning's own counters are wrong at some places: a checkpoint of `on_train_epoch_end` under
+    `max_steps` counts the epoch twice; a loader without a length is asked for its first batch
+    before the counters of a checkpoint are restored (and again later), since Lightning then
+    fetches one batch ahead. Right everywhere are `current_epoch` as a sign that the epoch has
+    changed, and how many batches have been trained since, `batch_progress.total.processed`. So
+    the position is kept as those two, from a mark that was set when an epoch began.
+
+    Args:
+        data: the module whose trainer counts; there may be none yet.
+    """
+
+    def __init__(self, data: LightningDataModule) -> None:
+        self.data = data
+        self._mark: _Mark | None = None
+        self._loaded: dict[str, Any] = {}
+
+    def __call__(self) -> tuple[int, int]:
+        """The epoch and the next batch in it, asked for when its first batch is to be made."""
+        trainer = self.data.trainer
+        if trainer is None:
+            return 0, 0
+        self._mark = mark = self._next(trainer)
+        return mark.epoch, mark.batch
+
+    def _next(self, trainer: L.Trainer) -> "_Mark":
+        trained, lightnings = _trained(trainer), trainer.current_epoch
+        mark = self._mark if self._mark is not None and self._mark.trainer is trainer else None
+        if self._loaded and trained in (0, self._loaded["trained"]):
+            # Nothing trained since. 0: Lightning has not restored its counters yet.
+            epoch, batch = self._loaded["epoch"], self._loaded["batch"]
+            if self._loaded["over"]:
+                epoch, batch = epoch + 1, 0
+            return _Mark(trainer, self._loaded["trained"], lightnings, epoch, batch)
+        if mark is None:
+            return _Mark(trainer, trained, lightnings, lightnings, trainer.fit_loop.batch_idx + 1)
+        if mark.trained == trained:  # what was begun has been thrown away
+            return mark
+        if lightnings != mark.lightnings:
+            return _Mark(trainer, trained, lightnings, mark.epoch + 1, 0)
+        batch = mark.batch + trained - mark.trained  # a short loader begins its next cycle
+        return _Mark(trainer, trained, lightnings, mark.epoch, batch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint must keep: nothing where nothing has been trained yet."""
+        trainer, mark = self.data.trainer, self._mark
+        if trainer is None or mark is None or mark.trainer is not trainer:
+            return self._loaded
+        trained = _trained(trainer)
+        progress: Any = trainer.fit_loop.epoch_progress.current
+        if self._loaded and trained == self._loaded["trained"]:
+            return self._loaded
+        over = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        return {
+            "epoch": mark.epoch,
+            "batch": mark.batch + trained - mark.trained,
+            # An epoch may also have been ended before its last batch.
+            "over": over or progress.processed >= progress.ready,
+            "trained": trained,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes the state that a checkpoint has kept; the next batch asked for is the next."""
+        self._loaded, self._mark = state, None
+
+
+class _Mark:
+    def __init__(
+        self, trainer: L.Trainer, trained: int, lightnings: int, epoch: int, batch: int
+    ) -> None:
+        self.trainer, self.trained, self.lightnings = trainer, trained, lightnings
+        self.epoch, self.batch = epoch, batch
+
+
+def _trained(trainer: L.Trainer) -> int:
+    """Batches trained since the run's start: counted after the step, and never set back."""
+    # Lightning annotates the counters as their common base, which lacks this one.
+    total: Any = trainer.fit_loop.epoch_loop.batch_progress.total
+    return int(total.processed)

@@ -1,0 +1,88 @@
+"""Seeding torch, numpy and `random` for one sample, and giving a process its own numbers back."""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+_MASK = (1 << 64) - 1
+_numpy: Any = np.random  # its stubs lack two public functions
+
+
+class Stream:
+    """Three generators, of torch, `random` and numpy, that can be lent in place of the global ones.
+
+    Args:
+        key: what they are seeded with.
+    """
+
+    def __init__(self, key: int) -> None:
+        self.numpy = np.random.MT19937()
+        with isolated(self):
+            seed_all(key)
+
+    torch: Any = None
+    random: Any = None
+
+
+class isolated:  # noqa: N801  # used like `contextlib.suppress`
+    """Whatever is drawn or seeded inside, the global generators are afterwards as before.
+
+    One exception: where numpy's `randn` has made a pair of numbers and given out the first, the
+    second is dropped. To read it takes numpy 60 microseconds, so its generator is exchanged
+    instead of copied (all three together take 12 microseconds).
+
+    Args:
+        stream: the generators to draw from inside, which go on there the next time.
+    """
+
+    def __init__(self, stream: Stream | None = None) -> None:
+        self.stream = stream
+
+    def __enter__(self) -> None:
+        self.before = (
+            torch.default_generator.get_state(),
+            random.getstate(),
+            _numpy.get_bit_generator(),
+        )
+        if self.stream is None:
+            self.numpy = _spare.pop() if _spare else np.random.MT19937()
+        else:
+            self.numpy = self.stream.numpy
+            if self.stream.torch is not None:
+                torch.default_generator.set_state(self.stream.torch)
+                random.setstate(self.stream.random)
+        _numpy.set_bit_generator(self.numpy)
+
+    def __exit__(self, *_: object) -> None:
+        if self.stream is None:
+            _spare.append(self.numpy)
+        else:
+            self.stream.torch = torch.default_generator.get_state()
+            self.stream.random = random.getstate()
+        torch.default_generator.set_state(self.before[0])
+        random.setstate(self.before[1])
+        _numpy.set_bit_generator(self.before[2])
+
+
+_spare: list[np.random.MT19937] = []  # making one takes longer than all of the rest
+
+
+def spread(base: int, n: int) -> int:
+    """The n-th 64-bit key of a sequence that starts at `base` (SplitMix64, Steele et al., 2014).
+
+    A tenth of the cost of a hash, and different for each n below 2**64.
+    """
+    z = (base + (n + 1) * 0x9E3779B97F4A7C15) & _MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return z ^ (z >> 31)
+
+
+def seed_all(key: int) -> None:
+    """Seeds torch's CPU generator, `random` and numpy's legacy generator."""
+    # torch.manual_seed would also format the stack for each kind of device: 0.5 ms.
+    torch.default_generator.manual_seed(key)
+    random.seed(key)
+    np.random.seed(key & 0xFFFFFFFF)

@@ -1,0 +1,131 @@
+"""The loaders of any `LightningDataModule`, made exact without its knowing."""
+
+import warnings
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+from lightning import LightningDataModule
+from lightning.pytorch.utilities import CombinedLoader
+from torch.utils.data import DataLoader
+
+from arclight.data.exact.loader import ExactLoader
+from arclight.data.exact.position import Position
+
+KEY = "arclight.exact"
+"""Under which a checkpoint keeps the position, among the state of the data module."""
+_STAGES = ("train", "val", "test", "predict")
+
+
+def make_exact(
+    data: LightningDataModule, seed: int, say: Callable[[str], None] = warnings.warn
+) -> "ExactLoaders":
+    """Makes all loaders of a data module resume exactly, after any cut and with any workers.
+
+    From now on the module's `train_dataloader`, `val_dataloader`, `test_dataloader` and
+    `predict_dataloader` give an `ExactLoader` for each `DataLoader`, also within dictionaries,
+    lists, tuples and `CombinedLoader`s. Other loaders are left as they are. The module's
+    `state_dict` and `load_state_dict` also keep the position.
+
+    To be called before `trainer.fit`, once for each module; the module itself is changed.
+
+    Args:
+        data: the module.
+        seed: the run's: order, transforms and collating follow from it.
+        say: told a sentence where something costs time or is not exact.
+    """
+    return ExactLoaders(data, seed, say)
+
+
+class ExactLoaders:
+    """The exact loaders of one data module.
+
+    Attributes:
+        position: where the run stands in its training data.
+        loaders: the last ones made, by their names: `train/0`, `val/0`, `val/1`.
+    """
+
+    def __init__(
+        self, data: LightningDataModule, seed: int, say: Callable[[str], None] = warnings.warn
+    ) -> None:
+        self.data, self.seed, self.say = data, seed, say
+        self.position = Position(data)
+        self.loaders: dict[str, ExactLoader] = {}
+        self._others: dict[str, str] = {}
+        for stage in _STAGES:
+            self._replace(f"{stage}_dataloader", partial(self._wrapped, stage))
+        self._save, self._load = data.state_dict, data.load_state_dict
+        replaced: Any = data  # an instance, whose methods are not to be assigned
+        replaced.state_dict, replaced.load_state_dict = self._state_dict, self._load_state_dict
+
+    @property
+    def inexact_because(self) -> str | None:
+        """Sentences on what a cut may change in the batches of training, else None."""
+        made = {name: loader.inexact_because for name, loader in self.loaders.items()}
+        reasons = {**self._others, **made}
+        said = [f"{k}: {v}" for k, v in reasons.items() if v and k.startswith("train")]
+        return " ".join(said) or None
+
+    def close(self) -> None:
+        """Ends all workers."""
+        for loader in self.loaders.values():
+            loader.close()
+
+    def _replace(self, name: str, wrapped: Callable[[Any], Any]) -> None:
+        original = getattr(self.data, name)
+
+        @wraps(original)  # by which Lightning still sees whether the user has defined it
+        def make() -> Any:
+            return wrapped(original())
+
+        setattr(self.data, name, make)
+
+    def _wrapped(self, stage: str, made: Any) -> Any:
+        """What a hook has made, with each `DataLoader` in it replaced."""
+        if isinstance(made, (list, tuple, dict)) and not made:  # no loader
+            return made
+        combined = made if isinstance(made, CombinedLoader) else CombinedLoader(made)
+        flat = [self._exact(f"{stage}/{i}", item) for i, item in enumerate(combined.flattened)]
+        combined.flattened = flat
+        return combined if made is combined else combined.iterables
+
+    def _exact(self, name: str, item: Any) -> Any:
+        self._others.pop(name, None)
+        self.loaders.pop(name, None)
+        if not isinstance(item, DataLoader):
+            if not (hasattr(item, "state_dict") and hasattr(item, "load_state_dict")):
+                self._others[name] = (
+                    f"{type(item).__name__} is no DataLoader and has no state_dict and "
+                    "load_state_dict, so that it starts anew when the run is resumed."
+                )
+            return item
+        if _own_way(item):
+            self._others[name] = (
+                f"{type(item).__name__} iterates in a way of its own, which cannot be resumed; "
+                "give the DataLoader itself, or a loader with state_dict and load_state_dict."
+            )
+            return item
+        trainer = self.data.trainer
+        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        train = name.startswith("train")
+        sequential = bool(train and getattr(trainer, "overfit_batches", 0))
+        position = self.position if train else None
+        exact = ExactLoader(item, self.seed, name, position, rank, world, sequential)
+        self.loaders[name] = exact
+        return exact
+
+    def _state_dict(self) -> dict[str, Any]:
+        return {**self._save(), KEY: {"position": self.position.state_dict()}}
+
+    def _load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        users = {key: value for key, value in state_dict.items() if key != KEY}
+        self.position.load_state_dict(state_dict.get(KEY, {}).get("position", {}))
+        if users:
+            self._load(users)
+
+
+def _own_way(loader: "DataLoader[Any]") -> bool:
+    """Whether a subclass changes what iterating means, beyond keeping its position."""
+    if type(loader).__module__.split(".")[0] == "torchdata":
+        return False
+    return type(loader).__iter__ is not DataLoader.__iter__

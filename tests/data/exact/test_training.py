@@ -1,0 +1,97 @@
+"""A run that is cut and goes on in a new process's place: the weights are equal bit by bit."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch.utilities import CombinedLoader
+from torch.utils.data import DataLoader
+
+from tests.data.exact.cases import LOADERS, Data, Drawing, Net, Noisy, SaveAt, fit
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.*worker processes in total"),
+    pytest.mark.filterwarnings("ignore:.*have no `configure_optimizers|.*was not set, defaulting"),
+    pytest.mark.filterwarnings("ignore:The `srun` command"),
+]
+
+
+def equal(one: Net, two: Net) -> bool:
+    first, second = one.state_dict(), two.state_dict()
+    return all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def loader(n: int = 22, workers: int = 0, **how: Any) -> "DataLoader[Any]":
+    return DataLoader(Noisy(n), 4, shuffle=True, num_workers=workers, **how)
+
+
+def two(mode: Any = None) -> Any:
+    loaders = {"a": loader(), "b": loader(9)}
+    return CombinedLoader(loaders, mode) if mode else loaders
+
+
+class Unsized(Drawing):
+    """A sampler without a length, so that Lightning fetches one batch ahead."""
+
+    __len__ = None  # type: ignore[assignment]
+
+
+CASES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "plain": (loader, {}),
+    "weighted": (lambda: LOADERS["weighted"](0), {}),
+    "2 workers": (lambda: loader(workers=2), {}),
+    "persistent": (lambda: loader(workers=2, persistent_workers=True), {}),
+    "validation": (loader, {"validate": True}),
+    "validation within the epoch": (loader, {"validate": True, "val_check_interval": 2}),
+    "accumulation": (loader, {"accumulate_grad_batches": 2}),
+    "limited": (loader, {"limit_train_batches": 4}),
+    "limited, persistent": (
+        lambda: loader(workers=2, persistent_workers=True),
+        {"limit_train_batches": 4},
+    ),
+    "two loaders": (two, {}),
+    "two loaders, shortest": (lambda: two("min_size"), {}),
+    "steps": (loader, {"max_steps": 16, "max_epochs": -1, "validate": True}),
+    "reloaded": (loader, {"reload_dataloaders_every_n_epochs": 1}),
+    "planned": (loader, {"plans": True, "validate": True}),
+    "no length": (lambda: DataLoader(Noisy(), 4, sampler=Unsized("numpy")), {}),
+    "no length, reloaded": (
+        lambda: DataLoader(Noisy(), 4, sampler=Unsized("numpy")),
+        {"reload_dataloaders_every_n_epochs": 1},
+    ),
+}
+
+
+def lengths(case: str) -> int:
+    """Batches of an epoch."""
+    return {"limited": 4, "limited, persistent": 4, "two loaders, shortest": 3}.get(case, 6)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_training_goes_on_as_if_it_had_not_been_cut(case: str, tmp_path: Path) -> None:
+    make, how = CASES[case]
+    validate = how.get("validate", False)
+    how = {key: value for key, value in how.items() if key != "validate"}
+    if not validate:
+        how["limit_val_batches"] = 0
+    whole = fit(Data(make), **how)
+    n = lengths(case)
+    assert all(value.isfinite().all() for value in whole.state_dict().values())
+    cuts = [("batch", n + 2), ("batch", n), ("epoch", n), ("batch", 1), ("epoch", 2 * n)]
+    if validate:
+        cuts.append(("validation", n))
+    if "within" in case:
+        cuts.append(("validation", n + 2))
+    if how.get("accumulate_grad_batches"):
+        cuts = [("batch", n + 2), ("epoch", n)]
+    if "workers" in case or "persistent" in case:
+        cuts = cuts[:3]
+    for hook, step in cuts:
+        file = tmp_path / f"{hook}{step}.ckpt"
+        cut = fit(Data(make), SaveAt(file, step, hook), **how)
+        assert cut.seen == whole.seen[:step]
+        rest = fit(Data(make), resume=file, **how)
+        assert [batch for _, batch in rest.seen] == [b for _, b in whole.seen[step:]], (hook, step)
+        assert equal(rest, whole), (hook, step)
