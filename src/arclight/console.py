@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
 
+__all__ = ["say"]
+
 log = logging.getLogger("arclight")
 
 

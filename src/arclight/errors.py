@@ -1,5 +1,7 @@
 """The exceptions that a user is meant to read."""
 
+__all__ = ["UserError"]
+
 
 class UserError(Exception):
     """A fault that the user can mend: shown as its sentence alone, without a traceback.

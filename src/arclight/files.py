@@ -11,6 +11,8 @@ from typing import IO, Any
 
 from arclight.errors import UserError
 
+__all__ = ["NoLocksError", "lock", "write_json", "write_text", "write_whole"]
+
 TEMPORARY = ".part"
 
 # What a disk says that is full or may not be written to.

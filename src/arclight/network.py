@@ -6,6 +6,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+__all__ = ["CutOffError", "address", "hub", "may_pass", "reachable", "refusal", "why_not"]
+
 
 def reachable(endpoint: str) -> bool:
     """Whether something answers at the address within five seconds."""

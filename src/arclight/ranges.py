@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Annotated
 
+__all__ = ["Count", "Natural", "NonNegative", "Positive", "Share"]
+
 
 @dataclass(frozen=True)
 class Range:

@@ -2,6 +2,8 @@
 
 import hashlib
 
+__all__ = ["mix"]
+
 
 def mix(purpose: str, *numbers: int) -> int:
     """A 128-bit key for these numbers; two different (purpose, numbers) do not share one."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+__all__ = ["block_signals_in_children"]
+
 SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` leaves it
     SIGNALS += (signal.SIGHUP,)  # its terminal or connection has gone
@@ -68,7 +70,7 @@ def ignore_signals() -> None:
 
 
 @contextmanager
-def deaf_children() -> Iterator[None]:
+def block_signals_in_children() -> Iterator[None]:
     """Processes that are started meanwhile never hear of what ends a run.
 
     A scheduler signals every process of a job. The run needs those that serve it until it has

@@ -22,7 +22,7 @@ ATTACKS = [
     "importlib.import_module",
     "arclight.files.write_text",
     "arclight.files.os.system",
-    "arclight.run.manifest.subprocess.run",
+    "arclight.provenance.manifest.subprocess.run",
     "arclight.config.build.importlib.import_module",
     "arclight.config.build.build",
     "arclight.config.build.find",
@@ -235,7 +235,7 @@ def test_the_file_may_say_nothing_and_must_say_it_well(package: Package) -> None
 def test_what_is_allowed_where_a_parameter_names_it(composed: Composed) -> None:
     config = composed("data.augment.flip=true")
     check(config)
-    assert refusal("arclight.data.augment.Augment") is not None
+    assert refusal("arclight_zoo.pixels.augment.Augment") is not None
     config["callbacks"]["x"] = config["data"]["augment"]
     with pytest.raises(UserError, match=r"callbacks\.x\._target_"):
         check(config)

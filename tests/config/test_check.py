@@ -46,7 +46,7 @@ def test_every_experiment_is_sound_and_says_what_to_expect(
             "compile=perhaps should be true or false or whole or blocks or max-autotune or "
             "cudagraphs.",
         ),
-        ("trainer.accelerator=tpu", "trainer.accelerator=tpu should be cpu or gpu or mps."),
+        ("trainer.accelerator=tpu", "trainer.accelerator=tpu should be auto or cpu or gpu or cuda or mps."),
         ("+model.widht=3", "model.widht is unknown to CNN"),
         ("+optimizer.weight_deacy=3", "did you mean optimizer.weight_decay?"),
         ("data.path=???", "data.path must be given: type data.path=VALUE."),
@@ -68,13 +68,13 @@ def test_all_faults_are_reported_at_once(composed: Composed) -> None:
 def test_a_signature_is_read_without_importing_torch() -> None:
     code = (
         "import sys; from arclight.config.signature import parameters;"
-        "assert 'num_classes' in parameters('arclight.models.cnn.CNN');"
+        "assert 'num_classes' in parameters('arclight_zoo.image.cnn.CNN');"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_required_parameters_are_known() -> None:
-    known = parameters("arclight.models.vit.ViT")
+    known = parameters("arclight_zoo.image.vit.ViT")
     assert known["patch_size"].required
     assert not known["drop_path"].required

@@ -24,6 +24,11 @@ def test_an_interpolation_that_leads_nowhere_is_a_sentence() -> None:
         freeze(OmegaConf.create({"a": "${nowhere}"}))
 
 
+def test_a_node_that_others_refer_to_cannot_be_left_out(composed: Composed) -> None:
+    with pytest.raises(UserError, match=r"^callbacks\.checkpoints cannot be left out: other keys"):
+        composed("callbacks.checkpoints=null")
+
+
 def test_differences_name_each_key_once() -> None:
     old, new = {"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4}
     assert differences(old, new) == ["a.c: 2 -> 3", "d: (absent) -> 4"]
@@ -60,7 +65,7 @@ def configured(task: dict[str, object]) -> DictConfig:
     ("task", "left", "name"),
     [
         ({"_target_": "mylab.lit.Bare"}, "", "lit-digits"),
-        ({"_target_": "mylab.lit.Takes"}, "model finetune optimizer scheduler", "cnn-digits"),
+        ({"_target_": "mylab.lit.Takes"}, "model finetune scheduler", "cnn-digits"),
         ({"_target_": "mylab.lit.Lit"}, "optimizer scheduler", "lit-digits"),
         ({"_target_": "mylab.lit.Lit", "optimizer": NODE}, "scheduler", "lit-digits"),
         ({"_target_": "mylab.lit.Lit", "optimizer": NODE, "scheduler": NODE}, "", "lit-digits"),

@@ -8,6 +8,7 @@ from hydra.errors import HydraException
 
 from arclight.config.entry import in_a_sentence, plain_errors
 from arclight.config.words import quoted
+from arclight.errors import UserError
 from tests.conftest import CONFIGS
 
 
@@ -62,18 +63,28 @@ def test_a_config_that_is_no_yaml_is_named(
     [
         ("model=null", "model=null is none of its choices: type model=NAME: the choices are auto"),
         ("trainer=null", "type trainer=NAME: the choices are cpu, ddp"),
-        ("callbacks=null", "type callbacks=NAME: the choices are default. callbacks.NAME=null"),
+        ("callbacks=null", r"the choices are default\. callbacks\.NAME=null leaves one"),
+        ("model=[1,2]", "is none of its choices: type model=NAME"),
+        ("model={a: 1}", "is none of its choices: type model=NAME"),
+        ("model=", "model= is none of its choices"),
+        ("=3", "=3 is not of the form KEY=VALUE"),
     ],
 )
-def test_a_group_without_an_option(
-    word: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # which is changed below
-    monkeypatch.setattr("sys.argv", ["train.py", "seed=1", word])
+def test_a_group_takes_names(word: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        quoted(["seed=1", word])
+
+
+def test_several_options_and_empty_values_are_left_alone() -> None:
+    words = ["logger=[csv,wandb]", "~model", "run_dir=null", "model.d_ff=null", "model.widths=[1]"]
+    assert quoted(words) == words
+
+
+def test_a_choice_that_is_there_needs_no_plus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py", "+experiment=digits_cnn"])
     with (
-        pytest.raises(SystemExit),
-        plain_errors(),
         initialize_config_dir(str(CONFIGS), version_base="1.3"),
+        pytest.raises(HydraException) as caught,
     ):
-        compose("train", overrides=[word])
-    assert sentence in capsys.readouterr().err
+        compose("train", overrides=["+experiment=digits_cnn"])
+    assert in_a_sentence(caught.value).endswith(": type experiment=digits_cnn.")

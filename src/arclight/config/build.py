@@ -71,11 +71,11 @@ def _build(
             k: _value(v, f"{path}.{k}", _also(known, k)) if has_node(v) else v
             for k, v in values.items()
         }
-    takes = _named(made, known)
-    if takes is not None and (unknown := [k for k in values if k not in takes]):
-        hint = did_you_mean(unknown[0], takes)
+    names, any_other = _keywords(made, known)
+    if not any_other and (unknown := [k for k in values if k not in names]):
+        hint = did_you_mean(unknown[0], names)
         raise UserError(f"{f'{path}.{unknown[0]}'.lstrip('.')} is unknown to {target}{hint}")
-    values |= {k: v for k, v in given.items() if k in (takes or known.parameters)}
+    values |= {k: v for k, v in given.items() if k in names}
     if node.get("_partial_"):
         return functools.partial(made, *positional, **values)
     return _called(made, target, path, positional, values)
@@ -110,17 +110,19 @@ def _imported(target: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _named(made: Callable[..., Any], known: Signature) -> Collection[str] | None:
-    """The keywords that it takes; None: any, which the source and Python do not tell apart."""
+def _keywords(made: Callable[..., Any], known: Signature) -> tuple[set[str], bool]:
+    """The keywords that it takes by name, and whether it takes others as well."""
+    names = set(known.parameters)
     if not known.open:
-        return known.parameters
+        return names, False
     try:
         found = inspect.signature(made).parameters.values()
     except (TypeError, ValueError):  # of C
-        return None
-    if any(p.kind is p.VAR_KEYWORD for p in found):
-        return None
-    return [p.name for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        return names, True
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    any_other = any(p.kind is p.VAR_KEYWORD for p in found)
+    real = {p.name for p in found if p.kind in named}
+    return (names | real, True) if any_other else (real, False)
 
 
 def _called(

@@ -56,7 +56,9 @@ def _of_the_groups(config: Config) -> Iterator[str]:
     needless = unused(config) if whole else set(GROUPS)
     for group, wanted in GROUPS.items():
         value = config.get(group)
-        if group in NAMED:
+        if group == "callbacks" and whole and group not in config:
+            yield "A run has callbacks, the checkpoints among them: type callbacks=NAME."
+        elif group in NAMED:
             yield from _of_several(value, group, wanted)
         elif value is not None or group in config:
             optional = group == "finetune" or (group in needless and not value)
@@ -66,18 +68,16 @@ def _of_the_groups(config: Config) -> Iterator[str]:
 
 
 def _of_one(value: Any, group: str, wanted: str, optional: bool) -> Iterator[str]:
-    if isinstance(value, dict) and value.get("_target_") not in (None, "???"):
+    target = value.get("_target_") if isinstance(value, dict) else None
+    if target == "???":
+        return  # named already, as all that must be given
+    if target is not None:
         yield from faults_of_node(value, group, Place(group, wanted, GIVEN.get(group, frozenset())))
-    elif isinstance(value, dict) and "_target_" not in value and (optional or value):
-        if optional and not value:
-            return
-        yield from of_no_target(value, group, optional)
-    elif isinstance(value, dict) and value.get("_target_") == "???":
-        return  # said of every key that must be given
-    elif value is None and optional:
-        return
-    elif isinstance(value, dict) and "_target_" in value:
-        yield f"{group}._target_ names nothing: type {group}._target_=PACKAGE.MODULE.CLASS."
+    elif not value:
+        if not optional:
+            yield _must_be_chosen(group)
+    elif isinstance(value, dict):
+        yield of_no_target(value, group)
     else:
         yield _must_be_chosen(group, value)
 
@@ -91,14 +91,14 @@ def _of_several(value: Any, group: str, wanted: str) -> Iterator[str]:
     place = Place(group, wanted, GIVEN[group])
     for name, node in value.items():
         path = f"{group}.{name}"
-        if node is None or node == "???":
+        if node is None or node in ({}, "???"):
             continue
         if name == "_target_":
             yield f"{group} holds several nodes: put {path} under a name, {group}.NAME._target_."
         elif not isinstance(node, dict):
             yield f"{path}={node} should be a node with a _target_, or null."
         elif node.get("_target_") is None:
-            yield from of_no_target(node, path, not node)
+            yield of_no_target(node, path)
         else:
             yield from faults_of_node(node, path, place)
 
@@ -106,7 +106,7 @@ def _of_several(value: Any, group: str, wanted: str) -> Iterator[str]:
 def _must_be_chosen(group: str, value: Any = None) -> str:
     choices = options(group)
     listed = f": the choices are {', '.join(choices)}" if choices else ""
-    if value is None or value == {}:
+    if not value:
         article = "an" if group == "optimizer" else "a"
         return f"A run needs {article} {group}: type {group}=NAME{listed}."
     return f"{group}={value} is none of its choices: type {group}=NAME{listed}."

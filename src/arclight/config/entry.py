@@ -3,15 +3,12 @@
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arclight.config.best_of import key_of
 from arclight.config.freeze import flatten
-from arclight.config.layout import NAMED
-from arclight.config.options import options
 from arclight.config.suggest import did_you_mean
 from arclight.errors import RunFailedError, UserError
 
@@ -53,11 +50,6 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
         if full:
             raise
         _end(_not_yaml(error))
-    except ValueError as error:  # Hydra's, of a group that is no word
-        group = _no_option(str(error), sys.argv[1:])
-        if full or group is None:
-            raise
-        _end(group)
 
 
 def _end(sentence: str) -> None:
@@ -78,12 +70,17 @@ def in_a_sentence(error: Exception, configs: Path | None = None) -> str:
             f"{several['word']} are several values: type -m {several['word']} to run each, or "
             f"'{key}=[{values}]' for a list."
         )
+    twice = re.search(r"Multiple values for (?P<key>[\w/@]+)\. To override", text)
+    if twice:
+        key = twice["key"]
+        typed = [w.lstrip("+") for w in sys.argv[1:] if w.startswith(f"+{key}=")]
+        return f"{key} is in the config already: type {typed[0] if typed else key + '=NAME'}."
     missing = re.search(r"Could not find '(?P<group>[^']*)/(?P<option>[^'/]*)'", text)
     if missing:
         return _unknown_option(missing["group"], missing["option"], list(_options(error)))
-    key = re.search(r"Could not override '(?P<key>[^']+)'", text)
-    if key:
-        return f"{key['key']} is not a key of the config{_suggest(key['key'], configs)}"
+    unknown = re.search(r"Could not override '(?P<key>[^']+)'", text)
+    if unknown:
+        return f"{unknown['key']} is not a key of the config{_suggest(unknown['key'], configs)}"
     group = re.search(r"Could not override '?(?P<key>[\w/@]+)'?", text)
     if group:
         return f"{group['key']} is not a group of the config{_suggest(group['key'], configs)}"
@@ -107,21 +104,6 @@ def _not_yaml(error: "MarkedYAMLError") -> str:
     mark = error.problem_mark
     where = f"{mark.name}, line {mark.line + 1}, is" if mark else "A config is"
     return f"{where} no YAML: {error.problem}."
-
-
-def _no_option(said: str, words: Sequence[str]) -> str | None:
-    """Of `model=null`: what the group's options are, and how one leaves it out."""
-    if "Config group override must be" not in said:
-        return None
-    given = [word for word in words if word.partition("=")[2] in ("null", "")]
-    word = next((word for word in given if options(key_of(word))), None)
-    if word is None:
-        return f"{' '.join(words)}: a config group is a name."
-    group = key_of(word)
-    choices = f"type {group}=NAME: the choices are {', '.join(options(group))}"
-    if group in NAMED:
-        return f"{word} is none of its choices: {choices}. {group}.NAME=null leaves one out."
-    return f"{word} is none of its choices: {choices}."
 
 
 def _options(error: Exception) -> list[str]:

@@ -14,6 +14,7 @@ from arclight.errors import UserError
 
 _SECRET = re.compile(r"(^|_)(api_?key|token|password|secret)$", re.IGNORECASE)
 MASK = "<masked>"
+CHECKPOINTS = "arclight.training.checkpoints.Checkpoints"
 
 # `${paths.data}`, `${.lr}` and `${oc.env:HOME}`: the first word of the first kind.
 _INTERPOLATED = re.compile(r"\$\{\s*(\w+)\s*(?=[.\[}])")
@@ -37,14 +38,36 @@ def freeze(
     try:
         config = plain(cfg, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(f"The config does not resolve: {str(error).splitlines()[0]}.") from error
+        raise UserError(_unresolved(str(error).splitlines()[0])) from error
     sources = _interpolated_from(cfg) - {*ROOT, *GROUPS, *WRITTEN}
     left_out = unused(config)
     _refuse_typed(left_out, config, typed)
     config = {k: v for k, v in config.items() if k not in sources and k not in left_out}
     if "name" in config and config["name"] is None and choices:
         config["name"] = _name(choices, "model" in left_out)
+    if "task" in config:
+        config["callbacks"] = _with_checkpoints(config.get("callbacks"))
     return config
+
+
+def _with_checkpoints(callbacks: Any) -> Any:
+    """Every run has checkpoints, also where the config lists other callbacks alone."""
+    if callbacks is None:
+        callbacks = {}
+    if not isinstance(callbacks, dict):  # which the check will complain of
+        return callbacks
+    own = callbacks.get("checkpoints", {})
+    if isinstance(own, dict) and "_target_" not in own:
+        own = {"_target_": CHECKPOINTS, **own}
+    return {**callbacks, "checkpoints": own}
+
+
+def _unresolved(said: str) -> str:
+    none = re.search(r"node `(?P<node>[^`]*)` is not a container .* contain `(?P<key>[^`]*)`", said)
+    if none:
+        node = none["node"]
+        return f"{node} cannot be left out: other keys of the config take {node}.{none['key']}."
+    return f"The config does not resolve: {said.rstrip('.')}."
 
 
 def _interpolated_from(cfg: DictConfig) -> set[str]:

@@ -67,18 +67,16 @@ def faults_of_node(node: Node, path: str, place: Place) -> Iterator[str]:
     yield from _required(node, path, known, place, len(arguments))
 
 
-def of_no_target(node: Node, path: str, optional: bool) -> Iterator[str]:
-    """Of a node that should have a `_target_`, or be empty."""
-    if not node:
-        if not optional:
-            yield f"{path} builds nothing: type {path}=NAME."
-        return
+def of_no_target(node: Node, path: str) -> str:
+    """Of a node with keys that should have a `_target_`."""
+    if "_target_" in node:
+        return f"{path}._target_ names nothing: type {path}._target_=PACKAGE.MODULE.CLASS."
     group = path.split(".")[0]
     choices = options(group) if path == group else []
     hint = f", or choose one: {path}={'|'.join(choices)}" if choices else ""
     keys = [f"{path}.{key}" for key in node]
     does = "do" if len(keys) > 1 else "does"
-    yield (
+    return (
         f"{' and '.join(keys)} {does} nothing, since {path} has no _target_: leave "
         f"{'them' if len(keys) > 1 else 'it'} out{hint}."
     )
@@ -88,7 +86,7 @@ def within(value: Any, path: str, place: Place | None = None) -> Iterator[str]:
     """The faults of the nodes in a value: itself, in its lists, or in its mappings."""
     if is_node(value):
         if value["_target_"] is None:
-            yield f"{path}._target_ names nothing: type {path}._target_=PACKAGE.MODULE.CLASS."
+            yield of_no_target(value, path)
         elif value["_target_"] != "???":
             yield from faults_of_node(value, path, place or Place())
     elif isinstance(value, dict):

@@ -62,7 +62,7 @@ OPEN = Signature(variadic=True, open=True)
 
 
 def signature(target: str) -> Signature:
-    """The parameters of a class or function such as `arclight.models.cnn.CNN`.
+    """The parameters of a class or function such as `arclight_zoo.image.cnn.CNN`.
 
     Raises:
         UserError: a file of the project's own packages is no Python.

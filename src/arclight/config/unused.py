@@ -3,13 +3,11 @@
 from typing import Any
 
 from arclight.config.allowed import refusal
-from arclight.config.signature import signature
-
-OF_THE_TASK = ("model", "finetune", "optimizer", "scheduler")
+from arclight.config.signature import OPEN, signature
 
 
 def unused(config: dict[str, Any]) -> set[str]:
-    """The groups among these that the constructor of the config's task does not take.
+    """Those of model, finetune, optimizer and scheduler that the task's constructor does not take.
 
     None where the task is not known: then the check of the config has something to say.
     """
@@ -18,10 +16,9 @@ def unused(config: dict[str, Any]) -> set[str]:
     if not isinstance(task, dict) or refusal(target, "LightningModule"):
         return set()
     found = signature(str(target))
-    if found.open:
-        taken = {"model", "optimizer", "schedule", "scheduler"} - _own(task)
-    else:
-        taken = set(found.parameters) - _own(task)
+    if found is OPEN:
+        return set()
+    taken = set(found.parameters) - _own(task)  # `**kwargs` are not what the run's parts are for
     left: set[str] = set()
     if "model" not in taken:
         left |= {"model", "finetune"}

@@ -2,12 +2,44 @@
 
 from collections.abc import Sequence
 
+from arclight.config.best_of import key_of
+from arclight.config.layout import NAMED
+from arclight.config.options import options
+from arclight.errors import UserError
+
 _SPECIAL = set("\"'[]{}(),\\")  # of a value that is more than a name, or quoted already
 
 
 def quoted(words: Sequence[str]) -> list[str]:
-    """The same, with quotes around values of letters that Hydra reads only so: `data.path=Töne`."""
+    """The same, with quotes around values of letters that Hydra reads only so: `data.path=Töne`.
+
+    Raises:
+        UserError: a word has no key, or chooses a config group by what is no name.
+    """
+    for word in words:
+        if word.startswith("="):
+            raise UserError(f"{word} is not of the form KEY=VALUE.")
+        if not word.startswith(("-", "~")) and not _is_choice(word):
+            raise UserError(_no_choice(word))
     return [_quoted(word) for word in words]
+
+
+def _is_choice(word: str) -> bool:
+    """Whether the value is a name, or names, if the key is a config group."""
+    key, equals, value = word.partition("=")
+    value = value.strip(" '\"")
+    if not equals or not (value in ("", "null") or value[0] in "[{"):
+        return True
+    known = options(key_of(word)) if key.lstrip("+").isidentifier() else []
+    names = value.strip("[]").split(",") if value.startswith("[") else [value]
+    return not known or all(name.strip(" '\"") in known for name in names)
+
+
+def _no_choice(word: str) -> str:
+    group = key_of(word)
+    said = f"{word} is none of its choices: type {group}=NAME: the choices are "
+    said += f"{', '.join(options(group))}."
+    return said + (f" {group}.NAME=null leaves one of them out." if group in NAMED else "")
 
 
 def _quoted(word: str) -> str:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from arclight.data.rows import RowLoader
 
+__all__ = ["Copies"]
+
 T = TypeVar("T")
 _AHEAD = 2  # batches
 

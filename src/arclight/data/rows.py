@@ -7,6 +7,8 @@ from torch import Tensor
 
 from arclight.data.order import EvalBatches, TrainBatches
 
+__all__ = ["RowLoader"]
+
 Make = Callable[[Tensor, int | None], Any]
 
 

@@ -16,6 +16,8 @@ from torch import Tensor
 from arclight.data.order import TrainBatches
 from arclight.seeds import mix
 
+__all__ = ["LANES", "within_windows"]
+
 LANES = 8
 """Places at which an epoch is read at once: up to so many processes read shards of their own."""
 

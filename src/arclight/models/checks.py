@@ -2,6 +2,8 @@
 
 from arclight.errors import UserError
 
+__all__ = ["check_choice", "check_probability", "nearest_divisor"]
+
 
 def check_probability(name: str, value: float) -> None:
     """Raises `UserError` unless `0 <= value < 1`."""

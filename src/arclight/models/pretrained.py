@@ -13,6 +13,8 @@ from arclight.errors import UserError
 from arclight.network import address, hub, refusal, why_not
 from arclight.run_directory import RunDirectory
 
+__all__ = ["facts_behind", "find_file", "load_pretrained"]
+
 log = logging.getLogger("arclight.models")
 
 ARCHITECTURE = "architecture"

@@ -5,6 +5,8 @@ from typing import Any
 import torch.distributed as dist
 from torch import Tensor, nn
 
+__all__ = ["all_ended", "is_sharded"]
+
 
 def is_sharded(model: nn.Module) -> bool:
     """Whether processes hold shares of its weights, which they gather together when it computes."""

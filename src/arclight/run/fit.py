@@ -185,16 +185,13 @@ def _assemble(run: RunDirectory, parts: Parts, loggers: list[Logger]) -> L.Train
     """The trainer with everything that happens around a step, in the order in which it happens."""
     config, settings = parts.config, parts.config["trainer"]
     given = {"folder": run.checkpoints, "run_id": run.manifest["run_id"], "say": say}
-    nodes = config["callbacks"] or {}
-    if "checkpoints" in nodes and not nodes["checkpoints"]:
+    nodes = config["callbacks"]
+    chosen = [build(node, group="callbacks", **given) for node in nodes.values() if node]
+    checkpoints = next((c for c in chosen if isinstance(c, Checkpoints)), None)
+    if checkpoints is None:
         raise UserError(
             "callbacks.checkpoints cannot be null: a run is resumed and tested from it."
         )
-    chosen = [build(node, group="callbacks", **given) for node in nodes.values() if node]
-    checkpoints = next((c for c in chosen if isinstance(c, Checkpoints)), None)
-    if checkpoints is None:  # callbacks of another template
-        checkpoints = Checkpoints(run.checkpoints, run.manifest["run_id"])
-        chosen.append(checkpoints)
     for callback in chosen:
         _require_own_folder(callback, run)
     manual = not parts.task.automatic_optimization

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
+__all__ = ["ClassScores", "ConfusionMatrix", "ExactSum", "VocabularyLoss"]
+
 
 class ExactSum(Metric):
     """A sum of many numbers to nearly twice single precision, on devices without float64 too.

@@ -1,6 +1,5 @@
 """torchao's eight bits: the optimizer's state, and matrix products on devices that have them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ def adamw_8bit(
     fused: bool,
     lr: Positive = 1e-3,
     weight_decay: NonNegative = 0.05,
-    betas: Sequence[float] = (0.9, 0.999),
+    betas: tuple[float, float] = (0.9, 0.999),
     eps: Positive = 1e-8,
     layer_decay: Positive = 1.0,
 ) -> torch.optim.Optimizer:

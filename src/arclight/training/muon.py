@@ -1,6 +1,6 @@
 """Muon for a model's hidden matrices, AdamW for the rest, in one optimizer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -69,7 +69,7 @@ def muon(
     momentum: Share = 0.95,
     nesterov: bool = True,
     ns_steps: Count = 5,
-    betas: Sequence[float] = (0.9, 0.95),
+    betas: tuple[float, float] = (0.9, 0.95),
     eps: Positive = 1e-8,
 ) -> Optimizer:
     """Muon (Jordan et al., 2024) for the matrices in the model's blocks, AdamW for all else.

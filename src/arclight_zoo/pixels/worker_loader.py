@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from arclight.data.ahead import Copies
 from arclight.data.order import EvalBatches, TrainBatches, random_table
 from arclight.errors import UserError
-from arclight.signals import deaf_children
+from arclight.signals import block_signals_in_children
 from arclight_zoo.pixels.augment import RESIZED_CROP, Finish
 from arclight_zoo.pixels.decode import Shape, to_channels
 from arclight_zoo.pixels.source import Split
@@ -87,7 +87,7 @@ class WorkerLoader:
 
     def _started(self) -> Iterator[Batch]:
         """The batches of the workers, which are started where there are none yet."""
-        with deaf_children():
+        with block_signals_in_children():
             batches: Iterator[Batch] = iter(self.loader)
         for worker in getattr(batches, "_workers", ()):
             worker.terminate = worker.kill  # how torch ends one that does not end when told

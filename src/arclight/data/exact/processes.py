@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from torch.utils.data import DataLoader, get_worker_info
 
-from arclight.signals import deaf_children
+from arclight.signals import block_signals_in_children
 
 
 def start(loader: "DataLoader[Any]") -> Iterator[Any]:
@@ -20,7 +20,7 @@ def start(loader: "DataLoader[Any]") -> Iterator[Any]:
 
     They do not hear the signals that end a run: it needs them until it has saved.
     """
-    with deaf_children():
+    with block_signals_in_children():
         batches = iter(loader)
     workers = getattr(batches, "_workers", ())
     for worker in workers:
