@@ -46,7 +46,10 @@ def test_every_experiment_is_sound_and_says_what_to_expect(
             "compile=perhaps should be true or false or whole or blocks or max-autotune or "
             "cudagraphs.",
         ),
-        ("trainer.accelerator=tpu", "trainer.accelerator=tpu should be auto or cpu or gpu or cuda or mps."),
+        (
+            "trainer.accelerator=tpu",
+            "trainer.accelerator=tpu should be auto or cpu or gpu or cuda or mps.",
+        ),
         ("+model.widht=3", "model.widht is unknown to CNN"),
         ("+optimizer.weight_deacy=3", "did you mean optimizer.weight_decay?"),
         ("data.path=???", "data.path must be given: type data.path=VALUE."),

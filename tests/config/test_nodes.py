@@ -113,7 +113,11 @@ def test_library_nodes_are_sound(config: dict[str, Any], group: str, node: Any) 
         ("callbacks", [1], "callbacks=[1] is none of its choices"),
         ("model", "cnn2", "model=cnn2 is none of its choices: type model=NAME: the choices are"),
         ("model", {"a": 1}, "model.a does nothing, since model has no _target_"),
-        ("data", {"_target_": "arclight_zoo.pixels.image_data.ImageData"}, "data.path must be given"),
+        (
+            "data",
+            {"_target_": "arclight_zoo.pixels.image_data.ImageData"},
+            "data.path must be given",
+        ),
     ],
 )
 def test_a_fault_is_named(config: dict[str, Any], group: str, node: Any, sentence: str) -> None:

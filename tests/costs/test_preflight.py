@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 def foreseen(composed: Composed, folder: Path, *words: str) -> tuple[Parts, Preflight]:
     parts = build_parts(composed(*words), folder)
-    return parts, forecast(parts.config, parts.data, parts.task, CPU, "32-true", 1)
+    return parts, forecast(parts.config, parts.data, parts.task, parts.facts, CPU, "32-true", 1)
 
 
 def said(parts: Parts, found: Preflight) -> str:
@@ -54,7 +54,7 @@ def test_what_does_not_fit_is_told_what_would(composed: Composed, tmp_path: Path
     assert "model.activation_checkpointing=true" in sentence
     batch = int(sentence.partition("data.batch_size=")[2].split()[0])
     parts.config["data"]["batch_size"] = batch
-    smaller = forecast(parts.config, parts.data, parts.task, CPU, "32-true", 1)
+    smaller = forecast(parts.config, parts.data, parts.task, parts.facts, CPU, "32-true", 1)
     assert smaller.peak is not None
     assert tight.free is not None
     assert 0.8 * tight.free < smaller.peak < tight.free
@@ -88,7 +88,7 @@ def test_the_suggested_batch_divides_into_the_parts(composed: Composed, tmp_path
     batch = int(said(parts, tight).partition("data.batch_size=")[2].split()[0])
     assert batch % 2 == 0
     parts.config["data"]["batch_size"] = batch
-    smaller = forecast(parts.config, parts.data, parts.task, CPU, "32-true", 1)
+    smaller = forecast(parts.config, parts.data, parts.task, parts.facts, CPU, "32-true", 1)
     assert smaller.peak is not None
     assert tight.free is not None
     assert 0.8 * tight.free < smaller.peak < tight.free
@@ -104,7 +104,7 @@ def test_the_suggested_batch_divides_into_the_parts(composed: Composed, tmp_path
         ),
         (
             ("model=clip", "task=contrastive", "data=digits_captions"),
-            "the same number of pairs in parts, each compared with fewer others",
+            "the same step in parts, each compared with fewer others",
         ),
         (
             ("model=blip", "task=captioning", "data=digits_captions"),

@@ -11,6 +11,7 @@ from arclight.costs.timing import PHASES, StepClock, forward_seconds
 from arclight.data.facts import Facts
 from arclight.run.execute import execute
 from arclight.run_directory import create
+from arclight.tasks.task import Task
 from arclight.training.loggers import read_metrics
 from arclight.training.progress import in_words
 from arclight.training.record import TIMING, Record
@@ -91,21 +92,23 @@ def test_a_share_of_the_peak_is_of_examples_of_one_length() -> None:
     captioned = ImageTextFacts(**text, **image, num_classes=2, start=1, end=2)
     alone = ImageFacts(**image, sizes={}, fingerprint="", num_classes=2)
 
-    class Fixed:
+    class Fixed(Task):
+        def __init__(self, length: int | None, padded: bool) -> None:
+            super().__init__(nn.Identity(), lambda *_: None, lambda *_: None)  # type: ignore[arg-type, return-value]
+            self.length, self.padded = length, padded
+
         def tokens_per_example(self, facts: Facts) -> int | None:
             return self.length
 
-        def __init__(self, length: int | None) -> None:
-            self.length = length
-
-    for facts, length, known in (
-        (alone, None, True),
-        (TextFacts(**text), 4, True),
-        (TextFacts(**text), None, False),
-        (captioned, None, False),
+    for facts, length, padded in (
+        (alone, None, False),
+        (TextFacts(**text), 4, False),
+        (TextFacts(**text), None, True),
+        (captioned, None, True),
     ):
+        known = not padded
         record = Record(10, stop_on_nonfinite=False)
-        record.know(Fixed(length), facts)  # type: ignore[arg-type]
+        record.know(Fixed(length, padded), facts)
         record.flops_per_example, record._peak_flops = 1e9, 1e12
         costs = record._costs(100, {"data": 0.5, "forward_backward": 0.5})
         assert costs.get("cost/mfu") == (pytest.approx(0.1) if known else None)

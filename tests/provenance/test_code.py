@@ -20,7 +20,7 @@ from arclight.run_directory import RunDirectory, create
 
 OTHER = "0123456789abcdef"
 IN_GIT = {"commit": "c0ffee", "branch": "main", "patch": "", "left_out": []}
-CNN = "models/cnn.py"
+CNN = "arclight_zoo/image/cnn.py"
 
 
 def a_run(path: Path, code: dict[str, str] | None = None, **manifest: Any) -> RunDirectory:
@@ -31,19 +31,41 @@ def a_run(path: Path, code: dict[str, str] | None = None, **manifest: Any) -> Ru
     return run
 
 
-def test_digests_are_of_every_module_and_of_its_text(tmp_path: Path) -> None:
-    for name, text in {"a.py": "x", "models/b.py": "x", "c.txt": "x", ".#a.py": "x"}.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+def test_digests_are_of_packages_configs_and_the_entry(tmp_path: Path) -> None:
+    texts = {
+        "src/mylab/a.py": "x",
+        "src/mylab/models/b.py": "x",
+        "src/mylab/c.txt": "x",
+        "src/mylab/.#a.py": "x",
+        "src/other/d.py": "x",
+        "configs/model/e.yaml": "x",
+        "train.py": "x",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text)
-    (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere")
-    before = digests(tmp_path)
-    assert list(before) == ["a.py", "models/b.py"]
-    (tmp_path / "a.py").write_text("y")
-    (tmp_path / "models/b.py").unlink()
-    (tmp_path / "models/new.py").write_text("")
+    mylab = tmp_path / "src/mylab"
+    (mylab / "gone.py").symlink_to(tmp_path / "nowhere")
+    before = digests(tmp_path, (mylab,))
+    assert list(before) == [
+        "configs/model/e.yaml", "mylab/a.py", "mylab/models/b.py", "train.py",
+    ]  # fmt: skip
+    (mylab / "a.py").write_text("y")
+    (mylab / "models/b.py").unlink()
+    (mylab / "models/new.py").write_text("")
     digests.cache_clear()
-    now = digests(tmp_path)
-    assert differing(before, now) == ["a.py", "models/b.py (gone)", "models/new.py (new)"]
+    now = digests(tmp_path, (mylab,))
+    changes = ["mylab/a.py", "mylab/models/b.py (gone)", "mylab/models/new.py (new)"]
+    assert differing(before, now) == changes
+
+
+def test_of_the_configs_those_count_that_a_run_was_made_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = {"configs/model/vit.yaml": OTHER, "configs/model/cnn.yaml": OTHER}
+    run = a_run(tmp_path / "run", other, choices={"model": "vit", "data": "digits"})
+    warn_of_changes(run)
+    assert "this run: configs/model/vit.yaml; its" in capsys.readouterr().err
 
 
 def test_what_has_changed_is_named_in_one_line(
@@ -54,8 +76,8 @@ def test_what_has_changed_is_named_in_one_line(
     out, errors = capsys.readouterr()
     assert not out  # where predict writes its answers
     assert errors == (
-        "warning: the code has changed since this run: models/cnn.py, models/gone.py (gone); "
-        "its figures may differ.\n"
+        "warning: the code has changed since this run: arclight_zoo/image/cnn.py, models/gone.py (gone); "
+        "its metrics may differ.\n"
     )
 
 
@@ -68,7 +90,14 @@ def test_what_cannot_change_a_figure_is_no_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     unchanged = a_run(tmp_path / "unchanged")
-    plots = a_run(tmp_path / "plots", {"report/plots.py": OTHER, "search/space.py": OTHER})
+    plots = a_run(
+        tmp_path / "plots",
+        {
+            "arclight/report/plots.py": OTHER,
+            "arclight/search/space.py": OTHER,
+            "configs/model/none.yaml": OTHER,
+        },
+    )
     added = a_run(tmp_path / "added")
     added.update_manifest(code={k: v for k, v in digests().items() if k != CNN})
     older = create(tmp_path / "older", tmp_path, "older", {}, [], {})
@@ -87,7 +116,7 @@ def test_a_run_that_goes_on_with_other_code_notes_it(tmp_path: Path) -> None:
         note_code(run, lambda: now, said.append)
     (sentence,) = said
     assert (
-        "changed since this run was last executed: models/cnn.py, models/gone.py (gone)."
+        "changed since this run was last executed: arclight_zoo/image/cnn.py, models/gone.py (gone)."
         in sentence
     )
     (entry,) = run.manifest["continued"]
@@ -123,10 +152,11 @@ def test_a_run_says_once_that_the_text_of_its_code_is_not_kept(
 def test_the_jobs_of_a_multirun_are_told_of_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for number, code in enumerate([{}, {CNN: OTHER}, {"seeds.py": OTHER}]):
+    for number, code in enumerate([{}, {CNN: OTHER}, {"arclight/seeds.py": OTHER}]):
         a_run(tmp_path / str(number), code)
     assert report(tmp_path)
     assert capsys.readouterr().err == (
-        "warning: the code has changed since 2 of these jobs finished: models/cnn.py, seeds.py; "
-        "their figures may differ.\n"
+        "warning: the code has changed since 2 of these jobs finished: arclight/seeds.py, "
+        "arclight_zoo/image/cnn.py; "
+        "their metrics may differ.\n"
     )

@@ -121,7 +121,7 @@ def forecast(
     trainer, accumulate = config["trainer"], config["trainer"]["accumulate_grad_batches"]
     parts = world_size * accumulate
     own = isinstance(data, DataModule)
-    batch = data.batch_size if own else 0
+    batch = config["data"].get("batch_size", data.batch_size) if own else 0
     weights = list((task.model if isinstance(task, Task) else task).parameters())
     examples = facts.sizes.get("train", 0)
     counts = Preflight(

@@ -91,7 +91,7 @@ def report(folder: Path) -> bool:
     if count := sum(bool(names) for names in since):
         print(
             f"warning: the code has changed since {count} of these jobs finished: "
-            f"{named({name for names in since for name in names})}; their figures may differ.",
+            f"{named({name for names in since for name in names})}; their metrics may differ.",
             file=sys.stderr,
         )
     for job in left:

@@ -23,17 +23,22 @@ Code = dict[str, str]  # digests by file: `mylab/model.py`, `configs/model/vit.y
 
 
 @cache  # as it was when this process imported it
-def digests(project: Path = PROJECT) -> Code:
-    """The start of the SHA-256 of each file of the code: owned packages, configs, `train.py`."""
+def digests(project: Path = PROJECT, packages: tuple[Path, ...] | None = None) -> Code:
+    """The start of the SHA-256 of each file of the code: owned packages, configs, `train.py`.
+
+    Args:
+        project: the folder of `train.py` and the configs.
+        packages: folders of packages; None: those that the project owns.
+    """
     found = {}
-    for name, file in _files(project):
+    for name, file in _files(project, owned_folders() if packages is None else packages):
         with suppress(OSError):  # it has gone since, or may not be read
             found[name] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     return dict(sorted(found.items()))
 
 
-def _files(project: Path) -> Iterator[tuple[str, Path]]:
-    for package in owned_folders():
+def _files(project: Path, packages: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    for package in packages:
         for file in modules_in(package):
             yield file.relative_to(package.parent).as_posix(), file
     for file in (project / "configs").rglob("*.yaml"):
