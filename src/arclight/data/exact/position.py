@@ -1,6 +1,6 @@
 """Where a run stands in its training data: the epoch, and the next batch in it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 from lightning import LightningDataModule
@@ -38,10 +38,11 @@ class Position:
         mark = self._mark if self._mark is not None and self._mark.trainer is trainer else None
         if self._loaded and trained in (0, self._loaded["trained"]):
             # Nothing trained since. 0: Lightning has not restored its counters yet.
-            epoch, batch = self._loaded["epoch"], self._loaded["batch"]
-            if self._loaded["over"]:
-                epoch, batch = epoch + 1, 0
-            return _Mark(trainer, self._loaded["trained"], lightnings, epoch, batch)
+            loaded = self._loaded
+            over = int(loaded["over"])
+            batch = 0 if over else loaded["batch"]
+            counts = loaded["trained"], loaded["lightnings"] + over
+            return _Mark(trainer, *counts, loaded["epoch"] + over, batch)
         if mark is None:
             return _Mark(trainer, trained, lightnings, lightnings, trainer.fit_loop.batch_idx + 1)
         if mark.trained == trained:  # what was begun has been thrown away
@@ -67,6 +68,7 @@ class Position:
             # An epoch may also have been ended before its last batch.
             "over": over or progress.processed >= progress.ready,
             "trained": trained,
+            "lightnings": mark.lightnings,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -74,12 +76,18 @@ class Position:
         self._loaded, self._mark = state, None
 
 
-class _Mark:
-    def __init__(
-        self, trainer: L.Trainer, trained: int, lightnings: int, epoch: int, batch: int
-    ) -> None:
-        self.trainer, self.trained, self.lightnings = trainer, trained, lightnings
-        self.epoch, self.batch = epoch, batch
+class _Mark(NamedTuple):
+    """The position when an epoch began.
+
+    `lightnings` is Lightning's number of it. Lightning may still count it up after the first batch
+    was fetched, so that of an epoch which a checkpoint begins follows from the one before.
+    """
+
+    trainer: L.Trainer
+    trained: int
+    lightnings: int
+    epoch: int
+    batch: int
 
 
 def _trained(trainer: L.Trainer) -> int:

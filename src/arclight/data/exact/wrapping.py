@@ -7,10 +7,12 @@ from typing import Any
 
 from lightning import LightningDataModule
 from lightning.pytorch.utilities import CombinedLoader
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
+from arclight.data.exact.facade import Facade
 from arclight.data.exact.loader import ExactLoader
 from arclight.data.exact.position import Position
+from arclight.data.exact.stream_loader import ExactStreamLoader
 
 KEY = "arclight.exact"
 """Under which a checkpoint keeps the position, among the state of the data module."""
@@ -23,9 +25,9 @@ def make_exact(
     """Makes all loaders of a data module resume exactly, after any cut and with any workers.
 
     From now on the module's `train_dataloader`, `val_dataloader`, `test_dataloader` and
-    `predict_dataloader` give an `ExactLoader` for each `DataLoader`, also within dictionaries,
-    lists, tuples and `CombinedLoader`s. Other loaders are left as they are. The module's
-    `state_dict` and `load_state_dict` also keep the position.
+    `predict_dataloader` give an `ExactLoader`, or an `ExactStreamLoader`, in place of each
+    `DataLoader`, also within dictionaries, lists, tuples and `CombinedLoader`s. Other loaders are
+    left as they are. The module's `state_dict` and `load_state_dict` also keep the position.
 
     To be called before `trainer.fit`, once for each module; the module itself is changed.
 
@@ -50,7 +52,8 @@ class ExactLoaders:
     ) -> None:
         self.data, self.seed, self.say = data, seed, say
         self.position = Position(data)
-        self.loaders: dict[str, ExactLoader] = {}
+        self.loaders: dict[str, Facade] = {}
+        self._kept: dict[str, Any] = {}  # of the streams, from a checkpoint
         self._others: dict[str, str] = {}
         for stage in _STAGES:
             self._replace(f"{stage}_dataloader", partial(self._wrapped, stage))
@@ -108,18 +111,33 @@ class ExactLoaders:
         trainer = self.data.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         train = name.startswith("train")
-        sequential = bool(train and getattr(trainer, "overfit_batches", 0))
         position = self.position if train else None
-        exact = ExactLoader(item, self.seed, name, position, rank, world, sequential)
+        exact: Facade
+        if isinstance(item.dataset, IterableDataset):
+            kept = self._kept.get(name)
+            exact = ExactStreamLoader(item, self.seed, name, position, rank, kept, self.say)
+        else:
+            overfits = bool(getattr(trainer, "overfit_batches", 0))
+            sequential = overfits and name.startswith(("train", "val"))
+            exact = ExactLoader(item, self.seed, name, position, rank, world, sequential)
         self.loaders[name] = exact
         return exact
 
     def _state_dict(self) -> dict[str, Any]:
-        return {**self._save(), KEY: {"position": self.position.state_dict()}}
+        position = self.position.state_dict()
+        at = position.get("epoch", 0), position.get("batch", 0)
+        streams = {
+            name: loader.keep(*at)
+            for name, loader in self.loaders.items()
+            if isinstance(loader, ExactStreamLoader) and loader.position is not None
+        }
+        return {**self._save(), KEY: {"position": position, "streams": streams}}
 
     def _load_state_dict(self, state_dict: dict[str, Any]) -> None:
         users = {key: value for key, value in state_dict.items() if key != KEY}
-        self.position.load_state_dict(state_dict.get(KEY, {}).get("position", {}))
+        ours = state_dict.get(KEY, {})
+        self.position.load_state_dict(ours.get("position", {}))
+        self._kept = ours.get("streams", {})
         if users:
             self._load(users)
 
