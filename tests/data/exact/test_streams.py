@@ -36,7 +36,7 @@ def numbers(made: list[Any]) -> list[Any]:
     return [int(sample[0]) for sample in flat]
 
 
-@pytest.mark.parametrize("workers", [0, 2, 3])
+@pytest.mark.parametrize("workers", [0, 3])
 @pytest.mark.parametrize("name", ["plain", "stateful", "drop_last", "no batches", "iterator"])
 def test_the_order_is_that_of_torchs_loader(name: str, workers: int) -> None:
     torchs = [batch.tolist() for batch in STREAMS[name](workers)]
@@ -48,7 +48,7 @@ def test_the_order_is_that_of_torchs_loader(name: str, workers: int) -> None:
 def test_the_rest_is_the_same_after_any_cut(name: str, workers: int) -> None:
     whole = batches(exact(STREAMS[name](workers)))
     assert batches(exact(STREAMS[name](workers), 1)) != whole
-    for cut in range(1, len(whole)) if workers == 0 else (1, len(whole) // 2, len(whole) - 1):
+    for cut in range(1, len(whole)) if workers == 0 else [len(whole) // 2]:
         first = exact(STREAMS[name](workers))
         ahead = min(cut + 1, len(whole))  # as Lightning fetches them
         assert batches(first, ahead) == whole[:ahead]
@@ -96,8 +96,10 @@ def test_a_short_stream_that_is_cycled(workers: int) -> None:
 
     whole, loader = taken(9)
     loader.close()
-    for cut in (1, 3, 4, 6, 7):
-        kept = taken(cut)[1].keep(0, cut)
+    for cut in (1, 3, 4, 6, 7) if workers == 0 else (2, 4):
+        first = taken(cut)[1]
+        kept = first.keep(0, cut)
+        first.close()
         rest, loader = taken(9 - cut, cut, kept)
         loader.close()
         assert rest == whole[cut:], cut

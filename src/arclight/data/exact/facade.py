@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from arclight.data.exact.processes import forget, show_dataset, start, stop
 from arclight.data.exact.randomness import isolated
+from arclight.data.exact.repeats import same
 
 
 class Facade(ABC):
@@ -54,6 +56,34 @@ class Facade(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[Any]:
         """Yields the rest of the epoch, or one more pass over data that are cycled within it."""
+
+    def check(self, batches: int = 2) -> str | None:
+        """Reads the first batches twice; where they differ, sets `inexact_because` and returns it.
+
+        To be called before training, if at all. Data of evaluation are not read.
+        """
+        if self.position is None:
+            return None
+        position, self.position = self.position, lambda: (0, 0)
+        try:
+            read = []
+            for _ in range(2):
+                read.append(list(islice(self, batches)))
+                self.close()
+                self._rewind()
+        finally:
+            self.position = position
+        if not same(*read):
+            self.inexact_because = (
+                f"the first {batches} batches of {type(self.loader.dataset).__name__}, read twice, "
+                "differ: something in them follows from neither torch's, numpy's and random's "
+                "global generators nor from one that the data set holds as an attribute."
+            )
+        return self.inexact_because
+
+    @abstractmethod
+    def _rewind(self) -> None:
+        """Forgets what has been served."""
 
     def _served(self) -> Iterator[Any]:
         """What the inner loader gives in its next pass."""

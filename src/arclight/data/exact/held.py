@@ -18,7 +18,7 @@ DEPTH = 6
 """Steps from object to attribute or element, as in `dataset.transform.transforms[0].inner.rng`."""
 _ELEMENTS = 64  # of a container: transforms are few, and a longer list is data
 _OBJECTS = 10_000
-_GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 _LEAVES = (str, bytes, int, float, complex, bool, type(None), type, Tensor, np.ndarray)
 
 
@@ -37,7 +37,7 @@ def held_generators(*holders: object) -> list[Any]:
             if isinstance(item, _LEAVES) or id(item) in seen or len(seen) > _OBJECTS:
                 continue
             seen.add(id(item))
-            if isinstance(item, _GENERATORS):
+            if isinstance(item, GENERATORS):
                 if not _is_global(item):
                     found.append(item)
                 continue

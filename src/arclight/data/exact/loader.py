@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader
 
 from arclight.data.exact.facade import Facade, rebuilt
 from arclight.data.exact.order import Key, Order, Prepared
+from arclight.data.exact.repeats import fingerprint
 from arclight.data.exact.samples import SeededSamples
 from arclight.seeds import mix
 
@@ -35,13 +36,18 @@ class ExactLoader(Facade):
         self._prepared = Prepared(lambda: len(self.order))
         dataset = SeededSamples(loader.dataset, loader.collate_fn, self.order.batched)
         self.inner = rebuilt(loader, dataset, self._prepared, loader.num_workers)
+        self._rewind()
+
+    def _rewind(self) -> None:
         self._epoch, self._cycle = -1, 0
         self._ended, self._left = False, 0
+        self._sampler: bytes | None = None
 
     def __len__(self) -> int:
         return len(self.order)
 
     def __iter__(self) -> Iterator[Any]:
+        self.watch()
         keys = self._begun()
         if keys is None:
             return
@@ -72,6 +78,17 @@ class ExactLoader(Facade):
                 self._ended, self._left = True, skip
                 return None
             cycle += 1
+
+    def watch(self) -> None:
+        """Sets `inexact_because` if the sampler has been changed since the last call."""
+        if self.position is None or self.inexact_because:
+            return
+        before, self._sampler = self._sampler, fingerprint(self.order.sampler)
+        if before not in (None, self._sampler):
+            self.inexact_because = (
+                f"{type(self.order.inner or self.order.sampler).__name__} has been changed while "
+                "training, and a checkpoint does not keep what changed it."
+            )
 
     @property
     def sampler(self) -> Any:

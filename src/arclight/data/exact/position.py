@@ -23,7 +23,8 @@ class Position:
     def __init__(self, data: LightningDataModule) -> None:
         self.data = data
         self._mark: _Mark | None = None
-        self._loaded: dict[str, Any] = {}
+        self._kept: dict[str, Any] = {}
+        self._keeper: L.Trainer | None = None  # the trainer that has loaded it
 
     def __call__(self) -> tuple[int, int]:
         """The epoch and the next batch in it, asked for when its first batch is to be made."""
@@ -73,7 +74,16 @@ class Position:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes the state that a checkpoint has kept; the next batch asked for is the next."""
-        self._loaded, self._mark = state, None
+        self._kept, self._keeper, self._mark = state, self.data.trainer, None
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the present trainer goes on from a checkpoint."""
+        return self._keeper is not None and self._keeper is self.data.trainer
+
+    @property
+    def _loaded(self) -> dict[str, Any]:
+        return self._kept if self.resumed else {}
 
 
 class _Mark(NamedTuple):

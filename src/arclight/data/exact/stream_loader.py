@@ -68,8 +68,12 @@ class ExactStreamLoader(Facade):
         self._turns = _Turns()
         self.inner = rebuilt(loader, dataset, self._turns, workers)
         self._passes = count()
+        self._warned = False
+        self._rewind()
+
+    def _rewind(self) -> None:
         self._epoch, self._cycle, self._step, self._ended = -1, 0, 0, False
-        self._over = self._warned = False
+        self._over = False
         self._later: dict[str, Any] = {}
         self._history: deque[dict[str, Any]] = deque(maxlen=_KEPT)
 

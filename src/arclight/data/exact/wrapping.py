@@ -20,7 +20,10 @@ _STAGES = ("train", "val", "test", "predict")
 
 
 def make_exact(
-    data: LightningDataModule, seed: int, say: Callable[[str], None] = warnings.warn
+    data: LightningDataModule,
+    seed: int,
+    say: Callable[[str], None] = warnings.warn,
+    check: int = 2,
 ) -> "ExactLoaders":
     """Makes all loaders of a data module resume exactly, after any cut and with any workers.
 
@@ -29,14 +32,17 @@ def make_exact(
     `DataLoader`, also within dictionaries, lists, tuples and `CombinedLoader`s. Other loaders are
     left as they are. The module's `state_dict` and `load_state_dict` also keep the position.
 
-    To be called before `trainer.fit`, once for each module; the module itself is changed.
+    To be called before `trainer.fit`; the module itself is changed. A second call changes nothing.
 
     Args:
         data: the module.
         seed: the run's: order, transforms and collating follow from it.
         say: told a sentence where something costs time or is not exact.
+        check: when a run begins, so many batches of each training loader are read twice, to find
+            data that no seed repeats. It costs two starts of the workers; 0 does without.
     """
-    return ExactLoaders(data, seed, say)
+    made = getattr(data.state_dict, "__self__", None)
+    return made if isinstance(made, ExactLoaders) else ExactLoaders(data, seed, say, check)
 
 
 class ExactLoaders:
@@ -48,9 +54,15 @@ class ExactLoaders:
     """
 
     def __init__(
-        self, data: LightningDataModule, seed: int, say: Callable[[str], None] = warnings.warn
+        self,
+        data: LightningDataModule,
+        seed: int,
+        say: Callable[[str], None] = warnings.warn,
+        check: int = 2,
     ) -> None:
-        self.data, self.seed, self.say = data, seed, say
+        self.data, self.seed, self.say, self.check = data, seed, say, check
+        self._said = ""
+        self._before = ""  # what was found not to be exact before the run was cut
         self.position = Position(data)
         self.loaders: dict[str, Facade] = {}
         self._kept: dict[str, Any] = {}  # of the streams, from a checkpoint
@@ -67,7 +79,7 @@ class ExactLoaders:
         made = {name: loader.inexact_because for name, loader in self.loaders.items()}
         reasons = {**self._others, **made}
         said = [f"{k}: {v}" for k, v in reasons.items() if v and k.startswith("train")]
-        return " ".join(said) or None
+        return " ".join(said) or (self._before if self.position.resumed else "") or None
 
     def close(self) -> None:
         """Ends all workers."""
@@ -90,7 +102,19 @@ class ExactLoaders:
         combined = made if isinstance(made, CombinedLoader) else CombinedLoader(made)
         flat = [self._exact(f"{stage}/{i}", item) for i, item in enumerate(combined.flattened)]
         combined.flattened = flat
+        if stage == "train":
+            self._check()
         return combined if made is combined else combined.iterables
+
+    def _check(self) -> None:
+        """Reads twice what has just been made, at the run's start alone."""
+        batches, self.check = 0 if self.position.resumed else self.check, 0
+        for name, loader in self.loaders.items():
+            if batches and name.startswith("train"):
+                loader.check(batches)
+        if (reason := self.inexact_because) and reason != self._said:
+            self._said = reason
+            self.say(f"This run cannot be resumed exactly. {reason}")
 
     def _exact(self, name: str, item: Any) -> Any:
         self._others.pop(name, None)
@@ -114,7 +138,7 @@ class ExactLoaders:
         position = self.position if train else None
         exact: Facade
         if isinstance(item.dataset, IterableDataset):
-            kept = self._kept.get(name)
+            kept = self._kept.get(name) if self.position.resumed else None
             exact = ExactStreamLoader(item, self.seed, name, position, rank, kept, self.say)
         else:
             overfits = bool(getattr(trainer, "overfit_batches", 0))
@@ -124,6 +148,9 @@ class ExactLoaders:
         return exact
 
     def _state_dict(self) -> dict[str, Any]:
+        for loader in self.loaders.values():
+            if isinstance(loader, ExactLoader):
+                loader.watch()  # a sampler that was changed since the epoch began
         position = self.position.state_dict()
         at = position.get("epoch", 0), position.get("batch", 0)
         streams = {
@@ -131,13 +158,14 @@ class ExactLoaders:
             for name, loader in self.loaders.items()
             if isinstance(loader, ExactStreamLoader) and loader.position is not None
         }
-        return {**self._save(), KEY: {"position": position, "streams": streams}}
+        ours = {"position": position, "streams": streams, "inexact": self.inexact_because or ""}
+        return {**self._save(), KEY: ours}
 
     def _load_state_dict(self, state_dict: dict[str, Any]) -> None:
         users = {key: value for key, value in state_dict.items() if key != KEY}
         ours = state_dict.get(KEY, {})
         self.position.load_state_dict(ours.get("position", {}))
-        self._kept = ours.get("streams", {})
+        self._kept, self._before = ours.get("streams", {}), ours.get("inexact", "")
         if users:
             self._load(users)
 
