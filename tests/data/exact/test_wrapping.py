@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, SequentialSampler, WeightedRandomSampler
 
 from arclight.data.exact import ExactLoader, ExactStreamLoader, make_exact
+from arclight.errors import UserError
 from tests.data.exact.cases import LOADERS, STREAMS, Data, Net, Noisy
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
@@ -158,6 +159,20 @@ def test_a_second_training_with_the_same_data_begins_at_the_start() -> None:
     assert first.seen == second.seen
     assert isinstance(exact.loaders["train/0"].sampler, torch.utils.data.RandomSampler)
     assert not isinstance(exact.loaders["train/0"].sampler, SequentialSampler)
+
+
+def test_a_stream_goes_on_on_as_many_processes_as_it_began() -> None:
+    said: list[str] = []
+    data = Data(lambda: STREAMS["stateful"](0))
+    exact = make_exact(data, 3, said.append)
+    trainer(limit_val_batches=0).fit(Net(), datamodule=data)
+    state = data.state_dict()
+    assert len(state["arclight.exact"]["streams"]) == 1
+    state["arclight.exact"]["streams"] *= 2
+    data.load_state_dict(state)
+    with pytest.raises(UserError, match="began on 2 processes"):
+        data.train_dataloader()
+    assert (exact.inexact_because, said) == (None, [])
 
 
 class Remembering(Data):

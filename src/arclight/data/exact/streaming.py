@@ -73,6 +73,7 @@ class SeededStream(Dataset[Any]):
         self._samples: Iterator[Any] = iter(())
         self._held: list[Any] = []
         self._first: bytes | None = None  # the state in which every pass begins
+        self._was_set = False
 
     def __getitems__(self, turn: Turn) -> Read:
         if turn.number != self._number:
@@ -100,12 +101,7 @@ class SeededStream(Dataset[Any]):
         self._seed(spread(turn.base, BEGIN))
         state = unpacked(self._shard.state)
         if has_state(self.dataset):
-            if self._first is None:
-                self._first = pickle.dumps(self.dataset.state_dict())
-            elif state is None:
-                self.dataset.load_state_dict(pickle.loads(self._first))
-            if state is not None:
-                self.dataset.load_state_dict(state)
+            self._set_state(state)
         self._samples = iter(self.dataset)
         if state is not None and not has_state(self.dataset):
             self._samples.load_state_dict(state)  # type: ignore[attr-defined]
@@ -114,6 +110,16 @@ class SeededStream(Dataset[Any]):
         while self._count < self._shard.samples:  # it has no state: read again
             if self._next(turn.base) is _END:
                 return
+
+    def _set_state(self, state: Any) -> None:
+        if self._first is None:
+            self._first = pickle.dumps(self.dataset.state_dict())
+        first = pickle.loads(self._first)
+        if state is not None:
+            self.dataset.load_state_dict(state)
+        elif first is not None or self._was_set:  # Hugging Face's say None before they are read
+            self.dataset.load_state_dict(first)
+        self._was_set = state is not None
 
     def _next(self, base: int) -> Any:
         self._seed(spread(base, self._count))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
+import torch.distributed as dist
 from lightning import LightningDataModule
 from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import DataLoader, IterableDataset
@@ -13,6 +14,7 @@ from arclight.data.exact.facade import Facade
 from arclight.data.exact.loader import ExactLoader
 from arclight.data.exact.position import Position
 from arclight.data.exact.stream_loader import ExactStreamLoader
+from arclight.errors import UserError
 
 KEY = "arclight.exact"
 """Under which a checkpoint keeps the position, among the state of the data module."""
@@ -65,7 +67,7 @@ class ExactLoaders:
         self._before = ""  # what was found not to be exact before the run was cut
         self.position = Position(data)
         self.loaders: dict[str, Facade] = {}
-        self._kept: dict[str, Any] = {}  # of the streams, from a checkpoint
+        self._kept: list[dict[str, Any]] = []  # of each rank's streams, from a checkpoint
         self._others: dict[str, str] = {}
         for stage in _STAGES:
             self._replace(f"{stage}_dataloader", partial(self._wrapped, stage))
@@ -138,7 +140,7 @@ class ExactLoaders:
         position = self.position if train else None
         exact: Facade
         if isinstance(item.dataset, IterableDataset):
-            kept = self._kept.get(name) if self.position.resumed else None
+            kept = self._kept_by(rank, world).get(name)
             exact = ExactStreamLoader(item, self.seed, name, position, rank, kept, self.say)
         else:
             overfits = bool(getattr(trainer, "overfit_batches", 0))
@@ -146,6 +148,17 @@ class ExactLoaders:
             exact = ExactLoader(item, self.seed, name, position, rank, world, sequential)
         self.loaders[name] = exact
         return exact
+
+    def _kept_by(self, rank: int, world: int) -> dict[str, Any]:
+        """How far this rank had read its streams, if the run goes on from a checkpoint."""
+        if not (self.position.resumed and self._kept):
+            return {}
+        if len(self._kept) == world:
+            return self._kept[rank]
+        raise UserError(
+            f"The run began on {len(self._kept)} processes, each of which has read a part of a "
+            f"stream, and cannot go on on {world}: give it as many as it had."
+        )
 
     def _state_dict(self) -> dict[str, Any]:
         for loader in self.loaders.values():
@@ -158,16 +171,31 @@ class ExactLoaders:
             for name, loader in self.loaders.items()
             if isinstance(loader, ExactStreamLoader) and loader.position is not None
         }
-        ours = {"position": position, "streams": streams, "inexact": self.inexact_because or ""}
+        ours = {
+            "position": position,
+            "streams": _of_all_ranks(streams),
+            "inexact": self.inexact_because or "",
+        }
         return {**self._save(), KEY: ours}
 
     def _load_state_dict(self, state_dict: dict[str, Any]) -> None:
         users = {key: value for key, value in state_dict.items() if key != KEY}
         ours = state_dict.get(KEY, {})
         self.position.load_state_dict(ours.get("position", {}))
-        self._kept, self._before = ours.get("streams", {}), ours.get("inexact", "")
+        self._kept, self._before = ours.get("streams", []), ours.get("inexact", "")
         if users:
             self._load(users)
+
+
+def _of_all_ranks(streams: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each rank keeps of its streams: the checkpoint is written by one of them for all."""
+    if not streams:
+        return []
+    if not (dist.is_available() and dist.is_initialized()):
+        return [streams]
+    gathered: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, streams)
+    return gathered
 
 
 def _own_way(loader: "DataLoader[Any]") -> bool:
