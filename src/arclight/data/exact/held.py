@@ -105,5 +105,5 @@ def _reseed_bits(bits: Any, seed: int) -> None:
     # numpy's default, without 20 microseconds of hashing
     state = spread(seed, 0) << 64 | spread(seed, 1)
     increment = spread(seed, 2) << 64 | spread(seed, 3) | 1  # must be odd
-    pcg = {"state": state, "inc": increment}
+    pcg: Any = {"state": state, "inc": increment}
     bits.state = {"bit_generator": "PCG64", "state": pcg, "has_uint32": 0, "uinteger": 0}
