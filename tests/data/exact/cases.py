@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.utils.data import (
     DataLoader,
     Dataset,
+    IterableDataset,
     RandomSampler,
     Sampler,
     SubsetRandomSampler,
     WeightedRandomSampler,
+    get_worker_info,
 )
 
 from arclight.data.exact import make_exact
@@ -149,6 +151,88 @@ LOADERS: dict[str, Callable[[int], "DataLoader[Any]"]] = {
 }
 
 
+class Lines(IterableDataset[Tensor]):
+    """Each worker reads its part; a buffer shuffles, by a generator of its own."""
+
+    def __init__(self, n: int = N, buffer: int = 1) -> None:
+        self.n, self.buffer = n, buffer
+        self.rng = random.Random()
+
+    def __iter__(self) -> Iterator[Tensor]:
+        info = get_worker_info()
+        mine = range(self.n) if info is None else range(info.id * 2, self.n, info.num_workers)
+        held: list[int] = []
+        for i in mine:
+            held.append(i)
+            if len(held) == self.buffer:
+                yield self.sample(held.pop(self.rng.randrange(len(held))))
+        yield from map(self.sample, held)
+
+    def sample(self, i: int) -> Tensor:
+        return torch.tensor([float(i), float(torch.rand(())), random.random(), np.random.rand()])
+
+
+class StatefulLines(Lines):
+    """Says where it stands. It counts what it reads."""
+
+    def __init__(self, n: int = N) -> None:
+        super().__init__(n)
+        self.next, self.read = 0, 0
+
+    def __iter__(self) -> Iterator[Tensor]:
+        info = get_worker_info()
+        mine = range(self.n) if info is None else range(info.id * 2, self.n, info.num_workers)
+        for place in range(self.next, len(mine)):
+            self.next, self.read = place + 1, self.read + 1
+            yield self.sample(mine[place])
+        self.next = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"next": self.next}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.next = state["next"]
+
+
+class Cursor:
+    """An iterator that says where it stands."""
+
+    def __init__(self, lines: Lines) -> None:
+        self.lines, self.next = lines, 0
+
+    def __iter__(self) -> "Cursor":
+        return self
+
+    def __next__(self) -> Tensor:
+        if self.next == self.lines.n:
+            raise StopIteration
+        self.next += 1
+        return self.lines.sample(self.next)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"next": self.next}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.next = state["next"]
+
+
+class Cursors(Lines):
+    def __iter__(self) -> Iterator[Tensor]:
+        return Cursor(self)
+
+
+STREAMS: dict[str, Callable[[int], "DataLoader[Any]"]] = {
+    "plain": lambda w: DataLoader(Lines(), 4, num_workers=w),
+    "shuffled": lambda w: DataLoader(Lines(buffer=5), 4, num_workers=w),
+    "stateful": lambda w: DataLoader(StatefulLines(), 4, num_workers=w),
+    "iterator": lambda w: DataLoader(Cursors(), 4, num_workers=w),
+    "drop_last": lambda w: DataLoader(StatefulLines(), 4, drop_last=True, num_workers=w),
+    "no batches": lambda w: DataLoader(StatefulLines(9), None, num_workers=w),
+    "collate": lambda w: DataLoader(StatefulLines(), 4, collate_fn=rough, num_workers=w),
+    "persistent": lambda w: DataLoader(StatefulLines(), 4, num_workers=w, persistent_workers=w > 0),
+}
+
+
 class Data(L.LightningDataModule):
     """A plain module, which knows nothing of resuming."""
 
@@ -195,7 +279,7 @@ class Net(L.LightningModule):
         if not self.plans:
             return optimizer
         steps = self.trainer.estimated_stepping_batches  # makes the loaders before their state
-        assert steps > 0
+        assert steps
         return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1)]
 
 
@@ -232,7 +316,7 @@ def fit(
 ) -> Net:
     """Trains for three epochs, or until `save` ends it, or goes on from there."""
     plans = how.pop("plans", False)
-    exact = make_exact(data, seed=3)
+    exact = make_exact(data, 3, lambda sentence: None, check=0)
     net = Net(plans)
     callbacks: list[Callback] = [StepSeeds(5)]
     trainer = L.Trainer(

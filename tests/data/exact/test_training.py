@@ -1,5 +1,6 @@
 """A run that is cut and goes on in a new process's place: the weights are equal bit by bit."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import DataLoader
 
-from tests.data.exact.cases import LOADERS, Data, Drawing, Net, Noisy, SaveAt, fit
+from tests.data.exact.cases import LOADERS, STREAMS, Data, Drawing, Net, Noisy, SaveAt, fit
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -64,9 +65,23 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
+for _name in ("plain", "stateful", "persistent"):
+    for _workers in (0, 2):
+        _make = partial(STREAMS[_name], _workers)
+        CASES[f"stream, {_name}, {_workers} workers"] = _make, {}
+CASES["stream beside"] = lambda: {"a": loader(), "b": STREAMS["stateful"](0)}, {}
+CASES["stream, planned"] = partial(STREAMS["stateful"], 0), {"plans": True}
+CASES["stream, limited"] = partial(STREAMS["stateful"], 0), {"limit_train_batches": 4}
+
+
 def lengths(case: str) -> int:
     """Batches of an epoch."""
-    return {"limited": 4, "limited, persistent": 4, "two loaders, shortest": 3}.get(case, 6)
+    return {
+        "limited": 4,
+        "limited, persistent": 4,
+        "stream, limited": 4,
+        "two loaders, shortest": 3,
+    }.get(case, 6)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -86,8 +101,8 @@ def test_training_goes_on_as_if_it_had_not_been_cut(case: str, tmp_path: Path) -
         cuts.append(("validation", n + 2))
     if how.get("accumulate_grad_batches"):
         cuts = [("batch", n + 2), ("epoch", n)]
-    if "workers" in case or "persistent" in case:
-        cuts = cuts[:3]
+    if "2 workers" in case or "persistent" in case:
+        cuts = cuts[:2]
     for hook, step in cuts:
         file = tmp_path / f"{hook}{step}.ckpt"
         cut = fit(Data(make), SaveAt(file, step, hook), **how)

@@ -18,7 +18,7 @@ DEPTH = 6
 """Steps from object to attribute or element, as in `dataset.transform.transforms[0].inner.rng`."""
 _ELEMENTS = 64  # of a container: transforms are few, and a longer list is data
 _OBJECTS = 10_000
-_GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 _LEAVES = (str, bytes, int, float, complex, bool, type(None), type, Tensor, np.ndarray)
 
 
@@ -37,7 +37,7 @@ def held_generators(*holders: object) -> list[Any]:
             if isinstance(item, _LEAVES) or id(item) in seen or len(seen) > _OBJECTS:
                 continue
             seen.add(id(item))
-            if isinstance(item, _GENERATORS):
+            if isinstance(item, GENERATORS):
                 if not _is_global(item):
                     found.append(item)
                 continue
@@ -99,10 +99,11 @@ def reseed(generators: Sequence[Any], key: int) -> None:
 
 
 def _reseed_bits(bits: Any, seed: int) -> None:
-    state = bits.state
-    if state["bit_generator"] == "PCG64":  # numpy's default, without 20 microseconds of hashing
-        numbers = [spread(seed, 2 * i) << 64 | spread(seed, 2 * i + 1) for i in range(2)]
-        pcg = {"state": numbers[0], "inc": numbers[1] | 1}  # the increment must be odd
-        bits.state = {**state, "state": pcg, "has_uint32": 0, "uinteger": 0}
-    else:
+    if type(bits) is not np.random.PCG64:
         bits.state = type(bits)(seed).state
+        return
+    # numpy's default, without 20 microseconds of hashing
+    state = spread(seed, 0) << 64 | spread(seed, 1)
+    increment = spread(seed, 2) << 64 | spread(seed, 3) | 1  # must be odd
+    pcg: Any = {"state": state, "inc": increment}
+    bits.state = {"bit_generator": "PCG64", "state": pcg, "has_uint32": 0, "uinteger": 0}

@@ -73,10 +73,10 @@ class Order:
     ) -> None:
         self.batched = loader.batch_sampler is not None
         self.sampler: Any = loader.batch_sampler if self.batched else loader.sampler
-        if sequential and not evaluation:
+        if sequential:
             self.sampler = SequentialSampler(loader.dataset)  # type: ignore[arg-type]
             if self.batched:
-                size = loader.batch_size or 1
+                size: Any = loader.batch_size or getattr(loader.batch_sampler, "batch_size", 1)
                 self.sampler = BatchSampler(self.sampler, size, loader.drop_last)
         self.inner = getattr(self.sampler, "sampler", None) if self.batched else self.sampler
         self.shared = any(hasattr(s, "num_replicas") for s in (self.sampler, self.inner))

@@ -1,6 +1,6 @@
 """Where a run stands in its training data: the epoch, and the next batch in it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 from lightning import LightningDataModule
@@ -23,7 +23,8 @@ class Position:
     def __init__(self, data: LightningDataModule) -> None:
         self.data = data
         self._mark: _Mark | None = None
-        self._loaded: dict[str, Any] = {}
+        self._kept: dict[str, Any] = {}
+        self._keeper: L.Trainer | None = None  # the trainer that has loaded it
 
     def __call__(self) -> tuple[int, int]:
         """The epoch and the next batch in it, asked for when its first batch is to be made."""
@@ -38,10 +39,11 @@ class Position:
         mark = self._mark if self._mark is not None and self._mark.trainer is trainer else None
         if self._loaded and trained in (0, self._loaded["trained"]):
             # Nothing trained since. 0: Lightning has not restored its counters yet.
-            epoch, batch = self._loaded["epoch"], self._loaded["batch"]
-            if self._loaded["over"]:
-                epoch, batch = epoch + 1, 0
-            return _Mark(trainer, self._loaded["trained"], lightnings, epoch, batch)
+            loaded = self._loaded
+            over = int(loaded["over"])
+            batch = 0 if over else loaded["batch"]
+            counts = loaded["trained"], loaded["lightnings"] + over
+            return _Mark(trainer, *counts, loaded["epoch"] + over, batch)
         if mark is None:
             return _Mark(trainer, trained, lightnings, lightnings, trainer.fit_loop.batch_idx + 1)
         if mark.trained == trained:  # what was begun has been thrown away
@@ -67,19 +69,35 @@ class Position:
             # An epoch may also have been ended before its last batch.
             "over": over or progress.processed >= progress.ready,
             "trained": trained,
+            "lightnings": mark.lightnings,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes the state that a checkpoint has kept; the next batch asked for is the next."""
-        self._loaded, self._mark = state, None
+        self._kept, self._keeper, self._mark = state, self.data.trainer, None
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the present trainer goes on from a checkpoint."""
+        return self._keeper is not None and self._keeper is self.data.trainer
+
+    @property
+    def _loaded(self) -> dict[str, Any]:
+        return self._kept if self.resumed else {}
 
 
-class _Mark:
-    def __init__(
-        self, trainer: L.Trainer, trained: int, lightnings: int, epoch: int, batch: int
-    ) -> None:
-        self.trainer, self.trained, self.lightnings = trainer, trained, lightnings
-        self.epoch, self.batch = epoch, batch
+class _Mark(NamedTuple):
+    """The position when an epoch began.
+
+    `lightnings` is Lightning's number of it. Lightning may still count it up after the first batch
+    was fetched, so that of an epoch which a checkpoint begins follows from the one before.
+    """
+
+    trainer: L.Trainer
+    trained: int
+    lightnings: int
+    epoch: int
+    batch: int
 
 
 def _trained(trainer: L.Trainer) -> int:

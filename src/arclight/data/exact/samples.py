@@ -98,8 +98,3 @@ def makes_many(dataset: Any) -> bool:
     while type(dataset) is Subset:
         dataset = dataset.dataset
     return callable(getattr(dataset, "__getitems__", None))
-
-
-def as_it_is(batch: Any) -> Any:
-    """In place of a collate function, where the data set gives batches."""
-    return batch

@@ -5,12 +5,16 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
+import torch.distributed as dist
 from lightning import LightningDataModule
 from lightning.pytorch.utilities import CombinedLoader
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
+from arclight.data.exact.facade import Facade
 from arclight.data.exact.loader import ExactLoader
 from arclight.data.exact.position import Position
+from arclight.data.exact.stream_loader import ExactStreamLoader
+from arclight.errors import UserError
 
 KEY = "arclight.exact"
 """Under which a checkpoint keeps the position, among the state of the data module."""
@@ -18,23 +22,29 @@ _STAGES = ("train", "val", "test", "predict")
 
 
 def make_exact(
-    data: LightningDataModule, seed: int, say: Callable[[str], None] = warnings.warn
+    data: LightningDataModule,
+    seed: int,
+    say: Callable[[str], None] = warnings.warn,
+    check: int = 2,
 ) -> "ExactLoaders":
     """Makes all loaders of a data module resume exactly, after any cut and with any workers.
 
     From now on the module's `train_dataloader`, `val_dataloader`, `test_dataloader` and
-    `predict_dataloader` give an `ExactLoader` for each `DataLoader`, also within dictionaries,
-    lists, tuples and `CombinedLoader`s. Other loaders are left as they are. The module's
-    `state_dict` and `load_state_dict` also keep the position.
+    `predict_dataloader` give an `ExactLoader`, or an `ExactStreamLoader`, in place of each
+    `DataLoader`, also within dictionaries, lists, tuples and `CombinedLoader`s. Other loaders are
+    left as they are. The module's `state_dict` and `load_state_dict` also keep the position.
 
-    To be called before `trainer.fit`, once for each module; the module itself is changed.
+    To be called before `trainer.fit`; the module itself is changed. A second call changes nothing.
 
     Args:
         data: the module.
         seed: the run's: order, transforms and collating follow from it.
         say: told a sentence where something costs time or is not exact.
+        check: when a run begins, so many batches of each training loader are read twice, to find
+            data that no seed repeats. It costs two starts of the workers; 0 does without.
     """
-    return ExactLoaders(data, seed, say)
+    made = getattr(data.state_dict, "__self__", None)
+    return made if isinstance(made, ExactLoaders) else ExactLoaders(data, seed, say, check)
 
 
 class ExactLoaders:
@@ -46,11 +56,18 @@ class ExactLoaders:
     """
 
     def __init__(
-        self, data: LightningDataModule, seed: int, say: Callable[[str], None] = warnings.warn
+        self,
+        data: LightningDataModule,
+        seed: int,
+        say: Callable[[str], None] = warnings.warn,
+        check: int = 2,
     ) -> None:
-        self.data, self.seed, self.say = data, seed, say
+        self.data, self.seed, self.say, self.check = data, seed, say, check
+        self._said = ""
+        self._before = ""  # what was found not to be exact before the run was cut
         self.position = Position(data)
-        self.loaders: dict[str, ExactLoader] = {}
+        self.loaders: dict[str, Facade] = {}
+        self._kept: list[dict[str, Any]] = []  # of each rank's streams, from a checkpoint
         self._others: dict[str, str] = {}
         for stage in _STAGES:
             self._replace(f"{stage}_dataloader", partial(self._wrapped, stage))
@@ -64,7 +81,7 @@ class ExactLoaders:
         made = {name: loader.inexact_because for name, loader in self.loaders.items()}
         reasons = {**self._others, **made}
         said = [f"{k}: {v}" for k, v in reasons.items() if v and k.startswith("train")]
-        return " ".join(said) or None
+        return " ".join(said) or (self._before if self.position.resumed else "") or None
 
     def close(self) -> None:
         """Ends all workers."""
@@ -87,7 +104,19 @@ class ExactLoaders:
         combined = made if isinstance(made, CombinedLoader) else CombinedLoader(made)
         flat = [self._exact(f"{stage}/{i}", item) for i, item in enumerate(combined.flattened)]
         combined.flattened = flat
+        if stage == "train":
+            self._check()
         return combined if made is combined else combined.iterables
+
+    def _check(self) -> None:
+        """Reads twice what has just been made, at the run's start alone."""
+        batches, self.check = 0 if self.position.resumed else self.check, 0
+        for name, loader in self.loaders.items():
+            if batches and name.startswith("train"):
+                loader.check(batches)
+        if (reason := self.inexact_because) and reason != self._said:
+            self._said = reason
+            self.say(f"This run cannot be resumed exactly. {reason}")
 
     def _exact(self, name: str, item: Any) -> Any:
         self._others.pop(name, None)
@@ -108,20 +137,65 @@ class ExactLoaders:
         trainer = self.data.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         train = name.startswith("train")
-        sequential = bool(train and getattr(trainer, "overfit_batches", 0))
         position = self.position if train else None
-        exact = ExactLoader(item, self.seed, name, position, rank, world, sequential)
+        exact: Facade
+        if isinstance(item.dataset, IterableDataset):
+            kept = self._kept_by(rank, world).get(name)
+            exact = ExactStreamLoader(item, self.seed, name, position, rank, kept, self.say)
+        else:
+            overfits = bool(getattr(trainer, "overfit_batches", 0))
+            sequential = overfits and name.startswith(("train", "val"))
+            exact = ExactLoader(item, self.seed, name, position, rank, world, sequential)
         self.loaders[name] = exact
         return exact
 
+    def _kept_by(self, rank: int, world: int) -> dict[str, Any]:
+        """How far this rank had read its streams, if the run goes on from a checkpoint."""
+        if not (self.position.resumed and self._kept):
+            return {}
+        if len(self._kept) == world:
+            return self._kept[rank]
+        raise UserError(
+            f"The run began on {len(self._kept)} processes, each of which has read a part of a "
+            f"stream, and cannot go on on {world}: give it as many as it had."
+        )
+
     def _state_dict(self) -> dict[str, Any]:
-        return {**self._save(), KEY: {"position": self.position.state_dict()}}
+        for loader in self.loaders.values():
+            if isinstance(loader, ExactLoader):
+                loader.watch()  # a sampler that was changed since the epoch began
+        position = self.position.state_dict()
+        at = position.get("epoch", 0), position.get("batch", 0)
+        streams = {
+            name: loader.keep(*at)
+            for name, loader in self.loaders.items()
+            if isinstance(loader, ExactStreamLoader) and loader.position is not None
+        }
+        ours = {
+            "position": position,
+            "streams": _of_all_ranks(streams),
+            "inexact": self.inexact_because or "",
+        }
+        return {**self._save(), KEY: ours}
 
     def _load_state_dict(self, state_dict: dict[str, Any]) -> None:
         users = {key: value for key, value in state_dict.items() if key != KEY}
-        self.position.load_state_dict(state_dict.get(KEY, {}).get("position", {}))
+        ours = state_dict.get(KEY, {})
+        self.position.load_state_dict(ours.get("position", {}))
+        self._kept, self._before = ours.get("streams", []), ours.get("inexact", "")
         if users:
             self._load(users)
+
+
+def _of_all_ranks(streams: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each rank keeps of its streams: the checkpoint is written by one of them for all."""
+    if not streams:
+        return []
+    if not (dist.is_available() and dist.is_initialized()):
+        return [streams]
+    gathered: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, streams)
+    return gathered
 
 
 def _own_way(loader: "DataLoader[Any]") -> bool:

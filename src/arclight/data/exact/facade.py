@@ -1,0 +1,174 @@
+"""What Lightning sees in place of a `DataLoader`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from arclight.data.exact.processes import forget, show_dataset, start, stop
+from arclight.data.exact.randomness import isolated
+from arclight.data.exact.repeats import same
+
+
+class Facade(ABC):
+    """A loader whose batches are a pure function of (seed, epoch, position).
+
+    It is not a `DataLoader` but has one, `inner`, so that Lightning neither replaces its sampler
+    nor restarts its epoch. Where a pass begins is asked for with its first batch, not by `iter()`,
+    which Lightning calls before it has restored its counters.
+
+    Args:
+        loader: the user's; only its settings are used.
+        seed: the run's.
+        name: of the loader within the run; two loaders of a run draw different numbers.
+        position: the epoch, and the batches of it that have been trained; None in evaluation,
+            which is the same each time.
+
+    Attributes:
+        inexact_because: a sentence where a cut may change the batches, else None.
+    """
+
+    inexact_because: str | None = None
+    inner: "DataLoader[Any]"
+
+    def __init__(
+        self,
+        loader: "DataLoader[Any]",
+        seed: int,
+        name: str,
+        position: Callable[[], tuple[int, int]] | None,
+    ) -> None:
+        self.loader, self.seed, self.name, self.position = loader, seed, name, position
+        self._batches: Iterator[Any] | None = None
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Batches of one pass.
+
+        Raises:
+            TypeError: nobody knows.
+        """
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Any]:
+        """Yields the rest of the epoch, or one more pass over data that are cycled within it."""
+
+    def check(self, batches: int = 2) -> str | None:
+        """Reads the first batches twice; where they differ, sets `inexact_because` and returns it.
+
+        To be called before training, if at all. Data of evaluation are not read.
+        """
+        if self.position is None:
+            return None
+        position, self.position = self.position, lambda: (0, 0)
+        try:
+            read = []
+            for _ in range(2):
+                read.append(list(islice(self, batches)))
+                self.close()
+                self._rewind()
+        finally:
+            self.position = position
+        if not same(*read):
+            self.inexact_because = (
+                f"the first {batches} batches of {type(self.loader.dataset).__name__}, read twice, "
+                "differ: something in them follows from neither torch's, numpy's and random's "
+                "global generators nor from one that the data set holds as an attribute."
+            )
+        return self.inexact_because
+
+    @abstractmethod
+    def _rewind(self) -> None:
+        """Forgets what has been served."""
+
+    def _served(self) -> Iterator[Any]:
+        """What the inner loader gives in its next pass."""
+        if not (self.inner.persistent_workers and self._batches is not None):
+            self.close()
+        alone = self.inner.num_workers == 0
+        with isolated():
+            self._batches = batches = start(self.inner)
+        while True:
+            if alone:
+                with isolated():
+                    batch = next(batches, _END)
+            else:
+                batch = next(batches, _END)
+            if batch is _END:
+                return
+            yield batch
+
+    def close(self) -> None:
+        """Ends the workers; another `iter()` starts new ones."""
+        stop(self._batches)
+        self._batches = None
+        forget(self.inner)
+
+    # By this name Lightning finds, ends and forgets a loader's workers when a fit is over.
+    @property
+    def _iterator(self) -> Any:
+        return self._batches
+
+    @_iterator.setter
+    def _iterator(self, iterator: Any) -> None:
+        if iterator is None:
+            self.close()
+
+    @property
+    def num_workers(self) -> int:
+        return self.inner.num_workers
+
+    def __getattr__(self, name: str) -> Any:
+        """What users read of a loader, such as `dataset` and `batch_size`."""
+        # Lightning replaces a `sampler` that it sees if it does not like it; see `ExactLoader`.
+        if name.startswith("_") or name in ("loader", "inner", "sampler", "batch_sampler"):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name}")
+        return getattr(self.loader, name)
+
+    # A loader with these two is one that Lightning knows it can resume. They have nothing to keep:
+    # `ExactLoaders` keeps where all loaders stand, since Lightning does not give a loader its
+    # state back where a schedule has asked for the number of steps.
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Has nothing to load."""
+        del state
+
+
+_END = object()
+
+
+def as_it_is(batch: Any) -> Any:
+    """In place of a collate function, where the data set gives batches."""
+    return batch
+
+
+def rebuilt(
+    loader: "DataLoader[Any]", dataset: Any, batch_sampler: Any, workers: int
+) -> "DataLoader[Any]":
+    """A loader with the settings of another one, for a data set that makes whole batches."""
+    return DataLoader(
+        dataset,
+        batch_sampler=batch_sampler,
+        num_workers=workers,
+        collate_fn=as_it_is,
+        pin_memory=loader.pin_memory,
+        timeout=loader.timeout if workers else 0,
+        worker_init_fn=partial(_init_worker, loader.worker_init_fn),
+        multiprocessing_context=loader.multiprocessing_context if workers else None,
+        generator=torch.Generator(),  # the global one stays untouched
+        prefetch_factor=loader.prefetch_factor if workers else None,
+        persistent_workers=loader.persistent_workers and workers > 0,
+        pin_memory_device=getattr(loader, "pin_memory_device", ""),
+    )
+
+
+def _init_worker(then: Callable[[int], None] | None, worker: int) -> None:
+    show_dataset()
+    if then is not None:
+        then(worker)

@@ -1,0 +1,189 @@
+"""A `DataLoader` of an `IterableDataset` that gives the same batches after any cut."""
+
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from arclight.data.exact.facade import Facade, rebuilt
+from arclight.data.exact.randomness import spread
+from arclight.data.exact.streaming import (
+    Read,
+    SeededStream,
+    Shard,
+    Turn,
+    has_state,
+    packed,
+    unpacked,
+)
+from arclight.seeds import mix
+
+_KEPT = 4  # Lightning fetches one batch ahead, and both loops may ask for a checkpoint
+
+
+class ExactStreamLoader(Facade):
+    """The batches of an `IterableDataset`, in the order in which torch's own loader gives them.
+
+    Every batch comes with how far its process has read, since processes run ahead. Where the data
+    set, or its iterator, has `state_dict` and `load_state_dict`, a resumed run goes on from there.
+    Else it reads the samples up to there again.
+
+    Every pass begins at the state in which the data set was made, as it does in torch with new
+    workers, also where Lightning has ended the epoch before the stream.
+
+    What a process reads depends on how many there are, so a resumed run has as many as it began
+    with. How ranks share the data is up to the data set, as in torch.
+
+    Args:
+        loader, seed, name, position: see `Facade`.
+        rank: this process; it draws other numbers than the others do.
+        kept: what `keep` has returned, of the run that is resumed.
+        say: told a sentence where resuming costs time.
+    """
+
+    def __init__(
+        self,
+        loader: "DataLoader[Any]",
+        seed: int,
+        name: str = "train",
+        position: Callable[[], tuple[int, int]] | None = None,
+        rank: int = 0,
+        kept: dict[str, Any] | None = None,
+        say: Callable[[str], None] = warnings.warn,
+    ) -> None:
+        super().__init__(loader, seed, name, position)
+        self.rank, self.kept, self.say = rank, kept or {}, say
+        dataset = SeededStream(
+            loader.dataset, loader.collate_fn, loader.batch_size, loader.drop_last
+        )
+        workers = int(self.kept.get("workers", loader.num_workers))
+        if workers != loader.num_workers:
+            say(
+                f"{name}: the data are read by {workers} workers, not num_workers="
+                f"{loader.num_workers}, as when the run began: each reads a part of them."
+            )
+        self._turns = _Turns()
+        self.inner = rebuilt(loader, dataset, self._turns, workers)
+        self._passes = count()
+        self._warned = False
+        self._rewind()
+
+    def _rewind(self) -> None:
+        self._epoch, self._cycle, self._step, self._ended = -1, 0, 0, False
+        self._over = False
+        self._later: dict[str, Any] = {}
+        self._history: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        begin, drop = self._begun()
+        if begin is None:
+            return
+        shards = [Shard(count, packed(state), end) for count, state, end in begin["shards"]]
+        turn = begin["turn"]
+        self._turns.ready = self._asked(shards, turn)
+        for i, read in enumerate(self._served()):
+            assert isinstance(read, Read)
+            who = i % len(shards)
+            shards[who] = read.shard
+            if read.has:
+                self._step += 1
+                turn = (who + 1) % len(shards)
+                self._note(shards, turn, ended=False)
+                if drop:
+                    drop -= 1
+                else:
+                    yield read.batch
+            elif all(shard.ended for shard in shards):
+                break
+        self._ended = True
+        self._note(shards, turn, ended=True)
+        if not self.inner.persistent_workers:
+            self.close()
+
+    def _begun(self) -> tuple[dict[str, Any] | None, int]:
+        """Where the pass begins, or None where the run stands at its end.
+
+        The number is of batches to be dropped: where a checkpoint does not say how far they went.
+        """
+        epoch, step = self.position() if self.position else (0, 0)
+        fresh = {"shards": [Shard()] * max(1, self.inner.num_workers), "turn": 0}
+        again = self.position is not None and epoch == self._epoch and self._ended
+        self._over, self._ended = self._ended, False
+        if again:
+            later, self._later = self._later, {}
+            self._cycle = later.get("cycle", self._cycle + 1)
+            return later or fresh, 0
+        self._warn_of_restart(epoch)
+        self._epoch, self._cycle, self._step = epoch, 0, step
+        if not step:
+            return fresh, 0
+        kept = self.kept.get("read") or {}
+        if (kept.get("epoch"), kept.get("step")) != (epoch, step):
+            self._step = 0
+            return fresh, step
+        self._cycle = kept["cycle"]
+        if kept["cycle"] or kept["ended"]:  # see ExactLoader: the end must have been seen
+            self._ended, self._later = True, {} if kept["ended"] else kept
+            return None, 0
+        self._announce(kept)
+        return kept, 0
+
+    def _warn_of_restart(self, epoch: int) -> None:
+        cut_short = 0 <= self._epoch < epoch and not self._over and self._step
+        if cut_short and has_state(self.loader.dataset) and not self._warned:
+            self._warned = True
+            self.say(
+                f"{self.name}: the epoch has ended after {self._step} batches, before the stream "
+                "has (limit_train_batches); every epoch begins at the start of the stream."
+            )
+
+    def _announce(self, kept: dict[str, Any]) -> None:
+        samples = sum(count for count, state, end in kept["shards"] if state is None and not end)
+        if samples:
+            self.say(
+                f"{self.name}: {samples} samples are read again to come to where the run stood; "
+                f"with state_dict and load_state_dict, {type(self.loader.dataset).__name__} "
+                "could go there at once."
+            )
+
+    def _asked(self, shards: list[Shard], turn: int) -> Iterator[Turn]:
+        number, begin = next(self._passes), list(shards)
+        base = mix(self.name, self.seed, self._epoch, self._cycle, self.rank) >> 64
+        epoch = None if self.position is None else self._epoch
+        for i in count():
+            who, idle = i % len(begin), i < turn
+            start = begin[i] if i < len(begin) else None
+            yield Turn(number, spread(base, who), epoch, start, idle)
+
+    def _note(self, shards: list[Shard], turn: int, ended: bool) -> None:
+        if self.position is not None:
+            now = {"epoch": self._epoch, "step": self._step, "cycle": self._cycle, "turn": turn}
+            self._history.append({**now, "ended": ended, "shards": list(shards)})
+
+    def keep(self, epoch: int, step: int) -> dict[str, Any]:
+        """What a checkpoint must keep, if so many batches of the epoch have been trained."""
+        kept: dict[str, Any] = {"workers": self.inner.num_workers}
+        noted = [n for n in self._history if n["epoch"] == epoch and n["step"] <= step]
+        if noted:
+            read = noted[-1]["shards"]
+            shards = [[shard.samples, unpacked(shard.state), shard.ended] for shard in read]
+            kept["read"] = {**noted[-1], "step": step, "shards": shards}
+        elif step and self.kept.get("read"):
+            kept["read"] = self.kept["read"]
+        return kept
+
+
+class _Turns:
+    """The batch sampler of the inner loader: without end, the end is what the processes say."""
+
+    def __init__(self) -> None:
+        self.ready: Iterator[Turn] = iter(())
+
+    def __iter__(self) -> Iterator[Turn]:
+        return self.ready

@@ -1,0 +1,197 @@
+"""What a data module's loaders become, and what is said of what cannot be exact."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.utilities import CombinedLoader
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, SequentialSampler, WeightedRandomSampler
+
+from arclight.data.exact import ExactLoader, ExactStreamLoader, make_exact
+from arclight.errors import UserError
+from tests.data.exact.cases import LOADERS, STREAMS, Data, Net, Noisy
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
+
+
+def train_loader(made: Any, **how: Any) -> tuple[Any, Any, list[str]]:
+    said: list[str] = []
+    data = Data(made if callable(made) else lambda: made)
+    exact = make_exact(data, 3, said.append, **how)
+    return data.train_dataloader(), exact, said
+
+
+def test_loaders_in_any_structure_are_wrapped() -> None:
+    def plain() -> "DataLoader[Any]":
+        return DataLoader(Noisy(), 4)
+
+    assert isinstance(train_loader(plain)[0], ExactLoader)
+    assert isinstance(train_loader(lambda: STREAMS["plain"](0))[0], ExactStreamLoader)
+    made = train_loader(lambda: {"a": plain(), "b": [plain(), (plain(),)]})[0]
+    assert isinstance(made["a"], ExactLoader)
+    assert isinstance(made["b"][1][0], ExactLoader)
+    combined = CombinedLoader([plain(), plain()], "min_size")
+    made, exact, _ = train_loader(lambda: combined)
+    assert made is combined
+    assert [type(loader) for loader in made.flattened] == [ExactLoader] * 2
+    assert set(exact.loaders) == {"train/0", "train/1"}
+
+
+def test_what_lightning_and_users_read() -> None:
+    loader, exact, _ = train_loader(LOADERS["shuffled"](0))
+    assert not isinstance(loader, DataLoader)
+    assert (loader.batch_size, len(loader.dataset), loader.num_workers) == (4, 22, 0)
+    assert loader.collate_fn is not None
+    assert loader.state_dict() == {}
+    assert not is_overridden("test_dataloader", exact.data)
+    assert is_overridden("train_dataloader", exact.data)
+    assert exact.inexact_because is None
+    assert make_exact(exact.data, 3) is exact
+    with pytest.raises(AttributeError):
+        train_loader(STREAMS["plain"](0))[0].sampler  # noqa: B018
+
+
+class Own:
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(3))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+class Doubling(DataLoader[Any]):
+    def __iter__(self) -> Any:
+        return (batch * 2 for batch in super().__iter__())
+
+
+def test_other_loaders_are_left_and_doubts_are_said() -> None:
+    own = Own()
+    loader, exact, said = train_loader(own)
+    assert loader is own
+    assert (exact.inexact_because, said) == (None, [])
+    loader, exact, said = train_loader([torch.zeros(2)])
+    assert "Tensor is no DataLoader" in exact.inexact_because
+    assert "cannot be resumed exactly" in said[0]
+    loader, exact, said = train_loader(Doubling(Noisy(), 4))
+    assert isinstance(loader, Doubling)
+    assert "Doubling iterates in a way of its own" in exact.inexact_because
+
+
+class Clock(Noisy):
+    def __getitem__(self, i: int) -> Tensor:
+        return torch.tensor(time.perf_counter_ns())
+
+
+class Onwards(IterableDataset[int]):
+    """Goes on where it was left, and cannot say where."""
+
+    def __init__(self) -> None:
+        self.i = 0
+
+    def __iter__(self) -> Iterator[int]:
+        while True:
+            self.i += 1
+            yield self.i
+
+
+@pytest.mark.parametrize("make", [lambda: DataLoader(Clock(), 2), lambda: DataLoader(Onwards(), 2)])
+def test_data_that_do_not_repeat_are_found(make: Callable[[], "DataLoader[Any]"]) -> None:
+    _, exact, said = train_loader(make)
+    assert "read twice, differ" in exact.inexact_because
+    assert len(said) == 1
+    assert train_loader(make, check=0)[1].inexact_because is None
+
+
+@pytest.mark.parametrize("name", [*LOADERS, *STREAMS])
+def test_data_that_repeat_are_not_suspected(name: str) -> None:
+    make = LOADERS.get(name) or STREAMS[name]
+    loader, exact, _ = train_loader(lambda: make(0))
+    assert exact.inexact_because is None
+    assert [b.tolist() for b in loader] == [
+        b.tolist() for b in train_loader(lambda: make(0), check=0)[0]
+    ]
+
+
+def test_a_sampler_that_is_changed_by_training_is_found() -> None:
+    sampler = WeightedRandomSampler([1.0] * 22, 22)
+    _, exact, _ = train_loader(DataLoader(Noisy(), 4, sampler=sampler))
+    assert list(exact.loaders["train/0"])
+    exact.data.state_dict()
+    assert exact.inexact_because is None
+    sampler.weights[3] = 9.0
+    exact.data.state_dict()
+    assert "WeightedRandomSampler has been changed" in exact.inexact_because
+
+
+def trainer(**how: Any) -> L.Trainer:
+    return L.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **{"max_epochs": 2, **how},
+    )
+
+
+def test_overfitting_takes_the_same_batches_in_order() -> None:
+    data, net = Data(lambda: LOADERS["shuffled"](0)), Net()
+    make_exact(data, 3)
+    trainer(overfit_batches=2).fit(net, datamodule=data)
+    indices = [[sample[0] for sample in parts[0]] for _, parts in net.seen]
+    assert indices == [[0, 1, 2, 3], [4, 5, 6, 7]] * 2
+
+
+def test_a_second_training_with_the_same_data_begins_at_the_start() -> None:
+    data, first, second = Data(lambda: LOADERS["shuffled"](0)), Net(), Net()
+    exact = make_exact(data, 3)
+    for net in (first, second):
+        trainer(limit_val_batches=0).fit(net, datamodule=data)
+    assert first.seen == second.seen
+    assert isinstance(exact.loaders["train/0"].sampler, torch.utils.data.RandomSampler)
+    assert not isinstance(exact.loaders["train/0"].sampler, SequentialSampler)
+
+
+def test_a_stream_goes_on_on_as_many_processes_as_it_began() -> None:
+    said: list[str] = []
+    data = Data(lambda: STREAMS["stateful"](0))
+    exact = make_exact(data, 3, said.append)
+    trainer(limit_val_batches=0).fit(Net(), datamodule=data)
+    state = data.state_dict()
+    assert len(state["arclight.exact"]["streams"]) == 1
+    state["arclight.exact"]["streams"] *= 2
+    data.load_state_dict(state)
+    with pytest.raises(UserError, match="began on 2 processes"):
+        data.train_dataloader()
+    assert (exact.inexact_because, said) == (None, [])
+
+
+class Remembering(Data):
+    """Has a state of its own."""
+
+    epochs = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.epochs = state_dict["epochs"]
+        assert set(state_dict) == {"epochs"}
+
+
+def test_the_modules_own_state_is_kept_beside() -> None:
+    data, again = (Remembering(lambda: LOADERS["shuffled"](0)) for _ in range(2))
+    make_exact(data, 3), make_exact(again, 3)
+    data.epochs = 5
+    again.load_state_dict(data.state_dict())
+    assert again.epochs == 5
+    assert np.isscalar(again.epochs)
