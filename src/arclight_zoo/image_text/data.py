@@ -136,6 +136,7 @@ class CaptionedImages(ImageData, TextModule):
             **{
                 **vars(image),
                 "class_names": names if self.templates else [],
+                "class_counts": image.class_counts if self.templates else [],
                 "fingerprint": digest.hexdigest(),
             },
             vocab_size=self.tokenizer.get_vocab_size(),

@@ -163,6 +163,7 @@ class ImageData(DataModule):
         self.facts = ImageFacts(
             num_classes=len(source.class_names),
             class_names=source.class_names,
+            class_counts=self._class_counts(len(source.class_names)),
             image_size=self.shape.size,
             channels=self.shape.channels,
             mean=mean,
@@ -172,6 +173,12 @@ class ImageData(DataModule):
             fingerprint=hashlib.sha256(digests).hexdigest(),
             skipped=skipped,
         )
+
+    def _class_counts(self, classes: int) -> list[int]:
+        """Training images of each class."""
+        part = self.parts["train"]
+        counts: list[int] = np.bincount(part.split.labels[part.rows], minlength=classes).tolist()
+        return counts
 
     def _open(self) -> Source:
         source = open_source(self.path, *self.columns, self.cache)

@@ -31,7 +31,7 @@ def task(**options: float) -> ImageClassification:
         fingerprint="",
     )
     unused = lambda *_: None  # noqa: E731
-    return ImageClassification(Fixed(), facts, unused, unused, **options)  # type: ignore[arg-type]
+    return ImageClassification(Fixed(), unused, unused, facts=facts, **options)  # type: ignore[arg-type]
 
 
 def test_figures_are_exact_for_uneven_batches() -> None:
