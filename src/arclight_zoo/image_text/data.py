@@ -84,6 +84,11 @@ class CaptionedImages(ImageData, TextModule):
         self.caption_column, self.templates, self.words = caption_column, captions, words
         self.kind, self.vocab_size, self.context = tokenizer, vocab_size, context
         self._require_one_kind_of_captions()
+        if self.targets != "classes":
+            raise UserError(
+                f"data.targets={self.targets} is for images without captions: type "
+                "data.targets=classes."
+            )
         for key in ("mixup", "cutmix"):
             if getattr(self.augment, key):
                 raise UserError(

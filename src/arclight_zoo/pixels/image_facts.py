@@ -16,12 +16,14 @@ class ImageFacts(Facts):
     """Of labelled images.
 
     Attributes:
-        num_classes: how many classes; `class_names[i]` is the name of label i.
+        num_classes: how many classes, or values of each image, where it has values;
+            `class_names[i]` is the name of label or value i.
         image_size: height and width in pixels.
         channels: 1 (grey) or 3 (RGB).
         mean: of the training pixels, per channel, on the scale 0 to 1; `std` likewise.
         eval_crop: share of the shorter side that is kept of an image that is evaluated.
-        class_counts: training images of each class; empty where they are not known.
+        class_counts: training images of each class; empty where they are not known, or where
+            images have values.
     """
 
     num_classes: int
