@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from arclight import Facts
-from arclight.data.facts import first_size
+from arclight.data.facts import Facts, first_size
 
 
 @dataclass(frozen=True, kw_only=True)
