@@ -111,7 +111,7 @@ def _target_columns(
     others = {name: feature for name, feature in features.items() if name != image}
     if targets == "multilabel":
         found = [n for n, f in others.items() if "List" in type(f).__name__]
-        found = found or [n for n, f in others.items() if getattr(f, "dtype", "") == "string"]
+        found = found or [n for n, f in others.items() if _is_text(f)]
     else:
         inner = {n: getattr(f, "feature", f) for n, f in others.items()}
         found = [n for n, f in inner.items() if str(getattr(f, "dtype", "")).startswith("float")]
@@ -143,7 +143,7 @@ def _targets(
         rows = {n: own[0] if alone else list(zip(*own, strict=True)) for n, own in cells.items()}
         return numbers(path, columns, rows)
     lists = {name: own[0] for name, own in cells.items()}
-    if getattr(first, "dtype", "") == "string":  # an empty cell of a csv file is read as none
+    if _is_text(first):  # an empty cell of a csv file is read as none
         lists = {name: ["" if cell is None else cell for cell in o] for name, o in lists.items()}
     return many_hot(path, columns[0], lists, names)
 
@@ -170,8 +170,10 @@ def _label_column(path: str, features: Mapping[str, Any], given: str | None, ima
         return known_column(path, features, given, "label_column")
     found = [name for name, feature in features.items() if type(feature).__name__ == "ClassLabel"]
     if not found:
-        plain = {n: getattr(f, "dtype", "") for n, f in features.items() if n != image}
-        found = [n for n, kind in plain.items() if kind == "string" or kind.startswith("int")]
+        plain = {n: f for n, f in features.items() if n != image}
+        found = [
+            n for n, f in plain.items() if _is_text(f) or getattr(f, "dtype", "").startswith("int")
+        ]
         found = ["label"] if "label" in found else found
     if len(found) == 1:
         return found[0]
@@ -179,6 +181,10 @@ def _label_column(path: str, features: Mapping[str, Any], given: str | None, ima
         f"{path} has {len(found) or 'no'} columns that could be the label: type "
         f"data.label_column=NAME with one of {', '.join(found or features)}."
     )
+
+
+def _is_text(feature: Any) -> bool:
+    return getattr(feature, "dtype", "") in ("string", "large_string")  # of csv files the latter
 
 
 def _encoded(path: str, split: Any, image: str) -> Any:
