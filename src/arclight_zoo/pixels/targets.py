@@ -23,10 +23,10 @@ Targets = Literal["classes", "multilabel", "values"]
 
 HOLDS = {
     "classes": "labelled images",
-    "multilabel": "images with any number of classes",
-    "values": "images with values",
+    "multilabel": "images with any number of classes (data.targets=multilabel)",
+    "values": "images with values (data.targets=values)",
 }
-"""What data of each kind are called."""
+"""What data of each kind are called, and how they are asked for."""
 
 _BETWEEN = re.compile(r"[|;,]")  # classes in a cell of text
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from torch import Tensor, nn
-from torchmetrics.classification import MulticlassAUROC, MulticlassRecall
+from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassRecall
 
 from arclight.data.facts import Facts
 from arclight.errors import UserError
@@ -130,3 +130,13 @@ def test_without_facts_the_logits_tell_the_classes() -> None:
         module.example_inputs(2, torch.Generator())
     with pytest.raises(NotImplementedError):
         module.blank_batch(Facts(sizes={}, fingerprint=""), 2)
+
+
+def test_a_metric_hides_none_of_the_tasks_own() -> None:
+    module = task(metrics={"loss": MulticlassAccuracy(CLASSES)})
+    module.validation_step(batches()[0], 0)
+    with pytest.raises(UserError, match=r"task\.metrics\.loss would hide the val/loss of ImageCl"):
+        module._evaluated("val")
+    for name in ("keys", "a.b"):
+        with pytest.raises(UserError, match="no name that torch takes"):
+            task(metrics={name: MulticlassAccuracy(CLASSES)})
