@@ -9,7 +9,8 @@ from torchmetrics import MeanSquaredError
 
 from arclight import Facts, Task, UserError
 from arclight.tasks.question import Question, Rows
-from project.data import PixelFacts
+
+from .data import PixelFacts
 
 Batch = tuple[Tensor, Tensor]  # noisy and clean images, each (batch, pixels)
 
