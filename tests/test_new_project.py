@@ -119,7 +119,8 @@ def test_a_taken_name_is_a_sentence(root: Path, make: Make, taken: str) -> None:
 
 def test_what_fails_half_way_leaves_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = importlib.util.spec_from_file_location("new_project", root / "scripts/new_project.py")
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
 

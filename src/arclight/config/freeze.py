@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from arclight.config.adopted import adopt
 from arclight.config.best_of import key_of
 from arclight.config.layout import COMMAND_KEYS, GROUPS, ROOT, WRITTEN
 from arclight.config.unused import unused
@@ -39,6 +40,7 @@ def freeze(
         config = plain(cfg, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(_unresolved(str(error).splitlines()[0])) from error
+    config = adopt(config, typed)
     sources = _interpolated_from(cfg) - {*ROOT, *GROUPS, *WRITTEN}
     left_out = unused(config)
     _refuse_typed(left_out, config, typed)
