@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from arclight.config.adopted import adopt
+from arclight.config.adopted import CHECKPOINTS, adopt
 from arclight.config.best_of import key_of
 from arclight.config.layout import COMMAND_KEYS, GROUPS, ROOT, WRITTEN
 from arclight.config.unused import unused
@@ -15,7 +15,6 @@ from arclight.errors import UserError
 
 _SECRET = re.compile(r"(^|_)(api_?key|token|password|secret)$", re.IGNORECASE)
 MASK = "<masked>"
-CHECKPOINTS = "arclight.training.checkpoints.Checkpoints"
 
 # `${paths.data}`, `${.lr}` and `${oc.env:HOME}`: the first word of the first kind.
 _INTERPOLATED = re.compile(r"\$\{\s*(\w+)\s*(?=[.\[}])")
