@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow test-ray lint format faults benchmark lock clean
+.PHONY: help setup train project test test-slow test-ray lint format faults benchmark lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1@/' | column -t -s@
@@ -25,6 +25,9 @@ $(READY): pyproject.toml $(LOCK)
 
 train: $(READY) ## train the default: the CNN on handwritten digits
 	$(BIN)/python train.py
+
+project: $(READY) ## a package of your own to start from: make project NAME=mylab
+	@$(BIN)/python scripts/new_project.py $(NAME)
 
 test: $(READY) ## the fast tests
 	$(BIN)/python -m pytest

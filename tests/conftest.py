@@ -1,6 +1,7 @@
 """Shared by all tests: a cache of their own, and configs composed in-process."""
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
 
 from arclight.config.freeze import freeze
+from arclight.config.project import project
 from arclight.signals import SIGNALS, ignore_signals
 
 PROJECT = Path(__file__).parents[1]
@@ -20,8 +22,17 @@ SHARED_DATA = PROJECT.parent / "shared" / "data"
 
 
 def options(group: str) -> list[str]:
-    """The choices of a config group, as its files are named."""
-    return sorted(f.stem for f in (CONFIGS / group).glob("*.yaml") if f.stem[0] != "_")
+    """The choices of a config group that ship, as its files are named.
+
+    Those of the user's packages have tests of their own, such as tests/test_project.py.
+    """
+    own = "|".join(project().packages)
+    return sorted(
+        file.stem
+        for file in (CONFIGS / group).glob("*.yaml")
+        if file.stem[0] != "_" and not re.fullmatch(own, file.stem)
+        if not re.search(rf"_target_: ({own})\.", file.read_text())
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

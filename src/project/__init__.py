@@ -1,1 +1,1 @@
-"""Your own models, tasks and data."""
+"""Your own package: a model, what it learns, and from what. Change these files, or add others."""

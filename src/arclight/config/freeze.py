@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from arclight.config.adopted import CHECKPOINTS, adopt
 from arclight.config.best_of import key_of
 from arclight.config.layout import COMMAND_KEYS, GROUPS, ROOT, WRITTEN
 from arclight.config.unused import unused
@@ -14,7 +15,6 @@ from arclight.errors import UserError
 
 _SECRET = re.compile(r"(^|_)(api_?key|token|password|secret)$", re.IGNORECASE)
 MASK = "<masked>"
-CHECKPOINTS = "arclight.training.checkpoints.Checkpoints"
 
 # `${paths.data}`, `${.lr}` and `${oc.env:HOME}`: the first word of the first kind.
 _INTERPOLATED = re.compile(r"\$\{\s*(\w+)\s*(?=[.\[}])")
@@ -39,6 +39,7 @@ def freeze(
         config = plain(cfg, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(_unresolved(str(error).splitlines()[0])) from error
+    config = adopt(config, typed)
     sources = _interpolated_from(cfg) - {*ROOT, *GROUPS, *WRITTEN}
     left_out = unused(config)
     _refuse_typed(left_out, config, typed)

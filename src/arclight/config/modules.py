@@ -159,8 +159,12 @@ def load(module: str) -> Module | None:
 @lru_cache(maxsize=1024)
 def _parsed(path: Path, changed: int, name: str) -> Module:
     module = Module(name, path)
-    tree = ast.parse(text(path, changed))
-    module.names, module.stars = bindings_of(tree.body, module)
+    source, stub = text(path, changed), path.with_suffix(".pyi")
+    body = ast.parse(source).body
+    if "attach_stub" in source and stub.is_file():
+        # Names that are imported when they are first used, as `arclight.Task`, stand in the stub.
+        body += ast.parse(text(stub, stub.stat().st_mtime_ns)).body
+    module.names, module.stars = bindings_of(body, module)
     return module
 
 

@@ -1,0 +1,75 @@
+"""Lightning's nodes for what the run directory does itself are read as the engine's own."""
+
+from typing import Any
+
+import pytest
+
+from arclight.config.adopted import adopt
+from arclight.config.check import check
+from tests.conftest import Composed
+
+LIGHTNING = {"_target_": "lightning.pytorch.trainer.Trainer", "default_root_dir": "/tmp"}
+CHECKPOINT = {
+    "_target_": "lightning.pytorch.callbacks.ModelCheckpoint",
+    "dirpath": "somewhere/checkpoints",
+    "filename": "epoch_{epoch:03d}",
+    "monitor": "val/accuracy",
+    "mode": "max",
+    "save_last": True,
+    "save_top_k": 3,
+    "every_n_train_steps": None,
+}
+
+
+def test_a_trainer_of_lightnings_keeps_lightnings_defaults(composed: Composed) -> None:
+    config = composed()
+    config["trainer"] = {**LIGHTNING, "max_steps": 7, "precision": 16}
+    adopted = adopt(config)
+    assert adopted["trainer"]["_target_"] == "arclight.training.trainer.make_trainer"
+    assert adopted["trainer"]["max_steps"] == 7
+    assert adopted["trainer"]["max_epochs"] is None
+    assert adopted["trainer"]["gradient_clip_val"] is None
+    assert adopted["trainer"]["precision"] == "16-mixed"
+    assert set(adopted["trainer"]) == set(composed()["trainer"])
+    check(adopted)
+
+
+def test_what_is_deterministic_is_the_whole_run(composed: Composed) -> None:
+    config = {**composed(), "trainer": {**LIGHTNING, "deterministic": True}}
+    assert adopt(config)["deterministic"] is True
+
+
+def test_keys_that_the_run_owns_are_refused(composed: Composed) -> None:
+    config = {**composed(), "trainer": {**LIGHTNING, "enable_progress_bar": False}}
+    with pytest.raises(Exception, match=r"trainer\.enable_progress_bar is unknown"):
+        check(adopt(config))
+
+
+def test_a_model_checkpoint_chooses_the_best(composed: Composed) -> None:
+    config = composed()
+    config["callbacks"] = {"model_checkpoint": CHECKPOINT}
+    adopted = adopt(config)
+    (node,) = adopted["callbacks"].values()
+    wanted = {"monitor": "val/accuracy", "mode": "max", "keep_best": 3, "every_n_steps": None}
+    assert {key: node[key] for key in wanted} == wanted
+    check(adopted)
+
+
+def test_beside_checkpoints_of_ours_it_stays(composed: Composed) -> None:
+    config = composed()
+    config["callbacks"] = {**config["callbacks"], "second": CHECKPOINT}
+    assert adopt(config)["callbacks"] == config["callbacks"]
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "stays"),
+    [("wandb", [], False), ("wandb", ["+logger.wandb.tags=[a]"], True), ("wandbb", [], True)],
+)
+def test_settings_of_a_logger_that_is_not_chosen(name: str, typed: list[str], stays: bool) -> None:
+    config: dict[str, Any] = {"logger": {name: {"tags": ["a"]}}}
+    assert (name in adopt(config, typed)["logger"]) is stays
+
+
+def test_other_configs_are_left_alone(composed: Composed) -> None:
+    config = composed()
+    assert adopt(config) == config
