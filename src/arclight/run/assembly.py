@@ -101,9 +101,8 @@ def build_task(
         given["optimizer"] = ConfiguredOptimizer(config["optimizer"])
     if "scheduler" in config:
         given["schedule"] = given["scheduler"] = ConfiguredSchedule(config["scheduler"])
-    if facts is not UNKNOWN:
-        given["facts"] = facts
-    else:
+    given["facts"] = None if facts is UNKNOWN else facts
+    if facts is UNKNOWN:
         _require_no_facts(config["task"])
     task = build(config["task"], group="task", **given)
     if not isinstance(task, L.LightningModule):
@@ -150,7 +149,7 @@ def _require_sizes(model: dict[str, Any], found: dict[str, Any]) -> None:
 def _require_no_facts(task: dict[str, Any]) -> None:
     """Raises `UserError` where a task needs facts that the data do not tell."""
     target = task["_target_"]
-    if takes(target, "facts") and parameters(target)["facts"].required:
+    if takes(target, "facts") and not fits(None, parameters(target)["facts"].annotation):
         raise UserError(
             f"{target.rpartition('.')[2]} needs to know its data, and the data module tells no "
             "facts: set `facts`, of a subclass of arclight.Facts, in its setup()."

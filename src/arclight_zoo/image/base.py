@@ -36,9 +36,9 @@ class ImageTask(Task):
     def __init__(
         self,
         model: nn.Module,
+        facts: ImageFacts | None,
         optimizer: OptimizerFactory,
         schedule: ScheduleFactory,
-        facts: ImageFacts | None = None,
         figures: tuple[str, ...] = ("loss",),
         metrics: Mapping[str, Metric] | None = None,
     ) -> None:

@@ -45,16 +45,16 @@ class ImageClassification(ImageTask):
     def __init__(
         self,
         model: nn.Module,
+        facts: ImageFacts | None,
         optimizer: OptimizerFactory,
         schedule: ScheduleFactory,
-        facts: ImageFacts | None = None,
         label_smoothing: Share = 0.0,
         loss: nn.Module | None = None,
         class_weights: Literal["balanced"] | list[float] | None = None,
         metrics: Mapping[str, Metric] | None = None,
     ) -> None:
         figures = ("loss", "accuracy")
-        super().__init__(model, optimizer, schedule, facts, figures, metrics)
+        super().__init__(model, facts, optimizer, schedule, figures, metrics)
         classes, counts = (facts.num_classes, facts.class_counts) if facts else (None, [])
         self.loss = classification_loss(loss, label_smoothing, class_weights, counts, classes)
         self.evaluates_loss = loss is not None

@@ -44,13 +44,13 @@ class ImageMultilabel(ImageTask):
     def __init__(
         self,
         model: nn.Module,
+        facts: ImageFacts | None,
         optimizer: OptimizerFactory,
         schedule: ScheduleFactory,
-        facts: ImageFacts | None = None,
         loss: nn.Module | None = None,
         metrics: Mapping[str, Metric] | None = None,
     ) -> None:
-        super().__init__(model, optimizer, schedule, facts, metrics=metrics)
+        super().__init__(model, facts, optimizer, schedule, metrics=metrics)
         self.loss = loss or nn.BCEWithLogitsLoss()
         require_no_parameters(self.loss)
         self.loss_sum, self.seen = ExactSum(), Collected()

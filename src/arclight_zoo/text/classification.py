@@ -49,9 +49,9 @@ class TextClassification(Task):
     def __init__(
         self,
         model: nn.Module,
+        facts: TextFacts | None,
         optimizer: OptimizerFactory,
         schedule: ScheduleFactory,
-        facts: TextFacts | None = None,
         label_smoothing: Share = 0.0,
         loss: nn.Module | None = None,
         class_weights: Literal["balanced"] | list[float] | None = None,

@@ -36,7 +36,7 @@ def task(**options: Any) -> ImageClassification:
         fingerprint="",
     )
     unused = lambda *_: None  # noqa: E731
-    return ImageClassification(Fixed(), unused, unused, facts=facts, **options)  # type: ignore[arg-type]
+    return ImageClassification(Fixed(), facts, unused, unused, **options)  # type: ignore[arg-type]
 
 
 def test_figures_are_exact_for_uneven_batches() -> None:
@@ -119,7 +119,7 @@ def test_a_loss_of_the_config_is_that_of_evaluation_and_weights_are_not() -> Non
 
 def test_without_facts_the_logits_tell_the_classes() -> None:
     unused = lambda *_: None  # noqa: E731
-    module = ImageClassification(Fixed(), unused, unused)  # type: ignore[arg-type]
+    module = ImageClassification(Fixed(), None, unused, unused)  # type: ignore[arg-type]
     known = task()
     for batch in batches():
         module.validation_step(batch, 0)

@@ -67,7 +67,7 @@ def test_numbers(width: int) -> None:
     targets = 1950 + 50 * torch.rand(60, width, generator=draw)  # far from 0: sums would be rounded
     outputs = targets + torch.randn(60, width, generator=draw)
     metrics: Any = {"rank": SpearmanCorrCoef()} if width == 1 else {}
-    task = regression.ImageRegression(Fixed(), UNUSED, UNUSED, metrics=metrics)
+    task = regression.ImageRegression(Fixed(), None, UNUSED, UNUSED, metrics=metrics)
     for batch in uneven(outputs, targets):
         task.test_step(batch, 0)
     found = task._evaluated("test")
