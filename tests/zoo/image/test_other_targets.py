@@ -35,7 +35,7 @@ def test_several_classes() -> None:
     targets = (torch.rand(60, WIDTH, generator=draw) < 0.3).to(torch.uint8)
     targets[:, 3] = 0  # never there
     metrics = {"auroc": MultilabelAUROC(WIDTH, average="micro")}
-    task = multilabel.ImageMultilabel(Fixed(), UNUSED, UNUSED, metrics=metrics)
+    task = multilabel.ImageMultilabel(Fixed(), None, UNUSED, UNUSED, metrics=metrics)
     for batch in uneven(logits, targets):
         task.validation_step(batch, 0)
     found = task._evaluated("val")
