@@ -35,7 +35,7 @@ def test_it_trains_and_is_evaluated_from_its_directory(
 
 def answers(run: RunDirectory, folder: Path) -> None:
     """It is asked about something new, of the kind that it learnt."""
-    kind = run.manifest["data"]["kind"]
+    kind = run.manifest["data"]["kind"].rpartition(".")[2]
     if kind == "TextFacts":
         new = folder / "new.txt"
         new.write_text("def read(file):\nthe 3rd of May 1999\n")

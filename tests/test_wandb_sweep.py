@@ -37,7 +37,8 @@ def expanded(values: dict[str, Any]) -> list[str]:
 def test_its_ranges_are_numbers_and_its_metric_is_what_chooses() -> None:
     for parameter in SWEEP["parameters"].values():
         assert all(not isinstance(parameter.get(end), str) for end in ("min", "max"))
-    default = yaml.safe_load((CONFIGS / "callbacks" / "default.yaml").read_text())["checkpoints"]
+    task = yaml.safe_load((CONFIGS / "task" / "image_classification.yaml").read_text())
+    default = task["callbacks"]["checkpoints"]
     assert SWEEP["metric"]["name"] == default["monitor"]
     assert SWEEP["metric"]["goal"].startswith(default["mode"])
 

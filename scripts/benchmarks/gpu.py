@@ -144,8 +144,8 @@ def assembled(
 
     from arclight.config.freeze import freeze
     from arclight.data.module import DataModule
-    from arclight.run.assembly import build_task
-    from arclight.run.fit import _assemble
+    from arclight.run.assembly import Parts, build_task
+    from arclight.run.fit import assemble
     from arclight.run_directory import create
     from arclight.training.loggers import MetricsFile
 
@@ -165,8 +165,9 @@ def assembled(
         config = freeze(compose("train", overrides=[*case.words, *fixed, *words]))
     task = build_task(config, case.facts)
     run = create(None, asked.folder, "benchmark", config, [], {})
-    trainer = _assemble(run, config, [MetricsFile(run.metrics_file)])
-    return config, task, trainer, Held("none", case.batch, None, 0)
+    data = Held("none", case.batch, None, 0)
+    trainer = assemble(run, Parts(config, data, task), [MetricsFile(run.metrics_file)])
+    return config, task, trainer, data
 
 
 @dataclass(frozen=True)

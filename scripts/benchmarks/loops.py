@@ -99,7 +99,7 @@ def gpt(asked: Asked) -> list[Row]:
 
     from arclight.config.freeze import freeze
     from arclight.run.assembly import build_parts
-    from arclight.run.fit import _assemble
+    from arclight.run.fit import assemble
     from arclight.run_directory import create
     from arclight.training.loggers import MetricsFile
     from arclight_zoo.tokens.stdlib import modules
@@ -115,7 +115,7 @@ def gpt(asked: Asked) -> list[Row]:
         config = freeze(compose("train", overrides=["name=benchmark", *words]))
     run = create(None, asked.folder, "benchmark", config, [], {})
     parts = build_parts(config, run.path)
-    trainer = _assemble(run, config, [MetricsFile(run.metrics_file)])
+    trainer = assemble(run, parts, [MetricsFile(run.metrics_file)])
     torch.manual_seed(0)
     model = GPT(parts.data.facts.for_model()["vocab_size"])
     optimizer = make_optimizer(model)

@@ -32,8 +32,8 @@ def project(
 
     from arclight.config.build import build
     from arclight.config.freeze import freeze
-    from arclight.run.assembly import build_task
-    from arclight.run.fit import _assemble
+    from arclight.run.assembly import Parts, build_task
+    from arclight.run.fit import assemble
     from arclight.run_directory import create
     from arclight.training.loggers import MetricsFile
     from arclight_zoo.pixels.decode import Shape
@@ -62,7 +62,7 @@ def project(
     task = build_task(config, data.facts)
     task.model = model or task.model
     run = create(None, asked.folder, "benchmark", config, [], {})
-    return task, _assemble(run, config, [MetricsFile(run.metrics_file)]), data
+    return task, assemble(run, Parts(config, data, task), [MetricsFile(run.metrics_file)]), data
 
 
 def rounds(*between: Callable[[], object]) -> Any:

@@ -50,7 +50,7 @@ def test_latency_is_of_the_device_and_the_precision_asked_for() -> None:
     known: Any = {"class_names": [], "image_size": 2, "channels": 1, "mean": [], "std": []}
     facts = ImageFacts(**known, sizes={}, fingerprint="", num_classes=3)
     unused: Any = lambda *_: None  # noqa: E731
-    task = ImageClassification(Model(4, 3), facts, unused, unused)
+    task = ImageClassification(Model(4, 3), unused, unused, facts=facts)
     assert forward_seconds(task, facts, 1, 2) > 0
     assert forward_seconds(task, facts, 1, 2, torch.device("cpu"), "bf16-mixed") > 0
     forward_seconds(task, facts, 1, 2, torch.device("meta"))

@@ -43,9 +43,14 @@ def test_a_search_goes_on_to_n_trials_and_no_further(
     assert searched(*TINY, "search.n_trials=2") == 0
     assert "warning" not in capfd.readouterr().out
     newest = RunDirectory(Path("s/trials/0001"))
-    newest.update_manifest(code={**newest.manifest["code"], "models/cnn.py": "0123456789abcdef"})
+    newest.update_manifest(
+        code={**newest.manifest["code"], "arclight_zoo/image/cnn.py": "0123456789abcdef"}
+    )
     assert searched(*TINY, "search.n_trials=3", "search.workers=1") == 0
-    assert "the code has changed since trial 1: models/cnn.py; later" in capfd.readouterr().out
+    assert (
+        "the code has changed since trial 1: arclight_zoo/image/cnn.py; later"
+        in capfd.readouterr().out
+    )
     assert states() == ["COMPLETE"] * 3
     assert [t.params for t in trials()][:2] == first
 

@@ -69,7 +69,10 @@ def test_a_damaged_checkpoint_is_not_linked_over_the_good_ones(tmp_path: Path) -
     files = Checkpoints(tmp_path, RUN)
     files.best = [(3, 0.5)]
     trainer: Any = SimpleNamespace(
-        global_step=3, is_global_zero=True, ckpt_path=str(tmp_path / "previous.ckpt")
+        global_step=3,
+        is_global_zero=True,
+        ckpt_path=str(tmp_path / "previous.ckpt"),
+        callbacks=[],
     )
     files.on_train_start(trainer, pl_module=None)  # type: ignore[arg-type]
     for name in ("last.ckpt", "previous.ckpt", "best.ckpt"):

@@ -121,7 +121,7 @@ def test_a_whitened_network_is_one_graph(graphs: list[Any]) -> None:
     known: Any = {"class_names": [], "image_size": 16, "channels": 3, "mean": [], "std": []}
     facts = ImageFacts(**known, sizes={}, fingerprint="", num_classes=5)
     unused: Any = lambda *_: None  # noqa: E731
-    task = ImageClassification(model, facts, unused, unused)
+    task = ImageClassification(model, unused, unused, facts=facts)
     compile_task(task, "whole")
     for i in range(2):
         task.on_train_batch_start((images, images), i)

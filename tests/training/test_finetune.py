@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from arclight.config.build import build
 from arclight.errors import UserError
 from arclight.models.heads import find_head
+from arclight.run.assembly import load_task
 from arclight.run.execute import execute
 from arclight.run.weights import build_model
 from arclight.run_directory import create
@@ -121,7 +122,9 @@ def test_lora_trains_less_than_a_twentieth_of_every_row(composed: Composed, row:
     known |= {"context": 64, "pad": 0, "start": 2, "end": 3}
     found = {k: v for k, v in known.items() if k in config["model"]}
     with torch.device("meta"):
-        model = build(config["finetune"], model=build_model(config["model"], **found))
+        model = build(
+            config["finetune"], model=build_model(config["model"], load_run=load_task, **found)
+        )
     share = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert 0 < share < 0.05 * sum(p.numel() for p in model.parameters())
     attention = [n for n in trained(model) if "in_proj_weight" in n]
@@ -302,12 +305,12 @@ def test_weights_of_timm_and_transformers_give_their_logits(tmp_path: Path) -> N
         else:
             model.eval().save_pretrained(folder)
         config = vit_config(**sizes, n_layers=2, norm_eps=1e-6, pretrained=str(folder))
-        ours = build_model(config).eval()
+        ours = build_model(config, load_run=load_task).eval()
         with torch.inference_mode():
             wanted = model(x)
             wanted = wanted if isinstance(wanted, torch.Tensor) else wanted.logits
             assert float((ours(x) - wanted).abs().max()) <= 1e-5 * float(wanted.abs().max())
-        resized = build_model({**config, "num_classes": 7}).eval()
+        resized = build_model({**config, "num_classes": 7}, load_run=load_task).eval()
         assert resized(x).shape == (2, 7)
 
 
@@ -318,7 +321,7 @@ def test_a_damaged_checkpoint_of_an_earlier_run_is_a_sentence(
     (run.checkpoints / "best.ckpt").write_bytes(b"PK")
     config = {"_target_": "arclight_zoo.image.cnn.CNN", "pretrained": str(run.path)}
     with pytest.raises(UserError, match=r"cannot be read as a checkpoint: name another run"):
-        build_model(config)
+        build_model(config, load_run=load_task)
 
 
 def test_weights_that_do_not_fit_are_a_sentence(tmp_path: Path) -> None:
@@ -326,6 +329,6 @@ def test_weights_that_do_not_fit_are_a_sentence(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(2, 2)}, file)
     config = {"_target_": "arclight_zoo.image.cnn.CNN", "pretrained": file}
     with pytest.raises(UserError, match="has weights of another model: of 23 only 0 fit"):
-        build_model(config)
+        build_model(config, load_run=load_task)
     with pytest.raises(UserError, match="holds no weights: name a run directory"):
-        build_model({**config, "pretrained": "./nowhere"})
+        build_model({**config, "pretrained": "./nowhere"}, load_run=load_task)

@@ -130,7 +130,7 @@ def lines(tmp_path: Path) -> Path:
 
 def test_each_line_has_its_class(tmp_path: Path, lines: Path) -> None:
     facts = text_facts(class_names=["late", "early"])
-    task = TextClassification(First(), facts, UNUSED, UNUSED)
+    task = TextClassification(First(), UNUSED, UNUSED, facts=facts)
     header, *rows = ask(task, facts, run(tmp_path), lines)
     assert header == ["text", "label", "late", "early"]
     assert [row[:2] for row in rows] == [
@@ -220,7 +220,7 @@ def test_special_tokens_in_a_line_are_text(tmp_path: Path, lines: Path) -> None:
 
 def test_what_cannot_be_answered_is_a_sentence(tmp_path: Path, images: Path, lines: Path) -> None:
     facts = text_facts(class_names=["late", "early"])
-    task = TextClassification(First(), facts, UNUSED, UNUSED)
+    task = TextClassification(First(), UNUSED, UNUSED, facts=facts)
     with pytest.raises(UserError, match="is a folder; name a file with one text in each line"):
         ask(task, facts, run(tmp_path), images)
     lines.write_text("\n \n")

@@ -109,8 +109,10 @@ def test_a_run_whose_code_has_changed_is_tested_asked_and_found_with_a_warning(
 ) -> None:
     run = RunDirectory(folder / "changed")
     shutil.copytree(trained[0].path, run.path)
-    run.update_manifest(code={**run.manifest["code"], "models/cnn.py": "0123456789abcdef"})
-    warning = "warning: the code has changed since this run: models/cnn.py; its figures may differ"
+    run.update_manifest(
+        code={**run.manifest["code"], "arclight_zoo/image/cnn.py": "0123456789abcdef"}
+    )
+    warning = "warning: the code has changed since this run: arclight_zoo/image/cnn.py; its metrics may differ"
     evaluate(str(run.path))
     assert warning in capsys.readouterr().err
     Image.new("L", (8, 8)).save(tmp_path / "new.png")
@@ -128,14 +130,16 @@ def test_a_run_that_begins_or_goes_on_with_other_code_says_so_in_its_log(
 ) -> None:
     from arclight.provenance.code import digests
 
-    code = {**digests(), "models/cnn.py": "0123456789abcdef"}
+    code = {**digests(), "arclight_zoo/image/cnn.py": "0123456789abcdef"}
     run = create(tmp_path / "r", tmp_path, "r", composed(*TINY), [], {"code": code})
     assert execute(run) == 0
     assert (
-        "code has changed since this run was last executed: models/cnn.py"
+        "code has changed since this run was last executed: arclight_zoo/image/cnn.py"
         in run.log_file.read_text()
     )
-    assert run.manifest["continued"][0]["code"] == {"models/cnn.py": digests()["models/cnn.py"]}
+    assert run.manifest["continued"][0]["code"] == {
+        "arclight_zoo/image/cnn.py": digests()["arclight_zoo/image/cnn.py"]
+    }
 
 
 def test_a_run_of_a_gpu_is_tested_and_asked_where_there_is_none(
@@ -201,7 +205,7 @@ def test_an_output_that_cannot_be_is_said_before_anything_is_asked(
 ) -> None:
     run, image = str(trained[0].path), tmp_path / "new.png"
     Image.new("L", (8, 8)).save(image)
-    monkeypatch.setattr("arclight.use.answers.answers", None)
+    monkeypatch.setattr("arclight.use.predict.answers", None)
     with pytest.raises(UserError, match=r"none/a\.csv is in a folder that does not exist"):
         predict(run, str(image), output=str(tmp_path / "none" / "a.csv"))
     with pytest.raises(UserError, match=r"^output=.* is a folder: type output=.*/FILE\.csv"):

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from arclight.errors import UserError
-from arclight.run.assembly import build_parts
+from arclight.run.assembly import build_parts, load_task
 from arclight.run.weights import build_model, keep_sizes
 from arclight.run_directory import RunDirectory, create
 from arclight.use.export import ENDINGS, export
@@ -103,7 +103,7 @@ def test_lora_is_merged_or_kept_apart(composed: Composed, tmp_path: Path, model:
     # what starts from the run starts from the merged weights as well
     one = trained(run)
     config = {**one.config["model"], "pretrained": str(run.path)}
-    again = build_model(config, **one.facts.for_model()).eval()
+    again = build_model(config, load_run=load_task, **one.facts.for_model()).eval()
     inputs = one.inputs(3).values()
     with torch.inference_mode():
         for a, b in zip(outputs(again(*inputs)), outputs(one.model(*inputs)), strict=True):

@@ -102,13 +102,19 @@ def locate(module: str) -> Path | None:
     top, *rest = module.split(".")
     for root in _roots(top, tuple(sys.path)):
         if not rest:
-            file = root / "__init__.py" if root.is_dir() else root
-            return file if file.suffix == ".py" and file.is_file() else None
+            file = _init(root) if root.is_dir() else root
+            return file if file.suffix in (".py", ".pyi") and file.is_file() else None
         place = root.joinpath(*rest)
-        for file in (place / "__init__.py", place.with_name(f"{place.name}.py")):
+        for file in (_init(place), place.with_name(f"{place.name}.py")):
             if file.is_file():
                 return file
     return None
+
+
+def _init(package: Path) -> Path:
+    """The file that says a package's names: a stub, where they are imported when first used."""
+    stub = package / "__init__.pyi"
+    return stub if stub.is_file() else package / "__init__.py"
 
 
 @lru_cache
@@ -215,7 +221,7 @@ def _origin(statement: ast.ImportFrom, module: Module) -> str:
     if not statement.level:
         return statement.module or ""
     parts = module.name.split(".")
-    if module.path.name == "__init__.py":
+    if module.path.stem == "__init__":
         parts.append("")
     parts = parts[: -statement.level]
     return ".".join([*parts, *([statement.module] if statement.module else [])])

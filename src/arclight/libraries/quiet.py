@@ -1,9 +1,11 @@
-"""What libraries say of themselves, which no user can do anything about, is not said."""
+"""Silences warnings of libraries that users cannot act on."""
 
 import logging
 import warnings
 
 warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+# A row is logged with each validation all the same.
+warnings.filterwarnings("ignore", message=r"The number of training batches .* logging interval")
 logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # of torchao's use of it
 for _name in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(_name).setLevel(logging.WARNING)

@@ -131,11 +131,12 @@ def _model(config: dict[str, Any], facts: Facts, folder: Path | None) -> torch.n
 
 def _require_sizes(model: dict[str, Any], found: dict[str, Any]) -> None:
     """Raises `UserError` where the data do not tell a size that the model's config leaves open."""
+    takes = parameters(model["_target_"])
     missing = [
         name
-        for name, parameter in parameters(model["_target_"]).items()
-        if name not in found and model.get(name) is None
-        if parameter.required and not fits(None, parameter.annotation)
+        for name, parameter in takes.items()
+        if name not in found and not fits(None, parameter.annotation)
+        if (model[name] is None if name in model else parameter.required)
     ]
     if missing:
         words = " ".join(f"+model.{name}=VALUE" for name in missing if name not in model)

@@ -58,7 +58,7 @@ def fit(run: RunDirectory) -> dict[str, Any]:
     loggers = [MetricsFile(run.metrics_file), *_loggers(run, parts.config)]
     status: Status = "failed"
     try:
-        trainer = _assemble(run, parts, loggers)
+        trainer = assemble(run, parts, loggers)
         recorder(trainer).know(parts.task, parts.facts)
         if trainer.is_global_zero:
             if "model" in parts.config:
@@ -181,7 +181,7 @@ def require_same_data(run: RunDirectory, facts: Facts) -> None:
         )
 
 
-def _assemble(run: RunDirectory, parts: Parts, loggers: list[Logger]) -> L.Trainer:
+def assemble(run: RunDirectory, parts: Parts, loggers: list[Logger]) -> L.Trainer:
     """The trainer with everything that happens around a step, in the order in which it happens."""
     config, settings = parts.config, parts.config["trainer"]
     given = {"folder": run.checkpoints, "run_id": run.manifest["run_id"], "say": say}

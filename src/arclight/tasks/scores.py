@@ -77,22 +77,43 @@ class ConfusionMatrix(Metric):
 class ClassScores(nn.Module):
     """One confusion matrix, from which accuracy and macro F1 follow exactly on any number of
     processes; the mean loss; and top-5 accuracy where there are more than five classes.
+
+    Args:
+        num_classes: None: as many as the first logits have.
     """
 
-    def __init__(self, num_classes: int) -> None:
+    confusion: ConfusionMatrix
+    top5: MulticlassAccuracy | None
+
+    def __init__(self, num_classes: int | None = None) -> None:
         super().__init__()
-        self.confusion = ConfusionMatrix(num_classes)
         self.loss_sum = ExactSum()
+        if num_classes is not None:
+            self._count(num_classes)
+
+    def _count(self, num_classes: int) -> None:
+        self.confusion = ConfusionMatrix(num_classes)
         self.top5 = (
             MulticlassAccuracy(num_classes, top_k=5, average="micro", validate_args=False)
             if num_classes > 5
             else None
         )
 
-    def add(self, logits: Tensor, classes: Tensor) -> None:
-        """Logits `(batch, classes)` and what is true `(batch,)`."""
+    def add(self, logits: Tensor, classes: Tensor, loss: Tensor | None = None) -> None:
+        """Counts a batch.
+
+        Args:
+            logits: `(batch, classes)`.
+            classes: what is true, `(batch,)`.
+            loss: the batch's sum, `()`; None: cross-entropy.
+        """
         logits = logits.float()
-        self.loss_sum.update(F.cross_entropy(logits, classes, reduction="sum"))
+        if not hasattr(self, "confusion"):
+            self._count(logits.shape[1])
+            self.to(logits.device)
+        if loss is None:
+            loss = F.cross_entropy(logits, classes, reduction="sum")
+        self.loss_sum.update(loss)
         self.confusion.update(logits, classes)
         if self.top5 is not None:
             self.top5.update(logits, classes)

@@ -78,7 +78,7 @@ class Task(L.LightningModule):
         self.cross_entropy: nn.CrossEntropyLoss | None = None
         self.class_names: list[str] = []
         self.sums = Sums(figures)
-        self.metrics = nn.ModuleDict(dict(metrics or {}))
+        self.metrics = _by_name(metrics or {})
         self._make_optimizer = optimizer
         self._make_schedule = schedule
         self.train()
@@ -140,7 +140,13 @@ class Task(L.LightningModule):
         found: dict[str, Any] = dict(self.results(stage))
         for name, metric in self.metrics.items():
             value: Any = metric.compute()  # type: ignore[operator]
-            found |= _named(f"{stage}/{name}", value)
+            new = _named(f"{stage}/{name}", value)
+            if hidden := sorted(found.keys() & new):
+                raise UserError(
+                    f"task.metrics.{name} would hide the {hidden[0]} of {type(self).__name__}: "
+                    "give it another name."
+                )
+            found |= new
             metric.reset()  # type: ignore[operator]
         return found
 
@@ -271,6 +277,13 @@ class Task(L.LightningModule):
             f"transformers and timm have no model like {type(self.model).__name__}: type "
             "format=safetensors, onnx or torch_export."
         )
+
+
+def _by_name(metrics: Mapping[str, Metric]) -> nn.ModuleDict:
+    for name in metrics:
+        if "." in name or hasattr(nn.ModuleDict, name):
+            raise UserError(f"task.metrics.{name} is no name that torch takes: choose another.")
+    return nn.ModuleDict(dict(metrics))
 
 
 def _named(name: str, value: Any) -> dict[str, Any]:

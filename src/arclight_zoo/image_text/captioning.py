@@ -1,10 +1,12 @@
 """Captioning with any model that tells the next token of a text about an image."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchmetrics import Metric
 
 from arclight.data.facts import Facts
 from arclight.tasks.question import Question, Rows
@@ -32,6 +34,8 @@ class Captioning(Task):
         model: (images, tokens, mask) to logits of the next token at each place, with a method
             `generate(images, length, end)`; see `arclight_zoo.image_text.blip.BLIP`.
         facts: what is known of the data.
+        metrics: measured in evaluation too, on logits `(batch, length, vocab)` and targets
+            `(batch, length)`, where -100 is to be ignored.
     """
 
     cross_entropy: nn.CrossEntropyLoss
@@ -47,8 +51,9 @@ class Captioning(Task):
         facts: ImageTextFacts,
         optimizer: OptimizerFactory,
         schedule: ScheduleFactory,
+        metrics: Mapping[str, Metric] | None = None,
     ) -> None:
-        super().__init__(model, optimizer, schedule, figures=("loss",))
+        super().__init__(model, optimizer, schedule, metrics=metrics, figures=("loss",))
         self.cross_entropy = VocabularyLoss()
         self.end = facts.end
         self.loss_sum, self.right, self.tokens, self.exact, self.captions = (
@@ -85,6 +90,7 @@ class Captioning(Task):
         )
         self.right.update((logits.argmax(-1) == targets).sum())
         self.tokens.update((targets != IGNORED).sum())
+        self.measure(logits, targets)
         made = self.model.generate(images, targets.shape[1], self.end)  # type: ignore[operator]
         self.exact.update(((made == targets) | (targets == IGNORED)).all(1).sum())
         self.captions.update(len(images))

@@ -1,5 +1,6 @@
 """Contrastive learning of images and texts, with any model that gives both an embedding."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import SumMetric
+from torchmetrics import Metric, SumMetric
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from arclight.data.facts import Facts
@@ -43,6 +44,8 @@ class Contrastive(Task):
         model: (images, tokens, mask) to embeddings of both and a scale, with a method
             `embed_texts(tokens, mask)`; see `arclight_zoo.image_text.clip.CLIP`.
         facts: what is known of the data.
+        metrics: measured in evaluation too, on the zero-shot classification: probabilities
+            `(images, classes)`, the softmax of scaled similarities, and classes `(images,)`.
     """
 
     learns_from = "images with texts"
@@ -56,8 +59,9 @@ class Contrastive(Task):
         facts: ImageTextFacts,
         optimizer: OptimizerFactory,
         schedule: ScheduleFactory,
+        metrics: Mapping[str, Metric] | None = None,
     ) -> None:
-        super().__init__(model, optimizer, schedule, figures=("loss", "accuracy"))
+        super().__init__(model, optimizer, schedule, metrics=metrics, figures=("loss", "accuracy"))
         self.class_names = facts.class_names
         self.confusion = ConfusionMatrix(facts.num_classes) if facts.class_names else None
         names = ("loss", "accuracy", *(f"{way}@{k}" for way in ("text", "image") for k in RECALLS))
@@ -106,6 +110,7 @@ class Contrastive(Task):
             own = classes[rows]
             logits = self._scale * image[rows] @ choices.T
             target = torch.searchsorted(numbers, own)
+            self.measure(logits.softmax(1), target)
             self._count("loss", F.cross_entropy(logits, target, reduction="sum"))
             self._count("accuracy", (logits.argmax(1) == target).sum())
             if self.confusion is not None:

@@ -84,6 +84,11 @@ class CaptionedImages(ImageData, TextModule):
         self.caption_column, self.templates, self.words = caption_column, captions, words
         self.kind, self.vocab_size, self.context = tokenizer, vocab_size, context
         self._require_one_kind_of_captions()
+        if self.targets != "classes":
+            raise UserError(
+                f"data.targets={self.targets} is for images without captions: type "
+                "data.targets=classes."
+            )
         for key in ("mixup", "cutmix"):
             if getattr(self.augment, key):
                 raise UserError(
@@ -136,6 +141,7 @@ class CaptionedImages(ImageData, TextModule):
             **{
                 **vars(image),
                 "class_names": names if self.templates else [],
+                "class_counts": image.class_counts if self.templates else [],
                 "fingerprint": digest.hexdigest(),
             },
             vocab_size=self.tokenizer.get_vocab_size(),

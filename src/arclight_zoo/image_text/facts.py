@@ -34,5 +34,5 @@ class ImageTextFacts(ImageFacts, TextFacts):
     @classmethod
     def assumed(cls, model: Mapping[str, Any], data: Mapping[str, Any]) -> Self:
         fields = assumed_texts(model, data) | assumed_images(model, data)
-        fields |= {"num_classes": 1, "class_names": []}
+        fields |= {"num_classes": 1, "class_names": [], "class_counts": []}
         return cls(**fields, start=first_size("start", model), end=first_size("end", model))

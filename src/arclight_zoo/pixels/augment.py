@@ -93,7 +93,7 @@ class Finish:
 
         Args:
             images: uint8 `(batch, channels, height, width)`, on any device.
-            labels: `(batch,)`, on the same device.
+            labels: `(batch,)`, or `(batch, classes or values)`, on the same device.
             rows: the samples' rows of the random table, on the CPU; None in evaluation.
 
         Returns:
@@ -118,9 +118,12 @@ class Finish:
         if how.mixup or how.cutmix:
             from arclight_zoo.pixels.mixing import mix_batch
 
-            targets = F.one_hot(labels, self.num_classes).to(floats.dtype)
+            several = labels.ndim > 1
+            targets = labels if several else F.one_hot(labels, self.num_classes)
             u = rows[:, MIX : MIX + 5]
-            return mix_batch(floats, targets, u, how.mixup, how.cutmix, how.mix_prob)
+            return mix_batch(
+                floats, targets.to(floats.dtype), u, how.mixup, how.cutmix, how.mix_prob
+            )
         return floats, labels
 
 

@@ -1,6 +1,6 @@
 """Images that Hugging Face `datasets` reads: on the hub, and in local folders of parquet files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from PIL import Image
 from arclight.errors import UserError
 from arclight_zoo.pixels.decode import OR_SKIP, Encoded, read_image
 from arclight_zoo.pixels.source import Source, Split
+from arclight_zoo.pixels.targets import Targets, many_hot, numbers
 from arclight_zoo.reading.classes import numbered
 from arclight_zoo.reading.complaints import images_alone
 from arclight_zoo.reading.hub import known_column, load_splits
@@ -25,7 +26,7 @@ class HubSplit:
     name: str
     path: str
     encoded: Any  # a datasets.Dataset with the image column alone
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     pixels: None = None
 
     @property
@@ -54,7 +55,11 @@ class HubSplit:
 
 
 def open_hub(
-    path: str, folder: Path | None, image_column: str | None, label_column: str | None
+    path: str,
+    folder: Path | None,
+    image_column: str | None,
+    label_column: str | Sequence[str] | None,
+    targets: Targets = "classes",
 ) -> Source:
     """Opens a hub id, or a local folder that `datasets` understands.
 
@@ -64,22 +69,83 @@ def open_hub(
     Raises:
         UserError: it is not reachable, or a column is missing or ambiguous.
     """
+    splits: dict[str, Split]
     data = load_splits(path, folder)
     features = next(iter(data.values())).features
     image = _image_column(path, features, image_column)
     if folder and len(features) == 1:
         raise UserError(images_alone(path, label_column))
+    if targets != "classes":
+        columns = _target_columns(path, features, label_column, image, targets)
+        known, of_split = _targets(path, data, columns, targets)
+        splits = {
+            name: HubSplit(name, path, _encoded(path, split, image), of_split[name])
+            for name, split in data.items()
+        }
+        return Source(path, known, splits)
+    assert label_column is None or isinstance(label_column, str)
     label = _label_column(path, features, label_column, image)
-    splits: dict[str, Split] = {}
     values = {name: _column(path, name, split, label) for name, split in data.items()}
     names = getattr(features[label], "names", None)
     plain = names is None
     if names is None:
         names, values = numbered(values)
+    splits = {}
     for name, split in data.items():
         labels = np.array(values[name], dtype=np.int64)
         splits[name] = HubSplit(name, path, _encoded(path, split, image), labels)
     return Source(path, list(names), splits, label if plain else None)
+
+
+def _target_columns(
+    path: str,
+    features: Mapping[str, Any],
+    given: str | Sequence[str] | None,
+    image: str,
+    targets: Targets,
+) -> list[str]:
+    """Those given, or the only one that holds lists of classes, or fractions."""
+    if given is not None:
+        columns = [given] if isinstance(given, str) else list(given)
+        return [known_column(path, features, column, "label_column") for column in columns]
+    others = {name: feature for name, feature in features.items() if name != image}
+    if targets == "multilabel":
+        found = [n for n, f in others.items() if "List" in type(f).__name__]
+        found = found or [n for n, f in others.items() if _is_text(f)]
+    else:
+        inner = {n: getattr(f, "feature", f) for n, f in others.items()}
+        found = [n for n, f in inner.items() if str(getattr(f, "dtype", "")).startswith("float")]
+    if len(found) == 1:
+        return found
+    what = "lists of classes" if targets == "multilabel" else "numbers"
+    raise UserError(
+        f"{path} has {len(found) or 'no'} columns that could hold {what}: type "
+        f"data.label_column=NAME with one of {', '.join(found or others)}"
+        f"{', or data.label_column=[NAME,...] with several' if targets == 'values' else ''}."
+    )
+
+
+def _targets(
+    path: str, data: Any, columns: Sequence[str], targets: Targets
+) -> tuple[list[str], Mapping[str, NDArray[Any]]]:
+    """Names of the classes or values, and the targets by split."""
+    features = next(iter(data.values())).features
+    first = features[columns[0]]
+    names = getattr(getattr(first, "feature", first), "names", None)
+    cells = {name: [_cells(split, column) for column in columns] for name, split in data.items()}
+    if targets == "values":
+        if names is not None:
+            raise UserError(
+                f"{columns[0]} of {path} holds classes, and data.targets=values takes numbers: "
+                "type data.label_column=NAME with a column of numbers."
+            )
+        alone = len(columns) == 1
+        rows = {n: own[0] if alone else list(zip(*own, strict=True)) for n, own in cells.items()}
+        return numbers(path, columns, rows)
+    lists = {name: own[0] for name, own in cells.items()}
+    if _is_text(first):  # an empty cell of a csv file is read as none
+        lists = {name: ["" if cell is None else cell for cell in o] for name, o in lists.items()}
+    return many_hot(path, columns[0], lists, names)
 
 
 def _image_column(path: str, features: Mapping[str, Any], given: str | None) -> str:
@@ -104,8 +170,10 @@ def _label_column(path: str, features: Mapping[str, Any], given: str | None, ima
         return known_column(path, features, given, "label_column")
     found = [name for name, feature in features.items() if type(feature).__name__ == "ClassLabel"]
     if not found:
-        plain = {n: getattr(f, "dtype", "") for n, f in features.items() if n != image}
-        found = [n for n, kind in plain.items() if kind == "string" or kind.startswith("int")]
+        plain = {n: f for n, f in features.items() if n != image}
+        found = [
+            n for n, f in plain.items() if _is_text(f) or getattr(f, "dtype", "").startswith("int")
+        ]
         found = ["label"] if "label" in found else found
     if len(found) == 1:
         return found[0]
@@ -113,6 +181,10 @@ def _label_column(path: str, features: Mapping[str, Any], given: str | None, ima
         f"{path} has {len(found) or 'no'} columns that could be the label: type "
         f"data.label_column=NAME with one of {', '.join(found or features)}."
     )
+
+
+def _is_text(feature: Any) -> bool:
+    return getattr(feature, "dtype", "") in ("string", "large_string")  # of csv files the latter
 
 
 def _encoded(path: str, split: Any, image: str) -> Any:
@@ -128,7 +200,12 @@ def _encoded(path: str, split: Any, image: str) -> Any:
         ) from error
 
 
+def _cells(split: Any, column: str) -> list[Any]:
+    cells: list[Any] = split.select_columns([column]).with_format("arrow")[:][column].to_pylist()
+    return cells
+
+
 def _column(path: str, name: str, split: Any, label: str) -> list[Any]:
-    values: list[Any] = split.select_columns([label]).with_format("arrow")[:][label].to_pylist()
+    values = _cells(split, label)
     require_none_missing(path, name, label, values)
     return values

@@ -1,4 +1,4 @@
-"""Images with one label each: the data module of image classification."""
+"""Images with labels: the data module of what is learnt of one image."""
 
 import hashlib
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ from arclight_zoo.pixels.probe import check_labels, find_shape
 from arclight_zoo.pixels.source import Source, Split
 from arclight_zoo.pixels.sources import open_source
 from arclight_zoo.pixels.stage import Loader, Part
+from arclight_zoo.pixels.targets import HOLDS, Targets
 from arclight_zoo.pixels.tars import shards_of
 from arclight_zoo.pixels.unreadable import Subset, few, readable
 from arclight_zoo.pixels.weights_know import known_of
@@ -45,7 +46,8 @@ class ImageData(DataModule):
         path: `sklearn:digits`, a folder (of class folders, of tar shards, or of parquet files
             named by split as on the hub), or a Hugging Face hub id.
         image_column: of a parquet or hub data set; None: the only one that holds images.
-        label_column: likewise; None: the only one that holds classes.
+        label_column: likewise; None: the only one that holds classes, or what `targets` says.
+            Several columns give several `values`.
         train_split: the source's split to train on; None: found among the usual names.
         val_split: likewise; None and none found: `val_fraction` of the training split.
         test_split: likewise; None and none found: `test_fraction` of the training split.
@@ -74,6 +76,9 @@ class ImageData(DataModule):
         cache: folder of decoded images; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
         seed: the run's seed, for order and augmentation.
 
+        targets: what an image has: one of the `classes`; any number of them (`multilabel`: the
+            column holds lists, or text with commas between them); or `values`: numbers.
+
     Raises:
         UserError: the data or these arguments have a fault that the user can mend.
     """
@@ -81,13 +86,13 @@ class ImageData(DataModule):
     facts: ImageFacts
     facts_type = ImageFacts
 
-    holds = "labelled images"
+    holds = HOLDS["classes"]
 
     def __init__(
         self,
         path: str,
         image_column: str | None = None,
-        label_column: str | None = None,
+        label_column: str | list[str] | None = None,
         train_split: str | None = None,
         val_split: str | None = None,
         test_split: str | None = None,
@@ -111,6 +116,7 @@ class ImageData(DataModule):
         max_errors: Natural = 100,
         cache: str | None = None,
         seed: int = 0,
+        targets: Literal["classes", "multilabel", "values"] = "classes",
     ) -> None:
         super().__init__(path, batch_size, eval_batch_size, seed)
         require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
@@ -119,7 +125,15 @@ class ImageData(DataModule):
             raise UserError(f"data.channels={channels} should be 1 (grey), 3 (RGB) or null.")
         if eval_crop is not None and not 0 < eval_crop <= 1:
             raise UserError(f"data.eval_crop={eval_crop} should be more than 0, and 1 at most.")
+        if not isinstance(label_column, str | None) and targets != "values":
+            raise UserError(
+                f"data.label_column={label_column} names several columns, which is for "
+                "data.targets=values: name one."
+            )
         self.columns = image_column, label_column
+        self.targets: Targets = targets
+        if targets != "classes":
+            self.holds = HOLDS[targets]
         self.split_names = (train_split, val_split, test_split)
         self.image_size, self.channels, self.eval_crop = image_size, channels, eval_crop
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
@@ -163,6 +177,7 @@ class ImageData(DataModule):
         self.facts = ImageFacts(
             num_classes=len(source.class_names),
             class_names=source.class_names,
+            class_counts=self._class_counts(len(source.class_names)),
             image_size=self.shape.size,
             channels=self.shape.channels,
             mean=mean,
@@ -173,8 +188,18 @@ class ImageData(DataModule):
             skipped=skipped,
         )
 
+    def _class_counts(self, classes: int) -> list[int]:
+        """Training images of each class; of values none."""
+        part = self.parts["train"]
+        labels = part.split.labels[part.rows]
+        if self.targets == "values":
+            return []
+        several = self.targets == "multilabel"
+        counts = labels.sum(0, dtype=int) if several else np.bincount(labels, minlength=classes)
+        return [int(count) for count in counts]
+
     def _open(self) -> Source:
-        source = open_source(self.path, *self.columns, self.cache)
+        source = open_source(self.path, *self.columns, self.cache, self.targets)
         if source.label_column:
             count = sum(len(split.labels) for split in source.splits.values())
             require_shared(source.path, source.label_column, source.class_names, count)
@@ -182,6 +207,8 @@ class ImageData(DataModule):
 
     def _strata(self, split: Split) -> Rows:
         """What is carved out of a split has its share of each of these."""
+        if split.labels.ndim > 1:
+            return np.zeros(len(split.labels), dtype=np.int64)
         return split.labels
 
     def _skip_unreadable(self, used: dict[Stage, Split]) -> dict[str, int]:

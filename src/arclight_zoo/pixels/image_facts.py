@@ -1,11 +1,10 @@
 """What a model must know about labelled images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
-from arclight import Facts
-from arclight.data.facts import first_size
+from arclight.data.facts import Facts, first_size
 
 WEIGHTS_KNOW = ("image_size", "channels", "mean", "std", "eval_crop")
 """What weights that others trained may tell of the images that they expect."""
@@ -16,11 +15,14 @@ class ImageFacts(Facts):
     """Of labelled images.
 
     Attributes:
-        num_classes: how many classes; `class_names[i]` is the name of label i.
+        num_classes: how many classes, or values of each image, where it has values;
+            `class_names[i]` is the name of label or value i.
         image_size: height and width in pixels.
         channels: 1 (grey) or 3 (RGB).
         mean: of the training pixels, per channel, on the scale 0 to 1; `std` likewise.
         eval_crop: share of the shorter side that is kept of an image that is evaluated.
+        class_counts: training images of each class; empty where they are not known, or where
+            images have values.
     """
 
     num_classes: int
@@ -30,6 +32,7 @@ class ImageFacts(Facts):
     mean: list[float]
     std: list[float]
     eval_crop: float = 1.0
+    class_counts: list[int] = field(default_factory=list)
 
     def for_model(self) -> dict[str, Any]:
         return {
@@ -60,6 +63,7 @@ def assumed_images(model: Mapping[str, Any], data: Mapping[str, Any]) -> dict[st
         "fingerprint": "",
         "num_classes": classes,
         "class_names": [str(i) for i in range(classes)],
+        "class_counts": [1] * classes,
         "image_size": first_size("image_size", model, data),
         "channels": first_size("in_channels", model) or first_size("channels", data),
         "mean": [0.0],

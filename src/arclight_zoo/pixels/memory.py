@@ -55,7 +55,7 @@ class MemoryLoader:
 
     Args:
         images: uint8 `(n, channels, height, width)`.
-        labels: `(n,)`.
+        labels: `(n,)`, or `(n, classes or values)`.
         batches: which samples; `TrainBatches` also say which epoch, for the augmentation.
         finish: augments and normalises.
         device: where the data are held and the batches made.

@@ -48,12 +48,14 @@ def find_shape(splits: Collection[Split], size: int | None, channels: int | None
 
 def check_labels(source: Source, splits: Collection[Split]) -> None:
     """Raises `UserError` for a split without images, or with a label that has no class, and where
-    there is only one class."""
-    require_several(source.path, source.class_names)
+    there is only one class for all."""
     classes = len(source.class_names)
     for split in splits:
         if not len(split.labels):
             raise UserError(f"Split {split.name} of {source.path} has no images: choose another.")
+        if split.labels.ndim > 1:  # of any number of classes, or values
+            continue
+        require_several(source.path, source.class_names)
         wrong = np.flatnonzero((split.labels < 0) | (split.labels >= classes))
         if len(wrong):
             raise UserError(

@@ -1,7 +1,7 @@
 """A data set of labelled images, whatever it is read from."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,12 @@ class Split(Protocol):
     def name(self) -> str: ...
 
     @property
-    def labels(self) -> NDArray[np.int64]:
-        """`(n,)`, each an index into the source's class names."""
+    def labels(self) -> NDArray[Any]:
+        """`(n,)`, each an index into the source's class names.
+
+        Or `(n, classes)`, uint8, ones for the classes that an image has; or its values
+        `(n, values)`, float32. See `arclight_zoo.pixels.targets`.
+        """
 
     @property
     def fingerprint(self) -> str:
@@ -42,7 +46,7 @@ class Source:
 
     Attributes:
         path: what errors call it.
-        class_names: `class_names[i]` is the name of label i.
+        class_names: `class_names[i]` is the name of label i, or of value i.
         splits: by their own names.
         label_column: whose different values are the classes; None: the source declares them.
     """

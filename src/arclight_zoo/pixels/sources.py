@@ -1,23 +1,33 @@
 """Open a data set of labelled images by its path."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from arclight.errors import UserError
 from arclight.network import address
 from arclight_zoo.pixels.source import Source
+from arclight_zoo.pixels.targets import Targets, converted
 from arclight_zoo.reading.cache import cache_folder
 
 
 def open_source(
     path: str,
     image_column: str | None = None,
-    label_column: str | None = None,
+    label_column: str | Sequence[str] | None = None,
     cache: Path | None = None,
+    targets: Targets = "classes",
 ) -> Source:
     """Opens `sklearn:digits`, a folder (of class folders, tar shards or parquet), or a hub id.
 
     A relative folder is relative to the working directory. Whatever exists here is never looked
-    for on the hub, nor is a path that can only mean a folder. `cache` keeps the index of shards.
+    for on the hub, nor is a path that can only mean a folder.
+
+    Args:
+        path: of the data.
+        image_column: of a table; None: found.
+        label_column: likewise; several of them for `values`.
+        cache: keeps the index of shards.
+        targets: what an image has: one of the classes, any number of them, or values.
 
     Raises:
         UserError: it is nowhere to be found, or does not hold labelled images.
@@ -25,7 +35,7 @@ def open_source(
     if path == "sklearn:digits":
         from arclight_zoo.pixels.digits import open_digits
 
-        return open_digits()
+        return converted(open_digits(), targets)
     folder = Path(path).expanduser()
     if folder.is_file():
         raise UserError(
@@ -35,11 +45,13 @@ def open_source(
         from arclight_zoo.pixels.folder import holds_class_folders, open_folder
 
         if holds_class_folders(folder):
-            return open_folder(folder)
+            return converted(open_folder(folder), targets)
         from arclight_zoo.pixels.tars import holds_tars, open_tars
 
         if holds_tars(folder):
-            return open_tars(folder, cache or cache_folder(None), label_column)
+            assert label_column is None or isinstance(label_column, str)
+            opened = open_tars(folder, cache or cache_folder(None), label_column)
+            return converted(opened, targets)
     elif _means_a_folder(path):
         raise UserError(
             f"data.path={path} does not exist (looked for {folder.absolute()}): "
@@ -47,7 +59,8 @@ def open_source(
         )
     from arclight_zoo.pixels.hub_images import open_hub
 
-    return open_hub(path, folder if folder.is_dir() else None, image_column, label_column)
+    place = folder if folder.is_dir() else None
+    return open_hub(path, place, image_column, label_column, targets)
 
 
 def _means_a_folder(path: str) -> bool:

@@ -1,7 +1,7 @@
 """Why a file or folder cannot be read as a table, as far as a look at it tells."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from arclight.errors import UserError
@@ -68,16 +68,17 @@ def fault(path: str, place: Path, cause: BaseException, holds: str) -> str:
     )
 
 
-def images_alone(path: str, label_column: str | None) -> str:
+def images_alone(path: str, label_column: str | Sequence[str] | None) -> str:
     """The sentence about a folder of images that nothing is said of."""
     if label_column is None:
         return (
             f"{path} has images and no class folders: put the images of each class into a folder "
             f"of its own, {path}/CLASS/*.png, or type data.path=FOLDER with the one above them."
         )
+    named = label_column if isinstance(label_column, str) else ", ".join(label_column)
     return (
-        f"{path} has images and nothing that says their {label_column}: put a metadata.csv beside "
-        f"them, with the columns file_name and {label_column}."
+        f"{path} has images and nothing that says their {named}: put a metadata.csv beside "
+        f"them, with the columns file_name and {named}."
     )
 
 

@@ -1,16 +1,20 @@
 """Text classification with any model that maps tokens and their mask to logits."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torchmetrics import Metric
 
 from arclight.data.facts import Facts
+from arclight.errors import UserError
 from arclight.ranges import Share
 from arclight.tasks.question import Question, Rows, label_rows
 from arclight.tasks.scores import ClassScores
 from arclight.tasks.task import Answer, OptimizerFactory, ScheduleFactory, Task
+from arclight_zoo.learning.losses import classification_loss
 from arclight_zoo.nets.hf_folder import write_model
 from arclight_zoo.tokens.hf_tokenizer import write_tokenizer
 from arclight_zoo.tokens.questions import kept_tokenizer, random_mask, random_tokens, text_batches
@@ -20,41 +24,57 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 
 class TextClassification(Task):
-    """Cross-entropy with label smoothing.
+    """Cross-entropy with label smoothing, or any other loss of logits.
+
+    Smoothing and weights of classes are for training: evaluation gives the plain mean of the
+    cross-entropy, or of `loss`.
 
     Args:
         model: tokens and mask, `(batch, length)`, to logits `(batch, classes)`.
-        facts: what is known of the data.
+        optimizer: see `Task`.
+        schedule: see `Task`.
+        facts: what is known of the data; None: the first evaluation counts the model's logits, and
+            the classes' names are numbers.
         label_smoothing: share of the target spread over all classes (Szegedy et al., 2016).
+        loss: of logits and classes `(batch,)`; its mean over the batch. None: cross-entropy.
+        class_weights: how much the examples of each class count; `balanced`: as if there were
+            equally many of each.
+        metrics: measured in evaluation too, on probabilities `(batch, classes)` and classes
+            `(batch,)`.
     """
 
     learns_from = "labelled texts"
     padded = True
-    facts: TextFacts
 
     def __init__(
         self,
         model: nn.Module,
-        facts: TextFacts,
         optimizer: OptimizerFactory,
         schedule: ScheduleFactory,
+        facts: TextFacts | None = None,
         label_smoothing: Share = 0.0,
+        loss: nn.Module | None = None,
+        class_weights: Literal["balanced"] | list[float] | None = None,
+        metrics: Mapping[str, Metric] | None = None,
     ) -> None:
-        super().__init__(model, optimizer, schedule, figures=("loss", "accuracy"))
-        self.class_names = facts.class_names
-        self.label_smoothing = label_smoothing
-        self.scores = ClassScores(len(facts.class_names))
+        super().__init__(model, optimizer, schedule, ("loss", "accuracy"), metrics)
+        self.class_names = list(facts.class_names) if facts else []
+        classes, counts = (len(facts.class_names), facts.class_counts) if facts else (None, [])
+        self.loss = classification_loss(loss, label_smoothing, class_weights, counts, classes)
+        self.evaluates_loss = loss is not None
+        self.scores = ClassScores(classes)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         tokens, mask, labels = batch
         logits = self.model(tokens, mask)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        loss: Tensor = self.loss(logits, labels)
         correct = (logits.detach().argmax(1) == labels).sum()
         self.sums.add(loss.detach() * len(labels), correct, examples=len(labels))
         return loss
 
     def blank_batch(self, facts: Facts, examples: int) -> Batch:
-        assert isinstance(facts, TextFacts)
+        if not isinstance(facts, TextFacts):
+            raise NotImplementedError("these facts do not tell the length of a text")
         tokens = torch.zeros(examples, facts.context, dtype=torch.long)
         return tokens, tokens.new_ones(tokens.shape, dtype=torch.bool), tokens[:, 0].clone()
 
@@ -66,7 +86,11 @@ class TextClassification(Task):
 
     def _evaluate(self, batch: Batch) -> None:
         tokens, mask, labels = batch
-        self.scores.add(self.model(tokens, mask), labels)
+        logits = self.model(tokens, mask).float()
+        loss = self.loss(logits, labels) * len(logits) if self.evaluates_loss else None
+        self.scores.add(logits, labels, loss)
+        if self.metrics:
+            self.measure(logits.softmax(1), labels)
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Class probabilities `(batch, classes)` of (tokens, mask)."""
@@ -75,26 +99,41 @@ class TextClassification(Task):
 
     def results(self, stage: str) -> dict[str, float]:
         figures, self.confusion_matrix = self.scores.read(stage)
+        self.class_names = self.class_names or list(map(str, range(len(self.confusion_matrix))))
         return figures
 
     def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
-        context = self.facts.context
+        facts = self.known()
         return {
-            "tokens": random_tokens(self.facts.vocab_size, examples, context, draw),
-            "mask": random_mask(examples, context, draw),
+            "tokens": random_tokens(facts.vocab_size, examples, facts.context, draw),
+            "mask": random_mask(examples, facts.context, draw),
         }
 
     def answer(self, question: Question) -> Rows:
         """Each line's label, and the probability of each class."""
-        names = self.facts.class_names
+        facts = self.known()
+        names = facts.class_names
         rows = [["text", "label", *names]]
         tokenizer = kept_tokenizer(question.folder)
-        batches = text_batches(question, tokenizer, self.facts.context, self.device)
+        batches = text_batches(question, tokenizer, facts.context, self.device)
         for texts, tokens, mask in batches:
             rows += label_rows(texts, self.predict_step((tokens, mask), 0), names)
         return rows
 
     def save_hf(self, folder: Path, run: Path) -> Answer:
-        again = write_model(self.model, folder, self.facts.class_names)
+        again = write_model(self.model, folder, self.known().class_names)
         write_tokenizer(run, folder)
         return again
+
+    def known(self) -> TextFacts:
+        """The facts of the texts.
+
+        Raises:
+            UserError: the data have not told them.
+        """
+        if not isinstance(self.facts, TextFacts):
+            raise UserError(
+                "The data of this run do not tell the length, tokens and classes of its texts: set "
+                "`facts`, a TextFacts, in the data module."
+            )
+        return self.facts

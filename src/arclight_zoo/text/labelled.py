@@ -118,6 +118,9 @@ class LabelledText(TextModule):
             context=self.max_length,
             pad=self.pad,
             class_names=found.names,
+            class_counts=torch.bincount(
+                self.parts["train"].labels, minlength=len(found.names)
+            ).tolist(),
         )
 
     def _check(self, labels: Rows, stage: str, split: str) -> None:

@@ -1,12 +1,14 @@
 """Language modelling with any model that maps tokens to logits of the next ones."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchmetrics import Metric
 
 from arclight.data.facts import Facts
 from arclight.errors import UserError
@@ -40,6 +42,8 @@ class LanguageModelling(Task):
     Args:
         model: tokens `(batch, length)` to logits `(batch, length, vocab)`.
         facts: what is known of the data.
+        metrics: measured in evaluation too, on logits `(batch, length, vocab)` and targets
+            `(batch, length)`, where -100 is to be ignored.
     """
 
     cross_entropy: nn.CrossEntropyLoss
@@ -53,8 +57,9 @@ class LanguageModelling(Task):
         facts: TextFacts,
         optimizer: OptimizerFactory,
         schedule: ScheduleFactory,
+        metrics: Mapping[str, Metric] | None = None,
     ) -> None:
-        super().__init__(model, optimizer, schedule, figures=("loss",))
+        super().__init__(model, optimizer, schedule, metrics=metrics, figures=("loss",))
         self.cross_entropy = VocabularyLoss()
         self.facts = facts
         self.loss_sum, self.right, self.count = (ExactSum() for _ in range(3))
@@ -88,6 +93,7 @@ class LanguageModelling(Task):
         )
         self.right.update((logits.argmax(-1) == targets).sum())
         self.count.update((targets != IGNORED).sum())
+        self.measure(logits, targets)
 
     def results(self, stage: str) -> dict[str, float]:
         count = self.count.compute()

@@ -1,10 +1,12 @@
 """From one text to another, with any model that maps a source and a target's past to logits."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchmetrics import Metric
 from torchmetrics.text import CHRFScore
 
 from arclight.data.facts import Facts
@@ -42,6 +44,8 @@ class SequenceToSequence(Task):
         model: (source, mask, target) to logits of the target, with a method
             `generate(source, mask, length, stop)`; see `arclight_zoo.text.t5.T5`.
         facts: what is known of the data.
+        metrics: measured in evaluation too, on logits `(batch, length, vocab)` and targets
+            `(batch, length)`, where -100 is to be ignored.
     """
 
     cross_entropy: nn.CrossEntropyLoss
@@ -56,8 +60,9 @@ class SequenceToSequence(Task):
         facts: TextFacts,
         optimizer: OptimizerFactory,
         schedule: ScheduleFactory,
+        metrics: Mapping[str, Metric] | None = None,
     ) -> None:
-        super().__init__(model, optimizer, schedule, figures=("loss",))
+        super().__init__(model, optimizer, schedule, metrics=metrics, figures=("loss",))
         self.cross_entropy = VocabularyLoss(reduction="sum")
         self.loss_sum, self.right, self.tokens, self.exact, self.pairs = (
             ExactSum() for _ in range(5)
@@ -92,6 +97,7 @@ class SequenceToSequence(Task):
         )
         self.right.update((logits.argmax(-1) == target).sum())
         self.tokens.update((target != IGNORED).sum())
+        self.measure(logits, target)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, TextPairs)
         made = self.model.generate(  # type: ignore[operator]

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from arclight import Facts
-from arclight.data.facts import first_size
+from arclight.data.facts import Facts, first_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +16,7 @@ class TextFacts(Facts):
         context: the most tokens of one sequence.
         pad: the token that fills up shorter sequences; None where there are none.
         class_names: of labelled text; empty where there are no labels.
+        class_counts: training texts of each class; empty where they are not known.
         target_context: likewise of the targets, where a text is made of another.
         bytes_per_token: of the text of "val" and "test", in UTF-8: what makes losses of two
             tokenizers comparable; empty where it is not known.
@@ -26,6 +26,7 @@ class TextFacts(Facts):
     context: int
     pad: int | None = None
     class_names: list[str] = field(default_factory=list)
+    class_counts: list[int] = field(default_factory=list)
     target_context: int | None = None
     bytes_per_token: dict[str, float] = field(default_factory=dict)
 
@@ -43,7 +44,7 @@ class TextFacts(Facts):
     @classmethod
     def assumed(cls, model: Mapping[str, Any], data: Mapping[str, Any]) -> Self:
         names = [str(i) for i in range(first_size("num_classes", model))]
-        return cls(**assumed_texts(model, data), class_names=names)
+        return cls(**assumed_texts(model, data), class_names=names, class_counts=[1] * len(names))
 
 
 def assumed_texts(model: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:

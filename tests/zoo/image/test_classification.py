@@ -1,11 +1,16 @@
 """The figures of an evaluation are those of scikit-learn, whatever the batches."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassRecall
 
+from arclight.data.facts import Facts
+from arclight.errors import UserError
 from arclight_zoo.image.classification import ImageClassification
 from arclight_zoo.pixels.image_facts import ImageFacts
 
@@ -19,7 +24,7 @@ class Fixed(nn.Module):
         return x.flatten(1)
 
 
-def task(**options: float) -> ImageClassification:
+def task(**options: Any) -> ImageClassification:
     facts = ImageFacts(
         num_classes=CLASSES,
         class_names=list("abcdefg"),
@@ -31,7 +36,7 @@ def task(**options: float) -> ImageClassification:
         fingerprint="",
     )
     unused = lambda *_: None  # noqa: E731
-    return ImageClassification(Fixed(), facts, unused, unused, **options)  # type: ignore[arg-type]
+    return ImageClassification(Fixed(), unused, unused, facts=facts, **options)  # type: ignore[arg-type]
 
 
 def test_figures_are_exact_for_uneven_batches() -> None:
@@ -70,3 +75,68 @@ def test_soft_targets_and_smoothing_train() -> None:
     figures, examples = module.sums.read()
     assert examples == 2
     assert figures == {"loss": pytest.approx(expected.item()), "accuracy": 1.0}
+
+
+def batches() -> list[tuple[Tensor, Tensor]]:
+    """Uneven ones, whose last logits all lie between 0 and 1."""
+    draw = torch.Generator().manual_seed(1)
+    logits = torch.randn(50, CLASSES, generator=draw) * 2
+    logits[49] = torch.rand(CLASSES, generator=draw)
+    labels = torch.randint(0, CLASSES, (50,), generator=draw)
+    cuts = (slice(0, 30), slice(30, 49), slice(49, 50))
+    return [(logits[cut, :, None, None], labels[cut]) for cut in cuts]
+
+
+def test_metrics_of_the_config_are_measured_on_probabilities() -> None:
+    module = task(
+        metrics={"auroc": MulticlassAUROC(CLASSES), "each": MulticlassRecall(CLASSES, average=None)}
+    )
+    for batch in batches() * 2:  # the second evaluation is the first over again
+        module.test_step(batch, 0)
+    once = MulticlassAUROC(CLASSES)
+    logits = torch.cat([images for images, _ in batches()]).flatten(1)
+    labels = torch.cat([labels for _, labels in batches()])
+    expected = float(once(logits.softmax(1), labels))
+    found = module._evaluated("test")
+    assert float(found["test/auroc"]) == pytest.approx(expected)
+    assert {f"test/each_{i}" for i in range(CLASSES)} < set(found)
+    assert not module.metrics["auroc"].update_called  # begins anew
+
+
+def test_a_loss_of_the_config_is_that_of_evaluation_and_weights_are_not() -> None:
+    logits = torch.cat([images for images, _ in batches()]).flatten(1)
+    labels = torch.cat([labels for _, labels in batches()])
+    plain = nn.functional.cross_entropy(logits, labels).item()
+    weighted = task(class_weights=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], label_smoothing=0.1)
+    margin = task(loss=nn.MultiMarginLoss())
+    for module, expected in ((weighted, plain), (margin, nn.MultiMarginLoss()(logits, labels))):
+        for batch in batches():
+            module.validation_step(batch, 0)
+        assert module.results("val")["val/loss"] == pytest.approx(float(expected))
+    step = weighted.training_step(batches()[0], 0)
+    assert float(step) != pytest.approx(float(task().training_step(batches()[0], 0)))
+
+
+def test_without_facts_the_logits_tell_the_classes() -> None:
+    unused = lambda *_: None  # noqa: E731
+    module = ImageClassification(Fixed(), unused, unused)  # type: ignore[arg-type]
+    known = task()
+    for batch in batches():
+        module.validation_step(batch, 0)
+        known.validation_step(batch, 0)
+    assert module.results("val") == known.results("val")
+    assert module.class_names == [str(i) for i in range(CLASSES)]
+    with pytest.raises(UserError, match="set `facts`, an ImageFacts, in the data module"):
+        module.example_inputs(2, torch.Generator())
+    with pytest.raises(NotImplementedError):
+        module.blank_batch(Facts(sizes={}, fingerprint=""), 2)
+
+
+def test_a_metric_hides_none_of_the_tasks_own() -> None:
+    module = task(metrics={"loss": MulticlassAccuracy(CLASSES)})
+    module.validation_step(batches()[0], 0)
+    with pytest.raises(UserError, match=r"task\.metrics\.loss would hide the val/loss of ImageCl"):
+        module._evaluated("val")
+    for name in ("keys", "a.b"):
+        with pytest.raises(UserError, match="no name that torch takes"):
+            task(metrics={name: MulticlassAccuracy(CLASSES)})

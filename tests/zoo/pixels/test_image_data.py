@@ -256,7 +256,7 @@ def test_a_parquet_set_for_workers_is_never_read_as_a_whole(
     """With splits of its own and mean and std given, setup looks at 32 images of each."""
     import datasets
 
-    from arclight_zoo.reading.hub import HubSplit
+    from arclight_zoo.pixels.hub_images import HubSplit
 
     columns = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])}
     rows = {"image": [picture(i) for i in range(60)], "label": [0, 1] * 30}

@@ -40,7 +40,7 @@ class Bag(nn.Module):
 
 def test_classification() -> None:
     torch.manual_seed(0)
-    task = TextClassification(Bag(), facts(class_names=list("abc")), UNUSED, UNUSED, 0.1)
+    task = TextClassification(Bag(), UNUSED, UNUSED, facts(class_names=list("abc")), 0.1)
     tokens, labels = torch.randint(9, (20, 4)), torch.randint(3, (20,))
     mask = torch.arange(4) < torch.randint(1, 5, (20, 1))
     loss = task.training_step((tokens, mask, labels), 0)
@@ -85,7 +85,7 @@ def test_evaluation_needs_no_float64(pairs: TextPairs) -> None:
     task.chrf.update = lambda *_: None  # type: ignore[assignment]  # it counts on the CPU
     tokens = torch.randint(9, (3, 4))
     language = LanguageModelling(nn.Embedding(9, 9), facts(), UNUSED, UNUSED)
-    labelled = TextClassification(Bag(), facts(class_names=list("abc")), UNUSED, UNUSED)
+    labelled = TextClassification(Bag(), UNUSED, UNUSED, facts(class_names=list("abc")))
     batch = next(iter(pairs.test_dataloader()))
     with NoDouble():
         task.test_step(batch, 0)

@@ -1,0 +1,1 @@
+"""What tasks of every modality learn by: losses and what is measured."""
