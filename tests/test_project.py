@@ -1,5 +1,3 @@
-"""Training src/project reaches the score that its experiment states."""
-
 import json
 import subprocess
 import sys

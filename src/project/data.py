@@ -33,6 +33,8 @@ class NoisyDigits(DataModule):
         seed: the run's seed.
     """
 
+    holds = "noisy and clean images"  # other tasks refuse these data in a sentence
+
     def __init__(self, noise: float, batch_size: int, seed: int) -> None:
         super().__init__("digits", batch_size, None, seed)
         self.noise = noise
@@ -51,7 +53,6 @@ class NoisyDigits(DataModule):
     def make_loader(
         self, stage: str, batches: TrainBatches | EvalBatches, device: torch.device
     ) -> RowLoader:
-        """Batches of "train", "val" or "test"; `batches` says which images are in each."""
         clean = self.parts[stage]
 
         def make(rows: Tensor, epoch: int | None) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,8 @@ class Denoising(Task):
         given: model, optimizer and schedule, from the config's groups.
     """
 
+    learns_from = "noisy and clean images"  # what the data module `holds`
+
     def __init__(self, softness: float = 0.1, **given: Any) -> None:
         super().__init__(**given)
         self.softness = softness
@@ -42,7 +44,6 @@ class Denoising(Task):
     test_step = validation_step
 
     def results(self, stage: str) -> dict[str, float]:
-        """The metrics of one evaluation; `stage` is "val" or "test"."""
         rmse = float(self.rmse.compute())
         self.rmse.reset()
         return {f"{stage}/rmse": rmse}

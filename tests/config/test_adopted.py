@@ -35,8 +35,11 @@ def test_a_trainer_of_lightnings_keeps_lightnings_defaults(composed: Composed) -
 
 
 def test_what_is_deterministic_is_the_whole_run(composed: Composed) -> None:
-    config = {**composed(), "trainer": {**LIGHTNING, "deterministic": True}}
-    assert adopt(config)["deterministic"] is True
+    config = composed()
+    for trainer in (LIGHTNING, config["trainer"]):
+        adopted = adopt({**config, "trainer": {**trainer, "deterministic": True}})
+        assert adopted["deterministic"] is True
+        assert "deterministic" not in adopted["trainer"]
 
 
 def test_keys_that_the_run_owns_are_refused(composed: Composed) -> None:
@@ -53,6 +56,13 @@ def test_a_model_checkpoint_chooses_the_best(composed: Composed) -> None:
     wanted = {"monitor": "val/accuracy", "mode": "max", "keep_best": 3, "every_n_steps": None}
     assert {key: node[key] for key in wanted} == wanted
     check(adopted)
+
+
+def test_single_keys_of_ours_are_laid_over_it(composed: Composed) -> None:
+    config = composed()
+    config["callbacks"] = {"model_checkpoint": CHECKPOINT, "checkpoints": {"every_n_steps": 7}}
+    (node,) = adopt(config)["callbacks"].values()
+    assert (node["monitor"], node["every_n_steps"]) == ("val/accuracy", 7)
 
 
 def test_beside_checkpoints_of_ours_it_stays(composed: Composed) -> None:

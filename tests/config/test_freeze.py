@@ -69,6 +69,7 @@ def configured(task: dict[str, object]) -> DictConfig:
         ({"_target_": "mylab.lit.Lit"}, "optimizer scheduler", "lit-digits"),
         ({"_target_": "mylab.lit.Lit", "optimizer": NODE}, "scheduler", "lit-digits"),
         ({"_target_": "mylab.lit.Lit", "optimizer": NODE, "scheduler": NODE}, "", "lit-digits"),
+        ({"_target_": "mylab.lit.Lit", "optimizer": NODE, "scheduler": None}, "", "lit-digits"),
         ({"_target_": "mylab.nowhere.Lit"}, "model finetune optimizer scheduler", "cnn-digits"),
         ({}, "model finetune optimizer scheduler", "cnn-digits"),
     ],
@@ -78,7 +79,7 @@ def test_groups_that_the_task_does_not_take_are_left_out(
 ) -> None:
     package(**LIT)
     config = freeze(configured(task), CHOICES)
-    assert set(config) == {*left.split(), "name", "data", "task"}
+    assert set(config) == {*left.split(), "name", "data", "task", "callbacks"}
     assert config["name"] == name
 
 
@@ -105,13 +106,13 @@ def test_what_is_only_interpolated_from_is_left_out() -> None:
             "tags": ["a"],
             "odd": 3,
             "seed": 1,
-            "logger": {"csv": {"save_dir": "${paths.sets}", "tags": "${tags}", "seed": "${seed}"}},
+            "logger": {"own": {"save_dir": "${paths.sets}", "tags": "${tags}", "seed": "${seed}"}},
         }
     )
     assert freeze(cfg) == {
         "odd": 3,
         "seed": 1,
-        "logger": {"csv": {"save_dir": "/data/sets", "tags": ["a"], "seed": 1}},
+        "logger": {"own": {"save_dir": "/data/sets", "tags": ["a"], "seed": 1}},
     }
 
 

@@ -38,8 +38,10 @@ def adopt(config: Mapping[str, Any], typed: Sequence[str] = ()) -> Node:
     """
     adopted = dict(config)
     trainer = adopted.get("trainer")
+    if isinstance(trainer, dict) and "deterministic" in trainer:
+        adopted["deterministic"] = trainer["deterministic"] or adopted.get("deterministic", False)
+        adopted["trainer"] = trainer = {k: v for k, v in trainer.items() if k != "deterministic"}
     if isinstance(trainer, dict) and KINDS.get(str(trainer.get("_target_"))) == "Trainer":
-        adopted["deterministic"] = trainer.get("deterministic") or adopted.get("deterministic")
         adopted["trainer"] = _trainer(trainer)
     if isinstance(adopted.get("callbacks"), dict):
         adopted["callbacks"] = _callbacks(adopted["callbacks"])
@@ -52,7 +54,7 @@ def _trainer(node: Node) -> Node:
     """Lightning's defaults are kept; where files lie, and how exactly it computes, the run says."""
     ours = OmegaConf.to_container(OmegaConf.load(PROJECT / "configs" / "trainer" / "cpu.yaml"))
     assert isinstance(ours, dict)
-    own = {k: v for k, v in node.items() if k not in ("default_root_dir", "deterministic")}
+    own = {k: v for k, v in node.items() if k != "default_root_dir"}
     whole = {**ours, **LIGHTNINGS, **own, "_target_": TRAINER}
     if whole["max_epochs"] is None and whole["max_steps"] == -1:
         whole["max_epochs"] = 1000
@@ -66,7 +68,8 @@ def _trainer(node: Node) -> Node:
 def _callbacks(nodes: Node) -> Node:
     """The first ModelCheckpoint chooses the best; the run directory says where and how it lies."""
     found = [n for n, node in nodes.items() if _is_checkpoint(node)]
-    if not found or nodes.get("checkpoints"):
+    typed = nodes.get("checkpoints") or {}  # single keys, such as every_n_steps
+    if not found or not isinstance(typed, dict) or "_target_" in typed:
         return nodes
     node = nodes[found[0]]
     ours = {
@@ -75,8 +78,10 @@ def _callbacks(nodes: Node) -> Node:
         "mode": node.get("mode", "min"),
         "keep_best": max(1, node.get("save_top_k", 1)),
         "every_n_steps": node.get("every_n_train_steps"),
+        **typed,
     }
-    return {"checkpoints": ours, **{n: one for n, one in nodes.items() if n != found[0]}}
+    rest = {n: one for n, one in nodes.items() if n not in (found[0], "checkpoints")}
+    return {"checkpoints": ours, **rest}
 
 
 def _is_checkpoint(node: Any) -> bool:

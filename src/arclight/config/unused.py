@@ -30,5 +30,6 @@ def unused(config: dict[str, Any]) -> set[str]:
 
 
 def _own(task: dict[str, Any]) -> set[str]:
-    """The keys under which the task's node has a node of its own."""
-    return {k for k, v in task.items() if isinstance(v, dict) and "_target_" in v}
+    """The keys under which the task's node has a node of its own, or says that it wants none."""
+    none = {k for k in ("optimizer", "schedule", "scheduler") if k in task and task[k] is None}
+    return none | {k for k, v in task.items() if isinstance(v, dict) and "_target_" in v}

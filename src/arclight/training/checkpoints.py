@@ -174,6 +174,7 @@ class WholeCheckpointIO(CheckpointIO):
 
 def _write(checkpoint: dict[str, Any], path: Path) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)  # as Lightning's own does
         write_whole(path, lambda file: torch.save(checkpoint, file))
     except (OSError, RuntimeError) as error:
         raise UserError(
