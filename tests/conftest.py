@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
 
+from arclight.config import project as projects
 from arclight.config.freeze import freeze
 from arclight.config.project import project
 from arclight.signals import SIGNALS, ignore_signals
@@ -82,3 +85,26 @@ def hub_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("hub")
     yield
     datasets.config.HF_DATASETS_CACHE = before
+
+
+Package = Callable[..., None]
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Package]:
+    """Writes the modules of a package `mylab`, which may be built from: `package(net="...")`."""
+    source = tmp_path / "source" / "mylab"
+    source.mkdir(parents=True)
+    (source / "__init__.py").touch()
+    file = tmp_path / "pyproject.toml"
+    file.write_text('[tool.arclight]\npackages = ["mylab"]\n')
+    monkeypatch.setattr(projects, "PYPROJECT", file)
+    monkeypatch.syspath_prepend(source.parent)
+
+    def write(**modules: str) -> None:
+        for name, code in modules.items():
+            (source / f"{name}.py").write_text(textwrap.dedent(code))
+
+    yield write
+    for name in [m for m in sys.modules if m.split(".")[0] == "mylab"]:
+        del sys.modules[name]

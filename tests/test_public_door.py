@@ -17,10 +17,10 @@ def imported() -> Iterator[tuple[str, str, str]]:
     for package in ("arclight_zoo", "project"):
         for file in sorted((SRC / package).rglob("*.py")):
             for node in ast.walk(ast.parse(file.read_text())):
-                if isinstance(node, ast.ImportFrom) and node.module:
-                    if node.module.split(".")[0] == "arclight":
-                        for alias in node.names:
-                            yield str(file.relative_to(SRC)), node.module, alias.name
+                module = str(node.module) if isinstance(node, ast.ImportFrom) else ""
+                if module.split(".")[0] == "arclight":
+                    for alias in node.names:  # type: ignore[attr-defined]
+                        yield str(file.relative_to(SRC)), module, alias.name
 
 
 @pytest.mark.parametrize("module", sorted({module for _, module, _ in imported()}))

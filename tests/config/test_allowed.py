@@ -9,8 +9,7 @@ from arclight.config.allowed import TargetError, refusal
 from arclight.config.build import build, find
 from arclight.config.check import check
 from arclight.errors import UserError
-from tests.config.conftest import Package
-from tests.conftest import Composed
+from tests.conftest import Composed, Package
 
 ATTACKS = [
     "os.system",

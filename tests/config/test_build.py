@@ -8,7 +8,7 @@ import pytest
 from arclight.config.allowed import TargetError
 from arclight.config.build import build, find
 from arclight.errors import UserError
-from tests.config.conftest import Package
+from tests.conftest import Package
 
 MODULES = {
     "parts": """

@@ -5,8 +5,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from arclight.config.freeze import MASK, differences, freeze
 from arclight.errors import UserError
-from tests.config.conftest import Package
-from tests.conftest import Composed
+from tests.conftest import Composed, Package
 
 
 def test_interpolations_are_resolved_and_command_keys_left_out() -> None:

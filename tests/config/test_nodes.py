@@ -6,8 +6,7 @@ import pytest
 
 from arclight.config.check import check
 from arclight.errors import UserError
-from tests.config.conftest import Package
-from tests.conftest import Composed
+from tests.conftest import Composed, Package
 
 
 def faults(config: dict[str, Any]) -> str:

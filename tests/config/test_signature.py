@@ -8,7 +8,7 @@ import pytest
 from arclight.config.signature import parameters, signature, takes
 from arclight.config.source import resolve
 from arclight.errors import UserError
-from tests.config.conftest import Package
+from tests.conftest import Package
 
 MODULES = {
     "base": """

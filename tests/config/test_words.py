@@ -63,7 +63,10 @@ def test_a_config_that_is_no_yaml_is_named(
     [
         ("model=null", "model=null is none of its choices: type model=NAME: the choices are auto"),
         ("trainer=null", "type trainer=NAME: the choices are cpu, ddp"),
-        ("callbacks=null", r"the choices are default\. callbacks\.NAME=null leaves one"),
+        (
+            "callbacks=null",
+            r"choices are default, lr_monitor\. callbacks\.NAME=null leaves one",
+        ),
         ("model=[1,2]", "is none of its choices: type model=NAME"),
         ("model={a: 1}", "is none of its choices: type model=NAME"),
         ("model=", "model= is none of its choices"),

@@ -76,8 +76,8 @@ def test_what_has_changed_is_named_in_one_line(
     out, errors = capsys.readouterr()
     assert not out  # where predict writes its answers
     assert errors == (
-        "warning: the code has changed since this run: arclight_zoo/image/cnn.py, models/gone.py (gone); "
-        "its metrics may differ.\n"
+        "warning: the code has changed since this run: arclight_zoo/image/cnn.py, "
+        "models/gone.py (gone); its metrics may differ.\n"
     )
 
 
@@ -115,10 +115,8 @@ def test_a_run_that_goes_on_with_other_code_notes_it(tmp_path: Path) -> None:
     for _ in range(2):  # the second time there is nothing new
         note_code(run, lambda: now, said.append)
     (sentence,) = said
-    assert (
-        "changed since this run was last executed: arclight_zoo/image/cnn.py, models/gone.py (gone)."
-        in sentence
-    )
+    files = "arclight_zoo/image/cnn.py, models/gone.py (gone)"
+    assert f"changed since this run was last executed: {files}." in sentence
     (entry,) = run.manifest["continued"]
     assert entry["code"] == {CNN: digests()[CNN], "models/gone.py": None}
     assert entry["git"] == now

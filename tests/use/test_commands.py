@@ -112,7 +112,7 @@ def test_a_run_whose_code_has_changed_is_tested_asked_and_found_with_a_warning(
     run.update_manifest(
         code={**run.manifest["code"], "arclight_zoo/image/cnn.py": "0123456789abcdef"}
     )
-    warning = "warning: the code has changed since this run: arclight_zoo/image/cnn.py; its metrics may differ"
+    warning = "warning: the code has changed since this run: arclight_zoo/image/cnn.py; its metrics"
     evaluate(str(run.path))
     assert warning in capsys.readouterr().err
     Image.new("L", (8, 8)).save(tmp_path / "new.png")

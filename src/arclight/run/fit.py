@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from arclight.config.build import build
@@ -196,7 +196,13 @@ def assemble(run: RunDirectory, parts: Parts, loggers: list[Logger]) -> L.Traine
         _require_own_folder(callback, run)
     manual = not parts.task.automatic_optimization
     if manual:  # which Lightning's own max_steps counts wrongly
-        counter, settings = [StepCounter(settings["max_steps"])], {**settings, "max_steps": -1}
+        counter = [StepCounter(settings["max_steps"])]
+        settings = {**settings, "max_steps": -1, "gradient_clip_val": None}
+        if config["trainer"]["gradient_clip_val"]:
+            say(
+                f"trainer.gradient_clip_val does nothing here: {type(parts.task).__name__} steps "
+                "its optimizers itself, and may call self.clip_gradients."
+            )
     else:
         counter = []
     stop = config["on_nonfinite"] == "stop"
@@ -284,6 +290,8 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
         raise SystemExit(128 + interrupts.signum) from None
     except torch.OutOfMemoryError as error:
         raise UserError(_out_of_memory(parts, trainer)) from error
+    except MisconfigurationException as error:
+        raise UserError(f"Lightning refuses this: {' '.join(str(error).split())}") from error
     except RuntimeError as error:
         if start and "Error(s) in loading state_dict" in str(error):
             raise UserError(_another_model(start, error)) from error

@@ -242,7 +242,9 @@ def test_cifar10() -> None:
 
 def test_digits_need_no_large_library() -> None:
     code = (
-        "import sys; from arclight_zoo.pixels.sources import open_source; open_source('sklearn:digits')\n"
+        "import sys\n"
+        "from arclight_zoo.pixels.sources import open_source\n"
+        "open_source('sklearn:digits')\n"
         "import arclight_zoo.pixels.stage\n"
         "heavy = 'datasets pandas pyarrow sklearn scipy torchvision lightning'.split()\n"
         "assert not set(heavy) & set(sys.modules), set(heavy) & set(sys.modules)"
