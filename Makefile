@@ -39,10 +39,11 @@ test-ray: ## the tests of Ray's launcher, in an environment of its own
 	$(MAKE) setup VENV=.venv-ray LOCK=requirements-ray.lock
 	.venv-ray/bin/python -m pytest tests/search/test_ray.py
 
-lint: $(READY) ## ruff and mypy --strict
+lint: $(READY) ## ruff, mypy --strict and import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 faults: $(READY) ## kill, interrupt and starve runs for an hour, and print what came out
 	$(BIN)/python scripts/faults.py

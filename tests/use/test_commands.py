@@ -192,7 +192,7 @@ def test_predict_names_what_is_wrong(trained: tuple[RunDirectory, str], tmp_path
         predict(run, str(tmp_path))
     Image.new("L", (8, 8)).save(tmp_path / "whole.png")
     output = tmp_path / "answers.csv"
-    with pytest.raises(UserError, match=r"^1 of 2 images cannot be read and have a row without an"):
+    with pytest.raises(UserError, match=r"^1 of 2 inputs cannot be read and have no answer in"):
         predict(run, str(tmp_path), output=str(output))
     with output.open() as file:
         rows = {Path(row["file"]).name: row["label"] for row in csv.DictReader(file)}

@@ -85,7 +85,8 @@ def compare(
 def without_numbers(config: dict[str, Any], facts: Facts, build: Build) -> Task:
     """The task of a config, of any size: its weights have shapes and take no memory."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        return build(config, facts)
+        task: Task = build(config, facts)
+    return task
 
 
 def facts_of(config: dict[str, Any]) -> Facts:

@@ -120,8 +120,9 @@ def forecast(
     """
     trainer, accumulate = config["trainer"], config["trainer"]["accumulate_grad_batches"]
     parts = world_size * accumulate
-    own = isinstance(data, DataModule)
-    batch = config["data"].get("batch_size", data.batch_size) if own else 0
+    batch = 0
+    if isinstance(data, DataModule):
+        batch = config["data"].get("batch_size", data.batch_size)
     weights = list((task.model if isinstance(task, Task) else task).parameters())
     examples = facts.sizes.get("train", 0)
     counts = Preflight(
@@ -135,7 +136,7 @@ def forecast(
         else max(0, trainer["max_steps"] or 0),
         step=None,
         unknown=(
-            f"{type(task).__name__} is a plain LightningModule, of which parameters alone are counted"
+            f"{type(task).__name__} is a plain LightningModule: parameters alone are counted"
             if not isinstance(task, Task)
             else f"{type(data).__name__} does not tell the size of its batches"
         ),
@@ -146,7 +147,7 @@ def forecast(
         rate=None,
         rate_is="",
     )
-    if not isinstance(task, Task) or not own:
+    if not (isinstance(task, Task) and isinstance(data, DataModule)):
         return counts
     step, unknown = None, ""
     try:

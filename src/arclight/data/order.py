@@ -15,7 +15,7 @@ from torch import Tensor
 from arclight.errors import UserError
 from arclight.seeds import mix
 
-__all__ = ["EvalBatches", "SIDE", "TrainBatches", "random_table"]
+__all__ = ["SIDE", "EvalBatches", "TrainBatches", "random_table"]
 
 ROW = 32
 """Random numbers that each sample has in each epoch: eight blocks of the Philox counter."""

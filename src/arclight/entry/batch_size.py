@@ -52,7 +52,7 @@ def largest_batch(
     config["data"]["batch_size"] = cut
     with TemporaryDirectory() as folder:
         parts = build_parts(config, Path(folder))
-    if not isinstance(parts.data, DataModule):
+    if not (isinstance(parts.data, DataModule) and isinstance(parts.task, Task)):
         raise UserError(
             f"{type(parts.data).__name__} makes loaders of its own, whose batch is not known here: "
             "try its batch_size by hand, or make it a subclass of arclight.DataModule."
@@ -88,11 +88,14 @@ def _does_not_fit(
     config = {**config, "data": {**config["data"], "batch_size": size}}
     with TemporaryDirectory() as folder:
         parts = build_parts(config, Path(folder))
+        task, data = parts.task, parts.data
+        assert isinstance(task, Task)
+        assert isinstance(data, DataModule)
         if device.type == "cpu":
             precision = resolve_precision(settings["precision"], settings["accelerator"])
             each = max(1, size // settings["accumulate_grad_batches"])
-            real = partial(real_batch, parts.data)
-            needed = dry_step(parts.task, parts.facts, each, "cpu", precision, real=real).peak
+            real = partial(real_batch, data)
+            needed = dry_step(task, parts.facts, each, "cpu", precision, real=real).peak
             if limit is not None and needed > limit:
                 return f"needs about {gib(needed)} of {gib(limit)}"
         trainer = build(

@@ -10,7 +10,7 @@ from arclight.config.project import ENGINE, project
 
 def owned_folders() -> list[Path]:
     """The folders of the engine, the zoo and the packages of `[tool.arclight]`, where they are."""
-    found = []
+    found: list[Path] = []
     for name in (*ENGINE, *project().packages):
         spec = importlib.util.find_spec(name)
         found += map(Path, (spec.submodule_search_locations or ()) if spec else ())

@@ -63,7 +63,7 @@ def build_data(config: dict[str, Any], folder: Path) -> L.LightningDataModule:
             before = RunDirectory(folder).manifest.get("data") if manifest.is_file() else None
             data.follow_weights(weights, before)
         data.folder = folder
-        data.setup()
+        data.setup("fit")
     return data
 
 

@@ -26,7 +26,7 @@ OptimizerFactory = Callable[..., Optimizer]
 """Called as `optimizer(module, fused)`, or `optimizer(parameters)` as a partial would be."""
 
 ScheduleFactory = Callable[..., LRScheduler | dict[str, Any]]
-"""Called as `schedule(optimizer, total_steps, steps_per_epoch)`; see `Task.configure_optimizers`."""
+"""Called as `schedule(optimizer, total_steps, steps_per_epoch)`, see `configure_optimizers`."""
 
 Answer = Callable[[dict[str, Tensor]], Sequence[Tensor]]
 """What was exported, opened again: outputs for inputs by name."""
@@ -197,7 +197,7 @@ class Task(L.LightningModule):
         schedule: Any = self._make_schedule(optimizer, total, self.steps_per_epoch)
         if not isinstance(schedule, dict):
             schedule = {"scheduler": schedule, "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": schedule}  # type: ignore[typeddict-item]
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     # What a finished run is asked
 

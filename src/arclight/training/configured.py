@@ -51,8 +51,8 @@ class ConfiguredOptimizer:
             if fused and node.get("fused") is None and takes(target, "fused")
             else {}
         )
-        made = build(node, group="optimizer", params=params, **given)
-        return made
+        optimizer: Optimizer = build(node, group="optimizer", params=params, **given)
+        return optimizer
 
     @staticmethod
     def _groups(module: nn.Module, node: Node, engine: Node) -> list[Any]:

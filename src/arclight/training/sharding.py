@@ -116,7 +116,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
             state = {k: checkpoint.pop(k) for k in ("state_dict", "optimizer_states")}
             checkpoint |= {"state_dict": {}, **write_shards(state, Path(filepath))}
         if self.is_global_zero:
-            self.checkpoint_io.save_checkpoint(checkpoint, filepath, storage_options)
+            self.checkpoint_io.save_checkpoint(checkpoint, Path(filepath), storage_options)
             if self.sharded_checkpoints:
                 remove_unnamed(Path(filepath).parent)
 

@@ -10,12 +10,12 @@ import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ProgressBar, WeightAveraging
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import PassThroughProfiler, Profiler
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from arclight.errors import UserError
 from arclight.libraries.lightning import leave_signals_alone, require_names
@@ -95,13 +95,13 @@ def make_trainer(
     """
     checkpoints = [c for c in callbacks if isinstance(c, Checkpoints)]
     asynchronous = any(c.asynchronous for c in checkpoints)
-    precision = resolve_precision(precision, accelerator)
+    resolved = resolve_precision(precision, accelerator)
     if float8:
         from arclight.training.low_precision import require_float8
 
         require_float8()
     if strategy == "fsdp":
-        _require_shardable(callbacks, precision, asynchronous and sharded_checkpoints)
+        _require_shardable(callbacks, resolved, asynchronous and sharded_checkpoints)
     elif sharded_checkpoints:
         raise UserError(
             "trainer.sharded_checkpoints=true is for trainer.strategy=fsdp, where there are "
@@ -118,8 +118,8 @@ def make_trainer(
             accelerator=accelerator,
             devices=devices,
             num_nodes=num_nodes,
-            strategy=_strategy(strategy, precision, sharded_checkpoints),
-            precision=precision,
+            strategy=_strategy(strategy, resolved, sharded_checkpoints),
+            precision=resolved,
             max_epochs=max_epochs if max_epochs is not None else (None if max_steps > 0 else -1),
             min_epochs=min_epochs,
             max_steps=max_steps,
@@ -188,7 +188,7 @@ def _environment() -> ClusterEnvironment:
 def _strategy(
     strategy: str | Strategy, precision: str, sharded_checkpoints: bool
 ) -> Strategy | str:
-    """Lightning's strategy of that name, with what suits it; one that was built is taken as it is."""
+    """Lightning's strategy of that name, with what suits it; one that is built already stays."""
     if strategy == "fsdp":
         from arclight.training.sharding import FullyShardedStrategy  # a second to import
 

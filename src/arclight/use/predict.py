@@ -71,8 +71,8 @@ def predict(
         csv.writer(sys.stdout).writerows(rows)
     if question.faults:
         raise UserError(
-            f"{len(question.faults)} of {len(rows) - 1} images cannot be read and have a row without "
-            f"an answer; the first: {question.faults[0]}"
+            f"{len(question.faults)} of {len(rows) - 1} inputs cannot be read and have no answer "
+            f"in their row; the first: {question.faults[0]}"
         )
     return rows
 

@@ -41,7 +41,8 @@ class Trained:
         if isinstance(self.task, Task) and type(self.task).blank_batch is not Task.blank_batch:
             return self.task.example_inputs(batch, draw)
         if type(self.task).__dict__.get("example_inputs"):
-            return self.task.example_inputs(batch, draw)  # type: ignore[operator]
+            inputs: dict[str, Tensor] = self.task.example_inputs(batch, draw)  # type: ignore[operator]
+            return inputs
         return self._of_a_module(batch)
 
     def _of_a_module(self, batch: int) -> dict[str, Tensor]:

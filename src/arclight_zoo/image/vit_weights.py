@@ -93,12 +93,12 @@ def from_timm_vit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         raise UserError(
             f"The timm weights have {unknown[0]}"
             + (f" and {len(unknown) - 1} more" if len(unknown) > 1 else "")
-            + ", which arclight_zoo.image.vit.ViT has no place for: give it a plain VisionTransformer "
+            + ", which ViT has no place for: give it a plain VisionTransformer "
             "(vit_tiny_patch16_224, for example), or use timm's own model."
         )
     if ("cls_token" in state_dict) == ("fc_norm.weight" in state_dict):
         raise UserError(
-            "The timm weights pool in a way that arclight_zoo.image.vit.ViT does not: it takes a "
+            "The timm weights pool in a way that ViT does not: it takes a "
             "class token with norm, or no class token with fc_norm; use timm's own model."
         )
     return renamed
@@ -148,7 +148,7 @@ def from_transformers_vit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]
                 break
         else:
             raise UserError(
-                f"The weights have {key}, which arclight_zoo.image.vit.ViT has no place for: it takes "
+                f"The weights have {key}, which ViT has no place for: it takes "
                 "those of transformers' ViTForImageClassification."
             )
     return renamed

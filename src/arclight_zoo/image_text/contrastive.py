@@ -177,7 +177,7 @@ class Contrastive(Task):
         tokenizer = kept_tokenizer(question.folder)
         tokens, mask = encode(tokenizer, captions, facts.context, self.device)
         every: Tensor = model.embed_texts(tokens, mask)  # type: ignore[operator]
-        embedded = every.unflatten(0, (-1, len(templates)))
+        embedded = every.view(-1, len(templates), every.shape[1])
         texts = F.normalize(embedded.mean(1), dim=-1)  # as evaluation does
         rows = [["file", "label", *facts.class_names]]
         for files, images in image_batches(question, facts, self.device):

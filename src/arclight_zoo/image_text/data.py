@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from arclight.data.facts import Facts
 from arclight.data.module import require_counts
 from arclight.errors import UserError
 from arclight.ranges import Count
@@ -59,7 +60,7 @@ class CaptionedImages(ImageData, TextModule):
     """
 
     facts: ImageTextFacts
-    facts_type = ImageTextFacts
+    facts_type: type[Facts] = ImageTextFacts
 
     holds = "images with texts"
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arclight.console import say
+from arclight.data.facts import Facts
 from arclight.data.module import DataModule, require_counts, require_fractions
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.windows import within_windows
@@ -84,7 +85,7 @@ class ImageData(DataModule):
     """
 
     facts: ImageFacts
-    facts_type = ImageFacts
+    facts_type: type[Facts] = ImageFacts
 
     holds = HOLDS["classes"]
 

@@ -71,7 +71,7 @@ def from_transformers_gpt2(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor
         name = _from_gpt2_name(key.removeprefix("transformer."))
         if name is None:
             raise UserError(
-                f"The weights have {key}, which arclight_zoo.text.gpt.GPT has no place for: it takes "
+                f"The weights have {key}, which GPT has no place for: it takes "
                 "those of transformers' GPT2LMHeadModel."
             )
         if name == "pos_embed":

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from arclight.data.facts import Facts
 from arclight.data.module import DataModule
 from arclight_zoo.reading.cache import cached
 from arclight_zoo.tokens import tokenizer as tokenizers
@@ -23,7 +24,7 @@ class TextModule(DataModule, ABC):
     """
 
     facts: TextFacts
-    facts_type = TextFacts
+    facts_type: type[Facts] = TextFacts
     cache: Path
     tokenizer: Tokenizer
 
