@@ -5,6 +5,8 @@ Parts, all by default. Each runs the project and loops of scripts/benchmarks/bar
   multirun     what a job of `-m` takes beyond its training
   search       what a trial of a search costs beyond its training
   step         the fixed cost of a training step: metrics, bar, csv, checkpoints and schedule on
+  plain        a LightningModule that knows nothing of the project, one self.log a step, against the
+               same module under Lightning alone with one logger, no bar and no checkpoints
   data         augmented images per second, 32x32, against torchvision one image at a time
   train        the CNN on 32x32 images end to end, images per second
   gpt          nanoGPT's CPU setting end to end, tokens per second, against nanoGPT's own loop
@@ -31,6 +33,7 @@ from pathlib import Path
 from benchmarks.asked import Asked
 from benchmarks.gpu import gpu
 from benchmarks.loops import checkpoint, data, determinism, gpt, step, train
+from benchmarks.plain import plain
 from benchmarks.processes import multi, multirun, search, startup
 from benchmarks.streams import streams
 
@@ -71,7 +74,7 @@ def main() -> None:
 PARTS: dict[str, Callable[[Asked], list[Row]]] = {
     part.__name__: part
     for part in (
-        *(startup, multirun, search, step, data, train),
+        *(startup, multirun, search, step, plain, data, train),
         *(gpt, checkpoint, determinism, multi, streams, gpu),
     )
 }

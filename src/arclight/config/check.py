@@ -5,7 +5,7 @@ from typing import Any
 
 from arclight.config.annotations import fits, in_words
 from arclight.config.layout import COMMAND_KEYS, GIVEN, GROUPS, NAMED, ROOT, WRITTEN
-from arclight.config.nodes import Place, faults_of_node, of_no_target
+from arclight.config.node_faults import Place, faults_of_node, of_no_target
 from arclight.config.options import options
 from arclight.config.suggest import nearest
 from arclight.config.unused import unused

@@ -18,7 +18,7 @@ from arclight.errors import UserError
 from arclight.files import write_text
 from arclight.provenance.code import changed_since, named
 from arclight.run_directory import RunDirectory
-from arclight.search.compose import Composer, fitted
+from arclight.search.composer import Composer, fitted
 from arclight.search.settings import MAY_CHANGE, Objective, Search
 from arclight.search.space import Parameter, parse
 

@@ -23,7 +23,7 @@ from arclight.errors import UserError
 from arclight.processes.devices import cores
 from arclight.provenance.manifest import describe
 from arclight.run_directory import RunDirectory, create, open_run
-from arclight.search.compose import Composer, as_overrides
+from arclight.search.composer import Composer, as_overrides
 from arclight.search.settings import Search
 from arclight.search.study import Claim, Study
 from arclight.search.trial import Ending, ending, fork

@@ -170,6 +170,8 @@ def close(loggers: Sequence[Logger], status: str) -> None:
     succeeded = status in ("finished", "pruned")
     for logger in loggers:
         logger.finalize("success" if succeeded else "failed")
+        if hasattr(logger, "close"):
+            logger.close()
         if isinstance(logger, WandbLogger):
             import wandb
             from wandb.sdk.lib.module import unset_globals
