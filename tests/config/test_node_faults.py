@@ -245,3 +245,19 @@ def test_what_it_says_mends_the_config(composed: Composed) -> None:
     mend = [word for word in said.replace(" to leave", "\n").split() if word.startswith("~")]
     assert mend == ["~optimizer.nesterov", "~optimizer.ns_steps", "~optimizer.betas"]
     assert faults(composed(*words, *mend)) == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "instead"),
+    [
+        ("default_root_dir", "type run_dir=PATH"),
+        ("enable_checkpointing", "a run has checkpoints"),
+        ("logger", "type logger=NAME"),
+    ],
+)
+def test_a_key_that_the_run_owns_says_what_to_use(
+    config: dict[str, Any], key: str, instead: str
+) -> None:
+    config["trainer"][key] = "x"
+    with pytest.raises(UserError, match=rf"^trainer\.{key} is the run's own: .*{instead}"):
+        check(config)

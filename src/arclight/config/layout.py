@@ -62,6 +62,21 @@ ENGINE_KEYS = {
 }
 """Keys of a group's node that the run uses itself, where the target does not take them."""
 
+OWNED = {
+    "trainer": {
+        "default_root_dir": "the run directory is the place of its files: type run_dir=PATH",
+        "logger": "type logger=NAME",
+        "callbacks": "type callbacks=NAME",
+        "enable_checkpointing": "a run has checkpoints: type callbacks.checkpoints.KEY=VALUE",
+        "enable_progress_bar": "the bar is drawn on a terminal alone",
+        "enable_model_summary": "type preflight=false to leave out what is said of the model",
+        "use_distributed_sampler": "the run shares the data among processes itself",
+        "barebones": "leave out what is not wanted by its own key",
+        "model_registry": "type logger=mlflow, or python scripts/export.py",
+    },
+}
+"""Keys of Lightning that the run directory owns, each with what to use in its place."""
+
 HYDRA_KEYS = {
     "_target_": annotation("str"),
     "_partial_": annotation("bool"),

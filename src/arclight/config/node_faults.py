@@ -8,7 +8,7 @@ from typing import Any
 from arclight.config.allowed import refusal
 from arclight.config.annotations import fits, has_node, in_words, is_node
 from arclight.config.kinds import KINDS, kinds
-from arclight.config.layout import ENGINE_KEYS, HYDRA_KEYS
+from arclight.config.layout import ENGINE_KEYS, HYDRA_KEYS, OWNED
 from arclight.config.lineage import is_dataclass
 from arclight.config.modules import Module
 from arclight.config.options import options
@@ -138,6 +138,10 @@ def _unknown(
     if known.open:
         return
     unknown = [k for k in node if k not in known.parameters and k not in (*engines, *HYDRA_KEYS)]
+    owned = OWNED.get(place.group or "", {})
+    for key in [k for k in unknown if k in owned]:
+        unknown.remove(key)
+        yield f"{path}.{key} is the run's own: {owned[key]}."
     choices = [k for k in (*known.parameters, *engines) if k not in place.given]
     name = str(node["_target_"]).rpartition(".")[2]
     if len(unknown) == 1 or all(nearest(str(key), choices) for key in unknown):
