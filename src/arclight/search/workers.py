@@ -231,8 +231,8 @@ class Workers:
                 if value is None or not math.isfinite(value)
             ]
             if missing:
-                known = ", ".join(k for k in summaries[0]["metrics"] if k.startswith("val/"))
-                self._fail(claim, f"{'; '.join(missing)}; its figures are {known}")
+                known = ", ".join(summaries[0]["metrics"])
+                self._fail(claim, f"{'; '.join(missing)}; its metrics are {known or 'none'}")
                 return
             self.study.tell(claim, TrialState.COMPLETE, [v for v in values if v is not None])
             self._told(claim)
