@@ -1,7 +1,5 @@
 """What is said where a library no longer has a name that the engine needs."""
 
-from importlib.metadata import version
-
 
 def missing(library: str, name: str, file: str) -> RuntimeError:
     """The error of a name that is gone.
@@ -13,6 +11,8 @@ def missing(library: str, name: str, file: str) -> RuntimeError:
         name: of the class and attribute, or of several.
         file: in `arclight/libraries`, where it is used.
     """
+    from importlib.metadata import version
+
     return RuntimeError(
         f"{library} {version(library)} has no {name}, which runs depend on: install the version of "
         f"requirements.lock, or mend arclight/libraries/{file}."
