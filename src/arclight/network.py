@@ -6,6 +6,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from arclight.libraries.huggingface import endpoint, is_offline, offline
+
 __all__ = ["CutOffError", "address", "hub", "may_pass", "reachable", "refusal", "why_not"]
 
 
@@ -30,20 +32,17 @@ def address(path: str) -> tuple[str, str | None, str | None]:
 
 
 @contextmanager
-def hub() -> Iterator[bool]:
-    """Where the Hugging Face hub is out of reach, what is in its cache still is not.
+def hub(may_connect: bool = True) -> Iterator[bool]:
+    """Where the Hugging Face hub is out of reach, makes its library try nothing but the cache.
 
-    Yields whether it is within reach; if not, its libraries try nothing but the cache.
+    Yields whether it is within reach.
+
+    Args:
+        may_connect: False treats the hub as out of reach.
     """
-    import huggingface_hub.constants as settings
-
-    before = settings.HF_HUB_OFFLINE
-    within = not before and reachable(settings.ENDPOINT)
-    settings.HF_HUB_OFFLINE = not within
-    try:
+    within = may_connect and not is_offline() and reachable(endpoint())
+    with offline(not within):
         yield within
-    finally:
-        settings.HF_HUB_OFFLINE = before
 
 
 def why_not(within: bool, error: BaseException | None = None) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import nn
 
 from arclight.costs.forecast import Preflight, duration, gib
 from arclight.costs.step import Build, dry_step
 from arclight.data.facts import Facts
+from arclight.models.checks import has_batch_norm
 from arclight.tasks.task import Task
 
 # From scratch, the small networks of this project do well with one example to some hundreds of
@@ -136,7 +136,7 @@ def in_parts(task: L.LightningModule) -> str:
     """What a step is where its gradients are accumulated over parts of the batch."""
     if isinstance(task, Task) and task.parts_differ:
         return f"the same step in parts, {task.parts_differ}"
-    if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in task.modules()):
+    if has_batch_norm(task):
         return "the same step in parts but for batch normalisation, which sees one part at a time"
     return "the same step in parts"
 

@@ -6,20 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from arclight.libraries.pytorch import TorchDispatchMode, attention_formulas
+
 aten = torch.ops.aten
-# Not every release of torch knows the arithmetic of attention on CPUs.
-FORMULAS: dict[Any, Callable[..., int]] = {
-    aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[
-        aten._scaled_dot_product_flash_attention
-    ],
-    aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[
-        aten._scaled_dot_product_flash_attention_backward
-    ],
-    **flop_registry,
-}
+FORMULAS: dict[Any, Callable[..., int]] = {**attention_formulas(flop_registry), **flop_registry}
 
 
 class MemoryLimitError(Exception):
@@ -32,7 +24,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     A multiply-add counts two, as torch counts it; attention counts in full, masked or not. Each
     storage counts once, from the operation that makes it until nothing holds it any more, be it a
     variable or what autograd has saved. Real tensors and fake ones (shapes without numbers) count
-    alike. What a kernel takes and gives back by itself is not seen, but for the copies that the
+    alike. What a kernel allocates and frees by itself is not seen, except for the copies that the
     backward pass of a convolution on CPUs makes of its weights.
 
     Attributes:
@@ -50,7 +42,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.limit, self.on_cpu = limit, on_cpu
         self.flops = self.recomputed = 0
         self.live = self.peak = 0
-        self.backward = False  # set by who calls it: gradients are off then, but to recompute
+        self.backward = False  # set by the caller: gradients are off then, except to recompute
         self._held: dict[int, weakref.ref[Any]] = {}
 
     def hold(self, tensors: Iterable[Tensor]) -> None:
@@ -81,7 +73,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _see(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
-        key = storage._cdata
+        key = id(storage)  # torch gives a storage the same object as long as it lives
         if key in self._held:
             return
         size = storage.nbytes()

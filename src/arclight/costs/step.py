@@ -9,13 +9,16 @@ import torch
 import torch.nn.functional as F
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from torchmetrics import Metric
 
 from arclight.costs.meter import Meter
 from arclight.data.facts import Facts
+from arclight.libraries.pytorch import (
+    CPU_ATTENTION,
+    FakeTensorMode,
+    is_traceable_wrapper_subclass,
+)
 from arclight.tasks.task import Task
 
 Build = Callable[[dict[str, Any], Facts], Any]
@@ -272,7 +275,7 @@ class CpuAttention(TorchFunctionMode):
             return out
         if attn_mask is not None and attn_mask.dtype == torch.bool:
             attn_mask = attn_mask.to(query.dtype)
-        out, _ = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        out, _ = CPU_ATTENTION(
             query, key, value, dropout_p, is_causal, attn_mask=attn_mask, scale=scale
         )
         return out

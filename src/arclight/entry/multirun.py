@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -29,7 +28,6 @@ class Multirun(Callback):
             if config.get(key):
                 print(f"error: {_NAMES_ONE[key]}", file=sys.stderr)
                 sys.exit(EXIT_USER_ERROR)
-        _compose_once()
         hydra = config.hydra
         if any(word.startswith("hydra.sweep.dir=") for word in hydra.overrides.hydra):
             return
@@ -53,22 +51,6 @@ _NAMES_ONE = {
     "run_dir": "run_dir names one run; for the folder of a multirun type hydra.sweep.dir=PATH.",
     "resume": "resume continues one run, without -m; a multirun is continued by the same line.",
 }
-
-
-def _compose_once() -> None:
-    """The sweeper composes every job to check it, and the launcher again: that is a tenth of a
-    second which each job can be spared."""
-    loader = GlobalHydra.instance().config_loader()
-    compose, kept = loader.load_sweep_config, dict[tuple[str, ...], DictConfig]()
-
-    def load_sweep_config(master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        words = tuple(sweep_overrides)
-        if words in kept:
-            return kept.pop(words)
-        kept[words] = compose(master_config, sweep_overrides)
-        return kept[words]
-
-    loader.load_sweep_config = load_sweep_config  # type: ignore[method-assign]
 
 
 def name_of(words: Sequence[str]) -> str:

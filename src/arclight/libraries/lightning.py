@@ -1,7 +1,10 @@
 """What the engine needs of Lightning's private names, in one place.
 
-Each function says what a private name buys. `require_names` fails at start-up where a version of
-Lightning has renamed one: assigning to a name that is gone would change nothing, in silence.
+Each function says what a private name buys. `require_names` fails at start-up if this version of
+Lightning has renamed one: assigning to a name that is gone would change nothing, without a word.
+
+Lightning also looks for `_iterator` of a loader, to end its workers when a fit is over; see
+`arclight.data.loader_workers.OwnsWorkers`.
 """
 
 from collections.abc import Callable
@@ -11,11 +14,13 @@ import lightning as L
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.strategies import ModelParallelStrategy
-from lightning.pytorch.trainer.connectors.logger_connector.logger_connector import (
-    _LoggerConnector,
-)
+from lightning.pytorch.trainer.connectors.logger_connector.logger_connector import _LoggerConnector
 from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 from torch import nn
+
+from arclight.libraries.missing import missing
+
+FILE = "lightning.py"
 
 METHODS: dict[type, tuple[str, ...]] = {
     _TrainingEpochLoop: (
@@ -29,22 +34,17 @@ METHODS: dict[type, tuple[str, ...]] = {
 
 
 def require_names(trainer: L.Trainer) -> None:
-    """Raises `RuntimeError` where this version of Lightning lacks a name that is used here."""
-    missing = [
-        f"{k.__name__}.{n}" for k, names in METHODS.items() for n in names if n not in dir(k)
-    ]
-    attributes = {
+    """Raises `RuntimeError` if this version of Lightning lacks a name that is used here."""
+    gone = [f"{k.__name__}.{n}" for k, names in METHODS.items() for n in names if n not in dir(k)]
+    attributes: dict[Any, tuple[str, ...]] = {
         trainer: ("_signal_connector", "_logger_connector"),
         trainer.fit_loop: ("_data_fetcher",),
-        trainer._signal_connector: ("received_sigterm",),
+        getattr(trainer, "_signal_connector", None): ("received_sigterm",),
     }
     for owner, names in attributes.items():
-        missing += [f"{type(owner).__name__}.{n}" for n in names if not hasattr(owner, n)]
-    if missing:
-        raise RuntimeError(
-            f"lightning {L.__version__} has no {', '.join(missing)}, which runs depend on: install "
-            "the version of requirements.lock, or mend arclight/libraries/lightning.py."
-        )
+        gone += [f"{type(owner).__name__}.{n}" for n in names if not hasattr(owner, n)]
+    if gone:
+        raise missing("lightning", ", ".join(gone), FILE)
 
 
 def leave_signals_alone(trainer: L.Trainer) -> None:
@@ -111,21 +111,22 @@ def tell_of_evaluations(trainer: L.Trainer, tell: Callable[[dict[str, Any]], Non
 
 
 def average_of(callback: WeightAveraging) -> Any:
-    """The averaged model of Lightning's callback, which has no public name for it."""
+    """The averaged model of Lightning's callback, which has no public name for it.
+
+    It is evaluated, saved and exported in place of the last step's.
+    """
     return callback._average_model
 
 
 def set_average(callback: WeightAveraging, average: nn.Module) -> None:
     """Gives Lightning's callback another averaged model."""
     if not hasattr(callback, "_average_model"):
-        raise RuntimeError(f"lightning {L.__version__}: WeightAveraging has no _average_model.")
+        raise missing("lightning", "WeightAveraging._average_model", FILE)
     callback._average_model = average  # type: ignore[assignment]
 
 
 def shard_over_all_processes(strategy: ModelParallelStrategy) -> None:
-    """Makes data-parallel groups of all processes of all nodes; Lightning's default is a node's."""
+    """Shards weights over all processes of all nodes, where Lightning's default is those of one."""
     if not hasattr(strategy, "_data_parallel_size"):
-        raise RuntimeError(
-            f"lightning {L.__version__}: ModelParallelStrategy has no _data_parallel_size."
-        )
+        raise missing("lightning", "ModelParallelStrategy._data_parallel_size", FILE)
     strategy._data_parallel_size = strategy.num_nodes * strategy.num_processes

@@ -1,8 +1,19 @@
-"""What a model's constructor says of a size that cannot be: one sentence, with what to type."""
+"""Checks for models: of sizes, with errors that say what to type, and of what a model holds."""
+
+from torch import nn
 
 from arclight.errors import UserError
+from arclight.libraries.pytorch import has_values
 
-__all__ = ["check_choice", "check_probability", "nearest_divisor"]
+__all__ = [
+    "check_choice",
+    "check_probability",
+    "has_batch_norm",
+    "has_values",
+    "nearest_divisor",
+]
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def check_probability(name: str, value: float) -> None:
@@ -22,6 +33,11 @@ def check_choice(name: str, value: str, *choices: str) -> None:
             + " or ".join(f"model.{name}={choice}" for choice in choices)
             + "."
         )
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Whether any of its modules normalises by the statistics of a batch."""
+    return any(isinstance(module, BATCH_NORMS) for module in model.modules())
 
 
 def nearest_divisor(of: int, to: int) -> int:

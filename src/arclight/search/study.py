@@ -11,14 +11,12 @@ from typing import IO, Any
 
 import optuna
 from optuna.distributions import (
-    BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._file import BaseJournalFileLock
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from arclight.files import lock
@@ -66,15 +64,15 @@ class Study:
         self.aims = list(aims)
         self.folder = folder
         with self.alone(), _quiet():
+            self.storage = _storage(search.storage, folder) if folder else InMemoryStorage()
             self.study = optuna.create_study(
-                storage=_storage(search.storage, folder) if folder else None,
+                storage=self.storage,
                 study_name=search.name,
                 directions=[aim.direction for aim in aims],
                 load_if_exists=True,
                 pruner=_pruner(search),
             )
             self.study.set_metric_names([aim.metric for aim in aims])
-        self.storage = self.study._storage
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -108,8 +106,9 @@ class Study:
                 lock = self._lock(trial.number)
                 if lock is None:
                     continue
-                if self.storage.get_trial(trial._trial_id).state == TrialState.RUNNING:
-                    return self._claimed(self._begun(trial), lock, found=True)
+                id = self._id(trial.number)
+                if self.storage.get_trial(id).state == TrialState.RUNNING:
+                    return self._claimed(self._begun(trial.number, id), lock, found=True)
                 lock.close()  # it has ended since the list was made
             if sum(t.state != TrialState.WAITING for t in trials) >= self.wanted:
                 return None
@@ -129,15 +128,20 @@ class Study:
             if i == number:
                 self.study.enqueue_trial(point)
 
-    def _begun(self, trial: FrozenTrial) -> Trial:
-        self.study.sampler = _sampler(self.search, mix(f"search/{trial.number}", self.search.seed))
-        return Trial(self.study, trial._trial_id)
+    def _id(self, number: int) -> int:
+        """What the storage calls a trial."""
+        study = self.storage.get_study_id_from_name(self.study.study_name)
+        return self.storage.get_trial_id_from_study_id_trial_number(study, number)
+
+    def _begun(self, number: int, id: int) -> Trial:
+        self.study.sampler = _sampler(self.search, mix(f"search/{number}", self.search.seed))
+        return Trial(self.study, id)
 
     def _claimed(self, trial: Trial, lock: IO[str], found: bool) -> Claim:
         values = self._suggest(trial)
         return Claim(
             number=trial.number,
-            id=trial._trial_id,
+            id=self._id(trial.number),
             values=values,
             lock=lock,
             retries=int(trial.user_attrs.get("retries", 0)),
@@ -157,7 +161,7 @@ class Study:
                 continue
             seed = mix(f"search/{trial.number}/{parameter.key}", self.search.seed)
             trial.study.sampler = _sampler(self.search, seed)
-            stored = trial._suggest(parameter.key, distribution(parameter))
+            stored = suggested(trial, parameter)
             values[parameter.key] = parameter.decode(stored)
         return values
 
@@ -207,7 +211,9 @@ class Study:
         return self.ended >= self.wanted
 
 
-def distribution(parameter: Parameter) -> BaseDistribution:
+def distribution(
+    parameter: Parameter,
+) -> CategoricalDistribution | FloatDistribution | IntDistribution:
     """Optuna's description of a parameter."""
     if parameter.choices:
         return CategoricalDistribution(parameter.encoded())
@@ -215,6 +221,16 @@ def distribution(parameter: Parameter) -> BaseDistribution:
     if parameter.real:
         return FloatDistribution(low, high, log=log, step=step)
     return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
+
+
+def suggested(trial: Trial, parameter: Parameter) -> Any:
+    """The parameter's value in a trial, as Optuna stores it."""
+    key, of = parameter.key, distribution(parameter)
+    if isinstance(of, CategoricalDistribution):
+        return trial.suggest_categorical(key, of.choices)
+    if isinstance(of, FloatDistribution):
+        return trial.suggest_float(key, of.low, of.high, log=of.log, step=of.step)
+    return trial.suggest_int(key, of.low, of.high, log=of.log, step=of.step)
 
 
 def _sampler(search: Search, key: int) -> optuna.samplers.BaseSampler:
@@ -254,14 +270,15 @@ def _storage(storage: str, folder: Path) -> BaseStorage:
     return RDBStorage(storage, engine_kwargs={"poolclass": NullPool})
 
 
-class KernelLock(BaseJournalFileLock):
+class KernelLock(JournalFileOpenLock):
     """Locks the journal by the kernel, which unlocks it when the process ends, however it ends.
 
-    Half a line at its end, which a machine that died may have left, is cut off: what is written
+    A machine that died may have left half a line at its end. It is cut off, since what is written
     next would make it unreadable.
     """
 
     def __init__(self, journal: str) -> None:
+        super().__init__(journal)
         self._journal = Path(journal)
         self._file: IO[str] | None = None
 

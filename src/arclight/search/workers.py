@@ -270,23 +270,17 @@ class Workers:
         )
 
 
-# What a trial would import while it runs, and W&B, with pandas, only when it logs.
-TRIAL = ("arclight.run.fit", "matplotlib.backends.backend_agg", "PIL.features", "rich._emoji_codes")
-TRIAL_WITH_WANDB = (
-    "wandb",
-    "requests",
-    "wandb.sdk.launch",
-    "wandb.sdk.lib.gitlib",
-    "psutil",
-    "pandas",
-)
+# What a trial would otherwise import while it runs, each a tenth of a second or more. W&B imports
+# the last two only when a run begins.
+TRIAL = ("arclight.run.fit", "matplotlib.backends.backend_agg")
+TRIAL_WITH_WANDB = ("wandb", "wandb.apis.public", "pandas")
 
 
 def warm_up(config: dict[str, Any]) -> None:
     """Imports what a trial needs, so that its process begins with it. Touches no device.
 
-    What that made is set aside from garbage collection: no trial goes through it, which would also
-    copy the memory that a forked process shares.
+    What was imported is set aside from garbage collection. Looking through it in each trial would
+    also copy the memory that a forked process shares.
     """
     wandb = TRIAL_WITH_WANDB if "wandb" in (config["logger"] or {}) else ()
     targets = [target.rpartition(".")[0] for target in _targets(config)]

@@ -1,6 +1,5 @@
 """torch.compile, by one word of the config."""
 
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from arclight.errors import UserError
+from arclight.libraries.pytorch import graphs_so_far
 from arclight.models.blocks import find_blocks
 from arclight.tasks.task import Task
 
@@ -49,13 +49,13 @@ def compile_task(task: L.LightningModule, how: Compile, accumulated: bool = Fals
 def compile_model(model: nn.Module, how: Compile, accumulated: bool = False) -> None:
     """Compiles the model in place, at its first step; weights and modules keep their names.
 
-    It is compiled once to train and once to evaluate; at a batch of another size, such as the last
-    of an evaluation, once more, and then for batches of any size.
+    It is compiled once for training and once for evaluation. A batch of another size, such as the
+    last of an evaluation, compiles it once more, for batches of any size.
 
     Args:
-        how: `blocks` compiles each block by itself, of which all alike share the work; the others
-            compile the whole model, `max-autotune` by trying kernels, `cudagraphs` recorded as
-            CUDA graphs, without the cost of starting each kernel.
+        how: `blocks` compiles each block by itself, and identical blocks share one graph. The
+            others compile the whole model: `max-autotune` by trying kernels, `cudagraphs` recorded
+            as CUDA graphs, without the cost of starting each kernel.
         accumulated: whether the gradients of several backward passes are added up. They lie in the
             memory of a CUDA graph, which its next replay writes over, so `max-autotune` does
             without graphs then.
@@ -91,20 +91,13 @@ def compile_model(model: nn.Module, how: Compile, accumulated: bool = False) -> 
 def _allow(graphs: int) -> None:
     """Lets so many graphs be made of one piece of code, which all blocks of a kind are.
 
-    Torch's limit of eight is meant to find faults; behind it the blocks that are left, of other
-    sizes or with other rates of dropping, would run uncompiled. It counts all that share the code,
-    and older versions have it for the whole process only.
+    torch's limit of eight is meant to find faults. Beyond it the other blocks, of other sizes or
+    with other dropout rates, would run uncompiled. It counts all blocks that share the code.
     """
-    from torch._dynamo import config
+    import torch.compiler.config as config
 
     config.recompile_limit = max(config.recompile_limit, graphs)
     config.accumulated_recompile_limit = max(config.accumulated_recompile_limit, graphs)
-
-
-def graphs_so_far() -> int:
-    """How many graphs this process has compiled."""
-    dynamo: Any = sys.modules.get("torch._dynamo.utils")  # seconds to import
-    return dynamo.counters["stats"]["unique_graphs"] if dynamo else 0
 
 
 @dataclass

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from arclight.errors import UserError
 from arclight.files import write_text
+from arclight.libraries.wandb import service_gone
 
 
 class MetricsFile(Logger):
@@ -87,18 +88,17 @@ class WandbRun(WandbLogger):
 
 @contextmanager
 def outliving_wandb() -> Iterator[None]:
-    """Makes a warning of it that W&B's service, a process of its own, is no more.
+    """Warns, rather than fails, where W&B's service has ended; it is a process of its own.
 
     A scheduler that stops a job signals each of its processes. The service ends at once, while the
-    run has yet to save; that it cannot tell the service any more is no failure of the run.
+    run still has to save. The run has not failed because it can no longer reach the service.
     """
-    from wandb.sdk.mailbox import HandleAbandonedError
-
+    gone = service_gone()
     try:
         yield
-    except (ConnectionError, HandleAbandonedError):
+    except gone:
         warnings.warn(
-            "W&B's service has gone. The figures that it missed are in metrics.csv.", stacklevel=2
+            "W&B's service has gone. The metrics that it missed are in metrics.csv.", stacklevel=2
         )
 
 
@@ -120,6 +120,7 @@ def wandb_logger(
     """
     import wandb
 
+    service_gone()  # fails here, not when it is needed, if W&B has renamed what it needs
     mode = wandb_mode(mode)
     if mode == "offline":
         say(f"W&B is offline; later, with a key: wandb sync {run_dir}/wandb/offline-run-*")
@@ -174,16 +175,15 @@ def close(loggers: Sequence[Logger], status: str) -> None:
             logger.close()
         if isinstance(logger, WandbLogger):
             import wandb
-            from wandb.sdk.lib.module import unset_globals
 
             with outliving_wandb():
                 if wandb.run is not None:
                     wandb.run.summary["status"] = status
                 wandb.finish(exit_code=0 if succeeded else 1)
-            if wandb.run is not None:  # its service has gone; the next run is to get another
+            if wandb.run is not None:  # its service has gone; the next run starts another
                 with suppress(ConnectionError):
                     wandb.teardown(exit_code=1)
-                unset_globals()  # type: ignore[no-untyped-call]
+                wandb.run = None
 
 
 def tensorboard_logger(run_dir: Path) -> Logger:

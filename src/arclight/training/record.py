@@ -11,8 +11,8 @@ from torch import Tensor
 from arclight.costs.peaks import device_peak
 from arclight.costs.timing import PHASES, Phase, StepClock, forget_peak_memory, peak_memory
 from arclight.data.facts import Facts
+from arclight.libraries.pytorch import graphs_so_far
 from arclight.tasks.task import Task
-from arclight.training.compilation import graphs_so_far
 from arclight.training.finite import require_finite_loss
 from arclight.training.steps import steps_done
 

@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 from arclight.errors import UserError
 from arclight.libraries.lightning import shard_over_all_processes
 from arclight.models.blocks import find_blocks
+from arclight.models.checks import has_batch_norm
 from arclight.training.checkpoints import read
 from arclight.training.shards import read_shards, remove_unnamed, write_shards
 
@@ -75,7 +76,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
         model.to(memory_format=torch.contiguous_format)  # nor does it shard channels_last
         mesh = self.device_mesh["data_parallel"]
         policy = MixedPrecisionPolicy()
-        if self.half and not _has_batch_norm(model):  # its kernels want float32 beside bfloat16
+        if self.half and not has_batch_norm(model):  # its kernels want float32 beside bfloat16
             # What a block is given stays as autocast has it: the residual stream in float32.
             policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
         # T5's blocks hand on a view, the bias of positions, which nobody changes in place.
@@ -151,7 +152,3 @@ class FullyShardedStrategy(ModelParallelStrategy):
 
 def _bare(optimizer: Optimizer) -> Optimizer:
     return optimizer.optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
-
-
-def _has_batch_norm(model: nn.Module) -> bool:
-    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())

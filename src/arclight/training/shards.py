@@ -7,6 +7,7 @@ a folder. torch's distributed checkpoint format lies in it.
 
 import secrets
 import shutil
+import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +16,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
-from torch.distributed.checkpoint.state_dict_loader import _load_state_dict, load
+from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from arclight.files import TEMPORARY, sync_folder
@@ -66,14 +67,38 @@ def read_shards(state: dict[str, Any], folder: Path) -> None:
 
 def assembled(folder: Path) -> dict[str, Any]:
     """What is in the folder, as plain containers and whole tensors on the CPU."""
+    reader = FileSystemReader(folder)
+    metadata = reader.read_metadata()
     state: dict[str, Any] = {}
-    _load_state_dict(
-        state,
-        storage_reader=FileSystemReader(folder),
-        planner=_EmptyStateDictLoadPlanner(),  # type: ignore[no-untyped-call]
-        no_dist=True,
-    )
+    for key, stored in metadata.state_dict_metadata.items():
+        value = None  # which is replaced by what was stored
+        if isinstance(stored, TensorStorageMetadata):
+            value = torch.empty(stored.size, dtype=stored.properties.dtype)
+        _put(state, (metadata.planner_data or {}).get(key, (key,)), value)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # as it should
+        load(state, storage_reader=reader, no_dist=True)
     return state
+
+
+def _put(container: Any, path: tuple[str | int, ...], value: Any) -> None:
+    """Puts a value at its path of keys and indices, and makes the dicts and lists on the way."""
+    *way, last = path
+    for key, following in zip(way, path[1:], strict=True):
+        inner: Any = [] if isinstance(following, int) else {}
+        container = _entry(container, key, inner)
+    _entry(container, last, value)
+
+
+def _entry(container: Any, key: str | int, value: Any) -> Any:
+    """What is at the key, or else the value, put there."""
+    if isinstance(container, dict):
+        return container.setdefault(key, value)
+    assert isinstance(key, int)
+    container.extend([None] * (key + 1 - len(container)))
+    if container[key] is None:
+        container[key] = value
+    return container[key]
 
 
 def remove_unnamed(folder: Path) -> None:

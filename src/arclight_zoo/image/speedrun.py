@@ -6,9 +6,9 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor
 
 from arclight.errors import UserError
+from arclight.models.checks import has_values
 from arclight.ranges import Count, Share
 
 SMALLEST = 16  # pixels a side, of which three groups leave one
@@ -60,7 +60,7 @@ class SpeedrunNet(nn.Module):
         # Buffers, since nothing trains them: a checkpoint has them, an optimizer does not.
         self.register_buffer("whitening", torch.randn(first, in_channels, 2, 2) / 2)
         self.register_buffer("whitened", torch.tensor(False))
-        self._must_whiten = True  # `whitened` without a question to the device
+        self.must_whiten = True  # `whitened` without waiting for the device
         self.register_load_state_dict_post_hook(_remember)  # type: ignore[no-untyped-call]
         self.whitening_bias = nn.Parameter(torch.zeros(first))
         self.groups = nn.ModuleList(
@@ -85,8 +85,8 @@ class SpeedrunNet(nn.Module):
                 f"data.image_size={self.smallest} or more."
             )
         if self.training:
-            if self._must_whiten and not (x.is_meta or isinstance(x, FakeTensor)):
-                self.whiten(x)  # from numbers, which a dry run has not
+            if self.must_whiten and has_values(x):
+                self.whiten(x)
             return self._logits(x)
         if self.views == 1:
             return self._logits(x)
@@ -119,7 +119,7 @@ class SpeedrunNet(nn.Module):
         Args:
             x: the images of the first batch, as `forward` takes them.
         """
-        if not self._must_whiten:
+        if not self.must_whiten:
             return
         with torch.autocast(x.device.type, enabled=False):
             patches = F.unfold(x.float(), 2).transpose(1, 2).flatten(0, 1)
@@ -127,7 +127,7 @@ class SpeedrunNet(nn.Module):
             scaled = (vectors / (values + EPS).sqrt()).T.flip(0)
             self.whitening.copy_(torch.cat([scaled, -scaled]).view_as(self.whitening))
         self.whitened.fill_(True)
-        self._must_whiten = False
+        self.must_whiten = False
 
 
 class Group(nn.Module):
@@ -188,4 +188,4 @@ class FastBias(nn.Module):
 
 def _remember(model: nn.Module, _: Any) -> None:
     assert isinstance(model, SpeedrunNet)
-    model._must_whiten = not bool(model.whitened)
+    model.must_whiten = not bool(model.whitened)

@@ -14,7 +14,7 @@ from arclight.ranges import Count
 from arclight_zoo.nets.causal_lm import CausalLM
 from arclight_zoo.nets.encoder_decoder import EncoderDecoder
 from arclight_zoo.nets.fitting import check_images, check_places, check_vocabulary
-from arclight_zoo.nets.masks import obey, unasked
+from arclight_zoo.nets.masks import require_mask_names, skip_mask_sync
 
 
 class ImageClassifier(nn.Module):
@@ -43,10 +43,10 @@ class TextClassifier(nn.Module):
 
     def __init__(self, net: Any) -> None:
         super().__init__()
-        obey()
+        require_mask_names()
         self.net = net
 
-    @unasked
+    @skip_mask_sync
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Tokens and where they are the text's own, `(batch, length)`, to `(batch, classes)`."""
         logits: Tensor = self.net(input_ids=tokens, attention_mask=mask.long()).logits
@@ -64,7 +64,7 @@ class TwoTowers(nn.Module):
 
     def __init__(self, net: Any) -> None:
         super().__init__()
-        obey()
+        require_mask_names()
         self.net = net
 
     def forward(
@@ -77,7 +77,7 @@ class TwoTowers(nn.Module):
         """Images to embeddings `(batch, width)` of length 1."""
         return _unit(self.net.get_image_features(pixel_values=images))
 
-    @unasked
+    @skip_mask_sync
     def embed_texts(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Texts to embeddings `(batch, width)` of length 1."""
         found = self.net.get_text_features(input_ids=tokens, attention_mask=mask.long())
@@ -98,12 +98,12 @@ class Captioner(nn.Module):
 
     def __init__(self, net: Any) -> None:
         super().__init__()
-        obey()
+        require_mask_names()
         self.net = net
         own_decoder = "decoder_input_ids" in inspect.signature(net.forward).parameters
         self.text_name = "decoder_input_ids" if own_decoder else "input_ids"
 
-    @unasked
+    @skip_mask_sync
     def forward(self, images: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
         """Logits of the next token at each place `(batch, length, vocab)`; see `BLIP`."""
         found: Tensor = self.net(pixel_values=images, **self._begun(tokens, mask)).logits

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from arclight.models.sharded import all_ended
-from arclight_zoo.nets.masks import obey, unasked
+from arclight_zoo.nets.masks import require_mask_names, skip_mask_sync
 
 
 class CausalLM(nn.Module):
@@ -18,10 +18,10 @@ class CausalLM(nn.Module):
 
     def __init__(self, net: Any) -> None:
         super().__init__()
-        obey()
+        require_mask_names()
         self.net = net
 
-    @unasked
+    @skip_mask_sync
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens `(batch, length)` to logits of the next at each place `(batch, length, vocab)`."""
         logits: Tensor = self.net(input_ids=tokens, use_cache=False).logits

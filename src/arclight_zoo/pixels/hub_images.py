@@ -15,6 +15,7 @@ from arclight_zoo.pixels.source import Source, Split
 from arclight_zoo.pixels.targets import Targets, many_hot, numbers
 from arclight_zoo.reading.classes import numbered
 from arclight_zoo.reading.complaints import images_alone
+from arclight_zoo.reading.datasets_library import fingerprint
 from arclight_zoo.reading.hub import known_column, load_splits
 from arclight_zoo.reading.missing import require_none_missing
 
@@ -31,7 +32,7 @@ class HubSplit:
 
     @property
     def fingerprint(self) -> str:
-        return str(self.encoded._fingerprint)
+        return fingerprint(self.encoded)
 
     def image(self, index: int) -> Image.Image:
         encoded, where = self._stored(index)

@@ -4,11 +4,9 @@ Workers only decode and resize; what they send is uint8, a quarter of the floats
 augmentation is the same whole-batch code as for sets in memory.
 """
 
-import atexit
 import math
 from collections.abc import Iterator
 from typing import Any
-from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -17,9 +15,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from arclight.data.ahead import Copies
+from arclight.data.loader_workers import OwnsWorkers
 from arclight.data.order import EvalBatches, TrainBatches, random_table
 from arclight.errors import UserError
-from arclight.signals import block_signals_in_children
 from arclight_zoo.pixels.augment import RESIZED_CROP, Finish
 from arclight_zoo.pixels.decode import Shape, to_channels
 from arclight_zoo.pixels.source import Split
@@ -28,10 +26,10 @@ from arclight_zoo.reading.splits import Rows
 Batch = tuple[Tensor, Tensor, Tensor | None]
 
 
-class WorkerLoader:
+class WorkerLoader(OwnsWorkers):
     """Batches decoded by worker processes; iterating serves one epoch, or its rest.
 
-    It is not a `DataLoader` but has one, so that nobody replaces the sampler.
+    It is not a `DataLoader`, so that nobody replaces its sampler.
 
     Args:
         split: where the images come from.
@@ -57,7 +55,7 @@ class WorkerLoader:
         self.copies = Copies(self.device)
         train = isinstance(batches, TrainBatches)
         smallest = finish.augment.resized_crop if train and finish.augment else 0.0
-        self.loader = DataLoader(
+        self.inner = DataLoader(
             _Decoder(split, rows, shape, smallest),
             batch_sampler=_Keys(batches, finish.augment is not None),  # type: ignore[arg-type]
             num_workers=num_workers,
@@ -73,7 +71,7 @@ class WorkerLoader:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields (images, targets) as `Finish` makes them."""
         try:
-            for images, labels, rows in self._started():
+            for images, labels, rows in self.begin():
                 there, targets = self.copies((images, labels))
                 yield self.finish(there, targets, rows)
         except UserError as error:  # a worker's comes wrapped in its traceback
@@ -85,46 +83,19 @@ class WorkerLoader:
             self.close()
             raise UserError(self._death(error)) from error
 
-    def _started(self) -> Iterator[Batch]:
-        """The batches of the workers, which are started where there are none yet."""
-        with block_signals_in_children():
-            batches: Iterator[Batch] = iter(self.loader)
-        for worker in getattr(batches, "_workers", ()):
-            worker.terminate = worker.kill  # how torch ends one that does not end when told
-        _started.add(self)
-        return batches
-
     def _death(self, error: RuntimeError) -> str:
         """The sentence about a worker that died without a word, with its likely cause."""
         how = f"{error} {error.__cause__ or ''}"
         likely = "a crash in the code that decodes"
         mend = "type data.num_workers=0 to see its error"
         if "Killed" in how:
-            likely = "want of memory, for which the system kills"
-            mend = f"type data.num_workers={self.loader.num_workers // 2}, or ask for more memory"
+            likely = "too little memory, for which the system kills"
+            mend = f"type data.num_workers={self.inner.num_workers // 2}, or ask for more memory"
         elif "Bus error" in how:
-            likely = "want of shared memory"
+            likely = "too little shared memory"
             mend = "give /dev/shm more room (docker run --shm-size=8g), or type data.num_workers=0"
         told = " ".join(str(error).split())
         return f"A data worker died ({told}). The likely cause is {likely}: {mend}."
-
-    def close(self) -> None:
-        """Ends the workers; another `iter()` starts new ones.
-
-        Left to the garbage collector, each would be waited for in vain for five seconds.
-        """
-        if self._iterator is not None and self.loader.num_workers:
-            self._iterator._shutdown_workers()
-        self._iterator = None
-
-    # By this name Lightning finds, ends and forgets a loader's workers when a fit is over.
-    @property
-    def _iterator(self) -> Any:
-        return self.loader._iterator
-
-    @_iterator.setter
-    def _iterator(self, iterator: Any) -> None:
-        self.loader._iterator = iterator
 
     # See MemoryLoader.
     def state_dict(self) -> dict[str, Any]:
@@ -132,16 +103,6 @@ class WorkerLoader:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         pass
-
-
-_started: WeakSet[WorkerLoader] = WeakSet()
-
-
-@atexit.register
-def _close_all() -> None:
-    """Or else Python, at its end, would wait for workers that it has sent a SIGTERM."""
-    for loader in list(_started):
-        loader.close()
 
 
 Key = tuple[Tensor, int | None, int]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from arclight.errors import UserError
-from arclight.network import address, reachable, refusal, why_not
-from arclight_zoo.reading import remote_files
+from arclight.network import address, hub, refusal, why_not
+from arclight_zoo.reading import datasets_library, remote_files
 from arclight_zoo.reading.complaints import IMAGES, TEXTS, fault, require_commas
 
 _COMMIT = re.compile(r"@[0-9a-f]{40}/")
@@ -132,39 +132,33 @@ def _not_given(path: str, within: bool, error: Exception | None = None) -> str:
 
 
 def _subsets(path: str) -> list[str]:
-    """Those that a data set on the hub has, where the path does not name one of several."""
+    """The subsets of a data set on the hub, where it has several and the path names none."""
     import datasets
 
     repo, subset, revision = address(path)
     try:
         known: list[str] = datasets.get_dataset_config_names(repo, revision=revision)
-    except Exception:  # of many kinds; the first fault has been met before
+    except Exception:  # of many kinds; the first error is reported already
         return []
     return known if len(known) > 1 and subset not in known else []
 
 
 @contextlib.contextmanager
 def _quiet_hub(may_connect: bool) -> Iterator[bool]:
-    """No progress bars, no words about what is raised as well, and no half minute of retries
-    without a network; yields whether one is."""
+    """No progress bars, no log lines about what is also raised, and no half minute of retries
+    without a network; yields whether the hub is within reach."""
     import datasets
-    import huggingface_hub
 
-    bars, offline = datasets.is_progress_bar_enabled(), datasets.config.HF_HUB_OFFLINE
-    may_connect = may_connect and not offline
-    found = may_connect and reachable(huggingface_hub.constants.ENDPOINT)
-    settings: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
+    bars = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     readers = logging.getLogger("datasets.packaged_modules")
     level = readers.level
     readers.setLevel(logging.CRITICAL)
-    for module in settings:
-        module.HF_HUB_OFFLINE = not found
+    may_connect = may_connect and not datasets_library.is_offline()
     try:
-        yield found
+        with hub(may_connect) as within, datasets_library.offline(not within):
+            yield within
     finally:
-        for module in settings:
-            module.HF_HUB_OFFLINE = offline
         readers.setLevel(level)
         if bars:
             datasets.enable_progress_bars()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from arclight.errors import UserError
 from arclight.seeds import mix
 from arclight_zoo.reading.cache import cached
+from arclight_zoo.reading.datasets_library import fingerprint
 from arclight_zoo.reading.splits import Rows, require_taken
 
 Chunks = Iterator[str]
@@ -122,7 +123,7 @@ def of_column(rows: Any, name: str, cache: Path) -> Texts:
                 if text:
                     yield iter([text])
 
-    found = Texts(2, f"table|{rows._fingerprint}|{name}", read)
+    found = Texts(2, f"table|{fingerprint(rows)}|{name}", read)
     return Texts(len(found.survey(cache)), found.key, read)
 
 

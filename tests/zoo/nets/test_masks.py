@@ -1,5 +1,6 @@
 """Models of transformers choose their masks without waiting for the device."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,12 +14,15 @@ from transformers import (
     LlamaForSequenceClassification,
     MistralConfig,
     MistralForCausalLM,
+    masking_utils,
 )
 from transformers.masking_utils import create_causal_mask
 
 from arclight_zoo.nets.auto import TextClassifier
+from arclight_zoo.nets.masks import NAMES, skip_mask_sync
 from arclight_zoo.text.llama import CausalLM, Llama
 
+IMPORTED = dict(vars(masking_utils))
 SMALL = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
@@ -86,11 +90,72 @@ def test_what_a_mask_hides_stays_hidden(tokens: torch.Tensor, mask: torch.Tensor
         torch.testing.assert_close(model(padded, mask), theirs)
 
 
-def test_packed_texts_are_still_told_apart_by_who_has_them(tokens: torch.Tensor) -> None:
-    config = Llama(50, 16, 16, 2, 2).net.config
+def packed_mask(config: Any) -> Any:
     positions = torch.tensor([[0, 1, 2, 0, 1]])
-    mask: Any = create_causal_mask(config, torch.zeros(1, 5, 16), None, None, positions)
+    return create_causal_mask(config, torch.zeros(1, 5, 16), None, None, positions)
+
+
+def test_packed_texts_are_still_told_apart_by_who_has_them(tokens: torch.Tensor) -> None:
+    model = Llama(50, 16, 16, 2, 2)
+    model(tokens)
+    mask = packed_mask(model.net.config)
     assert mask[0, 0, 4].tolist() == [False, False, False, True, True]
+
+
+def test_after_a_pass_the_library_is_as_it_was_imported(tokens: torch.Tensor) -> None:
+    Llama(50, 16, 16, 2, 2)(tokens)
+    assert vars(masking_utils) == IMPORTED
+
+
+def test_after_a_pass_that_fails_the_library_is_as_it_was_imported(tokens: torch.Tensor) -> None:
+    with pytest.raises(IndexError):
+        Llama(50, 16, 16, 2, 2)(tokens + 100)
+    assert vars(masking_utils) == IMPORTED
+
+
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+@pytest.mark.parametrize("inner", [False, True])
+def test_after_a_compiled_pass_the_library_is_as_it_was_imported(
+    inner: bool, tokens: torch.Tensor
+) -> None:
+    model = Llama(50, 16, 16, 2, 2)
+    before = model(tokens)
+    (model.net if inner else model).compile(backend="eager", fullgraph=True)
+    for _ in range(2):
+        torch.testing.assert_close(model(tokens), before)
+    assert vars(masking_utils) == IMPORTED
+    torch._dynamo.reset()
+
+
+def test_a_pass_of_another_thread_at_the_same_time_is_unchanged() -> None:
+    config = Llama(50, 16, 16, 2, 2).net.config
+    begun, go_on = threading.Barrier(2), threading.Event()
+
+    @skip_mask_sync
+    def marked() -> Any:
+        begun.wait(10)
+        assert go_on.wait(10)
+        return packed_mask(config)
+
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(marked()))
+    thread.start()
+    begun.wait(10)
+    try:
+        mask = packed_mask(config)
+    finally:
+        go_on.set()
+        thread.join()
+    assert mask[0, 0, 4].tolist() == [False, False, False, True, True]
+    assert found == [None]
+    assert vars(masking_utils) == IMPORTED
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_renamed_function_is_an_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(masking_utils, name)
+    with pytest.raises(RuntimeError, match=rf"transformers \S+ has no masking_utils\.{name}"):
+        Llama(50, 16, 16, 2, 2)
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's compiler warns of its own doings

@@ -79,7 +79,7 @@ def test_skip_changes_nothing_where_all_can_be_read(tmp_path: Path) -> None:
 
 
 class Deadly(DigitsSplit):
-    """The process that decodes it is killed, as for want of memory."""
+    """The process that decodes it is killed, as where there is too little memory."""
 
     def image(self, index: int) -> Image.Image:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -109,7 +109,7 @@ def test_a_dead_worker_comes_with_its_likely_cause() -> None:
     assert not multiprocessing.active_children()
     told = str(error.value)
     assert "A data worker died (DataLoader worker" in told
-    assert "want of memory" in told
+    assert "too little memory" in told
     assert told.endswith("type data.num_workers=1, or ask for more memory.")
 
 
@@ -131,6 +131,6 @@ def test_signals_to_every_process_of_a_job_leave_the_workers_at_work() -> None:
 def test_a_worker_that_does_not_end_when_told_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.5)
     loader = worker_loader(Stuck, 4, num_workers=1)
-    loader._started()
+    loader.begin()
     loader.close()
     assert not multiprocessing.active_children()

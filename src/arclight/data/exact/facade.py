@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from arclight.data.exact.processes import forget, show_dataset, start, stop
 from arclight.data.exact.randomness import isolated
 from arclight.data.exact.repeats import same
+from arclight.data.loader_workers import OwnsWorkers, show_dataset
 
 
-class Facade(ABC):
+class Facade(OwnsWorkers, ABC):
     """A loader whose batches are a pure function of (seed, epoch, position).
 
     It is not a `DataLoader` but has one, `inner`, so that Lightning neither replaces its sampler
@@ -33,7 +33,6 @@ class Facade(ABC):
     """
 
     inexact_because: str | None = None
-    inner: "DataLoader[Any]"
 
     def __init__(
         self,
@@ -43,7 +42,6 @@ class Facade(ABC):
         position: Callable[[], tuple[int, int]] | None,
     ) -> None:
         self.loader, self.seed, self.name, self.position = loader, seed, name, position
-        self._batches: Iterator[Any] | None = None
 
     @abstractmethod
     def __len__(self) -> int:
@@ -91,7 +89,7 @@ class Facade(ABC):
             self.close()
         alone = self.inner.num_workers == 0
         with isolated():
-            self._batches = batches = start(self.inner)
+            batches = self.begin()
         while True:
             if alone:
                 with isolated():
@@ -101,22 +99,6 @@ class Facade(ABC):
             if batch is _END:
                 return
             yield batch
-
-    def close(self) -> None:
-        """Ends the workers; another `iter()` starts new ones."""
-        stop(self._batches)
-        self._batches = None
-        forget(self.inner)
-
-    # By this name Lightning finds, ends and forgets a loader's workers when a fit is over.
-    @property
-    def _iterator(self) -> Any:
-        return self._batches
-
-    @_iterator.setter
-    def _iterator(self, iterator: Any) -> None:
-        if iterator is None:
-            self.close()
 
     @property
     def num_workers(self) -> int:

@@ -19,6 +19,7 @@ DEPTH = 6
 _ELEMENTS = 64  # of a container: transforms are few, and a longer list is data
 _OBJECTS = 10_000
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+_OF_TORCH = frozenset(vars(nn.Module()))
 _LEAVES = (str, bytes, int, float, complex, bool, type(None), type, Tensor, np.ndarray)
 
 
@@ -59,8 +60,9 @@ def _parts(item: object) -> Iterator[object]:
         yield from _first(item)
     elif isinstance(item, functools.partial):
         yield from (item.func, *item.args, *item.keywords.values())
-    elif isinstance(item, nn.Module):  # its parameters are no place to look
-        yield from (v for k, v in vars(item).items() if k not in ("_parameters", "_buffers"))
+    elif isinstance(item, nn.Module):  # not in its parameters, nor in what torch keeps in it
+        yield from item.children()
+        yield from [value for key, value in vars(item).items() if key not in _OF_TORCH]
     elif callable(item) and hasattr(item, "__code__"):
         if (owner := getattr(item, "__self__", None)) is not None:
             yield owner

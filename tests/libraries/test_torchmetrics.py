@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 CODE = """
-from arclight.libraries.imports import import_torchmetrics
+from arclight.libraries.torchmetrics import import_torchmetrics
 import sys
 import_torchmetrics()
 assert "torchmetrics" in sys.modules and "scipy.signal" not in sys.modules
