@@ -18,6 +18,7 @@ from arclight.errors import UserError
 from arclight.files import read_json
 
 Row = dict[str, Any]
+MOST = 4  # metrics that are shown unasked of runs whose monitor is not among them
 FIGURES = ("parameters", "epochs", "seconds", "training_seconds")  # beside the metrics
 
 # What differs between runs without making them other runs.
@@ -54,7 +55,7 @@ class Result:
     @property
     def monitor(self) -> str:
         """The figure that chooses the run's best checkpoint."""
-        return str(self.config.get("callbacks.checkpoints.monitor", "val/loss"))
+        return str(self.config.get("callbacks.checkpoints.monitor") or "val/loss")
 
     def value(self, key: str) -> Any:
         return {**self.settings, **self.figures, "status": self.status}.get(key)
@@ -163,9 +164,11 @@ def headline(results: Sequence[Result]) -> list[str]:
     """The figures to show unasked: those that choose checkpoints, the same of the test, seconds."""
     found: dict[str, None] = {}
     for monitor in dict.fromkeys(result.monitor for result in results):
-        found |= dict.fromkeys([monitor, f"test/{monitor.rpartition('/')[2]}"])
-    there = {key for result in results for key in result.figures}
-    return [name for name in [*found, "training_seconds"] if name in there]
+        found |= dict.fromkeys([monitor, re.sub(r"^val(?=[/_])", "test", monitor)])
+    there = dict.fromkeys(key for result in results for key in result.figures)
+    shown = [name for name in found if name in there]
+    shown = shown or [name for name in there if name not in FIGURES][:MOST]  # of another naming
+    return [*shown, *(name for name in ["training_seconds"] if name in there)]
 
 
 def chosen_metrics(results: Sequence[Result], typed: str | None) -> list[str]:

@@ -89,16 +89,22 @@ class Search:
             UserError: one is not made of what a search may look at.
         """
         checkpoints = config["callbacks"]["checkpoints"]
+        monitor = checkpoints.get("monitor")
+        if not self.objectives and monitor is None:
+            raise UserError(
+                "callbacks.checkpoints.monitor is null, so that no metric chooses the best trial: "
+                "type callbacks.checkpoints.monitor=NAME, or give search.objectives."
+            )
         nodes = self.objectives or [
             {
-                "metric": checkpoints["monitor"],
-                "direction": "maximize" if checkpoints["mode"] == "max" else "minimize",
+                "metric": monitor,
+                "direction": "maximize" if checkpoints.get("mode") == "max" else "minimize",
             }
         ]
-        return [_objective(node, bool(self.pruner)) for node in nodes]
+        return [_objective(node, bool(self.pruner), monitor) for node in nodes]
 
 
-def _objective(node: dict[str, Any], prunes: bool) -> Objective:
+def _objective(node: dict[str, Any], prunes: bool, monitor: str | None) -> Objective:
     if not isinstance(node, dict) or set(node) != {"metric", "direction"}:
         raise UserError(
             f"search.objectives: {node} should be like {{metric: val/loss, direction: minimize}}."
@@ -114,7 +120,8 @@ def _objective(node: dict[str, Any], prunes: bool) -> Objective:
             f"search.objectives: {metric} is a test figure, and what is chosen by the test is no "
             f"longer tested by it; type {metric.replace('test/', 'val/', 1)}."
         )
-    if not metric.startswith("val/") and (prunes or metric not in OTHER_FIGURES):
+    validated = metric.startswith(("val/", "val_")) or metric == monitor
+    if not validated and (prunes or metric not in OTHER_FIGURES):
         others = "" if prunes else f", {', '.join(OTHER_FIGURES)}"
         raise UserError(
             f"search.objectives: {metric} is not a figure to "
