@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from arclight.errors import UserError
 from arclight.run.execute import execute
@@ -121,6 +122,18 @@ class Silent(Two):
         pass
 
 
+class Takes(Lit):
+    '''Its network and its optimizer are the config's.'''
+
+    def __init__(self, model: nn.Module, optimizer, scheduler):
+        super().__init__(model)
+        self.make = optimizer, scheduler
+
+    def configure_optimizers(self):
+        optimizer = self.make[0](self.parameters())
+        return {"optimizer": optimizer, "lr_scheduler": self.make[1](optimizer)}
+
+
 class Keeps(Lit):
     def on_save_checkpoint(self, checkpoint):
         checkpoint["mine"] = object()
@@ -142,7 +155,8 @@ def made(composed: Composed, package: Package, tmp_path: Path) -> Any:
 
     def make(kind: str = "Lit", monitor: str | None = "val_loss", **trainer: Any) -> RunDirectory:
         base = composed()
-        config = {k: v for k, v in base.items() if k not in ("model", "optimizer", "scheduler")}
+        own = () if kind == "Takes" else ("model", "optimizer", "scheduler")
+        config = {k: v for k, v in base.items() if k not in own}
         config["task"] = {"_target_": f"mylab.lit.{kind}"}
         if kind in ("Lit", "Keeps"):
             config["task"]["net"] = NET
@@ -206,8 +220,6 @@ def test_it_resumes_to_the_same_bits(made: Any, kind: str, workers: int) -> None
         return {**state["state_dict"], "steps": state["steps"]}
 
     def with_workers(run: RunDirectory) -> RunDirectory:
-        import yaml
-
         config = run.config
         config["data"]["num_workers"] = workers
         run.config_file.write_text(yaml.safe_dump(config))
@@ -221,8 +233,6 @@ def test_it_resumes_to_the_same_bits(made: Any, kind: str, workers: int) -> None
     stop = cut.config
     stop["trainer"] |= {"max_epochs": None, "max_steps": 7}
     full = cut.config_file.read_text()
-    import yaml
-
     cut.config_file.write_text(yaml.safe_dump(stop))
     assert execute(cut) == 0
     cut.config_file.write_text(full)
@@ -250,3 +260,18 @@ def test_state_that_cannot_be_loaded_again_is_named_at_the_first_save(made: Any)
     run = made("Keeps")
     assert execute(run) == 2
     assert "A checkpoint cannot keep mine, a object" in run.summary["error"]
+
+
+def test_a_module_may_take_network_optimizer_and_schedule_of_the_config(made: Any) -> None:
+    run = made("Takes")
+    config = run.config
+    config["model"] = NET
+    run.config_file.write_text(yaml.safe_dump(config))
+    assert execute(run) == 2
+    assert "is a schedule over all steps of a run" in run.summary["error"]
+    config["scheduler"] = {"_target_": "torch.optim.lr_scheduler.StepLR", "step_size": 1}
+    run.config_file.write_text(yaml.safe_dump(config))
+    assert execute(run) == 0
+    rates = [float(row["lr"]) for row in read_metrics(run.metrics_file) if row.get("lr")]
+    assert rates[0] > rates[-1]
+    assert "final" in evaluate(str(run.path))

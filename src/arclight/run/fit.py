@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch import nn
 
 from arclight.config.build import build
 from arclight.console import say, table
@@ -62,8 +63,9 @@ def fit(run: RunDirectory) -> dict[str, Any]:
         trainer = assemble(run, parts, loggers)
         recorder(trainer).know(parts.task, parts.facts)
         if trainer.is_global_zero:
-            if "model" in parts.config:
-                keep_sizes(parts.task.model, parts.config["model"], run.path)  # type: ignore[arg-type]
+            model = getattr(parts.task, "model", None)
+            if "model" in parts.config and isinstance(model, nn.Module):
+                keep_sizes(model, parts.config["model"], run.path)
             run.update_manifest(hardware=hardware(), data=parts.facts.to_dict())
             _say_what_it_is(run, parts, trainer)
             for sentence in getattr(parts.data, "left_out", ()):

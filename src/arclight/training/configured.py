@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from arclight.config.build import build
 from arclight.config.layout import ENGINE_KEYS
-from arclight.config.signature import takes
+from arclight.config.signature import parameters, takes
 from arclight.errors import UserError
 from arclight.training.optimizers import decay_groups
 
@@ -98,6 +98,8 @@ class ConfiguredSchedule:
             steps_per_epoch: optimizer steps.
         """
         node, engine = _apart(self.node, "scheduler")
+        if total_steps is None and "total_steps" not in node:
+            self._require_no_length(node["_target_"])
         given = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
         known = {key: value for key, value in given.items() if value is not None}
         schedule: LRScheduler = build(node, group="scheduler", optimizer=optimizer, **known)
@@ -117,6 +119,18 @@ class ConfiguredSchedule:
                 )
             found["monitor"] = engine["monitor"]
         return found
+
+    @staticmethod
+    def _require_no_length(target: str) -> None:
+        """Raises `UserError` for a schedule over the run's steps that is called as a partial."""
+        needed = parameters(target).get("total_steps")
+        if needed is not None and needed.required:
+            raise UserError(
+                f"{target} is a schedule over all steps of a run, and the task calls it with the "
+                "optimizer alone: call it as scheduler(optimizer, total_steps, steps_per_epoch) "
+                "and step it with interval: step, or choose one that steps by epochs, such as "
+                "scheduler=plateau."
+            )
 
 
 def _apart(node: Node, group: str) -> tuple[Node, Node]:

@@ -38,11 +38,8 @@ class Trained:
             UserError: neither is there.
         """
         draw = torch.Generator().manual_seed(seed)
-        if isinstance(self.task, Task) and type(self.task).blank_batch is not Task.blank_batch:
+        if isinstance(self.task, Task) and _tells_inputs(self.task):
             return self.task.example_inputs(batch, draw)
-        if type(self.task).__dict__.get("example_inputs"):
-            inputs: dict[str, Tensor] = self.task.example_inputs(batch, draw)  # type: ignore[operator]
-            return inputs
         return self._of_a_module(batch)
 
     def _of_a_module(self, batch: int) -> dict[str, Tensor]:
@@ -72,6 +69,12 @@ class Trained:
             data.setup("fit")
         batch = next(iter(data.train_dataloader()))
         return batch[0] if isinstance(batch, tuple | list) else batch
+
+
+def _tells_inputs(task: Task) -> bool:
+    kind = type(task)
+    own = (kind.example_inputs, kind.blank_batch)
+    return own != (Task.example_inputs, Task.blank_batch)
 
 
 def trained(run: RunDirectory, checkpoint: str | None = None) -> Trained:
