@@ -1,7 +1,10 @@
 """The depth of each parameter, for learning rates that fall towards the input."""
 
+import copy
+
 import pytest
 import timm
+import torchvision
 from torch import nn
 
 from arclight.errors import UserError
@@ -54,6 +57,19 @@ def test_usual_names_are_found() -> None:
     assert depths_of(model) == {
         "stem.weight": 0, "stem.bias": 0, "blocks.0.weight": 1, "blocks.0.bias": 1,
     }  # fmt: skip
+
+
+def test_stages_follow_each_other_and_towers_stand_side_by_side() -> None:
+    depths = depths_of(torchvision.models.resnet18(num_classes=3))
+    assert depths["conv1.weight"] == 0
+    assert [depths[f"layer{i}.{j}.conv1.weight"] for i in (1, 2, 3, 4) for j in (0, 1)] == [
+        *range(1, 9)
+    ]
+    assert depths["fc.weight"] == 9
+    tower = nn.ModuleDict({"layers": nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])})
+    towers = nn.ModuleDict({"image": tower, "text": copy.deepcopy(tower)})
+    depths = depths_of(towers)
+    assert [depths[f"{name}.layers.1.weight"] for name in ("image", "text")] == [2, 2]
 
 
 def test_a_model_without_blocks_is_a_sentence() -> None:

@@ -1,14 +1,11 @@
 """How deep in a model each parameter lies, for learning rates that fall towards the input."""
 
-import re
 from typing import Any
 
 from torch import nn
 
 from arclight.errors import UserError
-from arclight.models.blocks import find_blocks
-
-NUMBERED = re.compile(r"\.?(?:transformer|blocks?|layers?|h|stages)\.(\d+)\.")
+from arclight.models.blocks import find_stacks
 
 
 def depths_of(model: nn.Module) -> dict[str, int]:
@@ -28,7 +25,7 @@ def depths_of(model: nn.Module) -> dict[str, int]:
         found: dict[str, int] = group_parameters(model, grouped(coarse=False), reverse=True)
         first = min(found.values(), default=0)
         return {name: found[name] - first for name in names}
-    of_block = _by_blocks(model) if hasattr(model, "layers") else _by_name(names)
+    of_block = _by_blocks(model)
     if not of_block:
         raise UserError(
             f"{type(model).__name__} has no blocks by a usual name, so that the depth of its "
@@ -44,10 +41,11 @@ def depths_of(model: nn.Module) -> dict[str, int]:
 
 
 def _by_blocks(model: nn.Module) -> dict[str, int]:
-    number = {id(p): i for i, block in enumerate(find_blocks(model), 1) for p in block.parameters()}
+    """The number of the block that each parameter is in, from 1, within its stack of blocks."""
+    number = {
+        id(p): i
+        for stack in find_stacks(model)
+        for i, block in enumerate(stack, 1)
+        for p in block.parameters()
+    }
     return {n: number[id(p)] for n, p in model.named_parameters() if id(p) in number}
-
-
-def _by_name(names: list[str]) -> dict[str, int]:
-    found = {name: NUMBERED.search(name) for name in names}
-    return {name: int(match[1]) + 1 for name, match in found.items() if match}
