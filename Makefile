@@ -29,8 +29,8 @@ train: $(READY) ## train the default: the CNN on handwritten digits
 project: $(READY) ## a package of your own to start from: make project NAME=mylab
 	@$(BIN)/python scripts/new_project.py $(NAME)
 
-test: $(READY) ## the fast tests
-	$(BIN)/python -m pytest
+test: $(READY) ## the fast tests, on all cores
+	$(BIN)/python -m pytest --numprocesses auto
 
 test-slow: $(READY) ## the slower proofs
 	$(BIN)/python -m pytest -m slow
