@@ -231,6 +231,11 @@ def test_a_users_class(
             "optimizer._target_=torch.optim.RMSprop",
             "Type ~optimizer.betas to leave it out.",
         ),
+        ("+trainer.callbacks=[]", "trainer.callbacks is the run's own: put them in configs/"),
+        ("+trainer.logger=false", "trainer.logger is the run's own: type logger=NAME"),
+        ("+trainer.enable_checkpointing=false", "callbacks.checkpoints says what is kept."),
+        ("+model._partial_=true", "model._partial_=true makes none, and a run needs one"),
+        ("+callbacks.ema._partial_=true", "callbacks.ema._partial_=true makes none"),
     ],
 )
 def test_words_that_trained_in_silence_or_raised(
@@ -245,3 +250,7 @@ def test_what_it_says_mends_the_config(composed: Composed) -> None:
     mend = [word for word in said.replace(" to leave", "\n").split() if word.startswith("~")]
     assert mend == ["~optimizer.nesterov", "~optimizer.ns_steps", "~optimizer.betas"]
     assert faults(composed(*words, *mend)) == ""
+
+
+def test_the_run_completes_a_partial_optimizer_in_any_case(composed: Composed) -> None:
+    assert faults(composed("+optimizer._partial_=true", "+scheduler._partial_=true")) == ""

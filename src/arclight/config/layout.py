@@ -62,6 +62,25 @@ ENGINE_KEYS = {
 }
 """Keys of a group's node that the run uses itself, where the target does not take them."""
 
+FACTORIES = ("optimizer", "scheduler")
+"""Groups whose node may be `_partial_`: what they need is given to them later in any case."""
+
+OWNED = {
+    "run_dir": "type run_dir=PATH",
+    "default_root_dir": "type run_dir=PATH",
+    "loggers": "type logger=NAME; metrics.csv is written in any case",
+    "logger": "type logger=NAME; metrics.csv is written in any case",
+    "callbacks": "put them in configs/callbacks/, each under a name of its own",
+    "deterministic": "type deterministic=true",
+    "enable_checkpointing": "callbacks.checkpoints says what is kept",
+    "enable_progress_bar": "a bar of Lightning's among the callbacks takes the place of its own",
+    "enable_model_summary": "a ModelSummary among the callbacks prints one",
+    "use_distributed_sampler": "each process gets its share of the data in any case",
+    "barebones": "leave out callbacks and loggers one by one",
+    "model_registry": "scripts/export.py hands a model on",
+}
+"""Keys of Lightning's Trainer that the run directory has itself, and what to do instead."""
+
 HYDRA_KEYS = {
     "_target_": annotation("str"),
     "_partial_": annotation("bool"),
