@@ -121,6 +121,11 @@ class Silent(Two):
         pass
 
 
+class Draws(Silent):
+    def on_train_end(self):
+        self.logger.experiment.add_scalar("drawn", 1.0)
+
+
 class Keeps(Lit):
     def on_save_checkpoint(self, checkpoint):
         checkpoint["mine"] = object()
@@ -133,6 +138,9 @@ NET = {
         {"_target_": "torch.nn.Linear", "in_features": 8, "out_features": 2},
     ],
 }
+
+TENSORBOARD = "arclight.training.loggers.tensorboard_logger"
+LOGGERS = {"Draws": {"tensorboard": {"_target_": TENSORBOARD}}}
 
 
 @pytest.fixture
@@ -148,6 +156,7 @@ def made(composed: Composed, package: Package, tmp_path: Path) -> Any:
             config["task"]["net"] = NET
         config["data"] = {"_target_": "mylab.spots.Spots"}
         config["callbacks"]["checkpoints"] |= {"monitor": monitor, "mode": "min"}
+        config["logger"] = LOGGERS.get(kind)
         config["trainer"] |= {"max_epochs": 3, "log_every_n_steps": 2, **trainer}
         return create(tmp_path / f"run-{kind}", tmp_path, "run", config, [], {})
 
@@ -250,3 +259,9 @@ def test_state_that_cannot_be_loaded_again_is_named_at_the_first_save(made: Any)
     run = made("Keeps")
     assert execute(run) == 2
     assert "A checkpoint cannot keep mine, a object" in run.summary["error"]
+
+
+def test_its_logger_is_the_one_that_was_chosen(made: Any) -> None:
+    pytest.importorskip("tensorboard")
+    run = made("Draws", monitor=None)
+    assert execute(run) == 0, run.summary["error"]
