@@ -16,6 +16,7 @@ from arclight.run_directory import create
 from tests.conftest import CONFIGS, Composed, options
 
 EXPERIMENTS = [name for name in options("experiment") if name != "best_of"]  # a door, no recipe
+MODELS = set(options("model"))
 NEEDS_A_PATH = ("sst2_bert", "gpt_shakespeare", "gpt_shakespeare_gpu", "gpt_124m",
                 "imagenet_resnet50", "imagenet_vit_s16")  # fmt: skip
 # What the data would tell, where the config does not say it.
@@ -100,3 +101,9 @@ def test_imagenet_recipes_take_steps_on_a_folder(
     assert execute(run) == 0
     assert run.summary["steps"] == 2
     assert run.summary["metrics"]["val/accuracy"] >= 0
+
+
+@pytest.mark.parametrize("debug", options("debug"))
+@pytest.mark.parametrize("model", sorted({"blip", "cnn", "bert", "clip", "gpt", "t5"} & MODELS))
+def test_every_kind_of_task_can_be_debugged(composed: Composed, model: str, debug: str) -> None:
+    check(composed(f"model={model}", f"debug={debug}"))

@@ -44,7 +44,7 @@ def test_what_is_deterministic_is_the_whole_run(composed: Composed) -> None:
 
 def test_keys_that_the_run_owns_are_refused(composed: Composed) -> None:
     config = {**composed(), "trainer": {**LIGHTNING, "enable_progress_bar": False}}
-    with pytest.raises(Exception, match=r"trainer\.enable_progress_bar is unknown"):
+    with pytest.raises(Exception, match=r"trainer\.enable_progress_bar is the run"):
         check(adopt(config))
 
 

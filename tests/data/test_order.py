@@ -125,3 +125,10 @@ def test_evaluation_sees_every_sample_once_in_equally_many_batches() -> None:
 def test_fewer_samples_than_processes_is_a_sentence() -> None:
     with pytest.raises(UserError, match=r"2 samples cannot be evaluated on 4 processes: type"):
         EvalBatches(2, 8, 0, 4)
+
+
+def test_repeated_epochs_have_the_order_of_the_first() -> None:
+    batches = TrainBatches(20, 4, seed=0, taken=2, repeat=True)
+    first, later = ([b.tolist() for b in batches.of_epoch(epoch)] for epoch in (0, 3))
+    assert later == first
+    assert [b.tolist() for b in batches.steps_of(3)] == first

@@ -6,6 +6,7 @@ import pytest
 
 from arclight.errors import UserError
 from arclight.run.assembly import build_parts
+from arclight.tasks.task import Task
 from tests.conftest import Composed
 
 
@@ -26,3 +27,12 @@ def test_what_does_not_belong_together_is_a_sentence(
 ) -> None:
     with pytest.raises(UserError, match=sentence):
         build_parts(composed(*words), tmp_path)
+
+
+def test_a_model_takes_sizes_by_position(composed: Composed, tmp_path: Path) -> None:
+    config = composed("data.limit=64")
+    target, sizes = "timm.create_model", {"num_classes": 10, "in_chans": 1}
+    config["model"] = {"_target_": target, "_args_": ["resnet18"], "pretrained": False, **sizes}
+    parts = build_parts(config, tmp_path)
+    assert isinstance(parts.task, Task)
+    assert type(parts.task.model).__name__ == "ResNet"

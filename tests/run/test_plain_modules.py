@@ -134,6 +134,11 @@ class Takes(Lit):
         return {"optimizer": optimizer, "lr_scheduler": self.make[1](optimizer)}
 
 
+class Draws(Silent):
+    def on_train_end(self):
+        self.logger.experiment.add_scalar("drawn", 1.0)
+
+
 class Keeps(Lit):
     def on_save_checkpoint(self, checkpoint):
         checkpoint["mine"] = object()
@@ -146,6 +151,9 @@ NET = {
         {"_target_": "torch.nn.Linear", "in_features": 8, "out_features": 2},
     ],
 }
+
+TENSORBOARD = "arclight.training.loggers.tensorboard_logger"
+LOGGERS = {"Draws": {"tensorboard": {"_target_": TENSORBOARD}}}
 
 
 @pytest.fixture
@@ -162,6 +170,7 @@ def made(composed: Composed, package: Package, tmp_path: Path) -> Any:
             config["task"]["net"] = NET
         config["data"] = {"_target_": "mylab.spots.Spots"}
         config["callbacks"]["checkpoints"] |= {"monitor": monitor, "mode": "min"}
+        config["logger"] = LOGGERS.get(kind)
         config["trainer"] |= {"max_epochs": 3, "log_every_n_steps": 2, **trainer}
         return create(tmp_path / f"run-{kind}", tmp_path, "run", config, [], {})
 
@@ -268,10 +277,16 @@ def test_a_module_may_take_network_optimizer_and_schedule_of_the_config(made: An
     config["model"] = NET
     run.config_file.write_text(yaml.safe_dump(config))
     assert execute(run) == 2
-    assert "is a schedule over all steps of a run" in run.summary["error"]
+    assert "The schedule cosine needs total_steps and steps_per_epoch" in run.summary["error"]
     config["scheduler"] = {"_target_": "torch.optim.lr_scheduler.StepLR", "step_size": 1}
     run.config_file.write_text(yaml.safe_dump(config))
     assert execute(run) == 0
     rates = [float(row["lr"]) for row in read_metrics(run.metrics_file) if row.get("lr")]
     assert rates[0] > rates[-1]
     assert "final" in evaluate(str(run.path))
+
+
+def test_its_logger_is_the_one_that_was_chosen(made: Any) -> None:
+    pytest.importorskip("tensorboard")
+    run = made("Draws", monitor=None)
+    assert execute(run) == 0, run.summary["error"]

@@ -19,6 +19,7 @@ from arclight.training.configured import ConfiguredOptimizer, ConfiguredSchedule
 from arclight.training.loggers import read_metrics
 from tests.conftest import Composed
 
+ADAM = {"_target_": "torch.optim.Adam", "lr": 0.1}
 FEW = ("data.limit=96", "data.batch_size=16", "preflight=false", "trainer.log_every_n_steps=1")
 
 
@@ -213,3 +214,37 @@ def test_trackio_hears_of_config_and_metrics(
     assert begun["config"]["seed"] == 0
     assert last == "finished"
     assert [step for step, _ in logged] == [1, 2, 2]
+
+
+def test_a_partial_is_completed_as_any_other_node() -> None:
+    optimizer = ConfiguredOptimizer({**ADAM, "_partial_": True})(Small())
+    assert isinstance(optimizer, torch.optim.Adam)
+    step = {"_target_": "torch.optim.lr_scheduler.StepLR", "_partial_": True, "step_size": 2}
+    made = ConfiguredSchedule(step)(optimizer, 10, 5)
+    assert isinstance(made, dict)
+    assert isinstance(made["scheduler"], torch.optim.lr_scheduler.StepLR)
+
+
+def test_a_typed_length_of_a_schedule_is_kept() -> None:
+    node = {"_target_": "torch.optim.lr_scheduler.OneCycleLR", "max_lr": 0.1, "total_steps": 77}
+    made = ConfiguredSchedule(node)(ConfiguredOptimizer(ADAM)(Small()), 10, 5)
+    assert isinstance(made, dict)
+    assert made["scheduler"].total_steps == 77
+
+
+def test_a_schedule_that_is_not_told_its_length_says_so(composed: Composed) -> None:
+    schedule = ConfiguredSchedule(composed("scheduler=cosine")["scheduler"])
+    with pytest.raises(UserError, match="cosine needs total_steps and steps_per_epoch: give them"):
+        schedule(optimizer=ConfiguredOptimizer(ADAM)(Small()))
+
+
+def test_a_loggers_own_name_is_kept(composed: Composed, tmp_path: Path) -> None:
+    target = "logger.mine._target_=lightning.pytorch.loggers.CSVLogger"
+    words = [f"+{target}", f"+logger.mine.save_dir={tmp_path}", "trainer.max_steps=1"]
+    executed(composed, tmp_path, *words, "+logger.mine.name=mine")
+    assert (tmp_path / "mine" / "version_0" / "metrics.csv").exists()
+
+
+def test_devices_that_are_not_there_are_a_sentence(composed: Composed, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"refuses what trainer\.\* asks for: `devices` selected"):
+        assembled(composed, tmp_path, "trainer.devices=[0]")

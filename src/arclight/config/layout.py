@@ -62,20 +62,24 @@ ENGINE_KEYS = {
 }
 """Keys of a group's node that the run uses itself, where the target does not take them."""
 
+FACTORIES = ("optimizer", "scheduler")
+"""Groups whose node may be `_partial_`: what they need is given to them later in any case."""
+
 OWNED = {
-    "trainer": {
-        "default_root_dir": "the run directory is the place of its files: type run_dir=PATH",
-        "logger": "type logger=NAME",
-        "callbacks": "type callbacks=NAME",
-        "enable_checkpointing": "a run has checkpoints: type callbacks.checkpoints.KEY=VALUE",
-        "enable_progress_bar": "the bar is drawn on a terminal alone",
-        "enable_model_summary": "type preflight=false to leave out what is said of the model",
-        "use_distributed_sampler": "the run shares the data among processes itself",
-        "barebones": "leave out what is not wanted by its own key",
-        "model_registry": "type logger=mlflow, or python scripts/export.py",
-    },
+    "run_dir": "type run_dir=PATH",
+    "default_root_dir": "type run_dir=PATH",
+    "loggers": "type logger=NAME; metrics.csv is written in any case",
+    "logger": "type logger=NAME; metrics.csv is written in any case",
+    "callbacks": "put them in configs/callbacks/, each under a name of its own",
+    "deterministic": "type deterministic=true",
+    "enable_checkpointing": "callbacks.checkpoints says what is kept",
+    "enable_progress_bar": "a bar of Lightning's among the callbacks takes the place of its own",
+    "enable_model_summary": "a ModelSummary among the callbacks prints one",
+    "use_distributed_sampler": "each process gets its share of the data in any case",
+    "barebones": "leave out callbacks and loggers one by one",
+    "model_registry": "scripts/export.py hands a model on",
 }
-"""Keys of Lightning that the run directory owns, each with what to use in its place."""
+"""Keys of Lightning's Trainer that the run directory has itself, and what to do instead."""
 
 HYDRA_KEYS = {
     "_target_": annotation("str"),

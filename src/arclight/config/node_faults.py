@@ -8,7 +8,7 @@ from typing import Any
 from arclight.config.allowed import refusal
 from arclight.config.annotations import fits, has_node, in_words, is_node
 from arclight.config.kinds import KINDS, kinds
-from arclight.config.layout import ENGINE_KEYS, HYDRA_KEYS, OWNED
+from arclight.config.layout import ENGINE_KEYS, FACTORIES, HYDRA_KEYS, OWNED
 from arclight.config.lineage import is_dataclass
 from arclight.config.modules import Module
 from arclight.config.options import options
@@ -47,6 +47,11 @@ def faults_of_node(node: Node, path: str, place: Place) -> Iterator[str]:
             yield from within(value, f"{path}.{key}")
         return
     yield from _of_hydras_words(node, path)
+    if node.get("_partial_") is True and place.group not in (None, *FACTORIES):
+        yield f"{path}._partial_=true makes none, and a run needs one: type ~{path}._partial_."
+    if place.group == "trainer":
+        yield from (f"{path}.{k} is the run's own: {OWNED[k]}." for k in node if k in OWNED)
+        node = {key: value for key, value in node.items() if key not in OWNED}
     known = signature(target)
     engines = _engine_keys(place.group, known)
     yield from _unknown(node, path, known, place, engines)
@@ -138,10 +143,6 @@ def _unknown(
     if known.open:
         return
     unknown = [k for k in node if k not in known.parameters and k not in (*engines, *HYDRA_KEYS)]
-    owned = OWNED.get(place.group or "", {})
-    for key in [k for k in unknown if k in owned]:
-        unknown.remove(key)
-        yield f"{path}.{key} is the run's own: {owned[key]}."
     choices = [k for k in (*known.parameters, *engines) if k not in place.given]
     name = str(node["_target_"]).rpartition(".")[2]
     if len(unknown) == 1 or all(nearest(str(key), choices) for key in unknown):

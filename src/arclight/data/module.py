@@ -89,6 +89,7 @@ class DataModule(LightningDataModule, ABC):
                 # Counted up after the step, saved in every checkpoint, and never set back.
                 position=lambda: progress.total.processed,  # type: ignore[attr-defined]
                 taken=trainer.limit_train_batches,
+                repeat=bool(trainer.overfit_batches),  # type: ignore[attr-defined]
             )
         return on_device(self.make_loader("train", batches, device), device)
 

@@ -64,6 +64,7 @@ class TrainBatches:
             `iter()` asks it and goes on from there to the end of that epoch.
         taken: what the trainer takes of an epoch: a number of micro-batches, or a share of them
             (Lightning's `limit_train_batches`). Epochs are then shorter.
+        repeat: every epoch has the order of the first one (Lightning's `overfit_batches`).
 
     Attributes:
         order: of an epoch; a permutation of all samples, unless replaced (`windows.py`).
@@ -82,6 +83,7 @@ class TrainBatches:
         accumulate: int = 1,
         position: Callable[[], int] = lambda: 0,
         taken: int | float = 1.0,
+        repeat: bool = False,
     ) -> None:
         parts = world * accumulate
         if batch_size < 1 or batch_size % parts:
@@ -98,7 +100,7 @@ class TrainBatches:
             )
         self.n, self.batch_size, self.seed = n, batch_size, seed
         self.rank, self.world, self.accumulate = rank, world, accumulate
-        self.position = position
+        self.position, self.repeat = position, repeat
         self.order: Callable[[int], Tensor] = lambda epoch: epoch_order(seed, epoch, n)
         count = taken if isinstance(taken, int) else int(taken * len(self))
         self.epoch_length = max(1, min(count, len(self)))
@@ -115,7 +117,7 @@ class TrainBatches:
 
     def of_epoch(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
         """The micro-batches of one epoch from the `start`-th on, as index tensors."""
-        order = self.order(epoch)
+        order = self.order(0 if self.repeat else epoch)
         size = self.batch_size // (self.world * self.accumulate)
         for i in range(start, len(self)):
             part = i * self.world + self.rank
@@ -123,7 +125,7 @@ class TrainBatches:
 
     def steps_of(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
         """For each micro-batch of `of_epoch`, all samples of its optimizer step."""
-        order = self.order(epoch)
+        order = self.order(0 if self.repeat else epoch)
         for i in range(start, len(self)):
             first = i // self.accumulate * self.batch_size
             yield order[first : first + self.batch_size]

@@ -10,7 +10,7 @@ import torch
 import arclight.libraries.quiet  # noqa: F401
 from arclight.config.annotations import fits
 from arclight.config.build import build, find
-from arclight.config.signature import parameters, takes
+from arclight.config.signature import parameters, signature, takes
 from arclight.data.facts import Facts, read_facts
 from arclight.data.module import DataModule
 from arclight.errors import UserError
@@ -130,11 +130,12 @@ def _model(config: dict[str, Any], facts: Facts, folder: Path | None) -> torch.n
 
 def _require_sizes(model: dict[str, Any], found: dict[str, Any]) -> None:
     """Raises `UserError` where the data do not tell a size that the model's config leaves open."""
-    takes = parameters(model["_target_"])
+    known = signature(model["_target_"])
+    by_position = known.positional[: len(model.get("_args_") or ())]
     missing = [
         name
-        for name, parameter in takes.items()
-        if name not in found and not fits(None, parameter.annotation)
+        for name, parameter in known.parameters.items()
+        if name not in (*found, *by_position) and not fits(None, parameter.annotation)
         if (model[name] is None if name in model else parameter.required)
     ]
     if missing:

@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import nn
 
+from arclight.config.allowed import is_library
 from arclight.config.build import build
 from arclight.console import say, table
 from arclight.costs.timing import forward_seconds
@@ -57,7 +58,8 @@ def fit(run: RunDirectory) -> dict[str, Any]:
     began = time.perf_counter()
     parts = build_parts(run.config, run.path)
     require_same_data(run, parts.facts)
-    loggers = [MetricsFile(run.metrics_file), *_loggers(run, parts.config)]
+    # The chosen ones first, since a module's `self.logger` is the first.
+    loggers = [*_loggers(run, parts.config), MetricsFile(run.metrics_file)]
     status: Status = "failed"
     try:
         trainer = assemble(run, parts, loggers)
@@ -258,9 +260,17 @@ def _require_own_folder(callback: Callback, run: RunDirectory) -> None:
 
 def _loggers(run: RunDirectory, config: dict[str, Any]) -> list[Logger]:
     name = config.get("trial", {}).get("name", run.path.name)  # a trial's directory is a number
-    names = {"run_id": run.manifest["run_id"], "name": name}
+    given = {"run_dir": run.path, "say": say, "run_id": run.manifest["run_id"], "name": name}
     nodes = [node for node in (config["logger"] or {}).values() if node]
-    return [build(node, group="logger", run_dir=run.path, say=say, **names) for node in nodes]
+    return [build(node, group="logger", **_open(node, given)) for node in nodes]
+
+
+def _open(node: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the node leaves open; a library's `run_id` would be one that its server has already."""
+    library = is_library(node["_target_"])
+    named = {"run_name": given["name"]} if library else {"run_id": given["run_id"]}
+    known = {**{k: v for k, v in given.items() if k != "run_id"}, **named}
+    return {key: value for key, value in known.items() if node.get(key) is None}
 
 
 def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:

@@ -98,10 +98,9 @@ class ConfiguredSchedule:
             steps_per_epoch: optimizer steps.
         """
         node, engine = _apart(self.node, "scheduler")
-        if total_steps is None and "total_steps" not in node:
-            self._require_no_length(node["_target_"])
         given = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
-        known = {key: value for key, value in given.items() if value is not None}
+        known = {k: v for k, v in given.items() if v is not None and node.get(k) is None}
+        self._require_length(node, known)
         schedule: LRScheduler = build(node, group="scheduler", optimizer=optimizer, **known)
         if total_steps is None:
             return schedule
@@ -121,19 +120,28 @@ class ConfiguredSchedule:
         return found
 
     @staticmethod
-    def _require_no_length(target: str) -> None:
-        """Raises `UserError` for a schedule over the run's steps that is called as a partial."""
-        needed = parameters(target).get("total_steps")
-        if needed is not None and needed.required:
+    def _require_length(node: Node, known: Node) -> None:
+        """Raises `UserError` where a module's own code leaves out how long the run is."""
+        wanted = parameters(node["_target_"])
+        missing = [
+            name
+            for name in ("total_steps", "steps_per_epoch")
+            if name in wanted and wanted[name].required and name not in (*node, *known)
+        ]
+        if missing:
+            name = node["_target_"].rpartition(".")[2]
             raise UserError(
-                f"{target} is a schedule over all steps of a run, and the task calls it with the "
-                "optimizer alone: call it as scheduler(optimizer, total_steps, steps_per_epoch) "
-                "and step it with interval: step, or choose one that steps by epochs, such as "
-                "scheduler=plateau."
+                f"The schedule {name} needs {' and '.join(missing)}: give them where it is called "
+                "(self.trainer.estimated_stepping_batches), choose a scheduler= that needs none, "
+                "or type +task.scheduler=null if the task can do without."
             )
 
 
 def _apart(node: Node, group: str) -> tuple[Node, Node]:
-    """What the target takes, and the engine's own keys beside it."""
+    """What the target takes, and the engine's own keys beside it.
+
+    `_partial_` is dropped: that the rest comes later is what the run does in any case.
+    """
+    node = {k: v for k, v in node.items() if k != "_partial_"}
     own = [k for k in ENGINE_KEYS[group] if k in node and not takes(node["_target_"], k)]
     return {k: v for k, v in node.items() if k not in own}, {k: node[k] for k in own}

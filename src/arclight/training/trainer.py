@@ -155,7 +155,7 @@ def make_trainer(
             enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
             enable_model_summary=False,
         )
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, TypeError, ValueError) as error:
         raise UserError(
             f"Lightning's Trainer refuses what trainer.* asks for: {' '.join(str(error).split())}"
         ) from error
