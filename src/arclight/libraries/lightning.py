@@ -87,7 +87,8 @@ def count_steps_with(trainer: L.Trainer, steps: Callable[[], int]) -> None:
 
     def log_metrics(metrics: Any, step: int | None = None) -> None:
         if step is None and metrics and "step" not in metrics:
-            metrics = {"epoch": trainer.current_epoch, **metrics}
+            if trainer.state.fn == "fit":  # a test belongs to no epoch
+                metrics = {"epoch": trainer.current_epoch, **metrics}
             step = steps()
         plain(metrics, step)
 
