@@ -238,3 +238,40 @@ def test_what_is_allowed_where_a_parameter_names_it(composed: Composed) -> None:
     config["callbacks"]["x"] = config["data"]["augment"]
     with pytest.raises(UserError, match=r"callbacks\.x\._target_"):
         check(config)
+
+
+def test_a_class_method_of_a_users_package_makes_a_part(package: Package) -> None:
+    package(
+        net="""
+            from torch import nn
+            class Net(nn.Module):
+                def __init__(self, width):
+                    super().__init__()
+                    self.width = width
+                @classmethod
+                def of_size(cls, size: int, *, deep: bool = False):
+                    return cls(2 * size)
+                @staticmethod
+                def tiny():
+                    return Net(1)
+                def grown(self):
+                    return self
+        """,
+        all="from mylab.net import *",
+    )
+    assert build({"_target_": "mylab.net.Net.of_size", "size": 3}, group="model").width == 6
+    assert build({"_target_": "mylab.all.Net.tiny"}, group="model").width == 1
+    with pytest.raises(
+        UserError, match=r"sise is unknown to mylab\.net\.Net\.of_size: did you mean"
+    ):
+        build({"_target_": "mylab.net.Net.of_size", "sise": 3}, group="model")
+    for name in ("grown", "load_from_checkpoint"):  # of an object, and of a library
+        said = refusal(f"mylab.all.Net.{name}", "Module")
+        assert said == f"is not there: mylab.all.Net has no class or class method {name}."
+
+
+def test_what_was_meant_may_be_a_submodule_or_come_by_a_star(package: Package) -> None:
+    package(network="class Convnet: pass", all="from mylab.network import *")
+    assert "did you mean mylab.network?" in str(refusal("mylab.netwrok.Convnet"))
+    assert "did you mean mylab.all.Convnet?" in str(refusal("mylab.all.Convnets"))
+    assert "did you mean torch.nn.Linear?" in str(refusal("torch.nn.Lineer"))

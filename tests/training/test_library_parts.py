@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from arclight.config.check import check
 from arclight.errors import UserError
 from arclight.run.assembly import Parts, build_parts
 from arclight.run.execute import execute
@@ -248,3 +249,30 @@ def test_a_loggers_own_name_is_kept(composed: Composed, tmp_path: Path) -> None:
 def test_devices_that_are_not_there_are_a_sentence(composed: Composed, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"refuses what trainer\.\* asks for: `devices` selected"):
         assembled(composed, tmp_path, "trainer.devices=[0]")
+
+
+def test_schedules_within_a_schedule_are_given_the_optimizer(
+    composed: Composed, tmp_path: Path
+) -> None:
+    where = "torch.optim.lr_scheduler."
+    config = composed(*FEW, "trainer.max_steps=3", "optimizer.lr=1.0")
+    config["scheduler"] = {
+        "_target_": f"{where}SequentialLR",
+        "schedulers": [
+            {"_target_": f"{where}LinearLR", "start_factor": 0.5, "total_iters": 2},
+            {"_target_": f"{where}StepLR", "step_size": 1, "gamma": 0.1},
+        ],
+        "milestones": [2],
+        "interval": "step",
+    }
+    check(config)
+    parts = build_parts(config, tmp_path)
+    optimizer = ConfiguredOptimizer(config["optimizer"])(parts.task)
+    made = ConfiguredSchedule(config["scheduler"])(optimizer, 10, 5)
+    assert isinstance(made, dict)
+    rates = [optimizer.param_groups[0]["lr"]]
+    for _ in range(3):
+        optimizer.step()
+        made["scheduler"].step()
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.5, 0.75, 1.0, 0.1])

@@ -9,7 +9,7 @@ from typing import Any
 
 from arclight.config.allowed import is_library, require
 from arclight.config.annotations import has_node, is_node
-from arclight.config.layout import ENGINE_KEYS, GROUPS, HYDRA_KEYS
+from arclight.config.layout import ENGINE_KEYS, GROUPS, HYDRA_KEYS, SHARED
 from arclight.config.project import ENGINE, project
 from arclight.config.returns import classes
 from arclight.config.signature import Signature, signature
@@ -36,7 +36,8 @@ def build(node: Mapping[str, Any], /, *, group: str | None = None, **given: Any)
             not accept the arguments.
     """
     engines = ENGINE_KEYS.get(group or "", {})
-    return _build(node, group or "", GROUPS.get(group or ""), (), engines, given)
+    shared = {k: v for k, v in given.items() if k in SHARED.get(group or "", ())}
+    return _build(node, group or "", GROUPS.get(group or ""), (), engines, given, shared)
 
 
 def find(target: str, group: str | None = None) -> Any:
@@ -56,6 +57,7 @@ def _build(
     also: Collection[str],
     engines: Collection[str],
     given: Mapping[str, Any],
+    shared: Mapping[str, Any],
 ) -> Any:
     target = node.get("_target_")
     require(target, wanted, also)
@@ -66,9 +68,9 @@ def _build(
     values = {k: v for k, v in node.items() if k not in HYDRA_KEYS and k not in extra}
     positional = list(node.get("_args_") or ())
     if node.get("_recursive_", True):
-        positional = _value(positional, f"{path}._args_", ())
+        positional = _value(positional, f"{path}._args_", (), shared)
         values = {
-            k: _value(v, f"{path}.{k}", _also(known, k)) if has_node(v) else v
+            k: _value(v, f"{path}.{k}", _also(known, k), shared) if has_node(v) else v
             for k, v in values.items()
         }
     names, any_other = _keywords(made, known)
@@ -86,13 +88,13 @@ def _also(known: Signature, key: str) -> Collection[str]:
     return classes(parameter.annotation, parameter.module) if parameter else ()
 
 
-def _value(value: Any, path: str, also: Collection[str]) -> Any:
+def _value(value: Any, path: str, also: Collection[str], shared: Mapping[str, Any]) -> Any:
     if is_node(value):
-        return _build(value, path.lstrip("."), None, also, (), {})
+        return _build(value, path.lstrip("."), None, also, (), shared, shared)
     if isinstance(value, dict):
-        return {k: _value(v, f"{path}.{k}", also) for k, v in value.items()}
+        return {k: _value(v, f"{path}.{k}", also, shared) for k, v in value.items()}
     if isinstance(value, list):
-        return [_value(v, f"{path}[{i}]", also) for i, v in enumerate(value)]
+        return [_value(v, f"{path}[{i}]", also, shared) for i, v in enumerate(value)]
     return value
 
 

@@ -51,6 +51,9 @@ GIVEN = {
 }
 """What the run gives the node of each group when it builds it; a config need not."""
 
+SHARED = {"scheduler": frozenset({"optimizer"})}
+"""What the nodes within a group's node are given as well: the schedules of a `SequentialLR`."""
+
 ENGINE_KEYS = {
     "optimizer": {"layer_decay": annotation("Positive"), "no_decay": annotation("bool")},
     "scheduler": {

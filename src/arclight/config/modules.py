@@ -227,6 +227,11 @@ def _origin(statement: ast.ImportFrom, module: Module) -> str:
     return ".".join([*parts, *([statement.module] if statement.module else [])])
 
 
+def has_decorator(node: ast.ClassDef | Function, name: str) -> bool:
+    """Whether one of its decorators is called so."""
+    return any(ends_in(decorator, name) for decorator in node.decorator_list)
+
+
 def ends_in(node: ast.expr, name: str) -> bool:
     match node:
         case ast.Name(id=found) | ast.Attribute(attr=found):

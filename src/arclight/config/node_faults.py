@@ -8,7 +8,7 @@ from typing import Any
 from arclight.config.allowed import refusal
 from arclight.config.annotations import fits, has_node, in_words, is_node
 from arclight.config.kinds import KINDS, kinds
-from arclight.config.layout import ENGINE_KEYS, FACTORIES, HYDRA_KEYS, OWNED
+from arclight.config.layout import ENGINE_KEYS, FACTORIES, HYDRA_KEYS, OWNED, SHARED
 from arclight.config.lineage import is_dataclass
 from arclight.config.modules import Module
 from arclight.config.options import options
@@ -64,10 +64,10 @@ def faults_of_node(node: Node, path: str, place: Place) -> Iterator[str]:
         elif parameter := known.parameters.get(key):
             yield from _of_value(value, f"{path}.{key}", parameter, place)
         else:  # of an open signature, or named already
-            yield from within(value, f"{path}.{key}")
+            yield from within(value, f"{path}.{key}", _inside(place))
     arguments = node.get("_args_")
     arguments = arguments if isinstance(arguments, list) else []
-    yield from within(arguments, f"{path}._args_")
+    yield from within(arguments, f"{path}._args_", _inside(place))
     yield from _of_count(arguments, path, known, target)
     yield from _required(node, path, known, place, len(arguments))
 
@@ -121,7 +121,13 @@ def _of_value(value: Any, path: str, parameter: Parameter, place: Place) -> Iter
         yield f"{path}={value} should be {in_words(parameter.annotation)}."
         return
     if has_node(value):
-        yield from within(value, path, Place(also=classes(parameter.annotation, module)))
+        yield from within(value, path, _inside(place, classes(parameter.annotation, module)))
+
+
+def _inside(place: Place, also: frozenset[str] = frozenset()) -> Place:
+    """The place of a node within the node of a place."""
+    given = SHARED.get(place.group, frozenset()) if place.group else place.given
+    return Place(given=given, also=also)
 
 
 def _is_part(named: ast.expr, module: Module | None) -> bool:

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping
 
 from arclight.config.layout import GROUPS, NAMED
-from arclight.config.modules import Definition, load
+from arclight.config.modules import Definition, Module, load
+from arclight.config.source import resolve
 from arclight.config.suggest import nearest
 
 WORDS: Mapping[str, str] = {
@@ -64,8 +65,11 @@ def not_there(target: str) -> str:
     """Of a package that may be built from, but without a definition of that name."""
     parts = target.split(".")
     for length in range(len(parts) - 1, 0, -1):
-        module = load(".".join(parts[:length]))
+        before = ".".join(parts[:length])
+        module = load(before)
         if module is None:
+            if length > 1 and resolve(before):
+                return f"is not there: {before} has no class or class method {parts[length]}."
             continue
         bindings = module.names.get(parts[length], [])
         if bindings and isinstance(bindings[0], str):
@@ -73,7 +77,18 @@ def not_there(target: str) -> str:
             return f"stands for {whole}, which cannot be built from a config."
         if bindings:
             return f"is not there: {'.'.join(parts[: length + 1])} has no class of that name."
-        close = nearest(parts[length], [n for n in module.names if not n.startswith("_")])
+        close = nearest(parts[length], [n for n in names_of(module) if not n.startswith("_")])
         hint = f": did you mean {module.name}.{close}?" if close else "."
         return f"is not there: {module.name} defines no class or function {parts[length]}{hint}"
     return f"is not there: no package {parts[0]} is installed, nor in src/."
+
+
+def names_of(module: Module, deep: int = 3) -> set[str]:
+    """What can be named of a module: its own names, its submodules', and those of star imports."""
+    found = set(module.names)
+    if module.path.stem == "__init__":
+        found |= {p.stem for p in module.path.parent.iterdir() if p.is_dir() or p.suffix == ".py"}
+    for star in module.stars if deep else ():
+        origin = load(star)
+        found |= names_of(origin, deep - 1) if origin else set()
+    return found

@@ -20,7 +20,7 @@ from arclight.config.lineage import (
     method,
     takes_anything,
 )
-from arclight.config.modules import Definition, Function, Module, ends_in
+from arclight.config.modules import Definition, Function, Module, ends_in, has_decorator
 from arclight.config.source import resolve
 
 
@@ -157,7 +157,7 @@ def _of_function(node: Function, module: Module, order: Lineage, place: int) -> 
     for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         found[arg.arg] = Parameter(arg.arg, arg.annotation, default is None, module)
     positional = [a.arg for a in ordered]
-    if order:  # self
+    if order or has_decorator(node, "classmethod"):  # self, or the class
         positional = positional[1:]
         found.pop(ordered[0].arg if ordered else "", None)
     for arg in arguments.posonlyargs:

@@ -2,13 +2,22 @@
 
 Importing a model means importing torch (seconds); reading its file takes a millisecond. Followed
 are re-exports (`from x import A as B`, `import x as y`, star imports; also in `if` and `try` blocks
-and in `__init__.py`), assigned names (`B = A`) and nested classes. What is made at run time, or in
-C, the source does not tell.
+and in `__init__.py`), assigned names (`B = A`), nested classes and class methods. What is made at
+run time, or in C, the source does not tell.
 """
 
 import ast
+from typing import TypeGuard
 
-from arclight.config.modules import Definition, Function, Module, load, locate, text
+from arclight.config.modules import (
+    Definition,
+    Function,
+    Module,
+    has_decorator,
+    load,
+    locate,
+    text,
+)
 
 
 def resolve(target: str, _seen: frozenset[str] = frozenset()) -> Definition | None:
@@ -57,12 +66,23 @@ def _member(module: Module, path: list[str], seen: frozenset[str]) -> Definition
 def _nested(
     module: Module, node: ast.ClassDef, qualname: str, path: list[str]
 ) -> Definition | None:
-    for name in path:
+    for place, name in enumerate(path, 1):
         inner = next((n for n in node.body if isinstance(n, ast.ClassDef) and n.name == name), None)
         if inner is None:
-            return None
+            last = place == len(path)
+            made_by = next((n for n in node.body if last and _makes(n, name)), None)
+            return made_by and module.definition(made_by, f"{qualname}.{name}")
         node, qualname = inner, f"{qualname}.{name}"
     return module.definition(node, qualname)
+
+
+def _makes(node: ast.stmt, name: str) -> TypeGuard[Function]:
+    """Whether it is the class's function of that name, which is called without an object."""
+    return (
+        isinstance(node, Function)
+        and node.name == name
+        and (has_decorator(node, "classmethod") or has_decorator(node, "staticmethod"))
+    )
 
 
 def _is_name(node: ast.expr) -> bool:
