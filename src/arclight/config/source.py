@@ -71,7 +71,9 @@ def _nested(
         if inner is None:
             last = place == len(path)
             made_by = next((n for n in node.body if last and _makes(n, name)), None)
-            return made_by and module.definition(made_by, f"{qualname}.{name}")
+            if made_by is None:
+                return None
+            return module.definition(made_by, f"{qualname}.{name}")
         node, qualname = inner, f"{qualname}.{name}"
     return module.definition(node, qualname)
 
