@@ -122,6 +122,14 @@ class Silent(Two):
         pass
 
 
+class Still(Silent):
+    def configure_optimizers(self):
+        return None
+
+    def training_step(self, batch, batch_idx):
+        self.log("loss", F.cross_entropy(self.a(batch[0]), batch[1]))
+
+
 class Takes(Lit):
     '''Its network and its optimizer are the config's.'''
 
@@ -284,6 +292,12 @@ def test_a_module_may_take_network_optimizer_and_schedule_of_the_config(made: An
     rates = [float(row["lr"]) for row in read_metrics(run.metrics_file) if row.get("lr")]
     assert rates[0] > rates[-1]
     assert "final" in evaluate(str(run.path))
+
+
+@pytest.mark.filterwarnings("ignore:.*configure_optimizers. returned .None.")
+def test_a_module_may_train_nothing(made: Any) -> None:
+    run = made("Still", monitor=None)
+    assert execute(run) == 0, run.summary["error"]
 
 
 def test_its_logger_is_the_one_that_was_chosen(made: Any) -> None:

@@ -214,7 +214,8 @@ class Record(Callback):
 
 def _rates(trainer: L.Trainer) -> dict[str, float]:
     """The learning rate of each optimizer."""
-    rates = [float(optimizer.param_groups[0]["lr"]) for optimizer in trainer.optimizers]
+    groups = [optimizer.param_groups for optimizer in trainer.optimizers]
+    rates = [float(of_one[0]["lr"]) for of_one in groups if of_one]  # none where nothing is trained
     return {"lr" if i == 0 else f"lr-{i}": rate for i, rate in enumerate(rates)}
 
 
