@@ -88,7 +88,7 @@ def may_pass(error: BaseException) -> bool:
 def _passes(error: BaseException) -> bool:
     kinds = {kind.__name__ for kind in type(error).__mro__}  # of whatever client the library uses
     known = "TransportError" in kinds or isinstance(error, CutOffError)
-    # A thread that could not connect closes the hub's one client, and others meet it closed or gone.
+    # A thread that cannot connect closes the one client of the hub; others find it closed or gone.
     gone = "client has been closed", "'NoneType' object has no attribute 'request'"
     known = known or any(words in str(error) for words in gone)
     return known or _status(error) in (408, 429) or _status(error) >= 500
