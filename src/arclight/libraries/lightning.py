@@ -47,6 +47,20 @@ def require_names(trainer: L.Trainer) -> None:
         raise missing("lightning", ", ".join(gone), FILE)
 
 
+class QuickHooks(L.LightningModule):
+    """Sets the name of the current hook without `nn.Module.__setattr__`.
+
+    Lightning sets it about 40 times a step, which costs 0.1 ms of a CPU. If the name changes,
+    only this saving is lost.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+
 def leave_signals_alone(trainer: L.Trainer) -> None:
     """Keeps Lightning from handling signals, which `Interrupts` does.
 
