@@ -18,8 +18,8 @@ Parts, all by default. Each runs the project and loops of scripts/benchmarks/bar
                same step bare, and their share of the measured peak; left out where there is no GPU
 
 Keys: runs (rounds of each part, default 7), steps (of a block; default: each part's own), data (a
-folder of 32x32 images for data and train; default: synthetic), output (a JSON file of the raw
-samples; default: a new one in runs/).
+folder of 32x32 images for data and train; default: synthetic), case (one model of gpu, such as
+GPT-124M; default: all), output (a JSON file of the raw samples; default: a new one in runs/).
 
 Nothing here fails for being slow. Measure on a machine that does nothing else.
 """
@@ -50,7 +50,7 @@ def main() -> None:
     if part not in [*PARTS, "all"]:
         raise UserError(f"{part} is not a part{did_you_mean(part, [*PARTS, 'all'])}")
     del sys.argv[1 : 1 + len(words)]
-    given = arguments(__doc__, optional=("runs", "steps", "data", "output"))
+    given = arguments(__doc__, optional=("runs", "steps", "data", "case", "output"))
     sys.argv[1:1] = words  # the JSON file names the command
     for key in ("runs", "steps"):
         if not given.get(key, "1").isdigit() or given.get(key) == "0":
@@ -61,7 +61,9 @@ def main() -> None:
     rows: list[Row] = []
     for name in PARTS if part == "all" else [part]:
         with tempfile.TemporaryDirectory() as folder:
-            new = PARTS[name](Asked(Path(folder), runs, steps, given.get("data")))
+            new = PARTS[name](
+                Asked(Path(folder), runs, steps, given.get("data"), given.get("case"))
+            )
         if not new:  # the part has said why
             continue
         rows += new

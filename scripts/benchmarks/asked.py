@@ -14,3 +14,4 @@ class Asked:
     runs: int
     steps: int | None
     data: str | None
+    case: str | None = None

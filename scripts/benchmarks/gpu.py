@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.asked import PROJECT, Asked
 
 from arclight.data.facts import Facts
+from arclight.errors import UserError
 from arclight.report.benchmark import Row, terminal, timed
 from arclight_zoo.pixels.image_facts import ImageFacts
 from arclight_zoo.tokens.text_facts import TextFacts
@@ -61,21 +62,28 @@ VIT = ("experiment=imagenet_vit_s16", "model.d_model=768", "model.n_heads=12")
 CASES = (
     Case("GPT-124M", GPT, tokens(), batch=32, mfu=50),
     Case("ViT-B/16", VIT, pictures(), batch=256, mfu=45),
-    Case("ResNet-50", ("experiment=imagenet_resnet50",), pictures(), batch=256, rate=3000),
+    Case("ResNet-50", ("experiment=imagenet_resnet50",), pictures(), batch=256, rate=4500),
 )
 
 
 def gpu(asked: Asked) -> list[Row]:
-    """The recipes' steps on random data that the device holds; nothing where there is no GPU."""
+    """The recipes' steps on random data that the device holds; nothing where there is no GPU.
+
+    Raises:
+        UserError: `asked.case` is none of the models.
+    """
     import torch
 
     if not torch.cuda.is_available():
         print("\ngpu is left out: this machine has no CUDA device.", flush=True)
         return []
+    chosen = [case for case in CASES if asked.case in (None, case.name)]
+    if not chosen:
+        raise UserError(f"case={asked.case} should be {' or '.join(c.name for c in CASES)}.")
     device = torch.device("cuda")
     peaks = [matmul(device, SIDE) for _ in range(asked.runs)]
     rows = [Row("bf16 matrix product", "TFLOPS", peaks, [], "project")]
-    for case in CASES:
+    for case in chosen:
         rows += measure(asked, case, device, max(peaks))
         gc.collect()  # the trainer and what it holds refer to each other
         torch.cuda.empty_cache()

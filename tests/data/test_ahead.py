@@ -152,6 +152,7 @@ def test_only_an_accelerator_is_served_so() -> None:
     assert on_device([], torch.device("cuda", 1)) == []
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu() -> None:
     device = torch.device("cuda", 0)

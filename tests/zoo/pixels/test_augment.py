@@ -168,7 +168,9 @@ def test_no_product_may_run_in_tf32() -> None:
     assert not asked.names & {"mm", "bmm", "addmm", "convolution"}
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_a_gpu_is_not_waited_for() -> None:
     x, rows = images(300), random_table(0, 0, 300)[:, :8]
     there = x.cuda()
