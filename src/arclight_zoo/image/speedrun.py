@@ -123,8 +123,10 @@ class SpeedrunNet(nn.Module):
             return
         with torch.autocast(x.device.type, enabled=False):
             patches = F.unfold(x.float(), 2).transpose(1, 2).flatten(0, 1)
-            values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
-            scaled = (vectors / (values + EPS).sqrt()).T.flip(0)
+            # In TF32, which a GPU may multiply float32 in, small variances come out negative.
+            exact = patches if x.device.type == "mps" else patches.double()
+            values, vectors = torch.linalg.eigh(exact.T @ exact / len(exact))
+            scaled = (vectors / (values.clamp(min=0) + EPS).sqrt()).T.flip(0)
             self.whitening.copy_(torch.cat([scaled, -scaled]).view_as(self.whitening))
         self.whitened.fill_(True)
         self.must_whiten = False

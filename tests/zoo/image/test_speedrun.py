@@ -83,3 +83,28 @@ def test_a_step_of_sgd_moves_the_bias_64_times_as_far() -> None:
 def test_a_small_image_is_a_sentence() -> None:
     with pytest.raises(UserError, match=r"15x20 is too small .*: type data\.image_size=16 or"):
         small()(torch.randn(1, 3, 15, 20))
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=[
+                pytest.mark.gpu,
+                pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+            ],
+        ),
+    ],
+)
+def test_patches_of_smooth_images_come_out_with_variance_one(device: str) -> None:
+    """Their smallest variances are a ten-thousandth of the largest: TF32 makes them negative."""
+    torch.set_float32_matmul_precision("high")
+    shades = torch.rand(64, 3, 1, 1)
+    noise = torch.randn(64, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    images = (shades * 4 + 0.1 * noise).to(device)
+    model = SpeedrunNet().to(device)
+    model.whiten(images)
+    white = torch.nn.functional.conv2d(images.double(), model.whitening.double())
+    assert white.pow(2).mean((0, 2, 3)).cpu() == pytest.approx(1.0, abs=0.06)
