@@ -26,7 +26,6 @@ METHODS: dict[type, tuple[str, ...]] = {
     _TrainingEpochLoop: (
         "_broadcast_sigterm_tensor",
         "_should_accumulate",
-        "_should_check_val_fx",
     ),
     _SignalConnector: ("register_signal_handlers",),
     _LoggerConnector: ("log_metrics", "log_eval_end_metrics"),
@@ -38,8 +37,6 @@ def require_names(trainer: L.Trainer) -> None:
     gone = [f"{k.__name__}.{n}" for k, names in METHODS.items() for n in names if n not in dir(k)]
     attributes: dict[Any, tuple[str, ...]] = {
         trainer: ("_signal_connector", "_logger_connector"),
-        trainer.fit_loop: ("_data_fetcher",),
-        getattr(trainer, "_signal_connector", None): ("received_sigterm",),
     }
     for owner, names in attributes.items():
         gone += [f"{type(owner).__name__}.{n}" for n in names if not hasattr(owner, n)]
@@ -70,24 +67,9 @@ def leave_signals_alone(trainer: L.Trainer) -> None:
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
 
 
-def stop_after_step(trainer: L.Trainer) -> None:
-    """Makes Lightning raise `SIGTERMException` after this step.
-
-    `trainer.should_stop` would run the validation that is not due, and end as if finished.
-    """
-    trainer._signal_connector.received_sigterm = True
-
-
 def is_accumulating(trainer: L.Trainer) -> bool:
     """Whether the batch that just ended was part of a step whose optimizer has not stepped yet."""
     return trainer.fit_loop.epoch_loop._should_accumulate()
-
-
-def validation_follows(trainer: L.Trainer) -> bool:
-    """Whether the step that just ended will be validated."""
-    fetcher = trainer.fit_loop._data_fetcher
-    assert fetcher is not None
-    return trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
 
 
 def count_steps_with(trainer: L.Trainer, steps: Callable[[], int]) -> None:

@@ -25,6 +25,7 @@ from arclight.data.facts import Facts
 from arclight.data.module import DataModule
 from arclight.errors import UserError
 from arclight.libraries.lightning import count_steps_with, tell_of_evaluations
+from arclight.libraries.loops import stop_when
 from arclight.provenance.manifest import hardware
 from arclight.report.plots import confusion_matrix, curves
 from arclight.run.assembly import Parts, build_parts, build_task
@@ -42,6 +43,7 @@ from arclight.training.checkpoints import (
     step_of,
 )
 from arclight.training.compilation import CompileClock, compile_task
+from arclight.training.figures import KEY, Figures
 from arclight.training.finite import SkipNonFinite
 from arclight.training.garbage import FrozenGarbage
 from arclight.training.interrupts import Interrupts
@@ -219,6 +221,7 @@ def assemble(run: RunDirectory, parts: Parts, loggers: list[Logger]) -> L.Traine
         *(c for c in chosen if c is not None),
         *([] if stop else [SkipNonFinite()]),
         record,
+        Figures(),
         *([] if own_bar else [Progress(record, say)]),
         *pruning(),
         Interrupts(checkpoints),
@@ -234,6 +237,8 @@ def assemble(run: RunDirectory, parts: Parts, loggers: list[Logger]) -> L.Traine
         deterministic=config["deterministic"],
     )
     assert isinstance(trainer, L.Trainer)
+    for steps in counter:
+        stop_when(trainer, steps.enough)
     count_steps_with(trainer, lambda: steps_done(trainer))
     tell_of_evaluations(trainer, lambda metrics: _note(run, trainer, record, metrics))
     return trainer
@@ -281,8 +286,10 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
     if trainer.is_global_zero:
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile):
-                step = step_of(read(start, shards=False)) if start else -1
-                logger.rewind(step, run.summary.get("tested", ()))
+                found = read(start, shards=False) if start else {}
+                mark = found.get(KEY, {}).get("file")
+                step = step_of(found) if start else -1
+                logger.rewind(step, run.summary.get("tested", ()), mark)
             else:
                 logger.log_hyperparams(parts.config)
     if start:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from arclight.errors import UserError
 from arclight.files import TEMPORARY, write_whole
-from arclight.libraries.lightning import is_accumulating, validation_follows
+from arclight.libraries.lightning import is_accumulating
 from arclight.models.sharded import is_shard
 from arclight.ranges import Count
 from arclight.training.finite import require_finite_weights
@@ -198,8 +198,8 @@ class Checkpoints(Checkpoint):
     """Keeps `last.ckpt`, the one before it, and the best by a validation figure.
 
     A save is one file; the others are names (hard links) of it, so keeping more costs no writing.
-    Saves happen after validation, and every so many steps between; a step that validation follows
-    waits for it, so that a resumed run never misses one.
+    Saves happen after validation, every so many steps between, and at the end of an epoch; always
+    when all that belongs to the step is done, so that a resumed run neither misses nor repeats any.
 
     Args:
         folder: where the files are.
@@ -231,20 +231,13 @@ class Checkpoints(Checkpoint):
         self.asynchronous = asynchronous
         self.best: list[tuple[int, float]] = []  # (step, score), best first
         self._saved = -1
-
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        step = steps_done(trainer)
-        due = self.every_n_steps is not None and step % self.every_n_steps == 0
-        if not (due or step == last_step(trainer)) or step == self._saved:
-            return
-        if not (is_accumulating(trainer) or validation_follows(trainer)):
-            self.save(trainer)
+        self._validated = False  # since the last save
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
+        self._validated = True
         if self.monitor is None:
-            self.save(trainer)
             return
         score = trainer.callback_metrics.get(self.monitor)
         if score is None:
@@ -259,10 +252,16 @@ class Checkpoints(Checkpoint):
             # of equals the later: it has seen more, at a lower learning rate
             self.best.sort(key=lambda entry: (better * entry[1], -entry[0]))
             del self.best[self.keep_best :]
-        self.save(trainer)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.save_if_new(trainer)  # there may have been no validation in this epoch
+    def on_train_batch_settled(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, epoch_over: bool
+    ) -> None:
+        step = steps_done(trainer)
+        due = epoch_over or step == last_step(trainer)
+        due = due or (self.every_n_steps is not None and step % self.every_n_steps == 0)
+        whole = epoch_over or not is_accumulating(trainer)
+        if self._validated or (due and whole and step != self._saved):
+            self.save(trainer)
 
     def save_if_new(self, trainer: L.Trainer) -> None:
         """Saves unless the current step is saved already."""
@@ -277,7 +276,7 @@ class Checkpoints(Checkpoint):
         """
         require_finite_weights(trainer)
         step, best = steps_done(trainer), list(self.best)
-        self._saved = step
+        self._saved, self._validated = step, False
         last = self.folder / LAST
 
         def commit(write: Callable[[], None]) -> None:
@@ -323,6 +322,13 @@ class Checkpoints(Checkpoint):
         self.best = [(int(step), float(score)) for step, score in state_dict["best"]]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._take_up(trainer)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._saved < 0:  # there was nothing left to train
+            self._take_up(trainer)
+
+    def _take_up(self, trainer: L.Trainer) -> None:
         self._saved = steps_done(trainer)  # nothing is new before the first step
         if not (trainer.is_global_zero and trainer.ckpt_path):
             return

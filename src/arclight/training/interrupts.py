@@ -10,7 +10,7 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from arclight.libraries.lightning import is_accumulating, stop_after_step, validation_follows
+from arclight.libraries.lightning import is_accumulating
 from arclight.signals import SIGNALS, exit_on_signals, take_over
 from arclight.training.checkpoints import Checkpoints
 
@@ -25,7 +25,6 @@ class Interrupts(Callback):
     def __init__(self, checkpoints: Checkpoints) -> None:
         self.checkpoints = checkpoints
         self.signum = 0
-        self._after_validation = False
         self._group: Any = None  # of CPU processes, where there are several
         self._flag = torch.zeros(1)
         self._pending: dist.Work | None = None
@@ -41,20 +40,17 @@ class Interrupts(Callback):
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+    def on_train_batch_settled(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, epoch_over: bool
+    ) -> None:
         if self._group is None and not self.signum:
             return
         # Between the parts of an accumulated batch a checkpoint would lose the gradients so far.
-        if is_accumulating(trainer) or not self._told():
+        if (is_accumulating(trainer) and not epoch_over) or not self._told():
             return
-        if validation_follows(trainer):
-            self._after_validation = True  # within it the weights may be the average's
-        else:
-            stop_after_step(trainer)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._after_validation:
-            stop_after_step(trainer)
+        self.checkpoints.save_if_new(trainer)
+        # `trainer.should_stop` would run a validation that is not due, and end as if finished.
+        raise SIGTERMException
 
     def _told(self) -> bool:
         if self._group is None:
@@ -70,12 +66,6 @@ class Interrupts(Callback):
             self._pending.wait()
             self.signum = int(self._flag.item()) or self.signum
         return told
-
-    def on_exception(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
-    ) -> None:
-        if isinstance(exception, SIGTERMException) and trainer.state.fn == "fit":
-            self.checkpoints.save_if_new(trainer)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         exit_on_signals()

@@ -27,6 +27,7 @@ class MetricsFile(Logger):
         super().__init__()
         self.path = path
         self._columns: list[str] = []
+        self._rows = 0
 
     @property
     def name(self) -> str:
@@ -36,16 +37,27 @@ class MetricsFile(Logger):
     def version(self) -> str:
         return ""
 
-    def rewind(self, step: int, tested: Collection[str] = ()) -> None:
-        """Keeps only the rows of training and validation up to `step`.
+    def mark(self) -> dict[str, Any]:
+        """How much of the file is written, for `rewind`."""
+        return {"rows": self._rows, "columns": list(self._columns)}
+
+    def rewind(
+        self, step: int, tested: Collection[str] = (), mark: dict[str, Any] | None = None
+    ) -> None:
+        """Keeps only what the file had when a checkpoint was saved.
 
         Args:
-            step: 0 or more, or -1: keep nothing.
+            step: of the checkpoint, or -1: keep nothing.
             tested: names of metrics that a test before has logged; their rows go.
+            mark: which the checkpoint has kept; without one all rows up to `step` are kept.
         """
         rows = read_metrics(self.path) if self.path.exists() else []
-        kept = [row for row in rows if int(row["step"]) <= step]
-        self._rewrite([r for r in kept if not any(v and k in tested for k, v in r.items())])
+        if mark is None:
+            rows = [row for row in rows if int(row["step"]) <= step]
+        else:
+            self._columns, rows = mark["columns"], rows[: mark["rows"]]
+            rows = [{c: row.get(c, "") for c in self._columns} for row in rows]
+        self._rewrite([r for r in rows if not any(v and k in tested for k, v in r.items())])
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -56,9 +68,11 @@ class MetricsFile(Logger):
             return
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, self._columns, lineterminator="\n").writerow(row)
+        self._rows += 1
 
     def _rewrite(self, rows: Sequence[dict[str, str]]) -> None:
         self._columns = list(dict.fromkeys([*self._columns, *(k for row in rows for k in row)]))
+        self._rows = len(rows)
         lines = [self._columns, *([row.get(c, "") for c in self._columns] for row in rows)]
         write_text(self.path, "".join(",".join(line) + "\n" for line in lines) if rows else "")
 

@@ -34,6 +34,7 @@ class Pruning(Callback):
         self.trial = trial
         self.metric = metric
         self.validations = 0
+        self._value: float | None = None  # measured, and not told yet
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn != "fit":
@@ -44,7 +45,15 @@ class Pruning(Callback):
                 f"The search prunes by {self.metric}, which is not measured; "
                 f"choose from {', '.join(sorted(trainer.callback_metrics))}."
             )
-        stop = trainer.is_global_zero and self._ask(float(trainer.callback_metrics[self.metric]))
+        self._value = float(trainer.callback_metrics[self.metric])
+
+    def on_train_batch_settled(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, epoch_over: bool
+    ) -> None:
+        value, self._value = self._value, None
+        if value is None:
+            return
+        stop = trainer.is_global_zero and self._ask(value)
         if trainer.strategy.broadcast(stop):
             raise PrunedError(f"pruned after {self.validations} validations")
 

@@ -55,6 +55,7 @@ class Record(Callback):
         self._peak_flops: float | None = None
         self._restored: list[list[float]] | None = None
         self._last = -1
+        self._recorded: int | None = None  # of a checkpoint: the step of the last row
         self._optimized = self._sampled = False
         self._within_step = False  # between the parts of an accumulated batch
         self._graphs = graphs_so_far()
@@ -76,7 +77,7 @@ class Record(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if isinstance(pl_module, Task):
             pl_module.sums.restore(self._restored, trainer.global_rank, pl_module.device)
-        self._last = steps_done(trainer)
+        self._last = steps_done(trainer) if self._recorded is None else self._recorded
         self._examples = 0
         peak = device_peak(pl_module.device, str(trainer.precision))
         self._peak_flops = peak * trainer.world_size if peak else None
@@ -200,13 +201,14 @@ class Record(Callback):
     ) -> None:
         if isinstance(pl_module, Task):
             checkpoint["sums"] = pl_module.sums.state()
+        checkpoint["recorded"] = self._last
         now = self._validated_at == steps_done(trainer)
         checkpoint["validated"] = self.validated if now else {}
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._restored = checkpoint.get("sums")
+        self._restored, self._recorded = checkpoint.get("sums"), checkpoint.get("recorded")
         self.validated = checkpoint["validated"]
         if self.validated:
             self._validated_at = checkpoint["steps"]

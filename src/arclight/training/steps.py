@@ -15,7 +15,7 @@ class StepCounter(Callback):
     after three batches.
 
     Args:
-        max_steps: after which training ends; -1: never.
+        max_steps: after which training ends (`enough` says so); -1: never.
     """
 
     def __init__(self, max_steps: int = -1) -> None:
@@ -28,8 +28,10 @@ class StepCounter(Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         self.steps += trainer.global_step > self._before
-        if 0 < self.max_steps <= self.steps:
-            trainer.should_stop = True
+
+    def enough(self) -> bool:
+        """Whether the steps are done. `trainer.should_stop` would validate out of turn."""
+        return 0 < self.max_steps <= self.steps
 
     def state_dict(self) -> dict[str, int]:
         return {"steps": self.steps}

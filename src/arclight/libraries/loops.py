@@ -1,0 +1,192 @@
+"""Lightning's training loops, with the one moment in which a run can be saved exactly.
+
+Callbacks' hooks are all in the midst of something. After `on_train_batch_end` the module's own hook
+and the step's row of figures are still to come, after `on_validation_end` the schedules that follow
+a metric, after `on_train_epoch_end` the epoch's row. A checkpoint of such a moment goes on with
+these things lost or done twice, and `restarting` loops skip others. So the loops here tell
+callbacks of the moments between two batches, when nothing is left to do, and go on from there as
+if nothing had happened. A checkpoint that was saved in any other hook is restarted Lightning's way.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.loops.fit_loop import _FitLoop
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+
+SETTLED, STARTED = "on_train_batch_settled", "on_train_started"
+"""Hooks that callbacks may have, beside Lightning's.
+
+`on_train_batch_settled(trainer, pl_module, epoch_over)`: all that belongs to a batch is done: rows
+are written, the validation and schedules that follow it are over; of the last batch of an epoch,
+also the epoch's.
+`on_train_started(trainer, pl_module)`: after the module's own `on_train_start`, which in many
+templates resets metrics.
+"""
+_KEY = "arclight"
+_LOOPS = (_FitLoop, _TrainingEpochLoop)
+
+
+class SettledEpochLoop(_TrainingEpochLoop):
+    """Lightning's loop over the batches of an epoch, which tells when a batch is settled."""
+
+    enough: Callable[[], bool]
+
+    def on_run_start(self, data_fetcher: Any) -> None:
+        super().on_run_start(data_fetcher)
+        loop = self.trainer.fit_loop
+        assert isinstance(loop, SettledFitLoop)
+        if loop.within_epoch:  # its counters are in place: from here on nothing is special
+            loop.within_epoch = False
+            loop.restarting = False
+
+    def on_advance_end(self, data_fetcher: Any) -> None:
+        super().on_advance_end(data_fetcher)
+        if not self._num_ready_batches_reached():
+            tell_settled(self.trainer, epoch_over=False)
+
+    @property
+    def _is_training_done(self) -> bool:
+        return super()._is_training_done or self.enough()
+
+
+class SettledFitLoop(_FitLoop):
+    """Lightning's loop over epochs, which goes on from a settled moment as if nothing had been.
+
+    Attributes:
+        moment: while callbacks are told that a batch is settled, `within` an epoch or `between`
+            two; else None. A checkpoint keeps it.
+        within_epoch: it was loaded from a moment within an epoch, which has not gone on yet.
+        told: callbacks that have the hook.
+    """
+
+    moment: str | None
+    within_epoch: bool
+    told: list[Any]
+    enough: Callable[[], bool]
+    _loaded: dict[str, Any]
+
+    @property
+    def done(self) -> bool:
+        # The epoch of a run that was to stop, but has not ended its epoch yet, is ended first.
+        return not self.within_epoch and (super().done or self.enough())
+
+    def setup_data(self) -> None:
+        """Makes the loaders; those that were made in an earlier epoch, as they were made then."""
+        epoch = self._loaded.pop("train_loaders", None)
+        if epoch is None or not _reloads(self.trainer):
+            super().setup_data()
+            return
+        if self._combined_loader is not None:  # a schedule has asked for their length too early
+            if self._data_fetcher is not None:
+                self._data_fetcher.teardown()
+            self._combined_loader = None
+        with _Epoch(self, epoch):
+            super().setup_data()
+
+    def reset(self) -> None:
+        super().reset()
+        if self._loaded.get("moment") == "between":
+            self.restarting = False
+
+    def on_run_start(self) -> None:
+        epoch = self._loaded.pop("val_loaders", None)
+        if epoch is not None and _reloads(self.trainer):
+            with _Epoch(self, epoch):
+                self.trainer.validating = True
+                self.epoch_loop.val_loop.setup_data()
+                self.trainer.training = True
+        super().on_run_start()
+        self.told = [c for c in _callbacks(self.trainer) if hasattr(c, SETTLED)]
+        for callback in _callbacks(self.trainer):
+            if hook := getattr(callback, STARTED, None):
+                hook(self.trainer, self.trainer.lightning_module)
+
+    def on_advance_end(self) -> None:
+        super().on_advance_end()
+        tell_settled(self.trainer, epoch_over=True)
+
+    def on_save_checkpoint(self) -> dict[str, Any]:
+        val = self.epoch_loop.val_loop._last_val_dl_reload_epoch
+        kept = {
+            "moment": self.moment,
+            "train_loaders": self._last_train_dl_reload_epoch,
+            "val_loaders": val if val >= 0 else None,
+        }
+        return {**super().on_save_checkpoint(), _KEY: kept}
+
+    def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
+        super().on_load_checkpoint(state_dict)
+        self._loaded = dict(state_dict.get(_KEY, {}))
+        self.within_epoch = self._loaded.get("moment") == "within"
+
+
+class _Epoch:
+    """Within it Lightning, and what it calls, see another number of the epoch."""
+
+    def __init__(self, loop: _FitLoop, epoch: int) -> None:
+        self.progress, self.epoch = loop.epoch_progress.current, epoch
+
+    def __enter__(self) -> None:
+        self.before, self.progress.completed = self.progress.completed, self.epoch
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.completed = self.before
+
+
+def tell_settled(trainer: L.Trainer, epoch_over: bool) -> None:
+    """Calls the hook of all callbacks that have it."""
+    loop = trainer.fit_loop
+    assert isinstance(loop, SettledFitLoop)
+    loop.moment = "between" if epoch_over else "within"
+    try:
+        for callback in loop.told:
+            callback.on_train_batch_settled(trainer, trainer.lightning_module, epoch_over)
+    finally:
+        loop.moment = None
+
+
+def settle_loops(trainer: L.Trainer) -> None:
+    """Gives the trainer these loops.
+
+    Raises:
+        RuntimeError: this version of Lightning has others.
+    """
+    loop = trainer.fit_loop
+    used = {
+        loop: ("_last_train_dl_reload_epoch", "_data_fetcher", "_combined_loader"),
+        loop.epoch_loop: ("_is_training_done", "_num_ready_batches_reached"),
+        loop.epoch_loop.val_loop: ("_last_val_dl_reload_epoch",),
+    }
+    missing = [
+        f"{type(o).__name__}.{n}" for o, names in used.items() for n in names if n not in dir(o)
+    ]
+    missing += [k.__name__ for k in (type(loop), type(loop.epoch_loop)) if k not in _LOOPS]
+    if missing:
+        raise RuntimeError(
+            f"lightning {L.__version__} has other loops than those that exact resume builds on "
+            f"({', '.join(missing)}): install the version of requirements.lock, or mend "
+            "arclight/libraries/loops.py."
+        )
+    loop.__class__ = SettledFitLoop
+    loop.epoch_loop.__class__ = SettledEpochLoop
+    assert isinstance(loop, SettledFitLoop)
+    loop.moment, loop.within_epoch, loop.told, loop._loaded = None, False, [], {}
+    stop_when(trainer, lambda: False)
+
+
+def stop_when(trainer: L.Trainer, enough: Callable[[], bool]) -> None:
+    """Ends training as `max_steps` does, when `enough` says so after a batch."""
+    for loop in (trainer.fit_loop, trainer.fit_loop.epoch_loop):
+        assert isinstance(loop, (SettledFitLoop, SettledEpochLoop))
+        loop.enough = enough
+
+
+def _reloads(trainer: L.Trainer) -> bool:
+    return bool(trainer.reload_dataloaders_every_n_epochs)  # type: ignore[attr-defined]
+
+
+def _callbacks(trainer: L.Trainer) -> list[Any]:
+    found: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    return found
