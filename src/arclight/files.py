@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
+from weakref import WeakSet
 
 from arclight.errors import UserError
 
@@ -29,6 +30,9 @@ class NoLocksError(UserError):
 def lock(file: IO[Any], kind: int) -> bool:
     """Locks an open file until it is closed, however its process ends.
 
+    Processes that this one forks close it at once: a worker that outlives a killed run for a while
+    does not hold its lock.
+
     Args:
         kind: as for `fcntl.flock`.
 
@@ -49,7 +53,19 @@ def lock(file: IO[Any], kind: int) -> bool:
             f"{file.name} cannot be locked ({error.strerror}): its file system has no locks, which "
             "on Lustre are the mount option flock, and on NFS a service."
         ) from error
+    _locked.add(file)
     return True
+
+
+_locked: WeakSet[IO[Any]] = WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for file in list(_locked):
+        file.close()  # a name of the lock less; the parent's stays
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def unwritable(folder: Path, error: OSError) -> str:

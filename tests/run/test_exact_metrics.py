@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create
@@ -132,17 +133,21 @@ def made(composed: Composed, package: Package, tmp_path: Path, monkeypatch: Any)
     monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])
 
     def make(
-        task: str, data: str = "Spots", task_keys: dict[str, Any] | None = None, **trainer: Any
+        task: str,
+        data: str = "Spots",
+        task_keys: dict[str, Any] | None = None,
+        monitor: str | None = "val_loss",
+        **trainer: Any,
     ) -> RunDirectory:
         config = {
             k: v for k, v in composed().items() if k not in ("model", "optimizer", "scheduler")
         }
         config["task"] = {"_target_": f"mylab.{task}", **(task_keys or {})}
-        if not task.endswith("Two"):
+        if task in ("many.Many", "lit.Lit"):
             config["task"]["net"] = NET
         config["data"] = {"_target_": f"mylab.spots.{data}"}
         config["callbacks"]["checkpoints"] |= {
-            "monitor": "val_loss",
+            "monitor": monitor,
             "mode": "min",
             "every_n_steps": 1,
             "keep_best": 2,
@@ -187,15 +192,52 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "everything that is logged": ("many.Many", {}),
     "plateau by step": ("many.Many", {"task_keys": {"interval": "step"}}),
     "two optimizers": ("lit.Two", {"max_epochs": None, "max_steps": 7}),
-    "accumulation": ("many.Many", {"accumulate_grad_batches": 2, "val_check_interval": 0.5}),
+    "validation within a step": (
+        "many.Many",
+        {"accumulate_grad_batches": 3, "val_check_interval": 2, "max_epochs": 4},
+    ),
     "reloaded data": ("many.Many", {"data": "Reloaded", "reload_dataloaders_every_n_epochs": 2}),
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+SLOW_WAYS: dict[str, tuple[str, dict[str, Any]]] = {
+    "two steps each": ("many.Many", {"accumulate_grad_batches": 2, "val_check_interval": 0.5}),
+    "another schedule": ("many.Many", {"task_keys": {"schedule": "step"}, "max_steps": 10}),
+    "rare validation": (
+        "many.Many",
+        {"check_val_every_n_epoch": 2, "max_epochs": 4, "task_keys": {"schedule": "step"}},
+    ),
+    "no validation": ("lit.Silent", {"limit_val_batches": 0, "monitor": None}),
+    "limited": ("many.Many", {"limit_train_batches": 3, "log_every_n_steps": 1}),
+    "two optimizers by epochs": ("lit.Two", {}),
+    "several metrics": ("lit.Lit", {"val_check_interval": 3}),
+}
+
+
+@pytest.mark.parametrize(
+    "way", [*WAYS, *(pytest.param(way, marks=pytest.mark.slow) for way in SLOW_WAYS)]
+)
 def test_every_save_is_a_point_to_resume_from(made: Made, points: Any, way: str) -> None:
-    task, settings = WAYS[way]
+    task, settings = {**WAYS, **SLOW_WAYS}[way]
     run = made(task, **settings)
     copies = points(run)
     assert len(copies) >= 6
     assert_all_end_alike(run, copies)
+
+
+@pytest.mark.parametrize("task", ["many.Many", "lit.Two"])
+def test_more_steps_later_are_as_if_asked_for_at_once(made: Made, task: str) -> None:
+    """A run that `max_steps` ended in the midst of an epoch has written that epoch's figures."""
+    run = made(task, max_epochs=None, max_steps=11)
+    assert execute(run) == 0
+    expected = ended(run)
+    again = run.path.rename(run.path.with_name("undisturbed"))
+    assert again.is_dir()
+    cut = made(task, max_epochs=None, max_steps=11)
+    config = cut.config
+    for steps in (6, 11):
+        config["trainer"]["max_steps"] = steps
+        cut.config_file.write_text(yaml.safe_dump(config))
+        cut.update_summary(status="interrupted")
+        assert execute(cut) == 0
+    assert_equal(ended(cut), expected)

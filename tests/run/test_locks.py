@@ -2,6 +2,9 @@
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -67,3 +70,31 @@ def test_other_nodes_need_not_see_the_first_ones_lock(run: RunDirectory) -> None
 
     threading.Thread(target=begin).start()
     assert wait_for(run.path, seconds=60).path == run.path
+
+
+ORPHAN = """
+import os, signal, sys, time
+from pathlib import Path
+from arclight.run_directory import RunDirectory
+with RunDirectory(Path(sys.argv[1])).held():
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+    time.sleep(3)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_worker_that_outlives_a_killed_run_does_not_hold_it(run: RunDirectory) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ORPHAN, str(run.path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        orphan = int(process.stdout.readline())
+        with pytest.raises(UserError, match="by another process"), run.held():
+            pass  # the worker has closed its name of the lock, not the run's
+        assert process.wait(timeout=30) == -signal.SIGKILL
+        os.kill(orphan, 0)  # it lives
+        with run.held():
+            pass
+        os.kill(orphan, signal.SIGKILL)

@@ -58,6 +58,14 @@ class Facts:
         return {"kind": f"{kind.__module__}.{kind.__qualname__}", **dataclasses.asdict(self)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlainFacts(Facts):
+    """What was seen of data that say nothing of themselves; a task is not told of it.
+
+    `sizes` has the stages that are known, and the fingerprint is that of the training data.
+    """
+
+
 def read_facts(plain: Mapping[str, Any]) -> Facts:
     """The facts that a manifest keeps.
 
@@ -66,7 +74,8 @@ def read_facts(plain: Mapping[str, Any]) -> Facts:
     """
     from arclight.config.allowed import require
 
-    require(plain["kind"], also=(f"{Facts.__module__}.{Facts.__qualname__}",))
+    own = tuple(f"{k.__module__}.{k.__qualname__}" for k in (Facts, PlainFacts))
+    require(plain["kind"], also=own)
     module, _, name = plain["kind"].rpartition(".")
     kind = getattr(importlib.import_module(module), name)
     if not issubclass(kind, Facts):

@@ -13,6 +13,7 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.loops.fit_loop import _FitLoop
+from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
 SETTLED, STARTED = "on_train_batch_settled", "on_train_started"
@@ -39,7 +40,7 @@ class SettledEpochLoop(_TrainingEpochLoop):
         assert isinstance(loop, SettledFitLoop)
         if loop.within_epoch:  # its counters are in place: from here on nothing is special
             loop.within_epoch = False
-            loop.restarting = False
+            loop.go_on()
 
     def on_advance_end(self, data_fetcher: Any) -> None:
         super().on_advance_end(data_fetcher)
@@ -88,7 +89,12 @@ class SettledFitLoop(_FitLoop):
     def reset(self) -> None:
         super().reset()
         if self._loaded.get("moment") == "between":
-            self.restarting = False
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Makes this loop and those within one that was never interrupted."""
+        # Its own setter takes every run with `max_steps` for a restarting one.
+        _Loop.restarting.fset(self, False)  # type: ignore[attr-defined]
 
     def on_run_start(self) -> None:
         epoch = self._loaded.pop("val_loaders", None)

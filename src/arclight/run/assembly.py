@@ -1,6 +1,9 @@
 """What a config builds before there is a trainer: the data, and the task with its model."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,8 @@ import arclight.libraries.quiet  # noqa: F401
 from arclight.config.annotations import fits
 from arclight.config.build import build, find
 from arclight.config.signature import parameters, signature, takes
-from arclight.data.facts import Facts, read_facts
+from arclight.data.exact.randomness import isolated, seed_all
+from arclight.data.facts import Facts, PlainFacts, read_facts
 from arclight.data.module import DataModule
 from arclight.errors import UserError
 from arclight.run.weights import build_model
@@ -51,7 +55,8 @@ def build_parts(config: dict[str, Any], folder: Path) -> Parts:
 
 def build_data(config: dict[str, Any], folder: Path) -> L.LightningDataModule:
     """The data module; one that tells facts is set up, any other is left to the trainer."""
-    data = build(config["data"], group="data")
+    with _same_numbers(config["seed"]):
+        data = build(config["data"], group="data")
     if not isinstance(data, L.LightningDataModule):
         raise UserError(
             f"data._target_={config['data']['_target_']} makes a {type(data).__name__}: name a "
@@ -64,7 +69,34 @@ def build_data(config: dict[str, Any], folder: Path) -> L.LightningDataModule:
             data.follow_weights(weights, before)
         data.folder = folder
         data.setup("fit")
+    else:
+        _draw_alike(data, config["seed"])
     return data
+
+
+def _draw_alike(data: L.LightningDataModule, seed: int) -> None:
+    """Lets each `prepare_data` and `setup` draw the same numbers, whatever was drawn before.
+
+    A split that is drawn there without a generator is the same in training, in the test, and when
+    the run is resumed.
+    """
+    for name in ("prepare_data", "setup"):
+        plain = getattr(data, name)
+
+        def hook(*args: Any, plain: Callable[..., Any] = plain, **kwargs: Any) -> Any:
+            with _same_numbers(seed):
+                return plain(*args, **kwargs)
+
+        # by `wraps` Lightning still sees whether the user has defined it
+        setattr(data, name, wraps(plain)(hook))
+
+
+@contextmanager
+def _same_numbers(seed: int) -> Iterator[None]:
+    """Generators seeded for the data, and afterwards as they were."""
+    with isolated():
+        seed_all(torch_seed("data", seed))
+        yield
 
 
 def facts_of(data: L.LightningDataModule) -> Facts:
@@ -175,4 +207,5 @@ def load_task(run: RunDirectory, checkpoint: str | None = None) -> L.LightningMo
 def recorded_facts(run: RunDirectory) -> Facts:
     """The facts of the data that a run has read, from its manifest."""
     facts = read_facts(run.manifest["data"])
-    return facts if facts.sizes or facts.fingerprint else UNKNOWN
+    known = bool(facts.sizes or facts.fingerprint) and not isinstance(facts, PlainFacts)
+    return facts if known else UNKNOWN

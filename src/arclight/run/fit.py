@@ -12,6 +12,7 @@ import torch.distributed as dist
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import nn
@@ -28,8 +29,9 @@ from arclight.libraries.lightning import count_steps_with, tell_of_evaluations
 from arclight.libraries.loops import stop_when
 from arclight.provenance.manifest import hardware
 from arclight.report.plots import confusion_matrix, curves
-from arclight.run.assembly import Parts, build_parts, build_task
+from arclight.run.assembly import UNKNOWN, Parts, build_parts, build_task
 from arclight.run.panels import closing, network_of, opening, parameters
+from arclight.run.plain_data import PlainData
 from arclight.run.weights import keep_sizes
 from arclight.run_directory import RunDirectory, Status
 from arclight.tasks.task import Task
@@ -43,9 +45,11 @@ from arclight.training.checkpoints import (
     step_of,
 )
 from arclight.training.compilation import CompileClock, compile_task
+from arclight.training.exactness import Exactness
 from arclight.training.figures import KEY, Figures
 from arclight.training.finite import SkipNonFinite
 from arclight.training.garbage import FrozenGarbage
+from arclight.training.gradients import PartGradients
 from arclight.training.interrupts import Interrupts
 from arclight.training.loggers import MetricsFile, close, conclude
 from arclight.training.progress import Progress
@@ -63,14 +67,17 @@ def fit(run: RunDirectory) -> dict[str, Any]:
     # The chosen ones first, since a module's `self.logger` is the first.
     loggers = [*_loggers(run, parts.config), MetricsFile(run.metrics_file)]
     status: Status = "failed"
+    exactness = _exactness(run, parts)
     try:
-        trainer = assemble(run, parts, loggers)
+        trainer = assemble(run, parts, loggers, exactness)
         recorder(trainer).know(parts.task, parts.facts)
         if trainer.is_global_zero:
             model = getattr(parts.task, "model", None)
             if "model" in parts.config and isinstance(model, nn.Module):
                 keep_sizes(model, parts.config["model"], run.path)
-            run.update_manifest(hardware=hardware(), data=parts.facts.to_dict())
+            run.update_manifest(hardware=hardware())
+            if parts.facts is not UNKNOWN or "data" not in run.manifest:
+                run.update_manifest(data=parts.facts.to_dict())
             _say_what_it_is(run, parts, trainer)
             for sentence in getattr(parts.data, "left_out", ()):
                 say(f"warning: {sentence}")
@@ -97,6 +104,7 @@ def fit(run: RunDirectory) -> dict[str, Any]:
         status = "interrupted"
         raise
     finally:
+        exactness.close()
         close(loggers, status)
         _leave_group()
     return results
@@ -177,10 +185,29 @@ def _spent(parts: Parts, trainer: L.Trainer) -> dict[str, Any]:
     }
 
 
+def _exactness(run: RunDirectory, parts: Parts) -> Exactness:
+    """Follows whether the run can be resumed exactly; makes the loaders of plain data exact."""
+
+    def write(**values: Any) -> None:
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            run.update_summary(**values)
+
+    def warn(sentence: str) -> None:
+        say(f"warning: {sentence}")
+
+    exactness = Exactness(write, warn, run.summary.get("inexact_because", ()))
+    if not isinstance(parts.data, DataModule):
+        exactness.loaders = make_exact(parts.data, parts.config["seed"], exactness.say)
+    return exactness
+
+
 def require_same_data(run: RunDirectory, facts: Facts) -> None:
-    """Raises `UserError` where a run that has begun would go on with other data."""
+    """Raises `UserError` where a run that has begun would go on with other data.
+
+    What is known of data that say nothing of themselves is looked at later, by `PlainData`.
+    """
     before = run.manifest.get("data")
-    if before and before["fingerprint"] != facts.fingerprint:
+    if facts is not UNKNOWN and before and before["fingerprint"] != facts.fingerprint:
         raise UserError(
             f"The data of {run.path}, or the code that reads them, have changed since it began "
             f"(their fingerprint was {before['fingerprint'][:12]} and is "
@@ -188,8 +215,11 @@ def require_same_data(run: RunDirectory, facts: Facts) -> None:
         )
 
 
-def assemble(run: RunDirectory, parts: Parts, loggers: list[Logger]) -> L.Trainer:
+def assemble(
+    run: RunDirectory, parts: Parts, loggers: list[Logger], exactness: Exactness | None = None
+) -> L.Trainer:
     """The trainer with everything that happens around a step, in the order in which it happens."""
+    exactness = exactness or _exactness(run, parts)
     config, settings = parts.config, parts.config["trainer"]
     given = {"folder": run.checkpoints, "run_id": run.manifest["run_id"], "say": say}
     nodes = config["callbacks"]
@@ -221,7 +251,10 @@ def assemble(run: RunDirectory, parts: Parts, loggers: list[Logger]) -> L.Traine
         *(c for c in chosen if c is not None),
         *([] if stop else [SkipNonFinite()]),
         record,
-        Figures(),
+        Figures(exactness.because),
+        PartGradients(exactness.because),
+        *([PlainData(run, exactness.loaders)] if exactness.loaders else []),
+        exactness,
         *([] if own_bar else [Progress(record, say)]),
         *pruning(),
         Interrupts(checkpoints),
@@ -300,8 +333,6 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
         use_float8(network_of(parts.task))
     accumulated = parts.config["trainer"]["accumulate_grad_batches"] > 1
     compile_task(parts.task, parts.config["compile"], accumulated)
-    if not isinstance(parts.data, DataModule):
-        make_exact(parts.data, parts.config["seed"])
     interrupts = next(c for c in trainer.callbacks if isinstance(c, Interrupts))  # type: ignore[attr-defined]
     began = time.perf_counter()
     try:

@@ -109,7 +109,7 @@ def _on_cpu(value: Any) -> Any:
 
 def _on_device(value: Any, device: torch.device) -> Any:
     if isinstance(value, Tensor):
-        return value.to(device)
+        return value.to(device, copy=True)  # two that share a state are loaded as one tensor
     return [_on_device(one, device) for one in value] if isinstance(value, list) else value
 
 

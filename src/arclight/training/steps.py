@@ -5,7 +5,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-__all__ = ["StepCounter", "last_step", "steps_done"]
+__all__ = ["StepCounter", "last_step", "stepped", "steps_done"]
 
 
 class StepCounter(Callback):
@@ -22,12 +22,14 @@ class StepCounter(Callback):
         self.max_steps = max_steps
         self.steps = 0
         self._before = 0
+        self.stepped = True  # in the last batch
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         self._before = trainer.global_step
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        self.steps += trainer.global_step > self._before
+        self.stepped = trainer.global_step > self._before
+        self.steps += self.stepped
 
     def enough(self) -> bool:
         """Whether the steps are done. `trainer.should_stop` would validate out of turn."""
@@ -50,6 +52,12 @@ def last_step(trainer: L.Trainer) -> int:
     """The step that ends the run by `max_steps`, or -1."""
     counter = _counter(trainer)
     return counter.max_steps if counter else trainer.max_steps
+
+
+def stepped(trainer: L.Trainer) -> bool:
+    """Whether an optimizer of a module that steps them itself has stepped in the last batch."""
+    counter = _counter(trainer)
+    return counter is None or counter.stepped
 
 
 def _counter(trainer: L.Trainer) -> StepCounter | None:

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import DataLoader, IterableDataset
 
 from arclight.data.exact.facade import Facade
+from arclight.data.exact.identity import Identity, identity
 from arclight.data.exact.loader import ExactLoader
 from arclight.data.exact.position import Position
 from arclight.data.exact.stream_loader import ExactStreamLoader
@@ -53,6 +54,7 @@ class ExactLoaders:
     Attributes:
         position: where the run stands in its training data.
         loaders: the last ones made, by their names: `train/0`, `val/0`, `val/1`.
+        identities: of their data, as they were before anything was read from them.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class ExactLoaders:
         self._before = ""  # what was found not to be exact before the run was cut
         self.position = Position(data)
         self.loaders: dict[str, Facade] = {}
+        self.identities: dict[str, Identity] = {}
         self._kept: list[dict[str, Any]] = []  # of each rank's streams, from a checkpoint
         self._others: dict[str, str] = {}
         for stage in _STAGES:
@@ -121,6 +124,8 @@ class ExactLoaders:
     def _exact(self, name: str, item: Any) -> Any:
         self._others.pop(name, None)
         self.loaders.pop(name, None)
+        if isinstance(item, DataLoader) and name not in self.identities:
+            self.identities[name] = identity(item.dataset)
         if not isinstance(item, DataLoader):
             if not (hasattr(item, "state_dict") and hasattr(item, "load_state_dict")):
                 self._others[name] = (

@@ -1,0 +1,72 @@
+"""Whether a run can be resumed exactly: written into its summary, and said where it cannot."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+from arclight.data.exact import ExactLoaders
+
+
+class Exactness(Callback):
+    """Collects why a run, once cut, would not end as it would have ended.
+
+    Attributes:
+        loaders: of data that say nothing of themselves; they find what no seed repeats.
+
+    Args:
+        write: takes the entries of the summary.
+        say: takes a warning.
+        before: the sentences that an earlier execution has found.
+    """
+
+    def __init__(
+        self,
+        write: Callable[..., None],
+        say: Callable[[str], None],
+        before: Sequence[str] = (),
+    ) -> None:
+        self.loaders: ExactLoaders | None = None
+        self._write, self._say = write, say
+        self._reasons = list(before)
+        self._written: list[str] | None = None
+        self._said: set[str] = set()
+
+    def say(self, sentence: str) -> None:
+        """Says a sentence, once in a process."""
+        if sentence not in self._said:
+            self._said.add(sentence)
+            self._say(sentence)
+
+    def because(self, reason: str) -> None:
+        """Takes a reason, a sentence or more."""
+        if reason not in self._reasons:
+            self._reasons.append(reason)
+
+    def note(self) -> None:
+        """Writes down what is known by now, if it is something new."""
+        if self.loaders is not None and (found := self.loaders.inexact_because):
+            self.because(found)
+        for reason in self._reasons:
+            self.say(f"This run cannot be resumed exactly. {reason}")
+        if self._reasons == self._written:
+            return
+        self._written = list(self._reasons)
+        self._write(resume="inexact" if self._reasons else "exact", inexact_because=self._written)
+
+    def close(self) -> None:
+        """Ends all data workers."""
+        if self.loaders is not None:
+            self.loaders.close()
+
+    def on_train_started(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.note()
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.note()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.note()

@@ -1,0 +1,53 @@
+"""Gradients of a step that a checkpoint falls into, as that of a validation between its parts."""
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+from arclight.libraries.lightning import is_accumulating
+from arclight.training.steps import stepped
+
+KEY = "gradients"
+
+
+class PartGradients(Callback):
+    """Keeps the gradients so far in checkpoints of a step whose optimizer has not stepped yet.
+
+    Other checkpoints have none. Several processes have different ones, which are not kept.
+
+    Args:
+        inexact: told a sentence where they are lost.
+    """
+
+    def __init__(self, inexact: Callable[[str], None] = lambda _: None) -> None:
+        self.inexact = inexact
+        self._kept: dict[str, Any] = {}
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        automatic = pl_module.automatic_optimization
+        if not is_accumulating(trainer) if automatic else stepped(trainer):
+            return
+        if trainer.world_size > 1:
+            self.inexact(
+                "A validation falls between the batches of one step, whose gradients are not kept "
+                "on several processes: let trainer.val_check_interval be a multiple of "
+                "trainer.accumulate_grad_batches."
+            )
+            return
+        grads = {n: p.grad for n, p in pl_module.named_parameters() if p.grad is not None}
+        checkpoint[KEY] = {name: grad.detach() for name, grad in grads.items()}
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._kept = checkpoint.get(KEY, {})
+
+    def on_train_started(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        kept, self._kept = self._kept, {}
+        for name, parameter in pl_module.named_parameters():
+            if name in kept and trainer.world_size == 1:
+                parameter.grad = kept[name].to(parameter.device)
