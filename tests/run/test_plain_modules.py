@@ -36,7 +36,8 @@ class Spots(LightningDataModule):
         )
 
     def train_dataloader(self):
-        return DataLoader(self.train, self.hparams.batch_size, shuffle=True)
+        workers = self.hparams.num_workers
+        return DataLoader(self.train, self.hparams.batch_size, shuffle=True, num_workers=workers)
 
     def val_dataloader(self):
         return DataLoader(self.val, self.hparams.batch_size)
