@@ -259,8 +259,8 @@ class Checkpoints(Checkpoint):
         step = steps_done(trainer)
         due = epoch_over or step == last_step(trainer)
         due = due or (self.every_n_steps is not None and step % self.every_n_steps == 0)
-        whole = epoch_over or not is_accumulating(trainer)
-        if self._validated or (due and whole and step != self._saved):
+        due = due and step != self._saved and (epoch_over or not is_accumulating(trainer))
+        if due or self._validated:
             self.save(trainer)
 
     def save_if_new(self, trainer: L.Trainer) -> None:
