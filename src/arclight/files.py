@@ -30,8 +30,8 @@ class NoLocksError(UserError):
 def lock(file: IO[Any], kind: int) -> bool:
     """Locks an open file until it is closed, however its process ends.
 
-    Processes that this one forks close it at once: a worker that outlives a killed run for a while
-    does not hold its lock.
+    Forked children drop it at once, so that a data worker which outlives a killed run does not
+    hold its lock.
 
     Args:
         kind: as for `fcntl.flock`.
@@ -61,8 +61,15 @@ _locked: WeakSet[IO[Any]] = WeakSet()
 
 
 def _leave_to_parent() -> None:
+    """Drops the locks in a forked child; the parent keeps them.
+
+    `file.close()` could wait for a lock of Python's that another thread held during the fork.
+    """
+    nothing = os.open(os.devnull, os.O_RDONLY)
     for file in list(_locked):
-        file.close()  # a name of the lock less; the parent's stays
+        if not file.closed:
+            os.dup2(nothing, file.fileno(), inheritable=False)
+    os.close(nothing)
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)

@@ -19,8 +19,8 @@ from tests.run.test_plain_modules import DATA, LIT, NET
 
 MANY = '''
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
-from torchmetrics import Accuracy, MaxMetric, MeanMetric, MetricCollection, MinMaxMetric, Precision
-from torchmetrics import SumMetric
+from torchmetrics import Accuracy, MaxMetric, MeanMetric, MetricCollection, MetricTracker
+from torchmetrics import MinMaxMetric, Precision, RunningMean, SumMetric
 from mylab.lit import F, L, nn, torch
 
 
@@ -36,8 +36,11 @@ class Many(L.LightningModule):
         self.val_scores = self.scores.clone(prefix="val_")
         self.best = MaxMetric()
         self.bounds = MinMaxMetric(Accuracy(task="binary"))
-        self.nested = nn.ModuleDict({"deep": MeanMetric()})
+        inner = MetricCollection({"least": Accuracy(task="binary"), "most": MaxMetric()})
+        self.nested = nn.ModuleDict({"deep": MeanMetric(), "deeper": nn.ModuleDict({"in": inner})})
         self.never_reset = SumMetric()
+        self.running = RunningMean(window=3)
+        self.tracker = MetricTracker(MetricCollection({"tracked": Accuracy(task="binary")}))
 
     def on_train_start(self):
         self.best.reset()  # as a well-known template does
@@ -50,7 +53,10 @@ class Many(L.LightningModule):
         self.scores(answer, y)
         self.bounds(answer, y)
         self.nested["deep"](loss)
+        self.nested["deeper"]["in"]["most"].update(loss)
+        self.nested["deeper"]["in"]["least"].update(answer, y)
         self.never_reset.update(loss)
+        self.running.update(loss)
         self.log_dict(self.scores, on_step=True, on_epoch=True)
         self.log("deep", self.nested["deep"], on_step=False, on_epoch=True)
         for reduce in ("min", "max", "sum", "mean"):
@@ -65,11 +71,17 @@ class Many(L.LightningModule):
 
     def on_train_epoch_end(self):
         self.log("total", self.never_reset.compute())
+        self.log("running", self.running.compute())
+        self.log_dict(self.nested["deeper"]["in"].compute())
         self.log("low", self.bounds.compute()["min"])
+
+    def on_validation_epoch_start(self):
+        self.tracker.increment()
 
     def validation_step(self, batch, batch_idx):
         x, y = batch
         logits = self.net(x)
+        self.tracker.update(logits.argmax(1), y)
         self.val_scores(logits.argmax(1), y)
         self.log("val_loss", F.cross_entropy(logits, y))
         self.log_dict(self.val_scores)
@@ -77,6 +89,7 @@ class Many(L.LightningModule):
     def on_validation_epoch_end(self):
         self.best(self.val_scores["acc"].compute())
         self.log("best", self.best.compute())
+        self.log("tracked_best", self.tracker.best_metric()["tracked"])
 
     def configure_optimizers(self):
         optimizer = torch.optim.SGD(self.parameters(), 0.5)
@@ -103,7 +116,7 @@ class Reloaded(Spots):
 )
 
 
-def figures(run: RunDirectory) -> list[list[str]]:
+def rows_of(run: RunDirectory) -> list[list[str]]:
     """Header and rows, but for the columns that no run repeats."""
     with run.metrics_file.open(newline="") as file:
         header, *rows = list(csv.reader(file))
@@ -113,9 +126,9 @@ def figures(run: RunDirectory) -> list[list[str]]:
 
 def ended(run: RunDirectory) -> dict[str, Any]:
     last = read(run.checkpoints / "last.ckpt")
-    names = ("state_dict", "optimizer_states", "lr_schedulers", "steps", "figures")
+    names = ("state_dict", "optimizer_states", "lr_schedulers", "steps", "epoch_metrics")
     return {
-        "figures": figures(run),
+        "rows": rows_of(run),
         **{name: last[name] for name in names},
         "files": sorted(f.name for f in run.checkpoints.glob("*.ckpt")),
         "best": read(f)["steps"] if (f := run.checkpoints / "best.ckpt").exists() else None,

@@ -26,7 +26,7 @@ from arclight.data.facts import Facts
 from arclight.data.module import DataModule
 from arclight.errors import UserError
 from arclight.libraries.lightning import count_steps_with, tell_of_evaluations
-from arclight.libraries.loops import stop_when
+from arclight.libraries.lightning_loops import stop_when
 from arclight.provenance.manifest import hardware
 from arclight.report.plots import confusion_matrix, curves
 from arclight.run.assembly import UNKNOWN, Parts, build_parts, build_task
@@ -45,8 +45,8 @@ from arclight.training.checkpoints import (
     step_of,
 )
 from arclight.training.compilation import CompileClock, compile_task
+from arclight.training.epoch_metrics import KEY, EpochMetrics
 from arclight.training.exactness import Exactness
-from arclight.training.figures import KEY, Figures
 from arclight.training.finite import SkipNonFinite
 from arclight.training.garbage import FrozenGarbage
 from arclight.training.gradients import PartGradients
@@ -251,7 +251,7 @@ def assemble(
         *(c for c in chosen if c is not None),
         *([] if stop else [SkipNonFinite()]),
         record,
-        Figures(exactness.because),
+        EpochMetrics(exactness.because),
         PartGradients(exactness.because),
         *([PlainData(run, exactness.loaders)] if exactness.loaders else []),
         exactness,

@@ -18,9 +18,9 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from arclight.errors import UserError
-from arclight.libraries.figures import require_figures
 from arclight.libraries.lightning import leave_signals_alone, require_names
-from arclight.libraries.loops import settle_loops
+from arclight.libraries.lightning_loops import settle_loops
+from arclight.libraries.lightning_results import require_results
 from arclight.ranges import Count, Natural, NonNegative, Share
 from arclight.training.checkpoints import Checkpoints, WholeCheckpointIO
 
@@ -162,7 +162,7 @@ def make_trainer(
             f"Lightning's Trainer refuses what trainer.* asks for: {' '.join(str(error).split())}"
         ) from error
     require_names(trainer)
-    require_figures()
+    require_results()
     settle_loops(trainer)
     leave_signals_alone(trainer)
     return trainer

@@ -16,6 +16,9 @@ from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
+from arclight.libraries.missing import missing
+
+FILE = "lightning_loops.py"
 SETTLED, STARTED = "on_train_batch_settled", "on_train_started"
 """Hooks that callbacks may have, beside Lightning's.
 
@@ -165,16 +168,12 @@ def settle_loops(trainer: L.Trainer) -> None:
         loop.epoch_loop: ("_is_training_done", "_num_ready_batches_reached"),
         loop.epoch_loop.val_loop: ("_last_val_dl_reload_epoch",),
     }
-    missing = [
+    gone = [
         f"{type(o).__name__}.{n}" for o, names in used.items() for n in names if n not in dir(o)
     ]
-    missing += [k.__name__ for k in (type(loop), type(loop.epoch_loop)) if k not in _LOOPS]
-    if missing:
-        raise RuntimeError(
-            f"lightning {L.__version__} has other loops than those that exact resume builds on "
-            f"({', '.join(missing)}): install the version of requirements.lock, or mend "
-            "arclight/libraries/loops.py."
-        )
+    gone += [k.__name__ for k in (type(loop), type(loop.epoch_loop)) if k not in _LOOPS]
+    if gone:
+        raise missing("lightning", ", ".join(gone), FILE)
     loop.__class__ = SettledFitLoop
     loop.epoch_loop.__class__ = SettledEpochLoop
     assert isinstance(loop, SettledFitLoop)

@@ -1,7 +1,7 @@
-"""What Lightning holds of an epoch's figures, and keeps in no checkpoint.
+"""Lightning's results of an epoch, which it keeps in no checkpoint.
 
 These are the running means of `self.log(on_epoch=True)`, and the last value of everything logged,
-which schedules and callbacks monitor. All of it is private to Lightning.
+which schedules and callbacks monitor. Lightning has no public names for them.
 """
 
 from dataclasses import fields
@@ -21,6 +21,9 @@ from lightning.pytorch.trainer.connectors.logger_connector.result import (
 from torch import Tensor
 from torchmetrics import Metric
 
+from arclight.libraries.missing import missing
+
+FILE = "lightning_results.py"
 _LAST = ("_callback_metrics", "_logged_metrics", "_progress_bar_metrics")
 _ARGUMENTS = (
     *("fx", "name", "prog_bar", "logger", "on_step", "on_epoch", "enable_graph"),
@@ -29,34 +32,34 @@ _ARGUMENTS = (
 _STATE = ("_forward_cache", "_computed", "_update_count", "has_reset")
 
 
-def logged(trainer: L.Trainer) -> dict[str, Any]:
-    """The figures of the epoch in hand and the last of each name, in plain containers."""
+def logged_results(trainer: L.Trainer) -> dict[str, Any]:
+    """The running means of the current epoch and the last value of each name, as plain values."""
     connector = trainer._logger_connector
     results = trainer.fit_loop.epoch_loop._results
     return {
-        "means": {key: _kept(metric) for key, metric in results.items()},
+        "means": {key: _saved(metric) for key, metric in results.items()},
         "last": {name: _on_cpu(getattr(connector, name)) for name in _LAST},
         "begun": connector._first_loop_iter is not None,
     }
 
 
-def log_again(trainer: L.Trainer, module: L.LightningModule, kept: dict[str, Any]) -> None:
-    """Puts back what `logged` has found."""
+def restore_results(trainer: L.Trainer, module: L.LightningModule, saved: dict[str, Any]) -> None:
+    """Restores what `logged_results` has returned."""
     connector = trainer._logger_connector
-    for name, values in kept["last"].items():
+    for name, values in saved["last"].items():
         setattr(connector, name, _moved(values, module.device))
-    if kept["begun"]:  # or the next batch would begin the means anew
+    if saved["begun"]:  # or the next batch would reset the means
         connector._first_loop_iter = True
     results = trainer.fit_loop.epoch_loop._results
     metrics = dict(module.named_modules())
-    for key, one in kept["means"].items():
+    for key, one in saved["means"].items():
         attribute = one["arguments"]["metric_attribute"]
         if attribute is not None and attribute not in metrics:
             continue  # the code has changed
-        results[key] = _made(one, trainer, module.device, metrics.get(attribute))
+        results[key] = _restored(one, trainer, module.device, metrics.get(attribute))
 
 
-def _kept(metric: _ResultMetric) -> dict[str, Any]:
+def _saved(metric: _ResultMetric) -> dict[str, Any]:
     meta = metric.meta
     names = tuple(metric._defaults) if metric.is_tensor else ()
     return {
@@ -67,14 +70,14 @@ def _kept(metric: _ResultMetric) -> dict[str, Any]:
     }
 
 
-def _made(
-    kept: dict[str, Any], trainer: L.Trainer, device: torch.device, of: Metric | None
+def _restored(
+    saved: dict[str, Any], trainer: L.Trainer, device: torch.device, of: Metric | None
 ) -> _ResultMetric:
-    reduce = getattr(torch, kept["reduce"])
-    meta = _Metadata(**kept["arguments"], reduce_fx=reduce)
-    meta.sync = _Sync(fn=trainer.strategy.reduce, **kept["sync"])
+    reduce = getattr(torch, saved["reduce"])
+    meta = _Metadata(**saved["arguments"], reduce_fx=reduce)
+    meta.sync = _Sync(fn=trainer.strategy.reduce, **saved["sync"])
     metric = _ResultMetric(meta, is_tensor=of is None)
-    for name, value in _moved(kept["state"], device).items():
+    for name, value in _moved(saved["state"], device).items():
         setattr(metric, name, value)
     if of is not None:
         metric.value = of
@@ -89,19 +92,15 @@ def _moved(values: dict[str, Any], device: torch.device) -> dict[str, Any]:
     return {k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()}
 
 
-def require_figures() -> None:
-    """Raises `RuntimeError` where this version of Lightning keeps its figures in another way."""
+def require_results() -> None:
+    """Raises `RuntimeError` if this version of Lightning keeps its results in another way."""
     has = {f.name for kind in (_Metadata, _Sync) for f in fields(kind)}
     connector = _LoggerConnector.__new__(_LoggerConnector)
     _LoggerConnector.__init__(connector, None)  # type: ignore[arg-type]
     results = _ResultCollection(training=True)
     results.log("training_step", "loss", torch.tensor(1.0), on_step=True)
     has |= set(vars(connector)) | set(vars(results["training_step.loss"]))
-    wanted = (*_ARGUMENTS, *_LAST, *_STATE, "reduce_fx", "_should", "rank_zero_only", "fn")
-    missing = [name for name in (*wanted, "_first_loop_iter", "value", "meta") if name not in has]
-    if missing:
-        raise RuntimeError(
-            f"lightning {L.__version__} keeps the figures of an epoch in another way (it has no "
-            f"{', '.join(missing)}): install the version of requirements.lock, or mend "
-            "arclight/libraries/figures.py."
-        )
+    used = (*_ARGUMENTS, *_LAST, *_STATE, "reduce_fx", "_should", "rank_zero_only", "fn")
+    gone = [name for name in (*used, "_first_loop_iter", "value", "meta") if name not in has]
+    if gone:
+        raise missing("lightning", ", ".join(gone), FILE)
