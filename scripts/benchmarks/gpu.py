@@ -153,7 +153,7 @@ def assembled(
     from arclight.config.freeze import freeze
     from arclight.data.module import DataModule
     from arclight.run.assembly import Parts, build_task
-    from arclight.run.fit import assemble
+    from arclight.run.trainer import assemble
     from arclight.run_directory import create
     from arclight.training.loggers import MetricsFile
 

@@ -99,7 +99,7 @@ def gpt(asked: Asked) -> list[Row]:
 
     from arclight.config.freeze import freeze
     from arclight.run.assembly import build_parts
-    from arclight.run.fit import assemble
+    from arclight.run.trainer import assemble
     from arclight.run_directory import create
     from arclight.training.loggers import MetricsFile
     from arclight_zoo.tokens.stdlib import modules

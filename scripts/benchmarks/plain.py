@@ -25,7 +25,7 @@ def plain(asked: Asked) -> list[Row]:
 
     from arclight.config.freeze import freeze
     from arclight.run.assembly import Parts
-    from arclight.run.fit import assemble
+    from arclight.run.trainer import assemble
     from arclight.run_directory import create
     from arclight.training.loggers import MetricsFile
 

@@ -33,7 +33,7 @@ def project(
     from arclight.config.build import build
     from arclight.config.freeze import freeze
     from arclight.run.assembly import Parts, build_task
-    from arclight.run.fit import assemble
+    from arclight.run.trainer import assemble
     from arclight.run_directory import create
     from arclight.training.loggers import MetricsFile
     from arclight_zoo.pixels.decode import Shape

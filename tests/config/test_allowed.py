@@ -25,7 +25,7 @@ ATTACKS = [
     "arclight.config.build.importlib.import_module",
     "arclight.config.build.build",
     "arclight.config.build.find",
-    "arclight.training.checkpoints.read",
+    "arclight.training.checkpoint_files.read",
     "torch.load",
     "torch.save",
     "torch.hub.load",

@@ -16,7 +16,7 @@ from arclight.files import read_json
 from arclight.report.benchmark import one_thread
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create
-from arclight.training.checkpoints import read
+from arclight.training.checkpoint_files import read
 from tests.conftest import PROJECT, Composed
 
 TINY = ("data.limit=64", "data.batch_size=32", "trainer.max_epochs=1")

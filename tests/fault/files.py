@@ -14,7 +14,7 @@ import torch
 
 from arclight.errors import UserError
 from arclight.run_directory import RunDirectory
-from arclight.training.checkpoints import newest_readable, read
+from arclight.training.checkpoint_files import newest_readable, read
 from tests.fault.harness import (
     PATIENCE,
     PROJECT,

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 
 from arclight.run_directory import RunDirectory
-from arclight.training.checkpoints import read
+from arclight.training.checkpoint_files import read
 from arclight.training.loggers import read_metrics
 from arclight.training.record import TIMING
 

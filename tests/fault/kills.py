@@ -16,13 +16,9 @@ from typing import Any
 import torch
 
 from arclight.run_directory import RunDirectory, create
-from arclight.training.checkpoints import (
-    Checkpoints,
-    UnreadableCheckpointError,
-    WholeCheckpointIO,
-    newest_readable,
-    read,
-)
+from arclight.training.checkpoint_files import UnreadableCheckpointError, newest_readable, read
+from arclight.training.checkpoint_io import WholeCheckpointIO
+from arclight.training.checkpoints import Checkpoints
 from tests.fault.harness import (
     SMALL,
     TWO_PROCESSES,

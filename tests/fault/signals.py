@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 from arclight.run_directory import RunDirectory
-from arclight.training.checkpoints import read
+from arclight.training.checkpoint_files import read
 from arclight.training.loggers import read_metrics
 from tests.fault.harness import (
     SMALL,

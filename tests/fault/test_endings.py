@@ -12,7 +12,8 @@ import torch
 
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create
-from arclight.training.checkpoints import Checkpoints, read
+from arclight.training.checkpoint_files import read
+from arclight.training.checkpoints import Checkpoints
 from arclight.training.loggers import read_metrics
 from arclight_zoo.image.classification import ImageClassification
 from tests.conftest import Composed

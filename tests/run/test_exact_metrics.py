@@ -11,7 +11,8 @@ import yaml
 
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create
-from arclight.training.checkpoints import Checkpoints, read
+from arclight.training.checkpoint_files import read
+from arclight.training.checkpoints import Checkpoints
 from arclight.training.record import TIMING
 from tests.conftest import Composed, Package
 from tests.run.test_exact_resume import assert_equal

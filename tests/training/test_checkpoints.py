@@ -8,13 +8,9 @@ import pytest
 import torch
 
 from arclight.errors import UserError
-from arclight.training.checkpoints import (
-    Checkpoints,
-    UnreadableCheckpointError,
-    WholeCheckpointIO,
-    newest_readable,
-    read,
-)
+from arclight.training.checkpoint_files import UnreadableCheckpointError, newest_readable, read
+from arclight.training.checkpoint_io import WholeCheckpointIO
+from arclight.training.checkpoints import Checkpoints
 
 RUN = "0a1b2c3d"
 

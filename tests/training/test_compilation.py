@@ -16,7 +16,7 @@ from arclight.errors import UserError
 from arclight.models.blocks import find_blocks
 from arclight.run.execute import execute
 from arclight.run_directory import create
-from arclight.training.checkpoints import read
+from arclight.training.checkpoint_files import read
 from arclight.training.compilation import Compile, CompileClock, compile_model, compile_task
 from arclight.training.loggers import read_metrics
 from arclight.use.evaluate import evaluate

@@ -18,7 +18,7 @@ from arclight.run.execute import execute
 from arclight.run.weights import build_model
 from arclight.run_directory import create
 from arclight.tasks.task import Task
-from arclight.training.checkpoints import read
+from arclight.training.checkpoint_files import read
 from arclight.training.finetune import head_only, lora, merge_adapters
 from arclight.training.optimizers import decay_groups
 from arclight_zoo.image.cnn import CNN

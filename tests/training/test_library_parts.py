@@ -14,7 +14,7 @@ from arclight.config.check import check
 from arclight.errors import UserError
 from arclight.run.assembly import Parts, build_parts
 from arclight.run.execute import execute
-from arclight.run.fit import assemble
+from arclight.run.trainer import assemble
 from arclight.run_directory import RunDirectory, create
 from arclight.training.configured import ConfiguredOptimizer, ConfiguredSchedule
 from arclight.training.loggers import read_metrics

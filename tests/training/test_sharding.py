@@ -10,7 +10,7 @@ import torch
 from arclight.errors import UserError
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create
-from arclight.training.checkpoints import read
+from arclight.training.checkpoint_files import read
 from arclight.training.trainer import make_trainer
 from arclight.use.consolidate import consolidate
 from arclight.use.evaluate import evaluate

@@ -1,11 +1,11 @@
-"""Lightning's training loops, with the one moment in which a run can be saved exactly.
+"""Lightning's training loops, with moments at which a run can be saved and resumed exactly.
 
-Callbacks' hooks are all in the midst of something. After `on_train_batch_end` the module's own hook
-and the step's row of figures are still to come, after `on_validation_end` the schedules that follow
-a metric, after `on_train_epoch_end` the epoch's row. A checkpoint of such a moment goes on with
-these things lost or done twice, and `restarting` loops skip others. So the loops here tell
-callbacks of the moments between two batches, when nothing is left to do, and go on from there as
-if nothing had happened. A checkpoint that was saved in any other hook is restarted Lightning's way.
+Lightning's own hooks are all in the middle of something. After `on_train_batch_end` the module's
+own hook and the step's row of metrics are still to come, after `on_validation_end` the schedules
+that monitor a metric, after `on_train_epoch_end` the row of the epoch. A checkpoint saved there
+loses these things or does them twice, and loops that restart skip others. The loops here call a
+hook between two batches, when everything is done, and continue from such a checkpoint as if
+nothing had happened. Checkpoints of other hooks are resumed in Lightning's way.
 """
 
 from collections.abc import Callable
@@ -22,18 +22,18 @@ FILE = "lightning_loops.py"
 SETTLED, STARTED = "on_train_batch_settled", "on_train_started"
 """Hooks that callbacks may have, beside Lightning's.
 
-`on_train_batch_settled(trainer, pl_module, epoch_over)`: all that belongs to a batch is done: rows
-are written, the validation and schedules that follow it are over; of the last batch of an epoch,
-also the epoch's.
-`on_train_started(trainer, pl_module)`: after the module's own `on_train_start`, which in many
-templates resets metrics.
+`on_train_batch_settled(trainer, pl_module, epoch_over)`: everything that belongs to a batch is
+done: rows are written, the validation and the schedules that follow it are over; after the last
+batch of an epoch, also what belongs to the epoch.
+`on_train_started(trainer, pl_module)`: after the module's own `on_train_start`, in which many
+templates reset metrics.
 """
 _KEY = "arclight"
 _LOOPS = (_FitLoop, _TrainingEpochLoop)
 
 
 class SettledEpochLoop(_TrainingEpochLoop):
-    """Lightning's loop over the batches of an epoch, which tells when a batch is settled."""
+    """Lightning's loop over the batches of an epoch; it calls the hook after each batch."""
 
     enough: Callable[[], bool]
 
@@ -41,9 +41,9 @@ class SettledEpochLoop(_TrainingEpochLoop):
         super().on_run_start(data_fetcher)
         loop = self.trainer.fit_loop
         assert isinstance(loop, SettledFitLoop)
-        if loop.within_epoch:  # its counters are in place: from here on nothing is special
+        if loop.within_epoch:  # the counters are restored: nothing is special from here on
             loop.within_epoch = False
-            loop.go_on()
+            loop.forget_restart()
 
     def on_advance_end(self, data_fetcher: Any) -> None:
         super().on_advance_end(data_fetcher)
@@ -56,12 +56,12 @@ class SettledEpochLoop(_TrainingEpochLoop):
 
 
 class SettledFitLoop(_FitLoop):
-    """Lightning's loop over epochs, which goes on from a settled moment as if nothing had been.
+    """Lightning's loop over epochs; it calls the hook after each epoch and resumes exactly.
 
     Attributes:
-        moment: while callbacks are told that a batch is settled, `within` an epoch or `between`
-            two; else None. A checkpoint keeps it.
-        within_epoch: it was loaded from a moment within an epoch, which has not gone on yet.
+        moment: while the hook is called, `within` an epoch or `between` two epochs; else None. It
+            is saved in checkpoints.
+        within_epoch: the checkpoint was saved within an epoch, which has not continued yet.
         told: callbacks that have the hook.
     """
 
@@ -73,11 +73,11 @@ class SettledFitLoop(_FitLoop):
 
     @property
     def done(self) -> bool:
-        # The epoch of a run that was to stop, but has not ended its epoch yet, is ended first.
+        # A run that was to stop, but was cut before the end of its epoch, ends the epoch first.
         return not self.within_epoch and (super().done or self.enough())
 
     def setup_data(self) -> None:
-        """Makes the loaders; those that were made in an earlier epoch, as they were made then."""
+        """Makes the loaders; those made in an earlier epoch, as they were made in that epoch."""
         epoch = self._loaded.pop("train_loaders", None)
         if epoch is None or not _reloads(self.trainer):
             super().setup_data()
@@ -92,11 +92,11 @@ class SettledFitLoop(_FitLoop):
     def reset(self) -> None:
         super().reset()
         if self._loaded.get("moment") == "between":
-            self.go_on()
+            self.forget_restart()
 
-    def go_on(self) -> None:
-        """Makes this loop and those within one that was never interrupted."""
-        # Its own setter takes every run with `max_steps` for a restarting one.
+    def forget_restart(self) -> None:
+        """Makes this loop, and the loops within it, loops that were never interrupted."""
+        # Its own setter considers every run with `max_steps` restarted.
         _Loop.restarting.fset(self, False)  # type: ignore[attr-defined]
 
     def on_run_start(self) -> None:
@@ -118,17 +118,19 @@ class SettledFitLoop(_FitLoop):
 
     def on_save_checkpoint(self) -> dict[str, Any]:
         val = self.epoch_loop.val_loop._last_val_dl_reload_epoch
-        kept = {
+        saved = {
             "moment": self.moment,
+            "should_stop": self.trainer.should_stop,
             "train_loaders": self._last_train_dl_reload_epoch,
             "val_loaders": val if val >= 0 else None,
         }
-        return {**super().on_save_checkpoint(), _KEY: kept}
+        return {**super().on_save_checkpoint(), _KEY: saved}
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
         super().on_load_checkpoint(state_dict)
         self._loaded = dict(state_dict.get(_KEY, {}))
         self.within_epoch = self._loaded.get("moment") == "within"
+        self.trainer.should_stop = self._loaded.get("should_stop", False)
 
 
 class _Epoch:
@@ -145,7 +147,7 @@ class _Epoch:
 
 
 def tell_settled(trainer: L.Trainer, epoch_over: bool) -> None:
-    """Calls the hook of all callbacks that have it."""
+    """Calls the hook of all callbacks that have one."""
     loop = trainer.fit_loop
     assert isinstance(loop, SettledFitLoop)
     loop.moment = "between" if epoch_over else "within"

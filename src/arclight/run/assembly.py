@@ -22,7 +22,7 @@ from arclight.run.weights import build_model
 from arclight.run_directory import RunDirectory, chosen_checkpoint
 from arclight.seeds import torch_seed
 from arclight.tasks.task import Task
-from arclight.training.checkpoints import load_weights
+from arclight.training.checkpoint_files import load_weights
 from arclight.training.configured import ConfiguredOptimizer, ConfiguredSchedule
 
 UNKNOWN = Facts(sizes={}, fingerprint="")

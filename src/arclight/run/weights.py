@@ -115,7 +115,7 @@ def _weights(name: str, load_run: LoadRun) -> dict[str, Tensor]:
 
 def _of_run(run: RunDirectory, load_run: LoadRun) -> dict[str, Tensor]:
     """A run's tested weights; LoRA's matrices are put into those that they adapt."""
-    from arclight.training.checkpoints import UnreadableCheckpointError, read
+    from arclight.training.checkpoint_files import UnreadableCheckpointError, read
 
     try:
         state = read(chosen_checkpoint(run, None))["state_dict"]

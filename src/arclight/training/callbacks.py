@@ -14,15 +14,6 @@ from arclight.libraries.lightning import average_of, set_average
 from arclight.ranges import Natural, NonNegative, Share
 
 
-class ResumableEarlyStopping(EarlyStopping):
-    """Early stopping that, resumed after it had decided to stop, stops."""
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)
-        if self.wait_count >= self.patience:
-            trainer.should_stop = True
-
-
 def early_stopping(
     patience: Natural | None = None,
     monitor: str | None = None,
@@ -37,7 +28,7 @@ def early_stopping(
             "callbacks.early_stopping.monitor must be given: the metric that should improve, such "
             "as callbacks.early_stopping.monitor=val/loss."
         )
-    return ResumableEarlyStopping(
+    return EarlyStopping(
         monitor,
         min_delta,
         patience,

@@ -25,7 +25,7 @@ from arclight.errors import UserError
 from arclight.libraries.lightning import shard_over_all_processes
 from arclight.models.blocks import find_blocks
 from arclight.models.checks import has_batch_norm
-from arclight.training.checkpoints import read
+from arclight.training.checkpoint_files import read
 from arclight.training.shards import read_shards, remove_unnamed, write_shards
 
 FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)

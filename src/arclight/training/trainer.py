@@ -22,7 +22,8 @@ from arclight.libraries.lightning import leave_signals_alone, require_names
 from arclight.libraries.lightning_loops import settle_loops
 from arclight.libraries.lightning_results import require_results
 from arclight.ranges import Count, Natural, NonNegative, Share
-from arclight.training.checkpoints import Checkpoints, WholeCheckpointIO
+from arclight.training.checkpoint_io import WholeCheckpointIO
+from arclight.training.checkpoints import Checkpoints
 
 Precision = Literal[
     "auto",

@@ -18,7 +18,8 @@ def consolidate(run: str, checkpoint: str | None = None, output: str | None = No
         UserError: the checkpoint is damaged, or is one file already.
     """
     file = chosen_checkpoint(open_run(run), checkpoint)
-    from arclight.training.checkpoints import UnreadableCheckpointError, WholeCheckpointIO, read
+    from arclight.training.checkpoint_files import UnreadableCheckpointError, read
+    from arclight.training.checkpoint_io import WholeCheckpointIO
 
     try:
         content = read(file)

@@ -21,8 +21,8 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
     from arclight.console import table
     from arclight.processes.devices import accelerator_here
     from arclight.run.assembly import build_parts
-    from arclight.run.fit import is_tested, test
-    from arclight.training.checkpoints import load_weights
+    from arclight.run.results import is_tested, test
+    from arclight.training.checkpoint_files import load_weights
     from arclight.training.trainer import make_trainer
 
     config = directory.config

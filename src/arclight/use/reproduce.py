@@ -81,7 +81,7 @@ _PATCH = "patch: the uncommitted changes are others (see manifest.json)"
 
 
 def _compare(old: RunDirectory, new: RunDirectory, exact: bool, tolerance: float) -> int:
-    from arclight.training.checkpoints import read
+    from arclight.training.checkpoint_files import read
 
     if old.manifest["data"]["fingerprint"] != new.manifest["data"]["fingerprint"]:
         print("changed since: the data are others (their fingerprint differs)")

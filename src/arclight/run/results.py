@@ -1,0 +1,88 @@
+"""What a trained run measures: the test of its best checkpoint, its costs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
+from arclight.costs.timing import forward_seconds
+from arclight.errors import UserError
+from arclight.run.assembly import Parts
+from arclight.run.failures import out_of_memory
+from arclight.run.panels import parameters
+from arclight.run.trainer import recorder
+from arclight.run_directory import RunDirectory
+from arclight.tasks.task import Task
+from arclight.training.checkpoint_files import BEST, LAST, load_weights
+from arclight.training.steps import steps_done
+
+
+def test_best(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> dict[str, Any]:
+    """Tests the best checkpoint, or the last where nothing was validated."""
+    trainer.strategy.barrier()  # the first process may still have been writing it
+    best = run.checkpoints / BEST
+    tested = best if best.exists() else run.checkpoints / LAST
+    step, validated = load_weights(parts.task, tested)
+    figures: dict[str, float] = {}
+    if is_tested(parts):
+        try:
+            figures = test(trainer, parts)
+        except torch.OutOfMemoryError as error:
+            raise UserError(out_of_memory(parts, trainer)) from error
+    return {
+        "metrics": {**rounded(validated), **figures},
+        "tested_checkpoint": tested.name,
+        "tested_step": step,
+        **_spent(parts, trainer),
+        "skipped_examples": parts.facts.skipped,
+    }
+
+
+def is_tested(parts: Parts) -> bool:
+    """Whether there is a test: what Lightning's conventions say, and data for it."""
+    if parts.facts.sizes:
+        return bool(parts.facts.sizes["test"])
+    return is_overridden("test_step", parts.task) and is_overridden("test_dataloader", parts.data)
+
+
+def test(trainer: L.Trainer, parts: Parts) -> dict[str, float]:
+    """Tests the task as it is, and returns what its test has logged."""
+    logged = trainer.test(parts.task, datamodule=parts.data, verbose=False)
+    return rounded({name: value for one in logged for name, value in one.items()})
+
+
+def rounded(metrics: Mapping[str, float]) -> dict[str, float]:
+    """To the digits that single precision holds."""
+    return {name: round(float(value), 7) for name, value in metrics.items()}
+
+
+def pruned_results(parts: Parts, trainer: L.Trainer) -> dict[str, Any]:
+    """What the summary keeps of a run that the search has ended: the figures so far."""
+    return {
+        "status": "pruned",
+        "metrics": rounded(recorder(trainer).validated),
+        **_spent(parts, trainer),
+    }
+
+
+def _spent(parts: Parts, trainer: L.Trainer) -> dict[str, Any]:
+    steps = steps_done(trainer)
+    each = getattr(parts.task, "steps_per_epoch", None)
+    return {
+        "epochs": round(steps / each, 2) if each else trainer.current_epoch,
+        "steps": steps,
+        "parameters": parameters(parts.task),
+    }
+
+
+def latency_ms(parts: Parts, trainer: L.Trainer) -> float:
+    """Of one example, where and as the run has computed; by now its task is back on the CPU."""
+    if not isinstance(parts.task, Task):
+        raise UserError(
+            f"latency_ms needs inputs of one example, which {type(parts.task).__name__} does not "
+            "tell: make it a subclass of arclight.Task with a blank_batch, or leave latency_ms out."
+        )
+    device, precision = trainer.strategy.root_device, str(trainer.precision)
+    return 1000 * forward_seconds(parts.task, parts.facts, 1, 50, device, precision)

@@ -1,0 +1,156 @@
+"""The trainer of a run, with all callbacks, and the loggers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from arclight.config.allowed import is_library
+from arclight.config.build import build
+from arclight.console import say
+from arclight.data.exact import make_exact
+from arclight.data.module import DataModule
+from arclight.errors import UserError
+from arclight.libraries.lightning import count_steps_with, tell_of_evaluations
+from arclight.libraries.lightning_loops import stop_when
+from arclight.run.assembly import Parts
+from arclight.run.plain_data import PlainData
+from arclight.run_directory import RunDirectory
+from arclight.training.checkpoints import Checkpoints
+from arclight.training.compilation import CompileClock
+from arclight.training.epoch_metrics import EpochMetrics
+from arclight.training.exactness import Exactness
+from arclight.training.finite import SkipNonFinite
+from arclight.training.garbage import FrozenGarbage
+from arclight.training.gradients import PartGradients
+from arclight.training.interrupts import Interrupts
+from arclight.training.progress import Progress
+from arclight.training.pruning import pruning
+from arclight.training.randomness import StepSeeds
+from arclight.training.record import Record
+from arclight.training.steps import StepCounter, steps_done
+
+
+def assemble(
+    run: RunDirectory, parts: Parts, loggers: list[Logger], exactness: Exactness | None = None
+) -> L.Trainer:
+    """The trainer with everything that happens around a step, in the order in which it happens."""
+    exactness = exactness or follow_exactness(run, parts)
+    config, settings = parts.config, parts.config["trainer"]
+    given = {"folder": run.checkpoints, "run_id": run.manifest["run_id"], "say": say}
+    nodes = config["callbacks"]
+    chosen = [build(node, group="callbacks", **given) for node in nodes.values() if node]
+    checkpoints = next((c for c in chosen if isinstance(c, Checkpoints)), None)
+    if checkpoints is None:
+        raise UserError(
+            "callbacks.checkpoints cannot be null: a run is resumed and tested from it."
+        )
+    for callback in chosen:
+        _require_own_folder(callback, run)
+    manual = not parts.task.automatic_optimization
+    if manual:  # which Lightning's own max_steps counts wrongly
+        counter = [StepCounter(settings["max_steps"])]
+        settings = {**settings, "max_steps": -1, "gradient_clip_val": None}
+        if config["trainer"]["gradient_clip_val"]:
+            say(
+                f"trainer.gradient_clip_val does nothing here: {type(parts.task).__name__} steps "
+                "its optimizers itself, and may call self.clip_gradients."
+            )
+    else:
+        counter = []
+    stop = config["on_nonfinite"] == "stop"
+    record = Record(config["trainer"]["log_every_n_steps"], stop_on_nonfinite=stop)
+    own_bar = any(isinstance(c, ProgressBar) for c in chosen)
+    callbacks: list[Callback] = [
+        *counter,
+        StepSeeds(config["seed"]),
+        *(c for c in chosen if c is not None),
+        *([] if stop else [SkipNonFinite()]),
+        record,
+        EpochMetrics(exactness.because),
+        PartGradients(exactness.because),
+        *([PlainData(run, exactness.loaders)] if exactness.loaders else []),
+        exactness,
+        *([] if own_bar else [Progress(record, say)]),
+        *pruning(),
+        Interrupts(checkpoints),
+        FrozenGarbage(),
+        *([CompileClock()] if config["compile"] else []),
+    ]
+    trainer = build(
+        settings,
+        group="trainer",
+        run_dir=run.path,
+        callbacks=callbacks,
+        loggers=loggers,
+        deterministic=config["deterministic"],
+    )
+    assert isinstance(trainer, L.Trainer)
+    for steps in counter:
+        stop_when(trainer, steps.enough)
+    count_steps_with(trainer, lambda: steps_done(trainer))
+    tell_of_evaluations(trainer, lambda metrics: _note(run, trainer, record, metrics))
+    return trainer
+
+
+def follow_exactness(run: RunDirectory, parts: Parts) -> Exactness:
+    """Follows whether the run can be resumed exactly; makes the loaders of plain data exact."""
+
+    def write(**values: Any) -> None:
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            run.update_summary(**values)
+
+    def warn(sentence: str) -> None:
+        say(f"warning: {sentence}")
+
+    exactness = Exactness(write, warn, run.summary.get("inexact_because", ()))
+    if not isinstance(parts.data, DataModule):
+        exactness.loaders = make_exact(parts.data, parts.config["seed"], exactness.say)
+    return exactness
+
+
+def _note(run: RunDirectory, trainer: L.Trainer, record: Record, metrics: dict[str, Any]) -> None:
+    """Metrics belong to the stage whose loop logged them, whatever they are called."""
+    if trainer.state.fn == "fit":
+        record.evaluated(metrics, steps_done(trainer))
+    elif trainer.is_global_zero:  # so that a test that is repeated has one row
+        run.update_summary(tested=sorted(metrics))
+
+
+def _require_own_folder(callback: Callback, run: RunDirectory) -> None:
+    """Raises `UserError` where Lightning's ModelCheckpoint would write among the run's own."""
+    folder = getattr(callback, "dirpath", None)
+    if folder and Path(folder).resolve() == run.checkpoints.resolve():
+        raise UserError(
+            f"{type(callback).__name__} would write into {folder}, where the run keeps its own "
+            "checkpoints: leave it out (callbacks.checkpoints.monitor chooses the best), or give "
+            "it another dirpath."
+        )
+
+
+def build_loggers(run: RunDirectory, config: dict[str, Any]) -> list[Logger]:
+    name = config.get("trial", {}).get("name", run.path.name)  # a trial's directory is a number
+    given = {"run_dir": run.path, "say": say, "run_id": run.manifest["run_id"], "name": name}
+    nodes = [node for node in (config["logger"] or {}).values() if node]
+    return [build(node, group="logger", **_open(node, given)) for node in nodes]
+
+
+def _open(node: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the node leaves open; a library's `run_id` would be one that its server has already."""
+    library = is_library(node["_target_"])
+    named = {"run_name": given["name"]} if library else {"run_id": given["run_id"]}
+    known = {**{k: v for k, v in given.items() if k != "run_id"}, **named}
+    return {key: value for key, value in known.items() if node.get(key) is None}
+
+
+def recorder(trainer: L.Trainer) -> Record:
+    """The trainer's own."""
+    return next(c for c in trainer.callbacks if isinstance(c, Record))  # type: ignore[attr-defined]
+
+
+def compile_clock(trainer: L.Trainer) -> CompileClock:
+    return next(c for c in trainer.callbacks if isinstance(c, CompileClock))  # type: ignore[attr-defined]
