@@ -138,7 +138,7 @@ class Command:
     @property
     def code(self) -> int:
         """The exit code as a shell shows it, after the end."""
-        code = self.process.wait(PATIENCE)
+        code = self.process.wait(HANGS)
         return code if code >= 0 else 128 - code
 
     def pids(self) -> list[int]:
@@ -186,15 +186,27 @@ class Command:
         return None
 
 
-def train(run: RunDirectory, *overrides: str, **env: str) -> Command:
-    """`python train.py run_dir=RUN ...`, which makes the directory or continues in it."""
-    place = f"run_dir={run.path}"
-    return Command(str(PROJECT / "train.py"), place, *overrides, folder=run.path.parent, env=env)
+def train(run: RunDirectory, *overrides: str, project: Path = PROJECT, **env: str) -> Command:
+    """`python train.py run_dir=RUN ...`, which makes the directory or continues in it.
+
+    Args:
+        project: the folder of `train.py`.
+    """
+    words = (str(project / "train.py"), f"run_dir={run.path}", *overrides)
+    return Command(*words, folder=run.path.parent, env={**environment(project), **env})
 
 
-def finished(run: RunDirectory, *overrides: str) -> list[str]:
+def environment(project: Path) -> dict[str, str]:
+    """With the packages of another project first, where it is not this one."""
+    if project == PROJECT:
+        return {}
+    before = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(project / "src"), before]))}
+
+
+def finished(run: RunDirectory, *overrides: str, project: Path = PROJECT) -> list[str]:
     """Runs the command to its end, undisturbed; returns what was not as it should be."""
-    with train(run, *overrides) as command:
+    with train(run, *overrides, project=project) as command:
         code = command.code
         if code or run.status != "finished":
             return [f"exit code {code} in the end: {last_line(command.output)}"]
@@ -214,26 +226,28 @@ class Reference:
     ending: dict[str, Any]
     start_seconds: float  # from the command to the first checkpoint
     train_seconds: float  # from there to the last
+    project: Path = PROJECT
 
     @property
     def steps(self) -> int:
         return int(self.ending["steps"])
 
 
-def undisturbed(run: RunDirectory, *overrides: str) -> Reference:
+def undisturbed(run: RunDirectory, *overrides: str, project: Path = PROJECT) -> Reference:
     """Runs once to the end and watches.
 
     Raises:
         RuntimeError: it does not even end well by itself.
     """
-    with train(run, *overrides) as command:
+    with train(run, *overrides, project=project) as command:
         while command.running and saves(run) is None:
             time.sleep(0.02)
         first = time.time()
         if command.code:
             raise RuntimeError(f"The undisturbed run failed: {command.output}")
         last = run.checkpoints.joinpath("last.ckpt").stat().st_mtime
-        return Reference(run, overrides, ending(run), first - command.began, last - first)
+        start = first - command.began
+        return Reference(run, overrides, ending(run), start, last - first, project)
 
 
 def saves(run: RunDirectory) -> tuple[int, int] | None:
@@ -247,11 +261,12 @@ def saves(run: RunDirectory) -> tuple[int, int] | None:
 def ending(run: RunDirectory) -> dict[str, Any]:
     """All that must be equal: the last checkpoint, and the figures but for the speed."""
     last = read(run.checkpoints / "last.ckpt")
+    kept = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch_metrics")
     rows = read_metrics(run.metrics_file)
     rows = [{k: v for k, v in row.items() if not k.startswith(TIMING)} for row in rows]
     best = run.checkpoints / "best.ckpt"
     return {
-        **{k: last[k] for k in ("state_dict", "optimizer_states", "lr_schedulers", "global_step")},
+        **{k: last[k] for k in kept},
         "best": read(best)["state_dict"] if best.exists() else None,
         "rows": rows,
         **{k: run.summary[k] for k in ("metrics", "steps", "epochs", "tested_step")},

@@ -71,7 +71,7 @@ def sigkill(folder: Path, kills: int, processes: int, rng: Random, say: Say) -> 
             references[way] = undisturbed(RunDirectory(folder / name), *WAYS[processes][way])
         run = RunDirectory(folder / f"killed-{processes}-{number}")
         most = min(KILLS_OF_A_RUN, kills - part.done)
-        done, faults = _killed(run, references[way], most, processes, rng, hit)
+        done, faults = killed(run, references[way], most, processes, rng, hit)
         part.add(f"run {number}, {done} kills", faults, count=done)
         say(f"{part.name}: {part.verdict}")
         shutil.rmtree(run.path)
@@ -79,7 +79,7 @@ def sigkill(folder: Path, kills: int, processes: int, rng: Random, say: Say) -> 
     return part
 
 
-def _killed(
+def killed(
     run: RunDirectory, like: Reference, kills: int, processes: int, rng: Random, hit: Counter[str]
 ) -> tuple[int, list[str]]:
     """Kills one run up to so many times; returns how often, and what was wrong."""
@@ -87,8 +87,8 @@ def _killed(
     done = 0
     while done < kills:
         start = done > 0 and rng.random() < 0.2  # never before the first checkpoint
-        last = done == kills - 1 and not start
-        with train(run, *like.overrides) as command:
+        last = 0 < done == kills - 1 and not start
+        with train(run, *like.overrides, project=like.project) as command:
             doing = wait_for(
                 "start" if start else "end" if last else "training", command, run, like, rng
             )
@@ -98,7 +98,7 @@ def _killed(
             faults += _kill(command, run, whom, rng)
         hit[doing if whom == "all" else f"{doing} ({whom})"] += 1
         done += 1
-    faults += finished(run, *like.overrides) or unlike(run, like)
+    faults += finished(run, *like.overrides, project=like.project) or unlike(run, like)
     faults += [f"{name} left over" for name in litter(run.path.parent)]
     return done, faults
 
