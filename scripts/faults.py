@@ -7,20 +7,29 @@ Parts, all by default:
   starts     many in the same instant
   damage     truncated, empty, bit-flipped and foreign checkpoints
   disk       full and read-only targets (needs the right to mount)
+  plain      SIGKILL to runs of ten data modules written by Lightning's conventions; one process and
+             two, 0 and 2 workers
+  zoo        SIGKILL to runs of every model, and of every experiment of the gallery, likewise
 
 Keys: only (parts, with commas between), kills (of each kind, default 50), signals (of each signal,
 default 20), starts (default 20), seed (of the random times, default 0), output (a JSON file;
 default: a new one in runs/).
 
-Exit code 1 where anything failed. All of it takes about two hours on two cores.
+project="experiment=NAME key=value ..." does the same to an experiment of your own, and nothing
+else: its runs are killed at random times and continued, in one process and two, with 0 and 2
+workers if data.num_workers is a key. Weights and metrics.csv must end equal to those of a run that
+nobody disturbed. Choose words with which it trains for half a minute or so.
+
+Exit code 1 where anything failed. All of it takes about three hours on two cores.
 """
 
 import os
+import shlex
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -45,6 +54,7 @@ class Asked:
 
     folder: Path
     rng: Random
+    project: tuple[str, ...]  # the words of an experiment of the user's own
     kills: int
     signals: int
     starts: int
@@ -53,11 +63,14 @@ class Asked:
 def main() -> int:
     # A shell starts what it sends to the background with SIGINT ignored, and the runs inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    given = arguments(__doc__, optional=("only", *COUNTS, "seed", "output"))
-    names = given.get("only", ",".join(PARTS)).split(",")
+    given = arguments(__doc__, optional=("only", "project", *COUNTS, "seed", "output"))
+    words = tuple(shlex.split(given.get("project", "")))
+    names = given.get("only", "project" if words else ",".join(ALL)).split(",")
     for name in names:
         if name not in PARTS:
             raise UserError(f"only={name} is not a part{did_you_mean(name, list(PARTS))}")
+        if name == "project" and not words:
+            raise UserError('project needs an experiment: type project="experiment=NAME".')
     numbers = {key: _number(key, given.get(key, count)) for key, count in COUNTS.items()}
     seed = _number("seed", given.get("seed", 0))
     stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -67,7 +80,9 @@ def main() -> int:
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
             os.environ["ARCLIGHT_CACHE"] = f"{folder}/cache"
-            parts = PARTS[name](Asked(Path(folder), Random(f"{name} {seed}"), **numbers))
+            parts = PARTS[name](
+                Asked(Path(folder), Random(f"{name} {seed}"), **numbers, project=words)
+            )
         done += parts
         print(f"{name} took {time.monotonic() - began:.0f} s\n", flush=True)
         _write(output, done, seed)
@@ -118,9 +133,40 @@ def disk(asked: Asked) -> "list[Part]":
     return [disk(asked.folder, say)]
 
 
-PARTS: "dict[str, Callable[[Asked], list[Part]]]" = {
-    part.__name__: part for part in (sigkill, savekill, signals, starts, damage, disk)
+def plain(asked: Asked) -> "list[Part]":
+    from tests.fault.projects import conventional, resumed
+
+    cases = list(conventional(asked.folder))
+    return [resumed(asked.folder, cases, _each(asked, cases), asked.rng, say, "plain data modules")]
+
+
+def zoo(asked: Asked) -> "list[Part]":
+    from tests.fault.projects import resumed, zoo
+
+    cases = list(zoo(asked.rng))
+    return [resumed(asked.folder, cases, _each(asked, cases), asked.rng, say, "what ships")]
+
+
+def project(asked: Asked) -> "list[Part]":
+    from tests.fault.projects import of_everything, resumed
+
+    name = " ".join(asked.project)
+    try:
+        cases = of_everything(name, asked.project)
+    except RuntimeError as error:
+        raise UserError(f"{name} cannot be composed: {error}") from error
+    return [resumed(asked.folder, cases, _each(asked, cases), asked.rng, say, name)]
+
+
+def _each(asked: Asked, cases: Sized) -> int:
+    """How often the run of each case is killed."""
+    return max(1, asked.kills // len(cases))
+
+
+ALL: "dict[str, Callable[[Asked], list[Part]]]" = {
+    part.__name__: part for part in (sigkill, savekill, signals, starts, damage, disk, plain, zoo)
 }
+PARTS = {**ALL, "project": project}
 
 
 def say(text: str) -> None:

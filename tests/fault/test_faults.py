@@ -11,6 +11,7 @@ from arclight.run_directory import RunDirectory
 from tests.fault.files import damaged, disk, wait_for_a_save
 from tests.fault.harness import SMALL, TWO_PROCESSES, Part, finished, train
 from tests.fault.kills import GONE, LOST, savekill, sigkill
+from tests.fault.projects import Case, conventional, resumed
 from tests.fault.signals import signals
 from tests.fault.starts import starts
 
@@ -113,3 +114,24 @@ def test_the_first_failing_process_speaks_last(tmp_path: Path) -> None:
     assert "\n  File " in error
     assert run.status == "failed"
     assert "ZeroDivisionError: in a step of one process" in run.summary["error"]
+
+
+def test_plain_data_and_modules_end_in_the_same_bits(tmp_path: Path) -> None:
+    """Three of the forty cases: two with workers, one of two processes."""
+    cases, rng = list(conventional(tmp_path)), Random(0)
+    one = [case for case in cases if (case.processes, case.workers) == (1, 2)]
+    two = [case for case in cases if (case.processes, case.workers) == (2, 0)]
+    some = [*rng.sample(one, 2), rng.choice(two)]
+    all_good(resumed(tmp_path, some, 1, rng, print, "plain data modules"))
+
+
+@pytest.mark.parametrize("words", [("data.num_workers=1",), ("data=missing",)])
+def test_what_is_typed_counts(words: tuple[str, ...]) -> None:
+    case = Case("own", words, 2, 2)
+    if "missing" in words[0]:
+        with pytest.raises(RuntimeError, match="missing"):
+            case.overrides  # noqa: B018
+        return
+    assert [w for w in case.overrides if "num_workers" in w] == ["data.num_workers=1"]
+    assert "trainer.devices=2" in case.overrides
+    assert "data.loader=workers" in case.overrides
