@@ -1,6 +1,8 @@
 """What the launcher of several processes makes of their ends."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -118,3 +120,28 @@ def test_a_launch_leaves_nothing_in_the_environment_of_the_next(
         launched(lambda: threads.append(os.environ["OMP_NUM_THREADS"]), processes)
         assert dict(os.environ) == before
     assert threads == ["2", "4"]
+
+
+def test_processes_import_what_the_command_does_and_nothing_of_the_working_directory(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / "lightning.py").write_text("raise SystemExit(3)")
+    (tmp_path / "beside.py").write_text("FOUND = True")
+    monkeypatch.chdir(tmp_path / "downloads")
+    monkeypatch.syspath_prepend(tmp_path)
+    asked: list[str] = []
+
+    def elastic(config: Any, *_: Any) -> Any:
+        def started(*words: str) -> None:
+            options = words[: words.index("-m")]
+            code = "import beside, importlib.util as i; print(i.find_spec('lightning').origin)"
+            command = [sys.executable, *options, "-c", code]
+            asked.append(subprocess.run(command, capture_output=True, text=True).stdout)
+
+        return started
+
+    monkeypatch.setattr("arclight.processes.ranks.elastic_launch", elastic)
+    monkeypatch.setattr("arclight.processes.ranks.exit_on_signals", lambda: None)
+    launch(run, processes=2, nodes=1)
+    assert asked[0].strip().endswith("site-packages/lightning/__init__.py")

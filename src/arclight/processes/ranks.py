@@ -35,6 +35,8 @@ def launch(run: RunDirectory, processes: int, nodes: int) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(TO_SAVE))
     os.environ[WATCHER] = str(os.getpid())
+    # What this process imports, and nothing that lies in the working directory (hence -P).
+    os.environ["PYTHONPATH"] = os.pathsep.join(place for place in sys.path if place)
     try:
         with TemporaryDirectory(prefix="arclight-") as notes:  # where failing processes leave word
             return _run(run, processes, nodes, notes)
@@ -56,7 +58,7 @@ def _run(run: RunDirectory, processes: int, nodes: int, notes: str) -> int:
         signals_to_handle=",".join(number.name for number in SIGNALS),
         logs_specs=DefaultLogsSpecs(log_dir=notes),
     )
-    command = [sys.executable, "-m", "arclight.run.execute", str(run.path)]
+    command = [sys.executable, "-P", "-m", "arclight.run.execute", str(run.path)]
     try:
         elastic_launch(config, command[0])(*command[1:])
     except ChildFailedError as error:
