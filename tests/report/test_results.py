@@ -2,6 +2,7 @@
 
 import csv
 import runpy
+import shutil
 import sys
 from collections.abc import Callable
 from io import StringIO
@@ -193,3 +194,15 @@ def test_words_compose_the_config_that_they_were_made_of(
     words = words_of(config, quoted)
     assert not any(word.startswith("search") for word in words)
     assert {**composed(*words), "name": ""} == {**config, "name": ""}
+
+
+def test_a_word_for_a_key_that_only_the_searchs_file_has_is_added(
+    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(CONFIGS, tmp_path / "configs")
+    monkeypatch.setattr("arclight.config.compose.PROJECT", tmp_path)
+    search = "# @package _global_\ndefaults: [_search@search, _self_]\ntask: {rate: 1}\n"
+    (tmp_path / "configs" / "search" / "own.yaml").write_text(search)
+    config = composed("+task.rate=3")
+    words = words_of(config, ["search=own", "task.rate=3", "seed=0"])
+    assert words == ["seed=0", "++task.rate=3"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
 
 from arclight.config.best_of import key_of
 from arclight.config.compose import composed, freeze_as_composed, hydra_ready
@@ -75,7 +76,9 @@ def words_of(config: Config, typed: Sequence[str], without: Sequence[str] = ()) 
             for group, option in chosen.items()
             if (option != usual.get(group) or group in last) and group != "search"
         }
-        words |= {k: w for k, w in kept.items() if k not in chosen}
+        there = _keys(composed(list(words.values())))
+        # What only the search's own file has as a key is told by the difference.
+        words |= {k: w for k, w in kept.items() if k not in chosen and (w[0] in "+~" or k in there)}
         plain = composed(list(words.values()))
         words |= {key_of(word): word for word in _different(freeze_as_composed(plain), config)}
     left_out = (*LEFT_OUT, *without)
@@ -89,6 +92,14 @@ def _choices(words: Sequence[str]) -> dict[str, str | None]:
     except HydraException as error:
         raise UserError(f"The words of the best run compose no config any more: {error}") from error
     return {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
+
+
+def _keys(cfg: DictConfig) -> set[str]:
+    """Every key of a composed config, those of nodes as well."""
+    content = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(content, dict)
+    leaves = flatten({str(key): value for key, value in content.items()})
+    return {prefix for key, _ in leaves for prefix in _prefixes(key)}
 
 
 def _different(plain: Config, config: Config) -> Iterator[str]:
