@@ -234,6 +234,10 @@ def test_a_users_class(
         ("+trainer.callbacks=[]", "trainer.callbacks is the run's own: put them in configs/"),
         ("+trainer.logger=false", "trainer.logger is the run's own: type logger=NAME"),
         ("+trainer.enable_checkpointing=false", "callbacks.checkpoints says what is kept."),
+        (
+            "+task.metrics.x._target_=torch.nn.Identity",
+            "task.metrics.x._target_=torch.nn.Identity is an nn.Module, not a Metric",
+        ),
         ("+model._partial_=true", "model._partial_=true makes none, and a run needs one"),
         ("+callbacks.ema._partial_=true", "callbacks.ema._partial_=true makes none"),
     ],

@@ -13,7 +13,7 @@ from arclight.config.lineage import is_dataclass
 from arclight.config.modules import Module
 from arclight.config.options import options
 from arclight.config.project import ENGINE, project
-from arclight.config.returns import classes
+from arclight.config.returns import classes, kind_wanted
 from arclight.config.signature import Parameter, Signature, signature
 from arclight.config.source import resolve
 from arclight.config.suggest import did_you_mean, nearest
@@ -121,13 +121,15 @@ def _of_value(value: Any, path: str, parameter: Parameter, place: Place) -> Iter
         yield f"{path}={value} should be {in_words(parameter.annotation)}."
         return
     if has_node(value):
-        yield from within(value, path, _inside(place, classes(parameter.annotation, module)))
+        named = classes(parameter.annotation, module)
+        wanted = kind_wanted(parameter.annotation, module)
+        yield from within(value, path, _inside(place, named, wanted))
 
 
-def _inside(place: Place, also: frozenset[str] = frozenset()) -> Place:
+def _inside(place: Place, also: frozenset[str] = frozenset(), wanted: str | None = None) -> Place:
     """The place of a node within the node of a place."""
     given = SHARED.get(place.group, frozenset()) if place.group else place.given
-    return Place(given=given, also=also)
+    return Place(wanted=wanted, given=given, also=also)
 
 
 def _is_part(named: ast.expr, module: Module | None) -> bool:

@@ -17,6 +17,20 @@ def returned(function: Definition) -> frozenset[str]:
     return frozenset(found or {"?"})
 
 
+def kind_wanted(annotation: ast.expr | None, module: Module | None) -> str | None:
+    """The one type that an annotation such as `Mapping[str, Metric]` names; None: none, or several.
+
+    Nothing is said of modules and transforms: a part of another type may be one as well.
+    """
+    if module is None or classes(annotation, module):
+        return None
+    found: set[str] = set()
+    for node in ast.walk(annotation) if annotation else ():
+        if isinstance(node, ast.Name | ast.Attribute):
+            found |= {KINDS[dotted]} if (dotted := module.dotted(node)) in KINDS else set()
+    return found.pop() if len(found) == 1 and not found & {"Module", "Transform"} else None
+
+
 def classes(annotation: ast.expr | None, module: Module | None) -> frozenset[str]:
     """The canonical names of the classes that a parameter's annotation names, in lists as well."""
     if module is None:
