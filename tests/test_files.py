@@ -5,7 +5,8 @@ from typing import IO
 
 import pytest
 
-from arclight.files import read_json, remove_leftovers, write_json, write_whole
+from arclight.files import remove_leftovers, write_json, write_whole
+from arclight.reading import read_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:

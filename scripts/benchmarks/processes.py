@@ -7,7 +7,7 @@ from statistics import median
 
 from benchmarks.asked import PROJECT, Asked
 
-from arclight.files import read_json
+from arclight.reading import read_json
 from arclight.report.benchmark import Row, process
 
 

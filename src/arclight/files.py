@@ -119,12 +119,6 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text())
-    assert isinstance(content, dict)
-    return content
-
-
 def remove_leftovers(folder: Path) -> None:
     """Removes what a killed process left half-written."""
     for part in folder.glob(f".*{TEMPORARY}"):

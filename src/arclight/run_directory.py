@@ -14,7 +14,8 @@ from typing import Any, Literal, TextIO
 import yaml
 
 from arclight.errors import UserError
-from arclight.files import NoLocksError, lock, read_json, remove_leftovers, write_json, write_text
+from arclight.files import NoLocksError, lock, remove_leftovers, write_json, write_text
+from arclight.reading import read_json, read_mapping, read_summary
 
 LOCK = ".lock"  # held by the process that executes the directory
 
@@ -58,9 +59,7 @@ class RunDirectory:
     @property
     def config(self) -> dict[str, Any]:
         """The frozen config."""
-        config = yaml.safe_load(self.config_file.read_text())
-        assert isinstance(config, dict)
-        return config
+        return read_mapping(self.config_file)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -68,7 +67,7 @@ class RunDirectory:
 
     @property
     def summary(self) -> dict[str, Any]:
-        return read_json(self.summary_file)
+        return read_summary(self.summary_file)
 
     @property
     def status(self) -> Status:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from arclight.entry.multirun import name_of
-from arclight.files import read_json
+from arclight.reading import read_json
 from arclight.report.benchmark import one_thread
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create

@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from arclight.errors import UserError
-from arclight.files import read_json
+from arclight.reading import read_json
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create
 from arclight.use.evaluate import evaluate

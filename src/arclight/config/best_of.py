@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
+from arclight.config.found_words import require_plain
 from arclight.errors import UserError
+from arclight.reading import read_yaml
 
 EXPERIMENT = "experiment=best_of"
 FILE = "best.yaml"
@@ -33,7 +33,7 @@ def read(path: str) -> list[str]:
     """The words that a `best.yaml` holds, or that of a folder.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it holds more than words of the config.
     """
     given = Path(path).expanduser()
     file = given / FILE if given.is_dir() else given
@@ -42,11 +42,11 @@ def read(path: str) -> list[str]:
             f"path={path} holds no {FILE}: a search leaves one when a trial has finished, and "
             f"python scripts/results.py DIR best={FILE} writes one for the best of any runs."
         )
-    content = yaml.safe_load(file.read_text())
+    content = read_yaml(file)
     words = content.get("overrides") if isinstance(content, dict) else None
     if not isinstance(words, list):
         raise UserError(f"{file} is no best config: it has no list of overrides.")
-    return [str(word) for word in words]
+    return require_plain(words, file)
 
 
 def key_of(word: str) -> str:

@@ -12,10 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from arclight.config.best_of import key_of
 from arclight.config.compose import composed, freeze_as_composed, hydra_ready
+from arclight.config.found_words import is_plain
 from arclight.config.freeze import MASK, flatten
 from arclight.config.layout import COMMAND_KEYS
 from arclight.errors import UserError
 from arclight.files import write_text
+from arclight.reading import read_mapping, read_words
 from arclight.report.results import Result, larger_is_better
 
 Config = dict[str, Any]
@@ -49,8 +51,7 @@ def write_best_run(results: Sequence[Result], target: Path) -> Path:
         raise UserError("None of these runs has finished, so none is the best.")
     sign = -1 if larger_is_better(name, having) else 1
     best = min(having, key=lambda result: sign * result.figures[name])
-    config = yaml.safe_load((best.path / "config.yaml").read_text())
-    typed = yaml.safe_load((best.path / "overrides.yaml").read_text()) or []
+    config, typed = read_mapping(best.path / "config.yaml"), read_words(best.path)
     title = f"{best.path}: {name} {best.figures[name]:.5g}, the best of {len(having)} runs."
     return write_best(target, title, words_of(config, typed))
 
@@ -66,7 +67,8 @@ def words_of(config: Config, typed: Sequence[str], without: Sequence[str] = ()) 
         typed: the words that made it, perhaps with those of a search.
         without: keys to leave as they are by default.
     """
-    last = {key_of(word): word for word in typed}  # of two words for a key the later counts
+    # What a file may not hold is told by the difference. Of two words for a key the later counts.
+    last = {key_of(word): word for word in typed if is_plain(word) or key_of(word) == "search"}
     kept = {k: w for k, w in last.items() if k.split(".")[0] not in (*COMMAND_KEYS, "hydra")}
     with hydra_ready():
         chosen = _choices([*kept.values(), *([last["search"]] if "search" in last else [])])

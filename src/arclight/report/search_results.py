@@ -11,9 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from arclight.errors import UserError
+from arclight.reading import read_mapping
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -87,8 +86,10 @@ def open_search(path: str | Path) -> Search:
     file = folder / "search.yaml"
     if not file.is_file():
         raise UserError(f"{path} is not a search directory: it holds no search.yaml.")
-    said = yaml.safe_load(file.read_text())
+    said = read_mapping(file)
     settings = said.get("search") or {}
+    if "name" not in said or not isinstance(settings, dict):
+        raise UserError(f"{file} is damaged: it should hold the name and the settings of a search.")
     try:
         study = optuna.load_study(
             study_name=said["name"], storage=_storage(folder, settings.get("storage"))

@@ -17,6 +17,7 @@ from arclight.config.freeze import differences
 from arclight.errors import UserError
 from arclight.files import write_text
 from arclight.provenance.code import changed_since, named
+from arclight.reading import read_mapping
 from arclight.run_directory import RunDirectory
 from arclight.search.composer import Composer, fitted
 from arclight.search.settings import MAY_CHANGE, Objective, Search
@@ -102,10 +103,10 @@ def _folder(settings: Search, node: dict[str, Any], composer: Composer) -> Path:
     kept = {k: v for k, v in node.items() if k not in MAY_CHANGE}
     file = folder / FILE
     if file.is_file():
-        old = yaml.safe_load(file.read_text())
-        before = {k: v for k, v in old["search"].items() if k not in MAY_CHANGE}
+        old = read_mapping(file)
+        before = {k: v for k, v in (old.get("search") or {}).items() if k not in MAY_CHANGE}
         changes = differences(
-            {"search": before, **old["config"]}, {"search": kept, **composer.base}
+            {"search": before, **(old.get("config") or {})}, {"search": kept, **composer.base}
         )
         if changes:
             raise UserError(

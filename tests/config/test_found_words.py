@@ -1,0 +1,42 @@
+"""A file holds words of the config, and nothing that says how a command runs."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from arclight.config.best_of import read
+from arclight.config.found_words import require_plain
+from arclight.errors import UserError
+
+PLAIN = [
+    *("model=vit", "optimizer.lr=0.01", "++model.extra=1", "~callbacks.ema", "task/loss=focal"),
+    *("data.path='/a/b c'", "model.widths=[8,16]", "+model.widths.0=3", "logger=[csv,wandb]"),
+    *("model.mlp_dim=${model.dim}", "data.template='a\nb'", "scheduler=null", "name=a"),
+]
+REFUSED = [
+    *("-m", "--multirun", "--config-dir=/tmp/x", "--config-path=/tmp", "-cd/tmp", "-hydra"),
+    *("hydra.launcher._target_=os.system", "+hydra.callbacks.x={_target_: os.system}"),
+    *("hydra/launcher=joblib", "+callbacks@hydra.callbacks=default", "++hydra.run.dir=/tmp/x"),
+    *("hydra.searchpath=[file:///tmp/x]", "hydra.job_logging.root={handlers: [x]}"),
+    *("+model@_global_.hydra.callbacks=vit", "~hydra.verbose", "run_dir=/tmp/x", "runs=/tmp/x"),
+    *("resume=/tmp/x", "search=digits_cnn", "search.dir=/tmp/x", "path=/tmp/x"),
+    *("name=${oc.env:HOME}", "name='${ oc.env:HOME }'", "name=${oc.decode:x}", "name=a${hydra:x}"),
+    *("name=${${a}:HOME}", "model.x={a: '${oc.env:HOME}'}", "model=../../tmp/evil"),
+    *("model=/tmp/evil", "model={_target_: os.system}", "+task/loss=../../x", "model", "=3", ""),
+    *("$(touch x)=1", "a b=1", "model=vit\0", "\x1b[2J=1"),
+]
+
+
+@pytest.mark.parametrize("word", PLAIN)
+def test_words_of_the_config_are_taken(word: str) -> None:
+    assert require_plain([word], Path("best.yaml")) == [word]
+
+
+@pytest.mark.parametrize("word", [*REFUSED, 3, None, ["a=1"], {"hydra": 1}], ids=ascii)
+def test_any_other_is_refused_with_its_file(word: object, tmp_path: Path) -> None:
+    file = tmp_path / "best.yaml"
+    file.write_text(yaml.safe_dump({"overrides": ["model=vit", word]}))
+    with pytest.raises(UserError, match=r"best\.yaml holds .*, which ") as said:
+        read(str(file))
+    assert str(said.value).isprintable()
