@@ -176,7 +176,7 @@ def made(composed: Composed, package: Package, tmp_path: Path) -> Any:
         config = {k: v for k, v in base.items() if k not in own}
         config["task"] = {"_target_": f"mylab.lit.{kind}"}
         if kind in ("Lit", "Keeps"):
-            config["task"]["net"] = NET
+            config["task"] |= {"net": NET, "optimizer": None, "scheduler": None}
         config["data"] = {"_target_": "mylab.spots.Spots"}
         config["callbacks"]["checkpoints"] |= {"monitor": monitor, "mode": "min"}
         config["logger"] = LOGGERS.get(kind)

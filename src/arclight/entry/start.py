@@ -18,7 +18,8 @@ from arclight.processes.nodes import refuse_torchrun, this_node, wait_for
 from arclight.provenance.code import warn_of_changes
 from arclight.provenance.manifest import describe
 from arclight.run.execute import execute
-from arclight.run_directory import RunDirectory, create, newest_unfinished, open_run
+from arclight.run.opened import open_checked
+from arclight.run_directory import RunDirectory, create, newest_unfinished
 
 
 def start(cfg: DictConfig) -> None:
@@ -81,7 +82,7 @@ def _resumed(cfg: DictConfig, overrides: list[str]) -> RunDirectory:
             f"resume={cfg.resume} continues a run with its own config; "
             f"leave out {' '.join(others)}."
         )
-    return newest_unfinished(Path(cfg.runs)) if cfg.resume == "auto" else open_run(cfg.resume)
+    return newest_unfinished(Path(cfg.runs)) if cfg.resume == "auto" else open_checked(cfg.resume)
 
 
 def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:
@@ -98,7 +99,7 @@ def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:
     if hydra.mode == RunMode.MULTIRUN and path is None:
         path = Path(hydra.sweep.dir) / hydra.sweep.subdir
     if path and (path / "config.yaml").is_file():
-        run = open_run(path)
+        run = open_checked(path)
         changes = differences(run.config, config)
         if changes and hydra.mode == RunMode.MULTIRUN:
             raise AnotherConfigError(

@@ -14,6 +14,7 @@ from arclight.console import say
 from arclight.errors import UserError
 from arclight.files import write_text
 from arclight.models.pretrained import ARCHITECTURE, file_metadata, find_file
+from arclight.run.opened import open_checked
 from arclight.run_directory import RunDirectory, chosen_checkpoint
 
 LoadRun = Callable[[RunDirectory], Any]
@@ -97,7 +98,7 @@ def _weights(name: str, load_run: LoadRun) -> dict[str, Tensor]:
 
     place = Path(name).expanduser()
     if (place / "config.yaml").is_file():
-        return _of_run(RunDirectory(place), load_run)
+        return _of_run(open_checked(place), load_run)
     file = place if place.is_file() else find_file(name, WEIGHTS)
     if file is None:
         raise UserError(

@@ -4,7 +4,8 @@ from typing import Any
 
 from arclight.errors import UserError
 from arclight.provenance.code import warn_of_changes
-from arclight.run_directory import chosen_checkpoint, open_run
+from arclight.run.opened import open_checked
+from arclight.run_directory import chosen_checkpoint
 
 
 def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -> dict[str, float]:
@@ -15,7 +16,7 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
         checkpoint: a checkpoint file; None: the one that the run tested.
         data: a `data.path` in the place of the run's own.
     """
-    directory = open_run(run)
+    directory = open_checked(run)
     file = chosen_checkpoint(directory, checkpoint)
     warn_of_changes(directory)
     from arclight.console import table

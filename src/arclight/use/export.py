@@ -8,7 +8,8 @@ from typing import Literal
 from arclight.errors import UserError
 from arclight.files import sync_folder
 from arclight.provenance.code import warn_of_changes
-from arclight.run_directory import chosen_checkpoint, open_run
+from arclight.run.opened import open_checked
+from arclight.run_directory import chosen_checkpoint
 
 Format = Literal["safetensors", "onnx", "torch_export", "hf"]
 ENDINGS: dict[str, str] = {
@@ -52,7 +53,7 @@ def export(
             f"merge=false keeps LoRA's matrices apart, which format={format} cannot: leave it out, "
             "or type format=safetensors."
         )
-    directory = open_run(run)
+    directory = open_checked(run)
     place = Path(output).expanduser() if output else directory.path / f"model{ENDINGS[format]}"
     if place.exists():
         raise UserError(f"{place} is there already: remove it, or type output=PATH of a new one.")

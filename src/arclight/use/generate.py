@@ -4,7 +4,8 @@ import math
 
 from arclight.errors import UserError
 from arclight.provenance.code import warn_of_changes
-from arclight.run_directory import chosen_checkpoint, open_run
+from arclight.run.opened import open_checked
+from arclight.run_directory import chosen_checkpoint
 
 
 def generate(
@@ -36,7 +37,7 @@ def generate(
     for name, count in (("length", length), ("top_k", top_k)):
         if count is not None and count < 1:
             raise UserError(f"{name}={count} should be 1 or more.")
-    directory = open_run(run)
+    directory = open_checked(run)
     chosen_checkpoint(directory, checkpoint)  # before torch is imported
     if "data" not in directory.manifest:
         raise UserError(f"{run} has not read its data yet; train it first.")

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arclight.provenance.code import warn_of_changes
-from arclight.run_directory import RunDirectory, open_run
+from arclight.run.opened import open_checked
+from arclight.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     import lightning as L
@@ -102,6 +103,6 @@ def load(path: str | Path) -> LoadedRun:
     Raises:
         UserError: there is no such run.
     """
-    run = open_run(path)
+    run = open_checked(path)
     warn_of_changes(run)
     return LoadedRun(run)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from arclight.errors import UserError
 from arclight.files import write_whole
 from arclight.provenance.code import warn_of_changes
-from arclight.run_directory import chosen_checkpoint, open_run
+from arclight.run.opened import open_checked
+from arclight.run_directory import chosen_checkpoint
 
 if TYPE_CHECKING:
     from arclight.tasks.question import Question, Rows
@@ -36,7 +37,7 @@ def predict(
             output cannot be written; at the end, when all else is answered and written: an image
             cannot be read.
     """
-    directory = open_run(run)
+    directory = open_checked(run)
     chosen_checkpoint(directory, checkpoint)  # before torch is imported
     place = Path(input).expanduser()
     if not place.exists():

@@ -8,8 +8,10 @@ from arclight.config.freeze import differences
 from arclight.errors import UserError
 from arclight.provenance.code import Code, differing, last_executed
 from arclight.provenance.manifest import describe, hardware
+from arclight.reading import read_words
 from arclight.run.execute import execute
-from arclight.run_directory import RunDirectory, create, open_run
+from arclight.run.opened import open_checked
+from arclight.run_directory import RunDirectory, create
 
 MACHINE = ("lock_sha256", "python", "platform", "packages", "hardware")
 
@@ -20,7 +22,7 @@ def reproduce(run: str, output: str | None = None, tolerance: str = "0.01") -> i
     On the same hardware and packages with `deterministic=true` the weights must be equal bit by
     bit; otherwise each figure must be within the tolerance.
     """
-    old = open_run(run)
+    old = open_checked(run)
     if old.status != "finished":
         raise UserError(
             f"{run} is not finished ({old.status}), so there is nothing to compare with; "
@@ -32,7 +34,7 @@ def reproduce(run: str, output: str | None = None, tolerance: str = "0.01") -> i
     changed = _report(old.manifest, now)
     path = Path(output).expanduser() if output else None
     name = f"{config['name']}-again"
-    new = create(path, old.path.absolute().parent, name, config, _overrides(old), now)
+    new = create(path, old.path.absolute().parent, name, config, read_words(old.path), now)
     code = execute(new)
     if code:
         return code
@@ -44,13 +46,6 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise UserError(f"tolerance={text} is not a number.") from None
-
-
-def _overrides(run: RunDirectory) -> list[str]:
-    import yaml
-
-    overrides: list[str] = yaml.safe_load((run.path / "overrides.yaml").read_text())
-    return overrides
 
 
 def _report(old: dict[str, Any], now: dict[str, Any]) -> bool:
