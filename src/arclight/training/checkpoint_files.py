@@ -44,11 +44,16 @@ def read(path: Path, shards: bool = True) -> dict[str, Any]:
     if "shards" in content:
         from arclight.training.shards import assembled, damaged_shards  # a second to import
 
+        if "shard_metadata" not in content or Path(content["shards"]).name != content["shards"]:
+            raise UnreadableCheckpointError(f"{path} does not say what its shards hold")
         folder = path.parent / content["shards"]
         for file in damaged_shards(folder, content["checksums"]):
             raise UnreadableCheckpointError(f"{file}, of {path.name}, is missing or damaged")
         if shards:
-            content |= assembled(folder)
+            try:
+                content |= assembled(folder, content["shard_metadata"])
+            except Exception as error:  # of as many kinds as there are ways to be wrong
+                raise UnreadableCheckpointError(f"{folder} is damaged") from error
     return content
 
 

@@ -138,7 +138,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
                 "state_dict": get_model_state_dict(self.model),
                 "optimizer_states": [get_optimizer_state_dict(self.model, o) for o in optimizers],
             }
-            read_shards(state, path.parent / checkpoint["shards"])
+            read_shards(state, path.parent / checkpoint["shards"], checkpoint["shard_metadata"])
             checkpoint |= state
             options = StateDictOptions()
         else:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
@@ -23,8 +24,10 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from arclight.files import TEMPORARY, sync_folder
+from arclight.training.plain_shards import PlainPlanner, PlainReader, from_plain, to_plain
 
 SUFFIX = ".shards"
+PICKLE = ".metadata"  # as torch calls it
 PIECE = 2**24  # bytes read at a time
 
 
@@ -34,7 +37,7 @@ def write_shards(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
     All processes come here together.
 
     Returns:
-        What the file says of it: the folder's name and the checksums of what is in it.
+        What the file says of it: the folder's name, what is in it, and the checksums of its files.
     """
     name = [f"{checkpoint.stem}-{secrets.token_hex(4)}{SUFFIX}"]
     dist.broadcast_object_list(name)
@@ -42,6 +45,8 @@ def write_shards(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
     part = folder.with_name(f".{folder.name}{TEMPORARY}")
     try:
         save(state, storage_writer=FileSystemWriter(part))  # synced to the disk
+        metadata = [without_pickle(part) if dist.get_rank() == 0 else {}]
+        dist.broadcast_object_list(metadata)
         sums: list[dict[str, int]] = [{} for _ in range(dist.get_world_size())]
         mine = sorted(part.iterdir())[dist.get_rank() :: dist.get_world_size()]
         dist.all_gather_object(sums, {f.name: checksum(f) for f in mine})
@@ -51,7 +56,15 @@ def write_shards(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    return {"shards": folder.name, "checksums": {k: v for s in sums for k, v in s.items()}}
+    checksums = {k: v for s in sums for k, v in s.items()}
+    return {"shards": folder.name, "shard_metadata": metadata[0], "checksums": checksums}
+
+
+def without_pickle(folder: Path) -> dict[str, Any]:
+    """Removes the pickle that torch has just written beside the shards, and returns its content."""
+    metadata = to_plain(FileSystemReader(folder).read_metadata())
+    (folder / PICKLE).unlink()
+    return metadata
 
 
 def damaged_shards(folder: Path, checksums: Mapping[str, int]) -> list[Path]:
@@ -60,14 +73,33 @@ def damaged_shards(folder: Path, checksums: Mapping[str, int]) -> list[Path]:
     return [f for f, value in files.items() if not f.is_file() or checksum(f) != value]
 
 
-def read_shards(state: dict[str, Any], folder: Path) -> None:
-    """Fills a sharded state in place from the folder, which any number of processes wrote."""
-    load(state, storage_reader=FileSystemReader(folder))
+def read_shards(state: dict[str, Any], folder: Path, plain: dict[str, Any]) -> None:
+    """Fills a sharded state in place from the folder, which any number of processes wrote.
+
+    Args:
+        plain: what the checkpoint file says of it, its `shard_metadata`.
+    """
+    _load(state, _reader(folder, plain), no_dist=False)
 
 
-def assembled(folder: Path) -> dict[str, Any]:
-    """What is in the folder, as plain containers and whole tensors on the CPU."""
-    reader = FileSystemReader(folder)
+def _load(state: dict[str, Any], reader: PlainReader, no_dist: bool) -> None:
+    try:
+        load(state, storage_reader=reader, planner=PlainPlanner(), no_dist=no_dist)
+    except CheckpointException as error:  # which is no Exception
+        raise ValueError("the shards hold something else") from error
+
+
+def _reader(folder: Path, plain: dict[str, Any]) -> PlainReader:
+    return PlainReader(folder, from_plain(plain, {file.name for file in folder.iterdir()}))
+
+
+def assembled(folder: Path, plain: dict[str, Any]) -> dict[str, Any]:
+    """What is in the folder, as plain containers and whole tensors on the CPU.
+
+    Args:
+        plain: what the checkpoint file says of it, its `shard_metadata`.
+    """
+    reader = _reader(folder, plain)
     metadata = reader.read_metadata()
     state: dict[str, Any] = {}
     for key, stored in metadata.state_dict_metadata.items():
@@ -77,7 +109,7 @@ def assembled(folder: Path) -> dict[str, Any]:
         _put(state, (metadata.planner_data or {}).get(key, (key,)), value)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # as it should
-        load(state, storage_reader=reader, no_dist=True)
+        _load(state, reader, no_dist=True)
     return state
 
 
@@ -108,7 +140,7 @@ def remove_unnamed(folder: Path) -> None:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
         named.add(content.get("shards"))
     for shards in folder.glob(f"*{SUFFIX}"):
-        if shards.name not in named:
+        if shards.name not in named and not shards.is_symlink():
             shutil.rmtree(shards)
 
 

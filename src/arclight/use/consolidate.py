@@ -27,7 +27,7 @@ def consolidate(run: str, checkpoint: str | None = None, output: str | None = No
         raise UserError(f"{error}; name another with checkpoint=FILE.") from error
     if content.pop("shards", None) is None:
         raise UserError(f"{file} is one plain file already; there is nothing to join.")
-    del content["checksums"]
+    del content["checksums"], content["shard_metadata"]
     target = Path(output).expanduser() if output else file.with_name("consolidated.ckpt")
     WholeCheckpointIO().save_checkpoint(content, target)
     print(f"{target}: {target.stat().st_size / 2**20:,.1f} MiB, of step {content['global_step']}")
