@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from arclight.data.loader_workers import OwnsWorkers
 from arclight.libraries import huggingface, lightning, pytorch, wandb
+from arclight.libraries.optuna import PlainCmaEsSampler
 from arclight_zoo.reading import datasets_library
 
 NUMBERS: Any = range(4)
@@ -163,3 +164,9 @@ def test_datasets_without_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("datasets.config.HF_HUB_OFFLINE")
     with fails("datasets", "HF_HUB_OFFLINE"), datasets_library.offline(True):
         pass
+
+
+def test_optuna_without_what_cma_es_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("optuna.samplers.CmaEsSampler._init_optimizer")
+    with fails("optuna", "_init_optimizer"):
+        PlainCmaEsSampler(seed=0)

@@ -13,6 +13,7 @@ PLACES = {
     "arclight/libraries/lightning.py",
     "arclight/libraries/lightning_loops.py",
     "arclight/libraries/lightning_results.py",
+    "arclight/libraries/optuna.py",
     "arclight/libraries/pytorch.py",
     "arclight/libraries/torchmetrics_state.py",
     "arclight/libraries/wandb.py",

@@ -1,13 +1,18 @@
 """The study: every trial is one process's alone, none is lost, and the proposals are the same."""
 
+import json
 import os
+import pickle
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from optuna.trial import TrialState
 
+from arclight.errors import UserError
 from arclight.search.settings import Objective, Search
 from arclight.search.space import parse
 from arclight.search.study import Claim, Study
@@ -167,3 +172,43 @@ def test_a_trial_that_does_worse_than_all_others_is_pruned(tmp_path: Path, prune
     assert claim is not None
     assert any(mine.report(claim, step, 9.0) for step in range(1, 28))
     claim.release()
+
+
+class Payload:
+    """Leaves a mark where it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.mark),)
+
+
+def test_no_pickle_of_a_study_is_read_or_written(tmp_path: Path) -> None:
+    work(tmp_path / "s", sampler="cmaes", n_trials=8)
+    mine = study(tmp_path / "s", sampler="cmaes", n_trials=16)
+    assert not any("cma:optimizer" in key for t in mine.trials() for key in t.system_attrs)
+    state = pickle.dumps(Payload(tmp_path / "mark")).hex()
+    with closing(sqlite3.connect(tmp_path / "s" / "study.db")) as file, file:
+        into = "insert into trial_system_attributes(trial_id, key, value_json) values (?, ?, ?)"
+        for (trial,) in file.execute("select trial_id from trials").fetchall():
+            file.execute(into, (trial, "cma:optimizer:0", json.dumps(state)))
+    assert len(work(tmp_path / "s", sampler="cmaes", n_trials=16)) == 8
+    assert not (tmp_path / "mark").exists()
+
+
+def test_cma_es_proposes_better_points_from_generation_to_generation(tmp_path: Path) -> None:
+    space = {"x": {"low": -3.0, "high": 3.0}, "y": {"low": -3.0, "high": 3.0}}
+    search = Search(name="s", dir="", space=space, n_trials=60, sampler="cmaes")
+    mine, found = Study(search, parse(space), AIM, None), []
+    while claim := mine.claim():
+        found.append((claim.values["x"] - 1) ** 2 + (claim.values["y"] + 2) ** 2)
+        mine.tell(claim, TrialState.COMPLETE, [found[-1]])
+    assert sum(found[-12:]) < sum(found[:12]) / 5
+
+
+@pytest.mark.parametrize(("storage", "name"), [("sqlite", "study.db"), ("journal", "journal.log")])
+def test_a_damaged_study_is_a_sentence(tmp_path: Path, storage: str, name: str) -> None:
+    (tmp_path / name).write_bytes(b"no study\n\xff" * 999)
+    with pytest.raises(UserError, match="cannot be read"):
+        study(tmp_path, storage=storage)

@@ -19,7 +19,9 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBSto
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from arclight.errors import UserError
 from arclight.files import lock
+from arclight.libraries.optuna import PlainCmaEsSampler
 from arclight.search.settings import Objective, Search
 from arclight.search.space import Assignment, Parameter, assignments
 from arclight.seeds import mix
@@ -63,7 +65,7 @@ class Study:
         self.space = list(space)
         self.aims = list(aims)
         self.folder = folder
-        with self.alone(), _quiet():
+        with self.alone(), _quiet(), _readable(folder):
             self.storage = _storage(search.storage, folder) if folder else InMemoryStorage()
             self.study = optuna.create_study(
                 storage=self.storage,
@@ -239,7 +241,7 @@ def _sampler(search: Search, key: int) -> optuna.samplers.BaseSampler:
         if search.sampler == "tpe":
             return optuna.samplers.TPESampler(seed=seed)
         if search.sampler == "cmaes":
-            return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+            return PlainCmaEsSampler(seed=seed, warn_independent_sampling=False)
         return optuna.samplers.RandomSampler(seed=seed)
 
 
@@ -297,6 +299,21 @@ class KernelLock(JournalFileOpenLock):
     def release(self) -> None:
         assert self._file is not None
         self._file.close()
+
+
+@contextmanager
+def _readable(folder: Path | None) -> Iterator[None]:
+    """Raises `UserError` where the study's own files cannot be read."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # of as many kinds as there are storages
+        said = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"The study in {folder} cannot be read ({type(error).__name__}: {said}): put back a "
+            "good copy, or name another search.dir to begin anew."
+        ) from error
 
 
 @contextmanager
