@@ -4,18 +4,22 @@ import functools
 import importlib
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any
 
 from arclight.config.allowed import is_library, require
 from arclight.config.annotations import has_node, is_node
 from arclight.config.layout import ENGINE_KEYS, GROUPS, HYDRA_KEYS, SHARED
+from arclight.config.only_reading import OnlyReadingError, guarded, is_wanted
 from arclight.config.project import ENGINE, project
 from arclight.config.returns import classes
 from arclight.config.signature import Signature, signature
 from arclight.config.source import resolve
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
+
+LONGEST = 300  # characters of a library's complaint
 
 
 def build(node: Mapping[str, Any], /, *, group: str | None = None, **given: Any) -> Any:
@@ -132,13 +136,22 @@ def _called(
 ) -> Any:
     if not is_library(target):
         return made(*positional, **values)
+    only_reads = is_wanted(path)
     try:
-        return made(*positional, **values)
-    except (TypeError, ValueError, ImportError) as error:
+        with guarded() if only_reads else nullcontext():
+            return made(*positional, **values)
+    except OnlyReadingError as error:
+        raise UserError(
+            f"{f'{path}: ' if path else ''}{target} wants to {error}. A config that is found on "
+            "disk may only read: make beforehand what is missing."
+        ) from error
+    except Exception as error:
+        if not (only_reads or isinstance(error, TypeError | ValueError | ImportError)):
+            raise
         if _passed_through_own_code(error.__traceback__):
             raise
         where = f"{path}: " if path else ""
-        said = " ".join(str(error).split())
+        said = " ".join(str(error).split())[:LONGEST]
         raise UserError(f"{where}{target} does not accept this: {said}") from error
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from omegaconf import DictConfig
 from arclight.config.check import check
 from arclight.config.entry import EXIT_USER_ERROR
 from arclight.config.freeze import differences, freeze
+from arclight.config.only_reading import only_reading
 from arclight.entry.job import AnotherConfigError, start_job
 from arclight.errors import RunFailedError, UserError
 from arclight.processes.nodes import refuse_torchrun, this_node, wait_for
@@ -45,7 +47,8 @@ def start(cfg: DictConfig) -> None:
         begun_here = alone and not cfg.resume and run.status == "created"
         if run.is_over:  # else its execution says so
             warn_of_changes(run)
-        code = execute(run)
+        with only_reading() if cfg.resume else nullcontext():
+            code = execute(run)
     except UserError as error:
         if several:
             raise RunFailedError(str(error)) from error

@@ -41,8 +41,13 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
     if here and folder.name == ARCHITECTURE:
         from transformers import AutoConfig
 
-        known = AutoConfig.from_pretrained(folder, **options)
-        return kind.from_config(known) if hasattr(kind, "from_config") else kind(known)
+        try:
+            known = AutoConfig.from_pretrained(folder, trust_remote_code=False, **options)
+            if not hasattr(kind, "from_config"):
+                return kind(known)
+            return kind.from_config(known, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{folder} holds no config of a model: {_why(error)}.") from error
     repo, revision = (str(folder), None) if here else address(name)[::2]
     with nullcontext(True) if here else hub() as within:
         try:
@@ -60,10 +65,10 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
         except (OSError, ValueError) as error:
             if not within or (not here and refusal(error)):
                 raise UserError(out_of_reach(name, within, error)) from error
-            words = " ".join(str(error).split())[:200]
             raise UserError(
-                f"model.pretrained={name} cannot be loaded as a {kind.__name__} ({words}): name a "
-                "local folder with config.json and model.safetensors, or a hub id within reach."
+                f"model.pretrained={name} cannot be loaded as a {kind.__name__} ({_why(error)}): "
+                "name a local folder with config.json and model.safetensors, or a hub id within "
+                "reach."
             ) from error
     new = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
     sizes = {key: parameter.numel() for key, parameter in found.named_parameters()}
@@ -74,6 +79,14 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
         more = " ..." if len(new) > 4 else ""
         log.info(f"Weights from {name}; made anew: {', '.join(new[:4])}{more}")
     return found.train()  # the library gives it back with dropout off
+
+
+def _why(error: Exception) -> str:
+    """The library's complaint. It would have code run that comes with the files, which never is."""
+    said = " ".join(str(error).split())
+    if "trust_remote_code" in said:
+        return "it brings code of its own, which is not run"
+    return said[:200]
 
 
 def _require_its_own(kind: Any, name: str, share: float) -> None:

@@ -13,6 +13,7 @@ import torch
 import arclight.libraries.quiet  # noqa: F401
 from arclight.config.annotations import fits
 from arclight.config.build import build, find
+from arclight.config.only_reading import only_reading
 from arclight.config.signature import parameters, signature, takes
 from arclight.data.exact.randomness import isolated, seed_all
 from arclight.data.facts import Facts, PlainFacts, read_facts
@@ -198,7 +199,8 @@ def load_task(run: RunDirectory, checkpoint: str | None = None) -> L.LightningMo
     file = chosen_checkpoint(run, checkpoint)
     if "data" not in run.manifest:
         raise UserError(f"{run.path} has not read its data yet; train it first.")
-    task = build_task(run.config, recorded_facts(run), run.path)
+    with only_reading():
+        task = build_task(run.config, recorded_facts(run), run.path)
     load_weights(task, file)
     task.eval().requires_grad_(False)
     return task

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from arclight.config.only_reading import only_reading
 from arclight.errors import UserError
 from arclight.provenance.code import warn_of_changes
 from arclight.run.opened import open_checked
@@ -41,7 +42,8 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
     if data:
         config["data"]["path"] = data
     try:
-        parts = build_parts(config, directory.path)
+        with only_reading():
+            parts = build_parts(config, directory.path)
     except UserError as error:
         raise UserError(str(error).replace("data.path=", "data=")) from error  # its name here
     step, _ = load_weights(parts.task, file)

@@ -4,6 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arclight.config.only_reading import only_reading
 from arclight.provenance.code import warn_of_changes
 from arclight.run.opened import open_checked
 from arclight.run_directory import RunDirectory
@@ -57,7 +58,8 @@ class LoadedRun:
         from arclight.data.module import DataModule
         from arclight.run.assembly import build_data
 
-        data = build_data(self.config, self.path)
+        with only_reading():
+            data = build_data(self.config, self.path)
         if not isinstance(data, DataModule):
             data.prepare_data()
             for stage in ("fit", "test"):

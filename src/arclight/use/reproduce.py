@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from arclight.config.freeze import differences
+from arclight.config.only_reading import only_reading
 from arclight.errors import UserError
 from arclight.provenance.code import Code, differing, last_executed
 from arclight.provenance.manifest import describe, hardware
@@ -35,7 +36,8 @@ def reproduce(run: str, output: str | None = None, tolerance: str = "0.01") -> i
     path = Path(output).expanduser() if output else None
     name = f"{config['name']}-again"
     new = create(path, old.path.absolute().parent, name, config, read_words(old.path), now)
-    code = execute(new)
+    with only_reading():
+        code = execute(new)
     if code:
         return code
     return _compare(old, new, exact=config["deterministic"] and not changed, tolerance=largest)

@@ -7,6 +7,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from arclight.config.only_reading import only_reading
 from arclight.data.facts import Facts
 from arclight.errors import UserError
 from arclight.run.assembly import build_data, load_task, recorded_facts
@@ -63,7 +64,8 @@ class Trained:
 
     def _first_of_data(self) -> Any:
         """The inputs of a batch of (inputs, targets): its first part."""
-        data = build_data(self.config, self.run.path)
+        with only_reading():
+            data = build_data(self.config, self.run.path)
         if not self.facts.sizes:
             data.prepare_data()
             data.setup("fit")

@@ -80,7 +80,9 @@ def _as_coloured(net: Any) -> bool:
 
 
 def _open(kind: Any, folder: Path) -> Any:
-    opened, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    opened, report = kind.from_pretrained(
+        folder, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
+    )
     if report["missing_keys"] or report["mismatched_keys"]:
         raise UserError(f"{kind.__name__} does not find all its weights in what was written.")
     return opened.eval()

@@ -1,0 +1,100 @@
+"""Library constructors that may only read, while a config is built that was found on disk.
+
+The classes that a config may name are many, and some download, write or unpickle where they are
+made: `torchvision.datasets.MNIST(download=True)`, `timm.create_model(checkpoint_path=...)`. Which
+they are is not to be listed, so Python itself is asked, by an audit hook (PEP 578).
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+VARIABLE = "ARCLIGHT_ONLY_READING"  # which the processes of a run inherit
+FREE = ("logger", "callbacks", "trainer", "search")
+"""Groups whose parts are there to write."""
+
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_CHANGES = {
+    *("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate"),
+    *("os.chmod", "os.chown", "os.setxattr", "os.removexattr", "sqlite3.connect"),
+}
+_NETWORK = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}
+_COMMANDS = {
+    *("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork"),
+    *("os.forkpty", "os.startfile", "pty.spawn"),
+}
+_PLAIN = {
+    *(("numpy.core.multiarray", n) for n in ("_reconstruct", "scalar")),
+    *(("numpy._core.multiarray", n) for n in ("_reconstruct", "scalar")),
+    *(("numpy", n) for n in ("ndarray", "dtype")),
+    *(("torch._utils", n) for n in ("_rebuild_tensor_v2", "_rebuild_parameter")),
+    ("torch.storage", "_load_from_bytes"),  # of what it reads, each name comes here again
+    *(("collections", "OrderedDict"), ("_codecs", "encode"), ("builtins", "set")),
+}
+"""What a pickle may name: arrays and containers."""
+
+_guarded: set[int] = set()  # threads
+_is_hooked = False
+
+
+class OnlyReadingError(PermissionError):
+    """A constructor wants to do more than read; its message says what, as "write /x"."""
+
+
+@contextmanager
+def only_reading() -> Iterator[None]:
+    """From now on library constructors may only read, here and in processes that are started."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+
+
+def is_wanted(path: str) -> bool:
+    """Whether what is built at this path of the config may only read."""
+    return VARIABLE in os.environ and path.split(".")[0] not in FREE
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Raises `OnlyReadingError` where this thread does more than read."""
+    global _is_hooked
+    if not _is_hooked:  # a hook cannot be removed
+        sys.addaudithook(_watch)
+        _is_hooked = True
+    thread = threading.get_ident()
+    if thread in _guarded:
+        yield
+        return
+    _guarded.add(thread)
+    try:
+        yield
+    finally:
+        _guarded.discard(thread)
+
+
+def _watch(event: str, given: tuple[object, ...]) -> None:
+    if not _guarded or threading.get_ident() not in _guarded:
+        return
+    if event == "open":
+        path, _, flags = (*given, None, None)[:3]
+        if isinstance(flags, int) and flags & _WRITING and path not in (os.devnull, b"/dev/null"):
+            raise OnlyReadingError(f"write {path!s}")
+    elif event in _CHANGES:
+        raise OnlyReadingError(f"change {given[0]!s}")
+    elif event in _NETWORK:
+        raise OnlyReadingError("use the network")
+    elif event in _COMMANDS:
+        raise OnlyReadingError("start a process")
+    elif event == "pickle.find_class" and not _is_plain(given):
+        raise OnlyReadingError(f"unpickle {'.'.join(map(str, given))}")
+
+
+def _is_plain(name: tuple[object, ...]) -> bool:
+    module, attribute = (*name, "", "")[:2]
+    return name in _PLAIN or (module == "torch" and str(attribute).endswith("Storage"))
