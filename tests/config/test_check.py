@@ -39,7 +39,7 @@ def test_every_experiment_is_sound_and_says_what_to_expect(
         ("data.val_fraction=1.5", "data.val_fraction=1.5 should be a number from 0 to 1."),
         ("optimizer.weight_decay=-1", "optimizer.weight_decay=-1 should be a number of 0 or more."),
         ("optimizer.lr=1e400", "optimizer.lr=inf should be a number above 0."),
-        ("data.num_workers=true", "data.num_workers=True should be a whole number of 0 or more."),
+        ("data.num_workers=true", "data.num_workers=true should be a whole number of 0 or more."),
         ("optimizer.lr=fast", "optimizer.lr=fast should be a number above 0."),
         (
             "compile=perhaps",

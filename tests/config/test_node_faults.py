@@ -220,7 +220,7 @@ def test_a_users_class(
         ("+loss=focal", "loss is not a key of the config"),
         ("+finetune.rank=4", "finetune.rank does nothing"),
         ("+callbacks.foo.x=1", "callbacks.foo.x does nothing"),
-        ("model.widths=[a,b]", "model.widths=['a', 'b'] should be a list of whole numbers of 1"),
+        ("model.widths=[a,b]", "model.widths=[a,b] should be a list of whole numbers of 1"),
         ("seed=-1", "seed=-1 should be a whole number of 0 or more."),
         ("name=''", "name= should be a name of at least one letter, not a path."),
         ("name=../x", "name=../x should be a name of at least one letter, not a path."),

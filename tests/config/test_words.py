@@ -30,8 +30,8 @@ def test_what_hydra_reads_is_left_alone() -> None:
     ("word", "sentence"),
     [
         ("model", "model is not of the form KEY=VALUE"),
-        ("run_dir=a(b", "type \"run_dir='a(b'\", with both kinds of quotes."),
-        ("seed=0,1", "type -m seed=0,1 to run each, or 'seed=[0,1]' for a list."),
+        ("run_dir=a(b", "type 'run_dir=\"a(b\"' with all its quotes."),
+        ("seed=0,1", "type -m seed=0,1 to run each, 'seed=[0,1]' for a list, or 'seed=\"0,1\"'"),
     ],
 )
 def test_what_cannot_be_read_is_a_sentence(word: str, sentence: str) -> None:
@@ -91,3 +91,8 @@ def test_a_choice_that_is_there_needs_no_plus(monkeypatch: pytest.MonkeyPatch) -
     ):
         compose("train", overrides=["+experiment=digits_cnn"])
     assert in_a_sentence(caught.value).endswith(": type experiment=digits_cnn.")
+
+
+def test_none_is_null_in_a_config() -> None:
+    with pytest.raises(UserError, match="so type run_dir=null"):
+        quoted(["run_dir=None"])

@@ -4,19 +4,24 @@ from collections.abc import Iterator
 from typing import Any
 
 from arclight.config.annotations import fits, in_words
+from arclight.config.combinations import faults_of_combinations
 from arclight.config.layout import COMMAND_KEYS, GIVEN, GROUPS, NAMED, ROOT, WRITTEN
 from arclight.config.node_faults import Place, faults_of_node, of_no_target
 from arclight.config.options import options
 from arclight.config.suggest import nearest
+from arclight.config.typed import shown
 from arclight.config.unused import unused
 from arclight.errors import UserError
 
 Config = dict[str, Any]
 
+LONGEST_NAME = 200  # a file system takes 255 bytes, and the run adds the time
+
 
 def check(config: Config) -> None:
     """Raises `UserError` with one line for each fault of the config."""
     faults = [*_missing(config, ""), *_of_the_root(config), *_of_the_groups(config)]
+    faults += faults_of_combinations(config)
     if faults:
         raise UserError("\n".join(faults))
 
@@ -35,14 +40,18 @@ def _missing(node: Any, path: str) -> Iterator[str]:
 def _of_the_root(config: Config) -> Iterator[str]:
     for key, expected in ROOT.items():
         if key in config and config[key] != "???" and not fits(config[key], expected):
-            yield f"{key}={config[key]} should be {in_words(expected)}."
+            yield f"{key}={shown(config[key])} should be {in_words(expected)}."
     seed, name = config.get("seed", 0), config.get("name", "run")
     if isinstance(seed, int) and seed < 0:
         yield f"seed={seed} should be a whole number of 0 or more."
     if isinstance(name, str) and (
-        not name.strip() or name in (".", "..") or set(name) & set("/\\")
+        not name.strip()
+        or name in (".", "..")
+        or set(name) & set("/\\")
+        or not name.isprintable()
+        or len(name) > LONGEST_NAME
     ):
-        yield f"name={name} should be a name of at least one letter, not a path."
+        yield f"name={shown(name)} should be a name of at least one letter, not a path."
     known = (*ROOT, *GROUPS, *WRITTEN, *COMMAND_KEYS)
     for key in config:
         if key not in known:
@@ -96,7 +105,7 @@ def _of_several(value: Any, group: str, wanted: str) -> Iterator[str]:
         if name == "_target_":
             yield f"{group} holds several nodes: put {path} under a name, {group}.NAME._target_."
         elif not isinstance(node, dict):
-            yield f"{path}={node} should be a node with a _target_, or null."
+            yield f"{path}={shown(node)} should be a node with a _target_, or null."
         elif node.get("_target_") is None:
             yield of_no_target(node, path)
         else:
@@ -109,4 +118,4 @@ def _must_be_chosen(group: str, value: Any = None) -> str:
     if not value:
         article = "an" if group == "optimizer" else "a"
         return f"A run needs {article} {group}: type {group}=NAME{listed}."
-    return f"{group}={value} is none of its choices: type {group}=NAME{listed}."
+    return f"{group}={shown(value)} is none of its choices: type {group}=NAME{listed}."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from arclight.config.freeze import flatten
 from arclight.config.suggest import did_you_mean
+from arclight.config.typed import pasted
 from arclight.errors import RunFailedError, UserError
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def in_a_sentence(error: Exception, configs: Path | None = None) -> str:
     if several:
         key, _, values = several["word"].partition("=")
         return (
-            f"{several['word']} are several values: type -m {several['word']} to run each, or "
-            f"'{key}=[{values}]' for a list."
+            f"{several['word']} are several values: type -m {several['word']} to run each, "
+            f"'{key}=[{values}]' for a list, or {pasted(key, values)} with quotes for one text."
         )
     twice = re.search(r"Multiple values for (?P<key>[\w/@]+)\. To override", text)
     if twice:
@@ -95,9 +96,7 @@ def _unreadable(word: str) -> str:
     key, equals, value = word.partition("=")
     if not equals or not key.strip("+~ ") or not value.strip():
         return f"{word} is not of the form KEY=VALUE, without spaces around the sign."
-    return (
-        f"{word} cannot be read: type \"{key}='{value.strip(_MARKS)}'\", with both kinds of quotes."
-    )
+    return f"{word} cannot be read: type {pasted(key, value.strip(_MARKS))} with all its quotes."
 
 
 def _not_yaml(error: "MarkedYAMLError") -> str:

@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from arclight.config.adopted import CHECKPOINTS, adopt
 from arclight.config.best_of import key_of
 from arclight.config.layout import COMMAND_KEYS, GROUPS, ROOT, WRITTEN
+from arclight.config.typed import shown
 from arclight.config.unused import unused
 from arclight.errors import UserError
 
@@ -129,7 +130,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     keys = [*a, *(k for k in b if k not in a)]
     absent = "(absent)"
     return [
-        f"{k}: {a.get(k, absent)} -> {b.get(k, absent)}"
+        f"{k}: {shown(a.get(k, absent))} -> {shown(b.get(k, absent))}"
         for k in keys
         if a.get(k, absent) != b.get(k, absent)
     ]

@@ -12,10 +12,7 @@ from arclight.config.source import resolve
 _SPELLINGS = {
     "Module": "torch.nn.Module torch.nn.modules.module.Module torch.nn.modules.Module",
     "Optimizer": "torch.optim.Optimizer torch.optim.optimizer.Optimizer",
-    "LRScheduler": (
-        "torch.optim.lr_scheduler.LRScheduler torch.optim.lr_scheduler._LRScheduler "
-        "timm.scheduler.scheduler.Scheduler"
-    ),
+    "LRScheduler": "torch.optim.lr_scheduler.LRScheduler torch.optim.lr_scheduler._LRScheduler",
     "Callback": (
         "lightning.Callback lightning.pytorch.Callback lightning.pytorch.callbacks.Callback "
         "lightning.pytorch.callbacks.callback.Callback lightning.pytorch.callbacks.Checkpoint "

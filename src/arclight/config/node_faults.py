@@ -17,6 +17,7 @@ from arclight.config.returns import classes, kind_wanted
 from arclight.config.signature import Parameter, Signature, signature
 from arclight.config.source import resolve
 from arclight.config.suggest import did_you_mean, nearest
+from arclight.config.typed import shown
 
 Node = dict[str, Any]
 
@@ -60,7 +61,7 @@ def faults_of_node(node: Node, path: str, place: Place) -> Iterator[str]:
             continue
         if key in engines:
             if not fits(value, engines[key]):
-                yield f"{path}.{key}={value} should be {in_words(engines[key])}."
+                yield f"{path}.{key}={shown(value)} should be {in_words(engines[key])}."
         elif parameter := known.parameters.get(key):
             yield from _of_value(value, f"{path}.{key}", parameter, place)
         else:  # of an open signature, or named already
@@ -105,7 +106,7 @@ def within(value: Any, path: str, place: Place | None = None) -> Iterator[str]:
 def _of_hydras_words(node: Node, path: str) -> Iterator[str]:
     for key, expected in HYDRA_KEYS.items():
         if key in node and not fits(node[key], expected):
-            yield f"{path}.{key}={node[key]} should be {in_words(expected)}."
+            yield f"{path}.{key}={shown(node[key])} should be {in_words(expected)}."
 
 
 def _engine_keys(group: str | None, known: Signature) -> dict[str, ast.expr]:
@@ -118,7 +119,7 @@ def _of_value(value: Any, path: str, parameter: Parameter, place: Place) -> Iter
         return  # filled when it is built
     module = parameter.module
     if not fits(value, parameter.annotation, lambda named: _is_part(named, module)):
-        yield f"{path}={value} should be {in_words(parameter.annotation)}."
+        yield f"{path}={shown(value)} should be {in_words(parameter.annotation)}."
         return
     if has_node(value):
         named = classes(parameter.annotation, module)

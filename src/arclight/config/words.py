@@ -19,6 +19,10 @@ def quoted(words: Sequence[str]) -> list[str]:
     for word in words:
         if word.startswith("="):
             raise UserError(f"{word} is not of the form KEY=VALUE.")
+        if word.endswith("=None") and not word.startswith("-"):
+            raise UserError(
+                f"{word} is the text None: a config writes null, so type {word[:-4]}null."
+            )
         if not word.startswith(("-", "~")) and not _is_choice(word):
             raise UserError(_no_choice(word))
     return [_quoted(word) for word in words]

@@ -119,7 +119,7 @@ def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:
         return run
     from arclight.processes.devices import require_devices
 
-    require_devices(config["trainer"])
+    require_devices(config["trainer"], hydra.runtime.choices.get("trainer"))
     chosen = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
     manifest = {**describe(config), "choices": chosen}
     words = list(hydra.overrides.task)

@@ -9,8 +9,16 @@ Trainer = dict[str, Any]
 """The config's `trainer`."""
 
 
-def require_devices(trainer: Trainer) -> None:
-    """Raises `UserError` where the trainer's accelerator or the number of devices is not there."""
+_ON_CPUS = {name: f"{name}_cpu" for name in ("ddp", "fsdp")}
+"""Options that say the same of processes on the CPU."""
+
+
+def require_devices(trainer: Trainer, choice: str | None = None) -> None:
+    """Raises `UserError` where the trainer's accelerator or the number of devices is not there.
+
+    Args:
+        choice: the option of the config group that was chosen; None: it is not known.
+    """
     import torch
 
     accelerator, devices = resolve_accelerator(trainer), trainer["devices"]
@@ -18,7 +26,8 @@ def require_devices(trainer: Trainer) -> None:
         there = torch.cuda.device_count()
         if not there:
             raise UserError(
-                "trainer=gpu needs a CUDA device and this machine shows none; type trainer=cpu."
+                f"trainer={choice or 'gpu'} needs a CUDA device and this machine shows none; "
+                f"type trainer={_ON_CPUS.get(choice or '', 'cpu')}."
             )
         if isinstance(devices, int) and devices > there:
             raise UserError(

@@ -1,7 +1,5 @@
 """The best run as words to type: `best.yaml`, which `experiment=best_of` reads."""
 
-import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from arclight.config.compose import composed, freeze_as_composed, hydra_ready
 from arclight.config.found_words import is_plain
 from arclight.config.freeze import MASK, flatten
 from arclight.config.layout import COMMAND_KEYS
+from arclight.config.typed import as_typed
 from arclight.errors import UserError
 from arclight.files import write_text
 from arclight.reading import read_mapping, read_words
@@ -120,17 +119,3 @@ def _prefixes(key: str) -> list[str]:
     """`a`, `a.b` and `a.b.c` of `a.b.c`."""
     parts = key.split(".")
     return [".".join(parts[: i + 1]) for i in range(len(parts))]
-
-
-def as_typed(value: Any) -> str:
-    """A value as Hydra reads it back."""
-    if isinstance(value, str):
-        plain = re.fullmatch(r"[A-Za-z_/.][\w./-]*", value)
-        if plain and value.lower() not in ("null", "true", "false", "nan", "inf"):
-            return value
-        return "'" + value.replace("\\'", "\\\\'").replace("'", "\\'") + "'"
-    if isinstance(value, list):
-        return f"[{','.join(map(as_typed, value))}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{k}:{as_typed(v)}' for k, v in value.items())}}}"
-    return repr(value) if isinstance(value, float) else json.dumps(value)

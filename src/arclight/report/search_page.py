@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arclight.config.best_of import FILE
+from arclight.config.typed import as_typed
 from arclight.files import write_text
 from arclight.reading import read_mapping, read_words
-from arclight.report.best import as_typed, words_of, write_best
+from arclight.report.best import words_of, write_best
 from arclight.report.search_plots import importance
 from arclight.report.search_results import Search, parameters_of, state_of, values_of
 from arclight.report.tables import markdown

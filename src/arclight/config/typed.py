@@ -1,0 +1,37 @@
+"""Values and words as they are typed, so that advice can be pasted."""
+
+import json
+import re
+import shlex
+from typing import Any
+
+
+def as_typed(value: Any) -> str:
+    """A value as Hydra reads it back."""
+    if isinstance(value, str):
+        plain = re.fullmatch(r"[A-Za-z_/.][\w./-]*", value, re.ASCII)
+        if plain and value.lower() not in ("null", "true", "false", "nan", "inf"):
+            return value
+        if "'" in value and not set('"\\') & set(value):
+            return f'"{value}"'
+        return "'" + value.replace("\\'", "\\\\'").replace("'", "\\'") + "'"
+    if isinstance(value, list):
+        return f"[{','.join(map(as_typed, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{k}:{as_typed(v)}' for k, v in value.items())}}}"
+    return repr(value) if isinstance(value, float) else json.dumps(value)
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence, as a config writes it: `null`, `true`, text without its quotes."""
+    if isinstance(value, str):
+        return value if value.isprintable() else ascii(value)[1:-1]
+    return as_typed(value)
+
+
+def pasted(key: str, value: Any) -> str:
+    """`KEY=VALUE` for a shell."""
+    text = as_typed(value)
+    if text.startswith("'") and not set('"\\') & set(value):  # a shell's own quotes are these
+        text = f'"{value}"'
+    return shlex.quote(f"{key}={text}")

@@ -1,0 +1,29 @@
+"""What advice says to type works when it is pasted."""
+
+import shlex
+from typing import Any
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from arclight.config.typed import as_typed, pasted, shown
+
+VALUES: list[Any] = [
+    *("a", "/d/it's", '/d/a "b"', "/d/a,b", "a b", "a=b", "null", "1", "", "$x", "`x`", "a\\b"),
+    *("{a}", "[a]", "(a", "#a", "~/a", "Töne", "a:b", "a'\"b", 'it\'s \\ "x"', "${a}x!"),
+    *(1, 1.5, 1e-30, True, None, [1, "a b"], {"a": "it's"}),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_it_comes_back(value: Any) -> None:
+    words = shlex.split(pasted("key", value))
+    assert len(words) == 1
+    assert words[0].startswith("key=")
+    assert OverridesParser.create().parse_override(words[0]).value() == value
+    assert OverridesParser.create().parse_override(f"key={as_typed(value)}").value() == value
+
+
+def test_a_sentence_shows_a_value_as_a_config_writes_it() -> None:
+    assert [shown(v) for v in (None, True, "a b", [1, None])] == ["null", "true", "a b", "[1,null]"]
+    assert shown("\x1b[2J\n") == r"\x1b[2J\n"
