@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.trainer.connectors.logger_connector.logger_connector import _LoggerConnector
@@ -44,18 +44,43 @@ def require_names(trainer: L.Trainer) -> None:
         raise missing("lightning", ", ".join(gone), FILE)
 
 
-class QuickHooks(L.LightningModule):
-    """Sets the name of the current hook without `nn.Module.__setattr__`.
+class QuickHooks(Callback):
+    """Sets the name of the current hook without `nn.Module.__setattr__`, while a module trains.
 
     Lightning sets it about 40 times a step, which costs 0.1 ms of a CPU. If the name changes,
-    only this saving is lost.
+    only this saving is lost. A class with a `__setattr__` of its own keeps it.
     """
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
+    def __init__(self) -> None:
+        self._quick: type | None = None
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        kind = type(pl_module)
+        if "__setattr__" in vars(kind):
+            return
+        plain = kind.__setattr__
+
+        def set_attribute(self: L.LightningModule, name: str, value: Any) -> None:
+            if name == "_current_fx_name":
+                self.__dict__[name] = value
+            else:
+                plain(self, name, value)
+
+        kind.__setattr__ = set_attribute  # type: ignore[assignment]
+        self._quick = kind
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._restore()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        kind, self._quick = self._quick, None
+        if kind is not None:
+            del kind.__setattr__
 
 
 def leave_signals_alone(trainer: L.Trainer) -> None:

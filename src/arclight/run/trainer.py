@@ -15,7 +15,7 @@ from arclight.console import say
 from arclight.data.exact import make_exact
 from arclight.data.module import DataModule
 from arclight.errors import UserError
-from arclight.libraries.lightning import count_steps_with, tell_of_evaluations
+from arclight.libraries.lightning import QuickHooks, count_steps_with, tell_of_evaluations
 from arclight.libraries.lightning_loops import stop_when
 from arclight.run.assembly import Parts
 from arclight.run.plain_data import PlainData
@@ -79,6 +79,7 @@ def assemble(
         *pruning(),
         Interrupts(checkpoints),
         FrozenGarbage(),
+        QuickHooks(),
         *([CompileClock()] if config["compile"] else []),
     ]
     trainer = build(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -15,7 +16,6 @@ from torchmetrics import Metric
 
 from arclight.data.facts import Facts
 from arclight.errors import UserError
-from arclight.libraries.lightning import QuickHooks
 from arclight.models.frozen import frozen_parts
 from arclight.tasks.question import Question, Rows
 from arclight.tasks.sums import Sums
@@ -32,7 +32,7 @@ Answer = Callable[[dict[str, Tensor]], Sequence[Tensor]]
 """What was exported, opened again: outputs for inputs by name."""
 
 
-class Task(QuickHooks):
+class Task(L.LightningModule):
     """A model and what it learns; subclasses write the steps and `results`.
 
     Any `LightningModule` trains in a run directory. This one adds metrics of training that never
