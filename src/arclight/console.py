@@ -1,12 +1,15 @@
 """What a run says: on the terminal (errors on stderr) and, with the time, in its `train.log`."""
 
 import logging
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
+
+from arclight.cells import visible
 
 __all__ = ["say"]
 
@@ -58,7 +61,7 @@ class LogFile(logging.FileHandler):
 
 def say(text: str) -> None:
     """One line or block for the user."""
-    log.info(text)
+    log.info(visible(text))
 
 
 def _warn(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
@@ -75,7 +78,8 @@ def table(rows: Sequence[tuple[str, str]], title: str) -> str:
     drawn.add_column(style="bold")
     drawn.add_column(overflow="fold")
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(visible, row))
     out = StringIO()
-    Console(file=out, width=100, no_color=True).print(drawn)
-    return out.getvalue().rstrip()
+    width = min(100, shutil.get_terminal_size((100, 24)).columns)
+    Console(file=out, width=width, no_color=True).print(drawn)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())

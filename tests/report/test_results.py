@@ -206,3 +206,15 @@ def test_a_word_for_a_key_that_only_the_searchs_file_has_is_added(
     config = composed("+task.rate=3")
     words = words_of(config, ["search=own", "task.rate=3", "seed=0"])
     assert words == ["seed=0", "++task.rate=3"]
+
+
+def test_runs_on_other_data_are_rows_of_their_own() -> None:
+    runs = [
+        r.Result(
+            Path(str(i)), "finished", "", {}, {"model": "cnn", "data.path": path}, {}, {"a": i}
+        )
+        for i, p in enumerate(["digits", "digits", "noise"])
+    ]
+    rows = r.grouped(runs, ["model"], ["a"])
+    assert [(row["data.path"], row["n"]) for row in rows] == [("digits", 2), ("noise", 1)]
+    assert "data.path" not in r.grouped(runs[:2], ["model"], ["a"])[0]

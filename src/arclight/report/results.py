@@ -92,6 +92,10 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
+DATA = ("data", "data.path")
+"""What says on which data a run has trained."""
+
+
 def read(path: Path) -> Result:
     """One run directory."""
     summary = read_summary(path / "summary.json")
@@ -303,10 +307,12 @@ def grouped(
 ) -> list[Row]:
     """One row for each combination of the keys: how many runs have finished, and their means.
 
-    What has not finished is counted and left out of the means.
+    What has not finished is counted and left out of the means. Runs on other data are other rows.
     """
     for key in by:
         require_known(results, key)
+    # No mean is of several data sets.
+    by = [*by, *(key for key in DATA if key not in by and _varies(results, key))]
     groups: dict[str, list[Result]] = {}
     for result in results:
         groups.setdefault(repr([result.settings.get(key) for key in by]), []).append(result)

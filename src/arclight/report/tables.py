@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from typing import Any
 
+from arclight.cells import cell, visible
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -12,7 +14,10 @@ def markdown(rows: Rows) -> str:
     """A table that reads well as plain text too."""
     if not rows:
         return ""
-    lines = [list(rows[0]), *(["" if v is None else str(v) for v in r.values()] for r in rows)]
+    lines = [
+        list(rows[0]),
+        *(["" if v is None else visible(str(v)) for v in r.values()] for r in rows),
+    ]
     lines = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     lines.insert(1, ["-" * width for width in widths])
@@ -26,8 +31,8 @@ def markdown(rows: Rows) -> str:
 def comma_separated(rows: Rows) -> str:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(rows[0] if rows else [])
-    writer.writerows(row.values() for row in rows)
+    writer.writerow(map(cell, rows[0]) if rows else [])
+    writer.writerows(map(cell, row.values()) for row in rows)
     return text.getvalue().rstrip("\n")
 
 
@@ -44,7 +49,7 @@ def latex(rows: Rows) -> str:
     """A table in the style of the `booktabs` package."""
 
     def line(cells: Sequence[Any]) -> str:
-        words = ("" if cell is None else str(cell) for cell in cells)
+        words = ("" if one is None else visible(str(one)) for one in cells)
         plain = ("".join(_SPECIAL.get(c, c) for c in word) for word in words)
         return " & ".join(plain) + r" \\"
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arclight.cells import cell
 from arclight.errors import UserError
 from arclight.files import write_whole
 from arclight.provenance.code import warn_of_changes
@@ -64,12 +65,12 @@ def predict(
         rows = answers(task, question)
     if target:
         written = io.StringIO(newline="")
-        csv.writer(written).writerows(rows)
+        csv.writer(written).writerows(map(cell, row) for row in rows)
         content = written.getvalue().encode(errors="surrogateescape")  # of odd file names
         _write(target, content)
         print(f"{len(rows) - 1 - len(question.gaps)} answers in {output}.")
     else:
-        csv.writer(sys.stdout).writerows(rows)
+        csv.writer(sys.stdout).writerows(map(cell, row) for row in rows)
     if question.faults:
         raise UserError(
             f"{len(question.faults)} of {len(rows) - 1} inputs cannot be read and have no answer "

@@ -31,8 +31,9 @@ def reproduce(run: str, output: str | None = None, tolerance: str = "0.01") -> i
         )
     largest = _number(tolerance)
     config = old.config
-    now = {**describe(config), "hardware": hardware()}
-    changed = _report(old.manifest, now)
+    before = old.manifest
+    now = {**describe(config), "hardware": hardware(), "choices": before.get("choices", {})}
+    changed = _report(before, now)
     path = Path(output).expanduser() if output else None
     name = f"{config['name']}-again"
     new = create(path, old.path.absolute().parent, name, config, read_words(old.path), now)

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -16,8 +17,15 @@ from arclight.files import NoLocksError, lock, write_whole
 
 
 def cache_folder(given: str | None) -> Path:
-    """`given`, else `$ARCLIGHT_CACHE`, else `~/.cache/arclight`."""
-    return Path(given or os.environ.get("ARCLIGHT_CACHE") or "~/.cache/arclight").expanduser()
+    """`given`, else `$ARCLIGHT_CACHE`, else `~/.cache/arclight`.
+
+    A user without a home, as in containers, has a folder among the temporary files.
+    """
+    place = Path(given or os.environ.get("ARCLIGHT_CACHE") or "~/.cache/arclight")
+    try:
+        return place.expanduser()
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"arclight-cache-{os.getuid()}"
 
 
 def cached(folder: Path, key: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
