@@ -7,7 +7,8 @@ Parts, all by default. Each runs the project and loops of scripts/benchmarks/bar
   step         the fixed cost of a training step: metrics, bar, csv, checkpoints and schedule on
   plain        a LightningModule that knows nothing of the project, one self.log a step, against the
                same module under Lightning alone with one logger, no bar and no checkpoints
-  data         augmented images per second, 32x32, against torchvision one image at a time
+  data         augmented images per second, 32x32, against torchvision one image at a time; and
+               photographs of 500x375 by two workers, against torchvision and WebDataset
   train        the CNN on 32x32 images end to end, images per second
   gpt          nanoGPT's CPU setting end to end, tokens per second, against nanoGPT's own loop
   checkpoint   how long a save of 25M parameters with AdamW's state stops training

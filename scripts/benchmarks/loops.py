@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.asked import PROJECT, Asked
+from benchmarks.photos import photos
 from benchmarks.rounds import AUGMENTED, BATCH, cifar_size, project, rounds, synthetic
 
 from arclight.report.benchmark import Row, one_thread, terminal, timed
@@ -56,7 +57,8 @@ def data(asked: Asked) -> list[Row]:
 
     pairs = [(speed(theirs, steps // 10 + 1), speed(ours, steps)) for _ in range(asked.runs + 1)]
     slow, fast = (list(samples) for samples in zip(*pairs[1:], strict=True))
-    return [Row("augmented batches", "images/s", fast, slow, "ratio", 10, at_least=True)]
+    row = Row("augmented batches", "images/s", fast, slow, "ratio", 10, at_least=True)
+    return [row, *photos(asked)]
 
 
 def train(asked: Asked) -> list[Row]:

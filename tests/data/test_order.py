@@ -12,6 +12,7 @@ from arclight.data.order import (
     EvalBatches,
     TrainBatches,
     epoch_order,
+    random_rows,
     random_table,
 )
 from arclight.errors import UserError
@@ -40,6 +41,8 @@ def test_a_row_of_the_random_table_is_the_same_made_alone() -> None:
     assert 0 <= table.min() < 0.05 < 0.95 < table.max() < 1
     for i in (0, 1, 7, 19):
         assert torch.equal(random_table(1, 2, 1, first=i)[0], table[i])
+    some = torch.tensor([19, 3, 4, 0, 3])
+    assert torch.equal(random_rows(1, 2, some), table[some])
     assert not torch.equal(random_table(1, 3, 20), table)
     assert not torch.equal(random_table(2, 2, 20), table)
 

@@ -6,21 +6,23 @@ one run cut over 1, 2 or 8 processes learns from the same global batches.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from arclight.errors import UserError
 from arclight.seeds import mix
 
-__all__ = ["SIDE", "EvalBatches", "TrainBatches", "random_table"]
+__all__ = ["SIDE", "EvalBatches", "TrainBatches", "random_rows", "random_table"]
 
 ROW = 32
-"""Random numbers that each sample has in each epoch: eight blocks of the Philox counter."""
+"""Random numbers that each sample has in each epoch."""
 SIDE = ROW - 1
 """The one of them that is not drawn anew in each epoch, but moves on by a half."""
+_BLOCK = 8  # numbers of one count of Philox: four 64-bit words, eight float32
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> Tensor:
@@ -32,19 +34,35 @@ def epoch_order(seed: int, epoch: int, n: int) -> Tensor:
 def random_table(seed: int, epoch: int, n: int, first: int = 0) -> Tensor:
     """What is random about samples `first ... first + n - 1` in this epoch: `(n, ROW)` in [0, 1).
 
-    A row depends on (seed, epoch, sample) alone. Philox counts (Salmon et al., 2011), so one row
-    in the middle is made without those before it: a worker makes one, a loader in memory all.
-    The column `SIDE` is on one side of 0.5 in the even epochs, and on the other in the odd ones.
+    A row depends on (seed, epoch, sample) alone. The column `SIDE` is on one side of 0.5 in the
+    even epochs, and on the other in the odd ones.
     """
-    blocks = ROW // 8  # one count gives four 64-bit words, eight float32
-    table = _philox(mix("sample", seed, epoch), first * blocks).random((n, ROW), dtype=np.float32)
-    once = _philox(mix("side", seed), first).random((n, 8), dtype=np.float32)[:, 0]
+    return _table(seed, epoch, [(first, n)])
+
+
+def random_rows(seed: int, epoch: int, samples: Tensor) -> Tensor:
+    """The rows of some samples `(n,)` in `random_table`, `(n, ROW)`, without those between them."""
+    return _table(seed, epoch, [(sample, 1) for sample in samples.tolist()])
+
+
+def _table(seed: int, epoch: int, runs: Sequence[tuple[int, int]]) -> Tensor:
+    """The rows of runs of samples, each given by its first sample and its length."""
+    table = _draw(mix("sample", seed, epoch), runs, ROW)
+    once = _draw(mix("side", seed), runs, _BLOCK)[:, 0]
     table[:, SIDE] = (once + 0.5 * (epoch % 2)) % 1
     return torch.from_numpy(table)
 
 
-def _philox(key: int, counter: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+def _draw(key: int, runs: Sequence[tuple[int, int]], width: int) -> NDArray[np.float32]:
+    """Philox counts (Salmon et al., 2011), so what is not asked for is skipped at no cost."""
+    philox = np.random.Philox(key=key, counter=0)
+    generator, blocks, at = np.random.Generator(philox), width // _BLOCK, 0
+    parts = []
+    for first, n in runs:
+        philox.advance((first - at) * blocks % 2**256)
+        parts.append(generator.random((n, width), dtype=np.float32))
+        at = first + n
+    return np.concatenate(parts)
 
 
 class TrainBatches:

@@ -1,9 +1,10 @@
 """From an image file to a model's input: one code for training, evaluation and prediction."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from arclight.errors import UserError
 from arclight_zoo.pixels.image_facts import ImageFacts
 
 Encoded = bytes | Path
+Take = Callable[[Image.Image, bytes], Any]
+"""What is wanted of an opened image, which decodes when it is loaded, and of its file."""
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError)
 _ORIENTATION = 0x0112  # the Exif tag by which cameras note how they were held
 _GREY_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"}
@@ -24,23 +27,33 @@ OR_SKIP = ", or type data.on_error=skip to leave out what cannot be read"
 """What else can be done about an image of a data set."""
 
 
-def read_image(encoded: Encoded, where: str, otherwise: str = "") -> Image.Image:
-    """The decoded image, upright.
+def orientation(image: Image.Image) -> int:
+    """How the camera was held, by Exif: 1 is upright."""
+    return int(image.getexif().get(_ORIENTATION, 1))
+
+
+def upright(image: Image.Image, stored: bytes = b"") -> Image.Image:
+    """The whole image, decoded, as it was seen."""
+    image.load()
+    return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
+
+
+def read_image(encoded: Encoded, where: str, otherwise: str = "", take: Take = upright) -> Any:
+    """The decoded image, upright, or what `take` makes of it.
 
     Args:
         encoded: the bytes of an image file, or its path.
         where: what an error calls it.
         otherwise: what else can be done about it, such as `OR_SKIP`.
+        take: see `Take`; it may decode less than all of the image.
 
     Raises:
         UserError: it cannot be read as an image.
     """
     try:
-        with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
-            image.load()
-            if image.getexif().get(_ORIENTATION, 1) != 1:
-                return ImageOps.exif_transpose(image)
-            return image
+        stored = encoded if isinstance(encoded, bytes) else encoded.read_bytes()
+        with Image.open(io.BytesIO(stored)) as image:
+            return take(image, stored)
     # Pillow's readers let all of these escape from a damaged file.
     except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise UserError(
@@ -57,9 +70,10 @@ def channels_of(image: Image.Image) -> int:
 class Shape:
     """What every image becomes: `channels` (1 or 3) by `size` by `size` pixels.
 
-    With `resize`, the centre square is scaled to `size` (bilinear, antialiased); without it, an
-    image of another size is a fault. The square has `crop` of the shorter side: 0.875 is what is
-    usual for ImageNet, a shorter side of 256 pixels and a crop of 224.
+    With `resize`, the shorter side is scaled to `size / crop` (bilinear, antialiased) and the
+    centre is kept; without it, an image of another size is a fault. A `crop` of 0.875 is usual for
+    ImageNet: a shorter side of 256 pixels, and 224 of them. Sizes and places are rounded as by
+    torchvision's `resize` and `center_crop`, so shades differ from theirs by rounding alone.
     """
 
     channels: int
@@ -80,13 +94,20 @@ class Shape:
         if image.size != self.sides and not self.resize:
             raise UserError(different_sizes(self.sides, image.size))
         if image.size != self.sides or self.crop < 1:
-            short = self.crop * min(image.size)
-            left, top = (image.width - short) / 2, (image.height - short) / 2
-            box = (left, top, left + short, top + short)
             image = to_channels(image, self.channels)
+            box = self._centre(*image.size)
             image = image.resize(self.sides, Image.Resampling.BILINEAR, box=box)
         pixels = np.array(to_channels(image, self.channels))
         return pixels[None] if self.channels == 1 else pixels.transpose(2, 0, 1)
+
+    def _centre(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of what is kept, in pixels of an image of this size."""
+        short = int(self.size / self.crop)
+        scaled = [int(short * side / min(width, height)) for side in (width, height)]
+        first = [round((side - self.size) / 2) for side in scaled]
+        x, y = width / scaled[0], height / scaled[1]
+        left, top = first[0] * x, first[1] * y
+        return left, top, left + self.size * x, top + self.size * y
 
 
 def different_sizes(one: tuple[int, int], other: tuple[int, int]) -> str:

@@ -5,11 +5,13 @@ import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from arclight_zoo.pixels.decode import Take, upright
 from arclight_zoo.pixels.source import Source
 
 
@@ -22,8 +24,8 @@ class DigitsSplit:
     labels: NDArray[np.int64]
     fingerprint: str
 
-    def image(self, index: int) -> Image.Image:
-        return Image.fromarray(self.pixels[index, 0])
+    def image(self, index: int, take: Take = upright) -> Any:
+        return take(Image.fromarray(self.pixels[index, 0]), b"")
 
     def content(self, index: int) -> bytes:
         return bytes(self.pixels[index].tobytes())

@@ -9,13 +9,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from arclight.errors import UserError
-from arclight_zoo.pixels.decode import OR_SKIP, read_image
+from arclight_zoo.pixels.decode import OR_SKIP, Take, read_image, upright
 from arclight_zoo.pixels.source import Source, Split
 from arclight_zoo.reading.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
 
@@ -36,8 +36,8 @@ class FilesSplit:
     fingerprint: str
     pixels: None = None
 
-    def image(self, index: int) -> Image.Image:
-        return read_image(self.files[index], self.where(index), OR_SKIP)
+    def image(self, index: int, take: Take = upright) -> Any:
+        return read_image(self.files[index], self.where(index), OR_SKIP, take)
 
     def content(self, index: int) -> bytes:
         return self.files[index].read_bytes()

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from arclight.errors import UserError
-from arclight_zoo.pixels.decode import OR_SKIP, Encoded, read_image
+from arclight_zoo.pixels.decode import OR_SKIP, Encoded, Take, read_image, upright
 from arclight_zoo.pixels.source import Source, Split
 from arclight_zoo.pixels.targets import Targets, many_hot, numbers
 from arclight_zoo.reading.classes import numbered
@@ -34,9 +33,9 @@ class HubSplit:
     def fingerprint(self) -> str:
         return fingerprint(self.encoded)
 
-    def image(self, index: int) -> Image.Image:
+    def image(self, index: int, take: Take = upright) -> Any:
         encoded, where = self._stored(index)
-        return read_image(encoded, where, OR_SKIP)
+        return read_image(encoded, where, OR_SKIP, take)
 
     def content(self, index: int) -> bytes:
         encoded, _ = self._stored(index)

@@ -65,7 +65,8 @@ class ImageData(DataModule):
         loader: `memory` decodes all once and augments whole batches, `workers` decodes as it
             goes, `auto` takes memory where the decoded images fit into `memory_limit_gb`.
         memory_limit_gb: see `loader`.
-        num_workers: processes of the `workers` loader.
+        num_workers: threads of the `workers` loader.
+        scaled_decode: of it, in training: see `RandomCrop.scaled`.
         shuffle_window: of data in tar shards, so many are read and shuffled together, and the
             shards themselves are shuffled; None: all images are shuffled as one.
         augment: what is done to training images; None: nothing.
@@ -109,6 +110,7 @@ class ImageData(DataModule):
         loader: Literal["auto", "memory", "workers"] = "auto",
         memory_limit_gb: NonNegative = 4.0,
         num_workers: Natural = 4,
+        scaled_decode: bool = True,
         shuffle_window: Count | None = None,
         augment: Augment | None = None,
         mean: list[float] | None = None,
@@ -139,7 +141,8 @@ class ImageData(DataModule):
         self.image_size, self.channels, self.eval_crop = image_size, channels, eval_crop
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         self.split_seed, self.limit = split_seed, limit
-        self.loader, self.memory_limit_gb, self.num_workers = loader, memory_limit_gb, num_workers
+        self.loader, self.memory_limit_gb = loader, memory_limit_gb
+        self.num_workers, self.scaled_decode = num_workers, scaled_decode
         self.shuffle_window = shuffle_window
         self.augment = augment or Augment()
         self.mean, self.std = mean, std
@@ -308,7 +311,8 @@ class ImageData(DataModule):
         finish = self._finish(normalise, augment, device)
         if isinstance(batches, TrainBatches) and self.shuffle_window:
             within_windows(batches, self._shards(self.parts[stage]), self.shuffle_window)
-        return self.parts[stage].loader(batches, finish, device, self.num_workers)
+        how = self.num_workers, self.scaled_decode
+        return self.parts[stage].loader(batches, finish, device, *how)
 
     def _shards(self, part: Part) -> NDArray[np.int32]:
         shards = shards_of(part.split)

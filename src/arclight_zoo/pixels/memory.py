@@ -33,7 +33,7 @@ def decoded(split: Split, shape: Shape, cache: Path) -> NDArray[np.uint8]:
     if ready is not None and ready.shape[1:] == wanted and shape.crop == 1:
         return ready
     n = len(split.labels)
-    key = f"pixels 1|{split.fingerprint}|{n}|{shape}"
+    key = f"pixels 2|{split.fingerprint}|{n}|{shape}"
     return cached(cache, key, lambda: decode_rows(split, np.arange(n), shape))
 
 

@@ -5,7 +5,8 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+from arclight_zoo.pixels.decode import Take, upright
 
 
 class Split(Protocol):
@@ -30,8 +31,12 @@ class Split(Protocol):
     def pixels(self) -> NDArray[np.uint8] | None:
         """All images as `(n, channels, height, width)`, where the source keeps them decoded."""
 
-    def image(self, index: int) -> Image.Image:
-        """The decoded image; raises `UserError`, naming it, where it cannot be read."""
+    def image(self, index: int, take: Take = upright) -> Any:
+        """The decoded image, or what `take` makes of it.
+
+        Threads may call it at the same time. Raises `UserError`, naming the image, where it cannot
+        be read.
+        """
 
     def content(self, index: int) -> bytes:
         """The stored bytes: equal for two images that are copies of one file."""

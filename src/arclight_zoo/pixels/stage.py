@@ -30,7 +30,7 @@ class Part:
         split: of the source.
         rows: `(n,)`, indices into the split.
         shape: what every image becomes.
-        pixels: the whole split, decoded; None if worker processes are to decode it.
+        pixels: the whole split, decoded; None if threads are to decode it.
     """
 
     split: Split
@@ -60,7 +60,7 @@ class Part:
         if self.pixels is not None:
             return mean_and_std(self.images())
         some = self.rows[np.unique(np.linspace(0, len(self) - 1, _MEASURED).astype(int))]
-        key = f"mean and std 1|{self.split.fingerprint}|{self.shape}|{some.tolist()}"
+        key = f"mean and std 2|{self.split.fingerprint}|{self.shape}|{some.tolist()}"
 
         def measure() -> np.ndarray:
             images = torch.from_numpy(decode_rows(self.split, some, self.shape))
@@ -84,11 +84,11 @@ class Part:
         finish: Finish,
         device: torch.device,
         num_workers: int,
+        scaled_decode: bool,
     ) -> Loader:
         """Batches of this part, finished on the device."""
         if self.pixels is None:
-            return WorkerLoader(
-                self.split, self.rows, self.shape, batches, finish, device, num_workers
-            )
+            where = self.split, self.rows, self.shape
+            return WorkerLoader(*where, batches, finish, device, num_workers, scaled_decode)
         labels = torch.from_numpy(self.split.labels[self.rows])
         return MemoryLoader(self.images(), labels, batches, finish, device)

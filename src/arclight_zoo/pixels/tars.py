@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from arclight.errors import UserError
-from arclight_zoo.pixels.decode import OR_SKIP, read_image
+from arclight_zoo.pixels.decode import OR_SKIP, Take, read_image, upright
 from arclight_zoo.pixels.folder import IMAGE_SUFFIXES
 from arclight_zoo.pixels.source import Source, Split
 from arclight_zoo.reading.cache import cached
@@ -47,8 +46,8 @@ class TarSplit:
     fingerprint: str
     pixels: None = None
 
-    def image(self, index: int) -> Image.Image:
-        return read_image(self.content(index), self.where(index), OR_SKIP)
+    def image(self, index: int, take: Take = upright) -> Any:
+        return read_image(self.content(index), self.where(index), OR_SKIP, take)
 
     def content(self, index: int) -> bytes:
         offset, size = int(self.offsets[index]), int(self.sizes[index])

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from arclight.errors import UserError
+from arclight_zoo.pixels.decode import Take, upright
 from arclight_zoo.pixels.source import Split
 from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.splits import Rows
@@ -44,8 +44,8 @@ class Subset:
         left_out = np.setdiff1d(np.arange(len(self.whole.labels)), self.rows)
         return f"{self.whole.fingerprint} without {left_out.tolist()}"
 
-    def image(self, index: int) -> Image.Image:
-        return self.whole.image(int(self.rows[index]))
+    def image(self, index: int, take: Take = upright) -> Any:
+        return self.whole.image(int(self.rows[index]), take)
 
     def content(self, index: int) -> bytes:
         return self.whole.content(int(self.rows[index]))
