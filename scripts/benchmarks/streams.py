@@ -12,7 +12,7 @@ def streams(asked: Asked) -> list[Row]:
     """Whole epochs of loaders that nobody trains on, each in turn; a new epoch starts from nothing.
 
     What was written a moment ago is in the system's page cache: this is what the code costs, not
-    the disk. Images are decoded by two processes in every form but memory.
+    the disk. Images are decoded by two threads in every form but memory.
     """
     import numpy as np
     from benchmarks.made_sets import images, texts
@@ -59,9 +59,6 @@ def streams(asked: Asked) -> list[Row]:
         made.setup()
     loaders = {name: made.train_dataloader() for name, made in sets.items()}
     seen = speeds(loaders)
-    for loader in loaders.values():
-        if hasattr(loader, "close"):
-            loader.close()
     return [
         Row("mapped tokens / tokens in memory", "tokens/s", tokens["mapped"], tokens["memory"]),
         Row(

@@ -139,12 +139,23 @@ def test_resized_crop_takes_windows_of_the_wanted_area() -> None:
     assert max(areas) > 0.6
 
 
-def test_resized_crops_come_with_workers(split: Split) -> None:
-    finish = Finish(FINISH.normalise, 3, Augment(resized_crop=0.3))
-    batches = TrainBatches(30, 10, seed=1)
-    alone, two = (
-        list(WorkerLoader(split, np.arange(30), Shape(3, 8), batches, finish, num_workers=n))
-        for n in (0, 2)
-    )
-    assert same(alone, two)
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_resized_crops_depend_on_neither_workers_nor_cuts(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / "a").mkdir()
+    for i in range(30):
+        picture(i, (70, 50)).save(tmp_path / "a" / f"{i:02}.{suffix}")
+    split = open_source(str(tmp_path)).splits["train"]
+    finish = Finish(FINISH.normalise, 1, Augment(resized_crop=0.3, flip=True))
+    position = 0
+    batches = TrainBatches(30, 10, seed=1, position=lambda: position)
+    loaders = [
+        WorkerLoader(split, np.arange(30), Shape(3, 8), batches, finish, num_workers=n)
+        for n in (0, 1, 3)
+    ]
+    alone, *others = (list(loader) for loader in loaders)
     assert alone[0][0].shape == (10, 3, 8, 8)
+    assert all(same(alone, other) for other in others)
+    position = 2
+    assert all(same(alone[2:], list(loader)) for loader in loaders)
+    position = 3
+    assert not same(alone, list(loaders[0]))
