@@ -213,7 +213,7 @@ def test_runs_on_other_data_are_rows_of_their_own() -> None:
         r.Result(
             Path(str(i)), "finished", "", {}, {"model": "cnn", "data.path": path}, {}, {"a": i}
         )
-        for i, p in enumerate(["digits", "digits", "noise"])
+        for i, path in enumerate(["digits", "digits", "noise"])
     ]
     rows = r.grouped(runs, ["model"], ["a"])
     assert [(row["data.path"], row["n"]) for row in rows] == [("digits", 2), ("noise", 1)]
