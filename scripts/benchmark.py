@@ -13,6 +13,7 @@ Parts, all by default. Each runs the project and loops of scripts/benchmarks/bar
   gpt          nanoGPT's CPU setting end to end, tokens per second, against nanoGPT's own loop
   checkpoint   how long a save of 25M parameters with AdamW's state stops training
   determinism  what order and randomness that resume exactly cost a step of a few milliseconds
+  wrapped      a sample of an ordinary DataLoader that resumes exactly, against torch's
   multi        two processes training the ViT together (gloo), against twice the speed of one
   streams      mapped tokens, text and tar shards against the same data in memory
   gpu          GPT-124M, ViT-B/16 and ResNet-50 in bf16 from the device's memory, a step against the
@@ -37,6 +38,7 @@ from benchmarks.loops import checkpoint, data, determinism, gpt, step, train
 from benchmarks.plain import plain
 from benchmarks.processes import multi, multirun, search, startup
 from benchmarks.streams import streams
+from benchmarks.wrapped import wrapped
 
 from arclight.config.arguments import arguments
 from arclight.config.entry import plain_errors
@@ -78,7 +80,7 @@ PARTS: dict[str, Callable[[Asked], list[Row]]] = {
     part.__name__: part
     for part in (
         *(startup, multirun, search, step, plain, data, train),
-        *(gpt, checkpoint, determinism, multi, streams, gpu),
+        *(gpt, checkpoint, determinism, wrapped, multi, streams, gpu),
     )
 }
 

@@ -44,6 +44,21 @@ class Split(Spots):
         self.drawn = random.random(), np.random.rand(), torch.rand(()).item()
 
 
+class Jittered(TensorDataset):
+    '''Holds a generator, seeded by the system.'''
+
+    def __getitem__(self, i):
+        if not hasattr(self, "rng"):
+            self.rng = np.random.default_rng()
+        x, y = super().__getitem__(i)
+        return x + self.rng.normal(), y
+
+
+class Held(Spots):
+    def train_dataloader(self):
+        return DataLoader(Jittered(*self.train.tensors), 8, shuffle=True)
+
+
 class ByLoss(Sampler):
     def __init__(self, n):
         self.n, self.weights = n, [1.0] * n
@@ -123,6 +138,12 @@ def test_a_split_without_a_generator_is_always_the_same(made: Any) -> None:
     torch.rand(3)
     assert goes_on(run, "Split") == 0  # or its data would be refused as others
     assert run.summary["resume"] == "exact"
+
+
+def test_generators_that_data_hold_are_seeded(made: Any) -> None:
+    run = made("Held")
+    assert execute(run) == 0
+    assert run.summary["resume"] == "exact", run.summary["inexact_because"]
 
 
 def test_what_is_not_exact_is_marked_and_said(made: Any) -> None:

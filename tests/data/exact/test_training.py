@@ -9,13 +9,24 @@ import torch
 from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import DataLoader
 
-from tests.data.exact.cases import LOADERS, STREAMS, Data, Drawing, Net, Noisy, SaveAt, fit
+from tests.data.exact.cases import (
+    LOADERS,
+    STREAMS,
+    Data,
+    Drawing,
+    Net,
+    Noisy,
+    SaveAt,
+    StatefulLines,
+    fit,
+)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
     pytest.mark.filterwarnings("ignore:.*worker processes in total"),
     pytest.mark.filterwarnings("ignore:.*have no `configure_optimizers|.*was not set, defaulting"),
     pytest.mark.filterwarnings("ignore:The `srun` command"),
+    pytest.mark.filterwarnings("ignore:Your `IterableDataset` has"),
 ]
 
 
@@ -31,6 +42,13 @@ def loader(n: int = 22, workers: int = 0, **how: Any) -> "DataLoader[Any]":
 def two(mode: Any = None) -> Any:
     loaders = {"a": loader(), "b": loader(9)}
     return CombinedLoader(loaders, mode) if mode else loaders
+
+
+class SizedLines(StatefulLines):
+    """With a length, so that Lightning fetches no batch ahead."""
+
+    def __len__(self) -> int:
+        return self.n
 
 
 class Unsized(Drawing):
@@ -69,6 +87,8 @@ for _name in ("plain", "stateful", "persistent"):
     for _workers in (0, 2):
         _make = partial(STREAMS[_name], _workers)
         CASES[f"stream, {_name}, {_workers} workers"] = _make, {}
+CASES["two loaders, a short one"] = lambda: {"a": loader(), "b": loader(8)}, {}
+CASES["stream beside, a short one"] = lambda: {"a": loader(), "b": DataLoader(SizedLines(8), 4)}, {}
 CASES["stream beside"] = lambda: {"a": loader(), "b": STREAMS["stateful"](0)}, {}
 CASES["stream, planned"] = partial(STREAMS["stateful"], 0), {"plans": True}
 CASES["stream, limited"] = partial(STREAMS["stateful"], 0), {"limit_train_batches": 4}
@@ -101,6 +121,8 @@ def test_training_goes_on_as_if_it_had_not_been_cut(case: str, tmp_path: Path) -
         cuts.append(("validation", n + 2))
     if how.get("accumulate_grad_batches"):
         cuts = [("batch", n + 2), ("epoch", n)]
+    if "a short one" in case:  # the end of its second cycle
+        cuts += [("batch", 4), ("batch", n + 4)]
     if "2 workers" in case or "persistent" in case:
         cuts = cuts[:2]
     for hook, step in cuts:

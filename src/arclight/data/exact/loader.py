@@ -1,6 +1,7 @@
 """A map-style `DataLoader` that gives the same batches after any cut."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -71,10 +72,11 @@ class ExactLoader(Facade):
             base = mix(self.name, self.seed, epoch, cycle, self.order.shard) >> 64
             keys = self.order.keys(epoch, base)
             skipped = sum(1 for _ in zip(range(skip), keys, strict=False))
-            if skipped == skip:
-                return keys
             skip -= skipped
-            if not again or not skipped:
+            first = None if skip else next(keys, None)
+            if first is not None:
+                return chain([first], keys)
+            if not again or not skipped:  # the end of the epoch, or nothing to read
                 self._ended, self._left = True, skip
                 return None
             cycle += 1

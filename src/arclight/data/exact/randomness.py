@@ -80,9 +80,16 @@ def spread(base: int, n: int) -> int:
     return z ^ (z >> 31)
 
 
+_random: Any = vars(random)["seed"].__self__
+"""The generator behind the functions of `random`."""
+_seed_random = super(random.Random, _random).seed
+"""What `random.seed` calls after it has asked for the type of the seed: half of its time."""
+
+
 def seed_all(key: int) -> None:
     """Seeds torch's CPU generator, `random` and numpy's legacy generator."""
     # torch.manual_seed would also format the stack for each kind of device: 0.5 ms.
     torch.default_generator.manual_seed(key)
-    random.seed(key)
+    _seed_random(key)
+    _random.gauss_next = None
     np.random.seed(key & 0xFFFFFFFF)

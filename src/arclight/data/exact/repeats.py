@@ -26,6 +26,8 @@ def fingerprint(sampler: object) -> bytes | None:
         for name, value in sorted(vars(holder).items()) if hasattr(holder, "__dict__") else ():
             if isinstance(value, GENERATORS) or name in _UNSEEN or (told and name == "epoch"):
                 continue
+            if name.startswith("__"):  # Lightning's notes of the constructor's arguments
+                continue
             if name == "sampler":
                 told = hasattr(value, "set_epoch")
                 continue

@@ -84,6 +84,7 @@ class ExactStreamLoader(Facade):
         begin, drop = self._begun()
         if begin is None:
             return
+        resumed, before = "cycle" in begin and begin["cycle"] > 0, self._step
         shards = [Shard(count, packed(state), end) for count, state, end in begin["shards"]]
         turn = begin["turn"]
         self._turns.ready = self._asked(shards, turn)
@@ -105,6 +106,8 @@ class ExactStreamLoader(Facade):
         self._note(shards, turn, ended=True)
         if not self.inner.persistent_workers:
             self.close()
+        if resumed and self._step == before:  # it was cut at the end of a cycle
+            yield from iter(self)
 
     def _begun(self) -> tuple[dict[str, Any] | None, int]:
         """Where the pass begins, or None where the run stands at its end.
