@@ -102,6 +102,7 @@ class WorkerLoader:
         size = (n, self.shape.channels, *self.shape.sides)
         images = torch.empty(size, dtype=torch.uint8, pin_memory=pinned)
         labels = torch.from_numpy(self.split.labels[rows])
+        labels = labels.pin_memory() if pinned else labels
         table = None
         if epoch is not None and isinstance(self.batches, TrainBatches):
             table = random_rows(self.batches.seed, epoch, indices)
