@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train project test test-slow test-ray lint format faults benchmark lock clean
+.PHONY: help setup train project test test-slow test-ray lint format audit safety faults benchmark lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1@/' | column -t -s@
@@ -44,6 +44,14 @@ lint: $(READY) ## ruff, mypy --strict and import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: $(READY) ## look up known vulnerabilities of the locked packages (needs a network)
+	for lock in requirements.lock requirements-ray.lock; do \
+		$(BIN)/uv tool run pip-audit==2.9.0 --require-hashes --disable-pip -r $$lock || exit 1; done
+
+safety: $(READY) ## attack the commands with files of strangers, damage and secrets, and print a table
+	$(BIN)/python -m pytest tests/safety tests/config/test_found_words.py tests/test_reading.py \
+		tests/config/test_only_reading.py tests/training/test_shards.py tests/test_cells.py -m "" -rA -q
 
 faults: $(READY) ## kill, interrupt and starve runs for an hour, and print what came out
 	$(BIN)/python scripts/faults.py
