@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 
 from arclight.cells import visible
+from arclight.masking import masked
 
 __all__ = ["say"]
 
@@ -50,6 +51,9 @@ def detach() -> None:
 
 class LogFile(logging.FileHandler):
     """A log that never gets in the way of what it tells of: a full disk costs lines, no more."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         pass

@@ -11,6 +11,7 @@ from typing import IO, Any
 from weakref import WeakSet
 
 from arclight.errors import UserError
+from arclight.masking import masked
 
 __all__ = ["NoLocksError", "lock", "write_json", "write_text", "write_whole"]
 
@@ -112,11 +113,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    write_whole(path, lambda file: file.write(text.encode()))
+    """Writes a text, without the values that no file may hold (`arclight.masking`)."""
+    write_whole(path, lambda file: file.write(masked(text).encode()))
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    write_text(path, masked(json.dumps(content, indent=2)) + "\n")
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from arclight.config.freeze import MASK, differences, freeze
+from arclight.config.freeze import differences, freeze
 from arclight.errors import UserError
 from tests.conftest import Composed, Package
 
@@ -15,7 +15,8 @@ def test_interpolations_are_resolved_and_command_keys_left_out() -> None:
 
 def test_secrets_never_reach_the_disk() -> None:
     cfg = OmegaConf.create({"logger": {"api_key": "s3cret", "token": "t", "tokens": 5, "key": "k"}})
-    assert freeze(cfg)["logger"] == {"api_key": MASK, "token": MASK, "tokens": 5, "key": "k"}
+    secrets = {k: f"${{oc.env:ARCLIGHT_SECRET_LOGGER_{k.upper()}}}" for k in ("api_key", "token")}
+    assert freeze(cfg)["logger"] == {**secrets, "tokens": 5, "key": "k"}
 
 
 def test_an_interpolation_that_leads_nowhere_is_a_sentence() -> None:

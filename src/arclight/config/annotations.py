@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from arclight.config.modules import parsed
+from arclight.masking import READ
 from arclight.ranges import RANGES
 
 IsPart = Callable[[ast.expr], bool]
@@ -30,9 +31,10 @@ def annotation(text: str) -> ast.expr:
 def fits(value: object, expected: ast.expr | None, is_part: IsPart = _no_part) -> bool:
     """Whether a plain config value fits an annotation; anything that is not simple fits.
 
-    A node with a `_target_` fits any: what it builds is not known here.
+    A node with a `_target_` fits any, and so does what is read from the environment: what comes of
+    it is not known here.
     """
-    if is_node(value):
+    if is_node(value) or (isinstance(value, str) and READ.search(value)):
         return True
     match _simplified(expected):
         case ast.Constant(value=None):

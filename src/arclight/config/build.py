@@ -18,6 +18,7 @@ from arclight.config.signature import Signature, signature
 from arclight.config.source import resolve
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
+from arclight.masking import from_environment
 
 LONGEST = 300  # characters of a library's complaint
 
@@ -70,7 +71,8 @@ def _build(
     made = _imported(target)
     extra = {key for key in engines if key not in known.parameters}
     values = {k: v for k, v in node.items() if k not in HYDRA_KEYS and k not in extra}
-    positional = list(node.get("_args_") or ())
+    values = {k: from_environment(v, f"{path}.{k}") for k, v in values.items()}
+    positional = from_environment(list(node.get("_args_") or ()), path)
     if node.get("_recursive_", True):
         positional = _value(positional, f"{path}._args_", (), shared)
         values = {

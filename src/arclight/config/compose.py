@@ -8,7 +8,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from arclight.config.freeze import freeze
 from arclight.config.project import PROJECT
@@ -29,6 +29,17 @@ def composed(words: Sequence[str]) -> DictConfig:
     typed = HydraConfig.get().overrides.hydra if HydraConfig.initialized() else []
     paths = [word for word in typed if word.startswith("hydra.searchpath=")]
     return compose("train", overrides=[*paths, *words], return_hydra_config=True)
+
+
+def typed_words(hydra: Any) -> list[str]:
+    """The words of the command as they were typed: an interpolation stays one.
+
+    Args:
+        hydra: Hydra's own node of the config.
+    """
+    words = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    assert isinstance(words, list)
+    return [str(word) for word in words]
 
 
 def freeze_as_composed(cfg: DictConfig) -> dict[str, Any]:

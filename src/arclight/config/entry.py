@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arclight.config.freeze import flatten
+from arclight.config.project import PROJECT
 from arclight.config.suggest import did_you_mean
 from arclight.config.typed import pasted
+from arclight.dotenv import read_dotenv
 from arclight.errors import RunFailedError, UserError
+from arclight.masking import masked
 
 if TYPE_CHECKING:
     from yaml import MarkedYAMLError
@@ -23,6 +26,7 @@ EXIT_USER_ERROR = 2
 def plain_errors(configs: Path | None = None) -> Iterator[None]:
     """Prints user errors, and Hydra's about the command line, as sentences; exits with code 2.
 
+    `.env` beside train.py is read first.
     `HYDRA_FULL_ERROR=1` in the environment shows the traceback instead.
 
     Args:
@@ -32,6 +36,7 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import MarkedYAMLError
 
+    read_dotenv(PROJECT / ".env")
     full = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise, so that the words are ours
     try:
@@ -54,7 +59,7 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
 
 
 def _end(sentence: str) -> None:
-    print(f"error: {sentence}", file=sys.stderr)
+    print(f"error: {masked(sentence)}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)
 
 

@@ -9,13 +9,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from arclight.config.adopted import CHECKPOINTS, adopt
 from arclight.config.best_of import key_of
+from arclight.config.environment import hidden, marked
 from arclight.config.layout import COMMAND_KEYS, GROUPS, ROOT, WRITTEN
 from arclight.config.typed import shown
 from arclight.config.unused import unused
 from arclight.errors import UserError
-
-_SECRET = re.compile(r"(^|_)(api_?key|token|password|secret)$", re.IGNORECASE)
-MASK = "<masked>"
 
 # `${paths.data}`, `${.lr}` and `${oc.env:HOME}`: the first word of the first kind.
 _INTERPOLATED = re.compile(r"\$\{\s*(\w+)\s*(?=[.\[}])")
@@ -103,25 +101,18 @@ def _name(choices: Mapping[str, str | None], without_model: bool) -> str:
 
 
 def plain(cfg: DictConfig, resolve: bool = False) -> dict[str, Any]:
-    """The same with its interpolations as they are written, unless they are resolved."""
-    content = OmegaConf.to_container(cfg, resolve=resolve)
+    """The same with its interpolations as they are written, unless they are resolved.
+
+    What is read from the environment stays as it is written in any case, and what is named like a
+    secret reads it too.
+    """
+    with marked():
+        content = OmegaConf.to_container(cfg, resolve=resolve)
     assert isinstance(content, dict)
     kept = {str(k): v for k, v in content.items() if k not in (*COMMAND_KEYS, "hydra")}
-    masked = _mask(kept)
-    assert isinstance(masked, dict)
-    return masked
-
-
-def _mask(node: Any) -> Any:
-    """Values under keys such as `api_key` or `token` never reach the disk."""
-    if isinstance(node, dict):
-        return {
-            k: MASK if isinstance(v, str) and _SECRET.search(str(k)) else _mask(v)
-            for k, v in node.items()
-        }
-    if isinstance(node, list):
-        return [_mask(v) for v in node]
-    return node
+    found = hidden(kept)
+    assert isinstance(found, dict)
+    return found
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

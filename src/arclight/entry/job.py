@@ -10,10 +10,12 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from arclight.config.compose import typed_words
 from arclight.config.entry import EXIT_USER_ERROR
 from arclight.config.freeze import freeze, plain
 from arclight.errors import UserError
 from arclight.files import write_text
+from arclight.masking import masked_words
 from arclight.provenance.manifest import describe
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create
@@ -62,6 +64,8 @@ def _note_failure(cfg: DictConfig, error: str, log: str) -> None:
         config = freeze(cfg, hydra.runtime.choices)
     except UserError:  # that was the failure
         config = plain(cfg)
-    run = create(path, path.parent, "job", config, list(hydra.overrides.task), describe(config))
+    run = create(
+        path, path.parent, "job", config, masked_words(typed_words(hydra)), describe(config)
+    )
     run.update_summary(status="failed", error=error)
     write_text(run.log_file, log + "\n")

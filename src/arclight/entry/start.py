@@ -11,11 +11,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from arclight.config.check import check
+from arclight.config.compose import typed_words
 from arclight.config.entry import EXIT_USER_ERROR
 from arclight.config.freeze import differences, freeze
 from arclight.config.only_reading import only_reading
 from arclight.entry.job import AnotherConfigError, start_job
 from arclight.errors import RunFailedError, UserError
+from arclight.masking import masked_words
 from arclight.processes.nodes import refuse_torchrun, this_node, wait_for
 from arclight.provenance.code import warn_of_changes
 from arclight.provenance.manifest import describe
@@ -42,7 +44,7 @@ def start(cfg: DictConfig) -> None:
         if cfg.preflight == "only" and not cfg.resume:
             _preflight(cfg, hydra)
             return
-        run = _resumed(cfg, list(hydra.overrides.task)) if cfg.resume else _made(cfg, hydra)
+        run = _resumed(cfg, typed_words(hydra)) if cfg.resume else _made(cfg, hydra)
         alone = run.config["trainer"]["num_nodes"] == 1  # else other nodes read it
         begun_here = alone and not cfg.resume and run.status == "created"
         if run.is_over:  # else its execution says so
@@ -122,5 +124,6 @@ def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:
     require_devices(config["trainer"], hydra.runtime.choices.get("trainer"))
     chosen = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
     manifest = {**describe(config), "choices": chosen}
-    words = list(hydra.overrides.task)
+    words = masked_words(typed_words(hydra))
+    sys.argv[1:] = masked_words(sys.argv[1:])  # which W&B writes down
     return create(path, Path(cfg.runs), config["name"], config, words, manifest)

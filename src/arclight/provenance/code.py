@@ -141,7 +141,8 @@ def _not_kept(git: Mapping[str, Any]) -> str | None:
         )
     if git.get("left_out"):
         return (
-            f"warning: git ignores {named(git['left_out'])}, or it is too large: its text is not "
-            "kept, and its digest in manifest.json tells whether it changes."
+            f"warning: git ignores {named(git['left_out'])}, or it is too large or looks like it "
+            "holds a secret: its text is not kept, and its digest in manifest.json tells whether "
+            "it changes."
         )
     return None

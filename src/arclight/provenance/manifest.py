@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from arclight.config.project import PROJECT
+from arclight.masking import masked_words
 from arclight.provenance.code import digests
 from arclight.provenance.packages import libraries_of, owned_folders
 from arclight.provenance.repository import state
@@ -24,7 +25,7 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
     named = {"run_id": agent["WANDB_RUN_ID"]} if "WANDB_RUN_ID" in agent else {}
     return {
         **named,  # by which the sweep of W&B knows the run; else it gets its own
-        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+        "command": shlex.join([Path(sys.executable).name, *masked_words(sys.argv)]),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "folder": os.getcwd(),
         "seed": config["seed"],

@@ -1,11 +1,14 @@
 """What git has of the project: a commit, and the patch that makes of it the code as it is."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from arclight.masking import holds_secrets
 
 CODE = ("src", "configs", "scripts", "train.py")  # where an untracked file is of the code
 LARGEST = 256 * 1024  # bytes of an untracked file; what is larger was not typed
@@ -27,12 +30,13 @@ def state(project: Path, packages: tuple[Path, ...] = ()) -> dict[str, Any]:
     Returns:
         `commit` and `branch`; `patch`, which `git apply` takes on the commit: uncommitted changes,
         and text files of the code that are not tracked yet, unless git ignores them; `left_out`:
-        modules that are in neither. Outside of a repository all are None, but for `complaint`.
+        modules that are in neither, and files with what is likely a secret. Outside of a repository
+        all are None, but for `complaint`.
     """
     try:
         found = _git(project, "rev-parse", "HEAD", "--abbrev-ref", "HEAD", "--show-prefix")
         commit, branch, prefix = found.split("\n")[:3]
-        patch = _git(project, *_DIFF)
+        patch, hidden = _without_secrets(_git(project, *_DIFF))
         inside = [f for f in packages if f.is_relative_to(project)]
         places = dict.fromkeys([*CODE, *(f.relative_to(project).as_posix() for f in inside)])
         known = _git(project, *_LIST, "--", *places).split("\0")
@@ -49,7 +53,7 @@ def state(project: Path, packages: tuple[Path, ...] = ()) -> dict[str, Any]:
         "commit": commit,
         "branch": branch,
         "patch": patch + "".join(new.values()),
-        "left_out": sorted(modules - tracked - new.keys()),
+        "left_out": sorted({*(modules - tracked - new.keys()), *hidden}),
     }
 
 
@@ -70,6 +74,14 @@ _DIFF = (
 _LIST = ("ls-files", "-t", "-z", "--full-name", "--cached", "--others", "--exclude-standard")
 
 
+def _without_secrets(patch: str) -> tuple[str, list[str]]:
+    """The patch without the files that hold what is likely a secret, and their names."""
+    parts = re.split(r"^(?=diff --git )", patch, flags=re.MULTILINE)
+    hidden = [part for part in parts if holds_secrets(part)]
+    names = [re.sub(r"^diff --git a/(.*?) b/.*", r"\1", part.partition("\n")[0]) for part in hidden]
+    return "".join(part for part in parts if part not in hidden), names
+
+
 def _patches(top: Path, names: list[str]) -> Iterator[tuple[str, str]]:
     """Names of untracked text files, each with the patch that makes it."""
     room = LARGEST_OF_ALL
@@ -85,7 +97,7 @@ def _patches(top: Path, names: list[str]) -> Iterator[tuple[str, str]]:
             executable = os.access(file, os.X_OK)
         except OSError:  # it has gone since, or may not be read
             continue
-        if b"\0" in content:
+        if b"\0" in content or holds_secrets(_text(content)):
             continue
         room -= size
         yield name, _as_new(name, _text(content), executable)

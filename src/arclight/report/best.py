@@ -11,11 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 from arclight.config.best_of import key_of
 from arclight.config.compose import composed, freeze_as_composed, hydra_ready
 from arclight.config.found_words import is_plain
-from arclight.config.freeze import MASK, flatten
+from arclight.config.freeze import flatten
 from arclight.config.layout import COMMAND_KEYS
 from arclight.config.typed import as_typed
 from arclight.errors import UserError
 from arclight.files import write_text
+from arclight.masking import READ
 from arclight.reading import read_mapping, read_words
 from arclight.report.results import Result, larger_is_better
 
@@ -106,7 +107,7 @@ def _keys(cfg: DictConfig) -> set[str]:
 def _different(plain: Config, config: Config) -> Iterator[str]:
     before, after = dict(flatten(plain)), dict(flatten(config))
     for key, value in after.items():
-        if value != MASK and (key not in before or before[key] != value):
+        if not READ.search(str(value)) and (key not in before or before[key] != value):
             yield f"{'' if key in before else '++'}{key}={as_typed(value)}"
     there = {prefix for key in after for prefix in _prefixes(key)}
     for key in before:

@@ -19,6 +19,7 @@ from arclight.data.exact.randomness import isolated, seed_all
 from arclight.data.facts import Facts, PlainFacts, read_facts
 from arclight.data.module import DataModule
 from arclight.errors import UserError
+from arclight.masking import from_environment
 from arclight.run.weights import build_model
 from arclight.run_directory import RunDirectory, chosen_checkpoint
 from arclight.seeds import torch_seed
@@ -64,7 +65,7 @@ def build_data(config: dict[str, Any], folder: Path) -> L.LightningDataModule:
             "LightningDataModule."
         )
     if isinstance(data, DataModule):
-        if weights := config.get("model", {}).get("pretrained"):
+        if weights := from_environment(config.get("model", {}).get("pretrained")):
             manifest = RunDirectory(folder).manifest_file
             before = RunDirectory(folder).manifest.get("data") if manifest.is_file() else None
             data.follow_weights(weights, before)

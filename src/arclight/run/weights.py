@@ -13,6 +13,7 @@ from arclight.config.signature import parameters
 from arclight.console import say
 from arclight.errors import UserError
 from arclight.files import write_text
+from arclight.masking import from_environment
 from arclight.models.pretrained import ARCHITECTURE, file_metadata, find_file
 from arclight.run.opened import open_checked
 from arclight.run_directory import RunDirectory, chosen_checkpoint
@@ -41,6 +42,7 @@ def build_model(
     Raises:
         UserError: the weights are not there, or are of another model.
     """
+    config = from_environment(config, "model")
     name = config.get("pretrained")
     plain = {k: v for k, v in config.items() if k != "pretrained"}
     door = "pretrained" in parameters(config["_target_"])  # it loads what a library saved
@@ -69,8 +71,9 @@ def keep_sizes(model: nn.Module, config: dict[str, Any], folder: Path) -> None:
     net: Any = getattr(model, "net", None)
     if net is None or not config.get("pretrained"):
         return
-    with sizes(config["pretrained"]) as known:
-        if known or not _of_this_project(config["pretrained"]):
+    name = from_environment(config["pretrained"])
+    with sizes(name) as known:
+        if known or not _of_this_project(name):
             net.config.save_pretrained(folder / ARCHITECTURE)
 
 

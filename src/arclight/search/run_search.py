@@ -12,10 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from arclight.config.build import build
 from arclight.config.check import check
-from arclight.config.compose import hydra_ready
+from arclight.config.compose import hydra_ready, typed_words
+from arclight.config.environment import hidden
 from arclight.config.freeze import differences
 from arclight.errors import UserError
 from arclight.files import write_text
+from arclight.masking import masked_words
 from arclight.provenance.code import changed_since, named
 from arclight.reading import read_mapping
 from arclight.run_directory import RunDirectory
@@ -42,7 +44,7 @@ def search(cfg: DictConfig) -> int:
 def _search(cfg: DictConfig) -> int:
     settings, node = _settings(cfg)
     space = parse(settings.space)
-    composer = Composer(list(HydraConfig.get().overrides.task), space)
+    composer = Composer(typed_words(HydraConfig.get()), space)
     check(composer.base)
     space = fitted(space, composer)
     if composer.base["trainer"]["num_nodes"] > 1:
@@ -118,8 +120,8 @@ def _folder(settings: Search, node: dict[str, Any], composer: Composer) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         content = {
             "name": settings.name,
-            "overrides": composer.overrides,
-            "search": node,
+            "overrides": masked_words(composer.overrides),
+            "search": hidden(node, "search"),
             "config": composer.base,
         }
         write_text(file, yaml.safe_dump(content, sort_keys=False))

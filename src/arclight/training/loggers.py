@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from arclight.errors import UserError
 from arclight.files import write_text
 from arclight.libraries.wandb import service_gone
+from arclight.masking import masked
 
 
 class MetricsFile(Logger):
@@ -146,9 +147,9 @@ def wandb_logger(
             id=run_id,
             project=project,
             entity=entity,
-            group=group,
-            tags=list(tags),
-            notes=notes,
+            group=masked(group) if group else None,
+            tags=[masked(tag) for tag in tags],
+            notes=masked(notes) if notes else None,
             mode=mode,
             resume="allow",
             settings=wandb.Settings(x_save_requirements=False),
