@@ -15,7 +15,8 @@ import torch
 from arclight.errors import UserError
 from arclight.run.execute import execute
 from arclight.run.fit import fit
-from arclight.training.checkpoints import Checkpoints, read
+from arclight.training.checkpoint_files import read
+from arclight.training.checkpoints import Checkpoints
 from arclight.training.loggers import read_metrics
 from tests.conftest import Composed
 from tests.run.test_exact_resume import assert_equal, outcome, started

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.distributed.checkpoint import FileSystemWriter, save
 
-from arclight.training.checkpoints import UnreadableCheckpointError, read
+from arclight.training.checkpoint_files import UnreadableCheckpointError, read
 from arclight.training.shards import PICKLE, assembled, checksum, without_pickle
 from tests.run.test_exact_resume import assert_equal
 
