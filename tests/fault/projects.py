@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from arclight.run_directory import RunDirectory
+from tests.conftest import options
 from tests.fault.conventional.data import MODULES
 from tests.fault.harness import PROJECT, Part, environment, undisturbed
 from tests.fault.kills import Say, killed
@@ -125,19 +127,20 @@ def conventional(folder: Path) -> Iterator[Case]:
 
 def zoo(rng: Random) -> Iterator[Case]:
     """Every model that trains without a download, in one way, and the gallery in all ways."""
-    for file in sorted((PROJECT / "configs" / "model").glob("*.yaml")):
-        if file.stem == "auto":  # needs published weights
+    for model in options("model"):
+        if model == "auto":  # needs published weights
             continue
-        words = (f"model={file.stem}", *SMALL)
-        words += ("model.n_layers=1",) if file.stem.startswith("vit_") else ()
+        words = (f"model={model}", *SMALL)
+        words += ("model.n_layers=1",) if model.startswith("vit_") else ()
         known = tuple(word for word in words if _is_key(word, composed(PROJECT, words[0])))
-        yield rng.choice(of_everything(file.stem, known))
-    for file in sorted((PROJECT / "configs" / "experiment").glob("*.yaml")):
-        words = (f"experiment={file.stem}",)
-        config = composed(PROJECT, *words)
-        if GALLERY in str(config):
-            known = tuple(word for word in SMALL if _is_key(word, config))
-            yield from of_everything(file.stem, (*words, *known))
+        yield rng.choice(of_everything(model, known))
+    for experiment in options("experiment"):
+        words = (f"experiment={experiment}",)
+        with suppress(RuntimeError):  # it needs a file, or a search, to be named
+            config = composed(PROJECT, *words)
+            if GALLERY in str(config):
+                known = tuple(word for word in SMALL if _is_key(word, config))
+                yield from of_everything(experiment, (*words, *known))
 
 
 def _is_key(word: str, config: dict[str, Any]) -> bool:

@@ -101,6 +101,15 @@ class Many(L.LightningModule):
             monitor, schedule = None, StepLR(optimizer, 1, 0.5)
         node = {"scheduler": schedule, "interval": self.interval, "monitor": monitor}
         return {"optimizer": optimizer, "lr_scheduler": node}
+
+
+class Stops(Many):
+    """Ends the run in the middle of its second epoch."""
+
+    def on_train_batch_end(self, outputs, batch, batch_idx):
+        super().on_train_batch_end(outputs, batch, batch_idx)
+        if self.current_epoch == 1 and batch_idx == 2:
+            self.trainer.should_stop = True
 '''
 RELOADED = (
     DATA
@@ -157,7 +166,7 @@ def made(composed: Composed, package: Package, tmp_path: Path, monkeypatch: Any)
             k: v for k, v in composed().items() if k not in ("model", "optimizer", "scheduler")
         }
         config["task"] = {"_target_": f"mylab.{task}", **(task_keys or {})}
-        if task in ("many.Many", "lit.Lit"):
+        if task in ("many.Many", "many.Stops", "lit.Lit"):
             config["task"]["net"] = NET
         config["data"] = {"_target_": f"mylab.spots.{data}"}
         config["callbacks"]["checkpoints"] |= {
@@ -224,6 +233,7 @@ SLOW_WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "no validation": ("lit.Silent", {"limit_val_batches": 0, "monitor": None}),
     "limited": ("many.Many", {"limit_train_batches": 3, "log_every_n_steps": 1}),
     "two optimizers by epochs": ("lit.Two", {}),
+    "it stops itself": ("many.Stops", {}),
     "several metrics": ("lit.Lit", {"val_check_interval": 3}),
 }
 

@@ -59,6 +59,17 @@ class Held(Spots):
         return DataLoader(Jittered(*self.train.tensors), 8, shuffle=True)
 
 
+class Unseeded(TensorDataset):
+    def __getitem__(self, i):
+        x, y = super().__getitem__(i)
+        return x + np.random.SeedSequence().entropy % 7, y
+
+
+class Unrepeatable(Spots):
+    def train_dataloader(self):
+        return DataLoader(Unseeded(*self.train.tensors), 8)
+
+
 class ByLoss(Sampler):
     def __init__(self, n):
         self.n, self.weights = n, [1.0] * n
@@ -144,6 +155,13 @@ def test_generators_that_data_hold_are_seeded(made: Any) -> None:
     run = made("Held")
     assert execute(run) == 0
     assert run.summary["resume"] == "exact", run.summary["inexact_because"]
+
+
+def test_data_that_no_seed_repeats_are_marked(made: Any) -> None:
+    run = made("Unrepeatable")
+    assert execute(run) == 0
+    assert run.summary["resume"] == "inexact"
+    assert "batches of Unseeded, read twice, differ" in run.summary["inexact_because"][0]
 
 
 def test_what_is_not_exact_is_marked_and_said(made: Any) -> None:
