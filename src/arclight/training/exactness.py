@@ -1,4 +1,4 @@
-"""Whether a run can be resumed exactly: written into its summary, and said where it cannot."""
+"""Whether a run can be resumed exactly: written to its summary, with a warning if it cannot."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,15 +10,15 @@ from arclight.data.exact import ExactLoaders
 
 
 class Exactness(Callback):
-    """Collects why a run, once cut, would not end as it would have ended.
+    """Collects the reasons for which a resumed run would not end like the undisturbed one.
 
     Attributes:
-        loaders: of data that say nothing of themselves; they find what no seed repeats.
+        loaders: of plain data modules; they find what no seed repeats.
 
     Args:
-        write: takes the entries of the summary.
-        say: takes a warning.
-        before: the sentences that an earlier execution has found.
+        write: called with the entries of the summary.
+        say: called with a warning.
+        before: the reasons that an earlier execution has found.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Exactness(Callback):
             self._say(sentence)
 
     def because(self, reason: str) -> None:
-        """Takes a reason, a sentence or more."""
+        """Adds a reason, of one sentence or more."""
         if reason not in self._reasons:
             self._reasons.append(reason)
 
     def note(self) -> None:
-        """Writes down what is known by now, if it is something new."""
+        """Writes the reasons known by now, if there are new ones."""
         if self.loaders is not None and (found := self.loaders.inexact_because):
             self.because(found)
         for reason in self._reasons:

@@ -1,4 +1,4 @@
-"""Gradients of a step that a checkpoint falls into, as that of a validation between its parts."""
+"""Accumulated gradients, for checkpoints between the batches of one step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +13,12 @@ KEY = "gradients"
 
 
 class PartGradients(Callback):
-    """Keeps the gradients so far in checkpoints of a step whose optimizer has not stepped yet.
+    """Saves gradients in checkpoints between the batches of one step, as after a validation.
 
-    Other checkpoints have none. Several processes have different ones, which are not kept.
+    Other checkpoints have none. Those of several processes differ, and are not saved.
 
     Args:
-        inexact: told a sentence where they are lost.
+        inexact: called with a sentence if they are lost.
     """
 
     def __init__(self, inexact: Callable[[str], None] = lambda _: None) -> None:
