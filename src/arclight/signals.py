@@ -1,10 +1,14 @@
 """The signals that end a run, and what they do where there is nothing to save."""
 
+import multiprocessing
+import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 __all__ = ["block_signals_in_children"]
 
@@ -12,7 +16,10 @@ SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIG
 if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` leaves it
     SIGNALS += (signal.SIGHUP,)  # its terminal or connection has gone
 AGAIN = 0.5  # seconds
+IMPATIENT = 1.0  # seconds after which a second signal is not part of the first
 _on_the_way_out = 0  # the signal that is ending the process
+_since = 0.0
+_last_words: list[Callable[[], object]] = []
 
 
 def exit_at_once(signum: int, frame: FrameType | None) -> None:
@@ -22,7 +29,11 @@ def exit_at_once(signum: int, frame: FrameType | None) -> None:
     finaliser, of which an import makes thousands. So it is raised again until it gets through.
     """
 
-    global _on_the_way_out
+    global _on_the_way_out, _since
+    if _on_the_way_out and time.monotonic() - _since > IMPATIENT:
+        end_by_force(signum)  # what waits for a thread or a disk would never get there
+    if not _on_the_way_out:
+        _since = time.monotonic()
     _on_the_way_out = signum
 
     def again(_: int, frame: FrameType | None) -> None:
@@ -32,6 +43,29 @@ def exit_at_once(signum: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGALRM, again)
     signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
     raise SystemExit(128 + signum)
+
+
+@contextmanager
+def last_words(say: Callable[[], object]) -> Iterator[None]:
+    """Meanwhile `say` is called before the process is ended by force."""
+    _last_words.append(say)
+    try:
+        yield
+    finally:
+        _last_words.remove(say)
+
+
+def end_by_force(signum: int) -> NoReturn:
+    """Ends the process now: for what would wait on, as threads do that read from a stalled disk."""
+    for say in reversed(_last_words):
+        with suppress(Exception):
+            say()
+    for child in multiprocessing.active_children():
+        child.kill()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(128 + signum)
 
 
 def noticed() -> bool:

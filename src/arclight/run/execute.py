@@ -24,7 +24,7 @@ from arclight.processes.watch import die_if_left_alone, die_with_watcher
 from arclight.provenance.code import note_code
 from arclight.provenance.manifest import git_state
 from arclight.run_directory import RunDirectory, interrupted, open_run
-from arclight.signals import exit_on_signals, hold_signals, ignore_signals
+from arclight.signals import exit_on_signals, hold_signals, ignore_signals, last_words
 
 
 @contextmanager
@@ -117,7 +117,12 @@ def _work(run: RunDirectory, rank: int | None = None) -> int:
             end("failed", error=sentence)
         return EXIT_USER_ERROR
 
-    with attach(run.log_file if first else None):
+    def cut() -> None:
+        end("interrupted")
+        if rank is None:
+            say(interrupted(run))
+
+    with attach(run.log_file if first else None), last_words(cut):
         try:
             exit_on_signals()
             if first:
