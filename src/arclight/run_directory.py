@@ -4,6 +4,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -229,13 +230,23 @@ def chosen_checkpoint(run: RunDirectory, checkpoint: str | None) -> Path:
         if not file.is_file():
             raise UserError(f"checkpoint={checkpoint} is not a file.")
         return file
-    for name in ("best.ckpt", "last.ckpt"):
-        if (run.checkpoints / name).is_file():
-            return run.checkpoints / name
+    best, last = run.checkpoints / "best.ckpt", run.checkpoints / "last.ckpt"
+    if best.is_file():
+        return best
+    if last.is_file():
+        if _has_chosen(run):
+            print(f"warning: {best} is missing: {last} is used.", file=sys.stderr)
+        return last
     raise UserError(
         f"{run.path} has no checkpoint yet; its status is {run.status}. "
         f"Train it with python train.py resume={run.path}."
     )
+
+
+def _has_chosen(run: RunDirectory) -> bool:
+    """Whether the run has measured what chooses its best checkpoint."""
+    checkpoints = (run.config.get("callbacks") or {}).get("checkpoints") or {}
+    return checkpoints.get("monitor") in (run.summary.get("metrics") or {})
 
 
 def interrupted(run: RunDirectory) -> str:

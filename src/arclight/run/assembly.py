@@ -202,7 +202,7 @@ def load_task(run: RunDirectory, checkpoint: str | None = None) -> L.LightningMo
         raise UserError(f"{run.path} has not read its data yet; train it first.")
     with only_reading():
         task = build_task(run.config, recorded_facts(run), run.path)
-    load_weights(task, file)
+    load_weights(task, file, None if checkpoint else run.manifest.get("run_id"))
     task.eval().requires_grad_(False)
     return task
 

@@ -12,6 +12,7 @@ import torch
 from arclight.errors import UserError
 from arclight.files import TEMPORARY
 from arclight.models.sharded import is_shard
+from arclight.training.finite import require_finite
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
@@ -87,17 +88,28 @@ def newest_readable(folder: Path, run_id: str) -> tuple[Path | None, list[str]]:
     return None, []
 
 
-def load_weights(task: L.LightningModule, path: Path) -> tuple[int, dict[str, float]]:
+def load_weights(
+    task: L.LightningModule, path: Path, run_id: str | None = None
+) -> tuple[int, dict[str, float]]:
     """Loads a checkpoint's weights into the task.
+
+    Args:
+        run_id: of the run that the file is to be of; None: of any.
 
     Returns:
         The step they were saved at, and what a validation at that step measured.
 
     Raises:
-        UserError: the file cannot be read, or holds the weights of another model.
+        UserError: the file cannot be read, is of another run, or holds the weights of another model
+            or some that are not finite.
     """
     try:
         content = read(path)
+        if run_id is not None and content["run_id"] != run_id:
+            raise UserError(
+                f"{path} is of another run: put back its own, or type checkpoint={path} to use it "
+                "all the same."
+            )
         _load(task, content["state_dict"])
     except UnreadableCheckpointError as error:
         raise UserError(f"{error}; name another with checkpoint=FILE.") from error
@@ -105,6 +117,7 @@ def load_weights(task: L.LightningModule, path: Path) -> tuple[int, dict[str, fl
         raise UserError(
             f"{path} holds the weights of another model: {str(error).splitlines()[-1].strip()}"
         ) from error
+    require_finite(task, path)
     return step_of(content), content.get("validated", {})
 
 

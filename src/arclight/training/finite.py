@@ -1,15 +1,17 @@
 """A loss or a weight that is not finite ends the run; it never reaches a checkpoint."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
+from arclight.errors import UserError
 from arclight.models.sharded import is_shard
 from arclight.tasks.task import Task
 
@@ -34,6 +36,17 @@ def is_finite(tensors: list[Tensor]) -> bool:
     """Whether they hold neither a NaN nor an infinity; all processes ask at once."""
     norm: Any = get_total_norm(tensors)
     return bool(torch.isfinite(norm.full_tensor() if is_shard(norm) else norm))
+
+
+def require_finite(module: nn.Module, file: Path) -> None:
+    """Raises `UserError` where weights of a file hold a NaN or an infinity: all answers would."""
+    for name, weight in module.named_parameters():
+        whole = weight.is_floating_point() and not is_shard(weight)
+        if whole and not torch.isfinite(weight).all():
+            raise UserError(
+                f"{file} holds weights that are not finite ({name}), so every answer would be NaN: "
+                "name another checkpoint with checkpoint=FILE, or train again."
+            )
 
 
 def require_finite_weights(trainer: L.Trainer) -> None:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -15,6 +15,10 @@ from arclight.errors import UserError
 from arclight.files import write_text
 from arclight.libraries.wandb import service_gone
 from arclight.masking import masked
+
+
+class NoExperimentError(UserError, AttributeError):
+    """A module asks for `self.logger.experiment`, and no logger that has one is chosen."""
 
 
 class MetricsFile(Logger):
@@ -29,6 +33,13 @@ class MetricsFile(Logger):
         self.path = path
         self._columns: list[str] = []
         self._rows = 0
+
+    @property
+    def experiment(self) -> NoReturn:
+        raise NoExperimentError(
+            "self.logger.experiment is there with a logger that has one: type logger=tensorboard, "
+            "logger=wandb or logger=mlflow."
+        )
 
     @property
     def name(self) -> str:

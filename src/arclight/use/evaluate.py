@@ -1,5 +1,6 @@
 """Test a run again, from its directory alone."""
 
+from math import isfinite
 from typing import Any
 
 from arclight.config.only_reading import only_reading
@@ -46,7 +47,8 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
             parts = build_parts(config, directory.path)
     except UserError as error:
         raise UserError(str(error).replace("data.path=", "data=")) from error  # its name here
-    step, _ = load_weights(parts.task, file)
+    run_id = None if checkpoint else directory.manifest.get("run_id")
+    step, _ = load_weights(parts.task, file, run_id)
     trainer = make_trainer(
         run_dir=directory.path,
         callbacks=[],
@@ -62,4 +64,6 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
     figures = test(trainer, parts)
     rows = [(k, str(v)) for k, v in figures.items()]
     print(table([*rows, ("checkpoint", f"{file} of step {step}")], f"Evaluation of {run}"))
+    if bad := [name for name, value in figures.items() if "loss" in name and not isfinite(value)]:
+        raise UserError(f"{', '.join(bad)} of {run} is not finite: its model answers with NaN.")
     return figures

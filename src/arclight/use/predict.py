@@ -71,6 +71,10 @@ def predict(
         print(f"{len(rows) - 1 - len(question.gaps)} answers in {output}.")
     else:
         csv.writer(sys.stdout).writerows(map(cell, row) for row in rows)
+    if bad := [row[0] for row in rows[1:] if {"nan", "inf", "-inf"} & {*map(str, row[1:])}]:
+        raise UserError(
+            f"{len(bad)} of {len(rows) - 1} answers are not finite; the first is of {bad[0]}."
+        )
     if question.faults:
         raise UserError(
             f"{len(question.faults)} of {len(rows) - 1} inputs cannot be read and have no answer "
