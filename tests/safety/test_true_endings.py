@@ -87,6 +87,23 @@ def test_a_best_checkpoint_that_is_missing_is_said(
     assert "best.ckpt is missing" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["data.image_size=100000"], "memory is not enough"),
+        (["data.batch_size=32", "trainer.val_check_interval=1000"], "trainer.val_check_interval"),
+    ],
+)
+def test_what_only_the_data_tell_is_a_sentence(
+    composed: Composed, tmp_path: Path, words: list[str], sentence: str
+) -> None:
+    config = composed("data.limit=200", "trainer.max_epochs=1", "preflight=false", *words)
+    run = create(tmp_path / "run", tmp_path, "run", config, [], {})
+    assert execute(run) == 2
+    assert sentence in run.summary["error"]
+    assert words[0].split("=")[0] in run.summary["error"] or "1000" in run.summary["error"]
+
+
 def test_an_experiment_that_no_logger_has(tmp_path: Path) -> None:
     logger = MetricsFile(tmp_path / "metrics.csv")
     assert not hasattr(logger, "experiment")  # Lightning asks so

@@ -12,8 +12,10 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from arclight.config.entry import EXIT_USER_ERROR, plain_errors
+from arclight.config.freeze import flatten
 from arclight.console import attach, log, say
 from arclight.errors import UserError
 from arclight.files import UNWRITABLE, unwritable, write_json
@@ -138,6 +140,8 @@ def _work(run: RunDirectory, rank: int | None = None) -> int:
             die_if_left_alone()
             if isinstance(error, OSError) and error.errno in UNWRITABLE:
                 return fail(unwritable(run.path, error))
+            if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+                return fail(_out_of_memory(run.config, error))
             log.error(traceback.format_exc())
             tell_launcher(traceback.format_exc())
             end("failed", error=f"{type(error).__name__}: {error}")
@@ -151,6 +155,19 @@ def _work(run: RunDirectory, rank: int | None = None) -> int:
                 say(interrupted(run))
             return code
         return 0
+
+
+def _out_of_memory(config: dict[str, Any], error: BaseException) -> str:
+    """The sentence about data, or a model, that the machine's memory does not hold."""
+    sizes = {
+        key: value
+        for key, value in flatten({k: config[k] for k in ("data", "model") if k in config})
+        if isinstance(value, int) and value > 1 and not key.endswith("seed")
+    }
+    largest = sorted(sizes, key=lambda key: -sizes[key])[:3]
+    named = " or ".join(f"{key}={sizes[key]}" for key in largest)
+    said = " ".join(str(error).split())[:200].rstrip(".")
+    return f"The machine's memory is not enough ({said}): make {named} smaller."
 
 
 def tell_launcher(message: str) -> None:

@@ -146,6 +146,11 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
         raise UserError(out_of_memory(parts, trainer)) from error
     except MisconfigurationException as error:
         raise UserError(f"Lightning refuses this: {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        if "`val_check_interval`" in str(error):  # which is known once the data are
+            said = " ".join(str(error).split())
+            raise UserError(f"trainer.val_check_interval: {said}") from error
+        raise
     except RuntimeError as error:
         if start and "Error(s) in loading state_dict" in str(error):
             raise UserError(another_model(start, error)) from error
