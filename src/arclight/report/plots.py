@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from arclight.report.canvas import figure, save
+from arclight.canvas import figure, save
 from arclight.training.loggers import read_metrics
 
 MOST = 4  # metrics of a module's own that are drawn

@@ -8,7 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arclight.report.canvas import figure, save
+from arclight.canvas import figure, save
 from arclight.report.search_results import parameters_of, state_of, values_of
 
 if TYPE_CHECKING:

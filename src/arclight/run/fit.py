@@ -81,7 +81,8 @@ def fit(run: RunDirectory) -> dict[str, Any]:
         if "latency_ms" in parts.config.get("trial", {}).get("objectives", ()):
             results["latency_ms"] = round(latency_ms(parts, trainer), 4)
         if trainer.is_global_zero:
-            conclude(loggers, results["metrics"], _draw(run, parts.task))
+            pictures = _draw(run, parts.task)
+            conclude(loggers, results["metrics"], pictures, results["steps"])
             say(table(closing(run, results), "Results"))
         status = "finished"
     except SystemExit:
@@ -167,6 +168,8 @@ def _draw(run: RunDirectory, task: L.LightningModule) -> list[Path]:
     if isinstance(task, Task) and task.confusion_matrix is not None:
         target = run.plots / "confusion_matrix.png"
         images.append(confusion_matrix(task.confusion_matrix, task.class_names, target))
+    if isinstance(task, Task):
+        images += task.pictures(run.plots)
     return [image for image in images if image]
 
 

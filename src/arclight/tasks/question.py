@@ -23,6 +23,8 @@ class Question:
         gaps: inputs that get no answer, such as blank lines and unreadable images: the name to
             print, by the input's number. `answer` fills it in.
         faults: what is wrong with those that cannot be read, a sentence each.
+        files: where files go that are part of the answer, such as masks; it is made when it is
+            needed. None: the answer is for the terminal.
     """
 
     place: Path
@@ -30,6 +32,7 @@ class Question:
     config: dict[str, Any]
     gaps: dict[int, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    files: Path | None = None
 
 
 def label_rows(names: Sequence[str], chances: Tensor, classes: Sequence[str]) -> Rows:

@@ -17,6 +17,7 @@ from torchmetrics import Metric
 from arclight.data.facts import Facts
 from arclight.errors import UserError
 from arclight.models.frozen import frozen_parts
+from arclight.tasks.pictures import log_picture
 from arclight.tasks.question import Question, Rows
 from arclight.tasks.sums import Sums
 
@@ -198,6 +199,26 @@ class Task(L.LightningModule):
         if not isinstance(schedule, dict):
             schedule = {"scheduler": schedule, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    # What people look at
+
+    def pictures(self, folder: Path) -> Sequence[Path]:
+        """Draws what the last test has seen, beside the learning curves; called on one process.
+
+        `arclight.canvas` has figures without a window. The loggers get the files too.
+
+        Args:
+            folder: the run's `plots`.
+
+        Returns:
+            The files.
+        """
+        return []
+
+    def show(self, picture: Path) -> None:
+        """Gives a picture to the run's loggers now, such as samples after each epoch."""
+        if self.trainer.is_global_zero:
+            log_picture(self.loggers, picture, self.global_step)
 
     # What a finished run is asked
 

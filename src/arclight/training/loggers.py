@@ -15,6 +15,7 @@ from arclight.errors import UserError
 from arclight.files import write_text
 from arclight.libraries.wandb import service_gone
 from arclight.masking import masked
+from arclight.tasks.pictures import log_picture
 
 
 class NoExperimentError(UserError, AttributeError):
@@ -178,14 +179,16 @@ def wandb_mode(mode: Literal["auto", "online", "offline"]) -> Literal["online", 
     return "online" if wandb.login(prompt=False, verify=False) else "offline"
 
 
-def conclude(loggers: Sequence[Logger], figures: dict[str, float], images: Sequence[Path]) -> None:
+def conclude(
+    loggers: Sequence[Logger], figures: dict[str, float], images: Sequence[Path], step: int
+) -> None:
     """The final figures and pictures of a finished run, where a logger has a place for them."""
-    for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            with outliving_wandb():
+    with outliving_wandb():
+        for logger in loggers:
+            if isinstance(logger, WandbLogger):
                 logger.experiment.summary.update(figures)
-                for image in images:
-                    logger.log_image(f"plots/{image.stem}", [str(image)])
+        for image in images:
+            log_picture(loggers, image, step)
 
 
 def close(loggers: Sequence[Logger], status: str) -> None:

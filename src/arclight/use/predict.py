@@ -30,7 +30,8 @@ def predict(
     Args:
         run: the run directory.
         input: an image or a folder of images; or a text file with one text in each line.
-        output: the csv file; None: the terminal.
+        output: the csv file; None: the terminal. Files that are part of the answer, such as masks,
+            go into a folder of its name without `.csv`.
         checkpoint: a checkpoint file; None: the one that the run tested.
 
     Raises:
@@ -60,7 +61,8 @@ def predict(
 
     task = load_task(directory, checkpoint)
     task.to(device_here(directory.config["trainer"]))
-    question = Question(place, directory.path, directory.config)
+    files = target.with_suffix("") if target and target.suffix else None
+    question = Question(place, directory.path, directory.config, files=files)
     with torch.inference_mode():
         rows = answers(task, question)
     if target:

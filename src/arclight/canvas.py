@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+__all__ = ["figure", "save"]
+
 
 def figure(
     columns: int, size: float, rows: int = 1, layout: Literal["constrained"] | None = "constrained"
@@ -26,5 +28,6 @@ def figure(
 
 
 def save(drawn: "Figure", target: Path) -> Path:
+    """Writes the figure, as its suffix says, and returns the file."""
     drawn.savefig(target, dpi=120)
     return target
