@@ -21,6 +21,7 @@ from arclight.run.assembly import UNKNOWN, Parts, build_parts, build_task
 from arclight.run.failures import another_model, out_of_memory
 from arclight.run.panels import closing, network_of, opening
 from arclight.run.results import (
+    is_tested,
     latency_ms,
     pruned_results,
     test_best,
@@ -81,7 +82,7 @@ def fit(run: RunDirectory) -> dict[str, Any]:
         if "latency_ms" in parts.config.get("trial", {}).get("objectives", ()):
             results["latency_ms"] = round(latency_ms(parts, trainer), 4)
         if trainer.is_global_zero:
-            pictures = _draw(run, parts.task)
+            pictures = _draw(run, parts)
             conclude(loggers, results["metrics"], pictures, results["steps"])
             say(table(closing(run, results), "Results"))
         status = "finished"
@@ -161,14 +162,15 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
     return time.perf_counter() - began
 
 
-def _draw(run: RunDirectory, task: L.LightningModule) -> list[Path]:
+def _draw(run: RunDirectory, parts: Parts) -> list[Path]:
+    task = parts.task
     images = (
         [curves(run.metrics_file, run.plots / "curves.png")] if run.metrics_file.exists() else []
     )
     if isinstance(task, Task) and task.confusion_matrix is not None:
         target = run.plots / "confusion_matrix.png"
         images.append(confusion_matrix(task.confusion_matrix, task.class_names, target))
-    if isinstance(task, Task):
+    if isinstance(task, Task) and is_tested(parts):
         images += task.pictures(run.plots)
     return [image for image in images if image]
 

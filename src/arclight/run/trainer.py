@@ -18,6 +18,7 @@ from arclight.errors import UserError
 from arclight.libraries.lightning import QuickHooks, count_steps_with, tell_of_evaluations
 from arclight.libraries.lightning_loops import stop_when
 from arclight.run.assembly import Parts
+from arclight.run.limits import at_least_one
 from arclight.run.plain_data import PlainData
 from arclight.run_directory import RunDirectory
 from arclight.training.checkpoints import Checkpoints
@@ -83,7 +84,7 @@ def assemble(
         *([CompileClock()] if config["compile"] else []),
     ]
     trainer = build(
-        settings,
+        at_least_one(settings, parts.data),
         group="trainer",
         run_dir=run.path,
         callbacks=callbacks,

@@ -24,6 +24,7 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
     from arclight.console import table
     from arclight.processes.devices import accelerator_here
     from arclight.run.assembly import build_parts
+    from arclight.run.limits import at_least_one
     from arclight.run.results import is_tested, test
     from arclight.training.checkpoint_files import load_weights
     from arclight.training.trainer import make_trainer
@@ -54,7 +55,7 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
         callbacks=[],
         loggers=[],
         deterministic=config["deterministic"],
-        **settings,
+        **at_least_one(settings, parts.data),
     )
     if not is_tested(parts):
         raise UserError(
