@@ -17,7 +17,9 @@ def open_source(
     cache: Path | None = None,
     targets: Targets = "classes",
 ) -> Source:
-    """Opens `sklearn:digits`, a folder (of class folders, tar shards or parquet), or a hub id.
+    """Opens `sklearn:digits`, `sklearn:scenes`, a folder, or a hub id.
+
+    A folder is of class folders, tar shards or parquet files.
 
     A relative folder is relative to the working directory. Whatever exists here is never looked
     for on the hub, nor is a path that can only mean a folder.
@@ -36,6 +38,15 @@ def open_source(
         from arclight_zoo.pixels.digits import open_digits
 
         return converted(open_digits(), targets)
+    if path == "sklearn:scenes":
+        from arclight_zoo.pixels.scenes import open_scenes
+
+        if targets == "classes":
+            raise UserError(
+                "A picture of sklearn:scenes shows several digits: type task=image_multilabel, or "
+                "task=image_regression for how many they are."
+            )
+        return open_scenes(cache or cache_folder(None), targets)
     folder = Path(path).expanduser()
     if folder.is_file():
         raise UserError(

@@ -1,0 +1,116 @@
+"""What tasks share that learn a row of numbers from an image: logits of classes, or values."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from arclight.data.facts import Facts
+from arclight.tasks.question import Question, Rows
+from arclight.tasks.scores import ExactSum
+from arclight.tasks.task import OptimizerFactory, ScheduleFactory
+from arclight_zoo.image.base import Batch, ImageTask
+from arclight_zoo.learning.collected import Collected
+from arclight_zoo.learning.losses import require_no_parameters
+from arclight_zoo.pixels.image_facts import ImageFacts
+from arclight_zoo.pixels.questions import image_batches
+
+
+class RowOfOutputs(ImageTask):
+    """A loss of the model's outputs and float targets, both `(batch, outputs)`.
+
+    Evaluation gives the mean loss, and what `scores` says of all examples together. Subclasses say
+    what an output means: `meaning`, `scores` and `answer_row`.
+
+    Attributes:
+        usual_loss: where the config names none.
+        columns: of an answer, between the file and the outputs' names.
+
+    Args:
+        model: `(batch, channels, height, width)` to `(batch, outputs)`.
+        optimizer: see `Task`.
+        schedule: see `Task`.
+        facts: what is known of the data.
+        loss: its mean over the batch; None: the usual one.
+        metrics: measured in evaluation too, see `count`.
+    """
+
+    usual_loss: ClassVar[type[nn.Module]]
+    columns: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        model: nn.Module,
+        facts: ImageFacts | None,
+        optimizer: OptimizerFactory,
+        schedule: ScheduleFactory,
+        loss: nn.Module | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+    ) -> None:
+        super().__init__(model, facts, optimizer, schedule, metrics=metrics)
+        self.loss = loss or self.usual_loss()
+        require_no_parameters(self.loss)
+        self.loss_sum, self.seen = ExactSum(), Collected()
+
+    def meaning(self, outputs: Tensor) -> Tensor:
+        """What the model's outputs stand for, such as the probabilities of logits."""
+        return outputs
+
+    def scores(self, found: Tensor, targets: Tensor) -> dict[str, float]:
+        """Of all examples: what was found and what is true, both `(examples, outputs)`."""
+        raise NotImplementedError
+
+    def count(self, found: Tensor, targets: Tensor) -> None:
+        """Gives a batch to the config's metrics."""
+        self.measure(found, targets)
+
+    def answer_row(self, found: list[float], names: list[str]) -> list[str]:
+        """An answer behind the file's name."""
+        raise NotImplementedError
+
+    @property
+    def names(self) -> list[str]:
+        """Of the outputs."""
+        return self.class_names or [str(i) for i in range(self.last[0].shape[1])]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images, targets = batch
+        loss: Tensor = self.loss(self.model(images), targets.float())
+        self.sums.add(loss.detach() * len(images), examples=len(images))
+        return loss
+
+    def blank_batch(self, facts: Facts, examples: int) -> Batch:
+        images = self.blank_images(facts, examples)
+        assert isinstance(facts, ImageFacts)
+        return images, torch.zeros(examples, facts.num_classes)
+
+    def evaluate(self, images: Tensor, targets: Tensor) -> None:
+        outputs = self.model(images).float()
+        self.loss_sum.update(self.loss(outputs, targets.float()) * len(images))
+        found = self.meaning(outputs)
+        self.seen.update(found, targets)
+        self.count(found, targets)
+
+    def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """What is found `(batch, outputs)`."""
+        outputs: Tensor = self.model(batch)
+        return self.meaning(outputs.float())
+
+    def results(self, stage: str) -> dict[str, float]:
+        self.last = self.seen.compute()
+        found, targets = self.last
+        figures = {"loss": self.loss_sum.compute() / len(targets), **self.scores(found, targets)}
+        self.loss_sum.reset()
+        self.seen.reset()
+        return {f"{stage}/{name}": value for name, value in figures.items()}
+
+    def answer(self, question: Question) -> Rows:
+        """A row for each image."""
+        facts = self.known()
+        rows = [["file", *self.columns, *facts.class_names]]
+        for files, images in image_batches(question, facts, self.device):
+            for file, found in zip(files, self.predict_step(images, 0).tolist(), strict=True):
+                rows.append([file, *self.answer_row(found, facts.class_names)])
+        return rows
