@@ -16,18 +16,25 @@ RUNS = {  # of each modality, what trains without a download
     "text": ("model=gpt", "data=stdlib", "task=language_modelling"),
     "image_text": ("model=clip", "data=digits_captions", "task=contrastive"),
 }
+GALLERY = sorted(
+    folder.name
+    for folder in (PROJECT / "src" / "arclight_zoo" / "gallery").iterdir()
+    if (folder / "__init__.py").is_file()
+)
 FEW = ("trainer.max_steps=1", "data.limit=32", "data.batch_size=8", "preflight=false")
 
 
 def without(modality: str, folder: Path) -> Path:
-    """A copy of the project without the modality's package, tests and configs."""
+    """A copy of the project without the package, tests and configs of a modality, or of a project
+    of the gallery such as `gallery.tabular`."""
     for name in ("src", "configs", "tests"):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("train.py", "pyproject.toml"):
         shutil.copy(PROJECT / name, folder)
-    shutil.rmtree(folder / "src" / "arclight_zoo" / modality)
-    shutil.rmtree(folder / "tests" / "zoo" / modality, ignore_errors=True)
-    wanted, gone = rf"arclight_zoo\.{modality}\.", set[str]()
+    place = modality.replace(".", "/")
+    shutil.rmtree(folder / "src" / "arclight_zoo" / place)
+    shutil.rmtree(folder / "tests" / "zoo" / place, ignore_errors=True)
+    wanted, gone = rf"arclight_zoo\.{re.escape(modality)}\.", set[str]()
     while found := {
         file
         for file in (folder / "configs").glob("*/*.yaml")
@@ -54,11 +61,7 @@ def test_the_others_work_without_it(modality: str, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    modules = [
-        ".".join(file.relative_to(folder / "src").with_suffix("").parts)
-        for file in (folder / "src" / "arclight_zoo").rglob("*.py")
-    ]
-    run("-c", f"import importlib\nfor name in {modules!r}: importlib.import_module(name)")
+    run("-c", importing(folder))
     others = [name for name in RUNS if name != modality]
     for other in others:
         assert "Results" in run("train.py", *RUNS[other], *FEW, f"run_dir={tmp_path / other}")
@@ -72,3 +75,23 @@ def test_the_others_work_without_it(modality: str, tmp_path: Path) -> None:
     ]
     assert files
     run("-m", "pytest", "-q", "-p", "no:cacheprovider", *files)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("project", GALLERY)
+def test_the_gallery_works_without_one_of_its_projects(project: str, tmp_path: Path) -> None:
+    folder = without(f"gallery.{project}", tmp_path)
+    env = {**os.environ, "PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-c", importing(folder)]
+    subprocess.run(words, cwd=folder, env=env, check=True)
+    left = [file.read_text() for file in (folder / "configs").glob("*/*.yaml")]
+    assert not any(f"arclight_zoo.gallery.{project}." in text for text in left)
+
+
+def importing(folder: Path) -> str:
+    """Python that imports every module of the zoo."""
+    modules = [
+        ".".join(file.relative_to(folder / "src").with_suffix("").parts)
+        for file in (folder / "src" / "arclight_zoo").rglob("*.py")
+    ]
+    return f"import importlib\nfor name in {modules!r}: importlib.import_module(name)"

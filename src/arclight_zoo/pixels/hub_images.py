@@ -34,14 +34,15 @@ class HubSplit:
         return fingerprint(self.encoded)
 
     def image(self, index: int, take: Take = upright) -> Any:
-        encoded, where = self._stored(index)
+        encoded, where = self.stored(index)
         return read_image(encoded, where, OR_SKIP, take)
 
     def content(self, index: int) -> bytes:
-        encoded, _ = self._stored(index)
+        encoded, _ = self.stored(index)
         return encoded if isinstance(encoded, bytes) else encoded.read_bytes()
 
-    def _stored(self, index: int) -> tuple[Encoded, str]:
+    def stored(self, index: int) -> tuple[Encoded, str]:
+        """The image file, and what an error calls it."""
         where = self.where(index)
         (cell,) = self.encoded[index].values()
         if cell is not None and cell["bytes"] is not None:
@@ -79,7 +80,7 @@ def open_hub(
         columns = _target_columns(path, features, label_column, image, targets)
         known, of_split = _targets(path, data, columns, targets)
         splits = {
-            name: HubSplit(name, path, _encoded(path, split, image), of_split[name])
+            name: HubSplit(name, path, encoded_images(path, split, image), of_split[name])
             for name, split in data.items()
         }
         return Source(path, known, splits)
@@ -93,7 +94,7 @@ def open_hub(
     splits = {}
     for name, split in data.items():
         labels = np.array(values[name], dtype=np.int64)
-        splits[name] = HubSplit(name, path, _encoded(path, split, image), labels)
+        splits[name] = HubSplit(name, path, encoded_images(path, split, image), labels)
     return Source(path, list(names), splits, label if plain else None)
 
 
@@ -187,15 +188,15 @@ def _is_text(feature: Any) -> bool:
     return getattr(feature, "dtype", "") in ("string", "large_string")  # of csv files the latter
 
 
-def _encoded(path: str, split: Any, image: str) -> Any:
-    """The image column alone, as bytes or paths."""
+def encoded_images(path: str, split: Any, image: str, key: str = "image_column") -> Any:
+    """The image column alone, as bytes or paths; `key` of the config names it."""
     from datasets import Image as ImageFeature
 
     try:
         return split.select_columns([image]).cast_column(image, ImageFeature(decode=False))
     except (NotImplementedError, TypeError, ValueError) as error:
         raise UserError(
-            f"data.image_column={image} of {path} does not hold images: type one that does, of "
+            f"data.{key}={image} of {path} does not hold images: type one that does, of "
             f"{', '.join(split.features)}."
         ) from error
 

@@ -1,0 +1,106 @@
+"""Pairs decoded once: the mask is one more channel of its image, so that both move together."""
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from arclight.errors import UserError
+from arclight_zoo.gallery.segmentation.pairs import Pairs
+from arclight_zoo.pixels.decode import channels_of, to_channels
+from arclight_zoo.reading.cache import cached
+
+IGNORED = 255  # in a mask: no class, as Pascal VOC has it
+_LOOKED_AT = 16  # images of each split
+
+
+def find_shape(splits: Iterable[Pairs], size: int | None, channels: int | None) -> tuple[int, int]:
+    """Channels and size that all images get: as given, or as a look at a few finds them.
+
+    Raises:
+        UserError: no size is given, and the images differ or are not square.
+    """
+    images = [
+        split.image(int(i))
+        for split in splits
+        for i in np.unique(np.linspace(0, split.count - 1, _LOOKED_AT).astype(int))
+    ]
+    channels = channels or max(map(channels_of, images))
+    found = sorted({image.size for image in images})
+    if size is None and (len(found) > 1 or found[0][0] != found[0][1]):
+        named = " and ".join(
+            f"{width}x{height}" for width, height in (found[0], found[-1])[: len(found)]
+        )
+        raise UserError(
+            f"The images are {named} pixels: type data.image_size=128, for example, to make each "
+            "of them a square of that size."
+        )
+    return channels, size or found[0][0]
+
+
+def stacked(pairs: Pairs, channels: int, size: int, cache: Path) -> NDArray[np.uint8]:
+    """Images and masks, `(n, channels + 1, size, size)`; the last channel is the class + 1.
+
+    So 0 is no class: what the mask says of `IGNORED` pixels, and what a shift uncovers.
+    The whole image is scaled to the square, bilinear; its mask by the nearest pixel.
+
+    Raises:
+        UserError: a file cannot be read, a mask is no picture of classes, or is of another size
+            than its image.
+    """
+
+    def make() -> NDArray[np.uint8]:
+        made = np.empty((pairs.count, channels + 1, size, size), dtype=np.uint8)
+
+        def decode(i: int) -> None:
+            image, mask = pairs.image(i), pairs.mask(i)
+            if image.size != mask.size:
+                raise UserError(
+                    f"{pairs.where(i)} is {image.width}x{image.height} pixels and its mask "
+                    f"{mask.width}x{mask.height}: mend one of them."
+                )
+            made[i, :channels] = image_pixels(image, channels, size)
+            made[i, channels] = _classes(mask, size, pairs.where(i)) + np.uint8(1)  # 255 becomes 0
+
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+            for _ in threads.map(decode, range(pairs.count)):
+                pass
+        return made
+
+    return cached(cache, f"pairs 1|{pairs.fingerprint}|{channels}|{size}", make)
+
+
+def image_pixels(image: Image.Image, channels: int, size: int) -> NDArray[np.uint8]:
+    """The whole image as uint8 `(channels, size, size)`."""
+    image = to_channels(image, channels)
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    pixels = np.array(image)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _classes(mask: Image.Image, size: int, where: str) -> NDArray[np.uint8]:
+    """The class of each pixel `(size, size)`."""
+    if mask.size != (size, size):
+        mask = mask.resize((size, size), Image.Resampling.NEAREST)
+    pixels = np.array(mask)
+    if pixels.ndim == 3 and (pixels[..., :1] == pixels[..., :3]).all():
+        pixels = pixels[..., 0]  # grey, kept in colour
+    if pixels.ndim != 2 or pixels.max() > IGNORED:
+        raise UserError(
+            f"The mask of {where} has colours or numbers above {IGNORED}: store the number of its "
+            f"class in each pixel (grey or palette; {IGNORED} is no class)."
+        )
+    return pixels.astype(np.uint8)
+
+
+def black_and_white(stacks: Iterable[NDArray[np.uint8]]) -> bool:
+    """Whether masks have nothing but 0 and 255, which are then two classes."""
+    values: set[int] = set()
+    for stack in stacks:
+        values |= set(np.unique(stack[:, -1]).tolist())
+    return values == {0, 1}

@@ -1,0 +1,195 @@
+"""Semantic segmentation: the class of each pixel."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from arclight import Facts, Task, UserError
+from arclight.ranges import NonNegative
+from arclight.tasks.question import Question, Rows
+from arclight.tasks.scores import ConfusionMatrix, ExactSum
+from arclight.tasks.task import OptimizerFactory, ScheduleFactory
+from arclight_zoo.gallery.segmentation.data import HOLDS, UNLABELLED
+from arclight_zoo.gallery.segmentation.pictures import ROWS, draw_overlays, mask_image
+from arclight_zoo.gallery.segmentation.stack import image_pixels
+from arclight_zoo.learning.losses import classification_loss
+from arclight_zoo.pixels.decode import Normalise, read_image
+from arclight_zoo.pixels.image_facts import ImageFacts
+from arclight_zoo.pixels.questions import image_files, random_images
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Segmentation(Task):
+    """Cross-entropy of each labelled pixel, and as much of the Dice loss as is wanted.
+
+    Evaluation gives the mean cross-entropy of the pixels (`loss`), the share of them that is right
+    (`accuracy`), and the mean over classes of the intersection over union (`miou`), counted over
+    all pixels of the set; classes that neither occur nor are found do not count.
+
+    Args:
+        model: `(batch, channels, size, size)` to logits `(batch, classes, size, size)`.
+        optimizer: see `Task`.
+        schedule: see `Task`.
+        facts: what is known of the data.
+        dice: weight of the Dice loss (Milletari et al., 2016), the mean over classes of the batch.
+        class_weights: of the cross-entropy in training: `balanced`, or a list.
+        metrics: measured in evaluation too, on logits `(pixels, classes)` and classes `(pixels,)`.
+    """
+
+    learns_from = HOLDS
+
+    def __init__(
+        self,
+        model: nn.Module,
+        facts: ImageFacts,
+        optimizer: OptimizerFactory,
+        schedule: ScheduleFactory,
+        dice: NonNegative = 1.0,
+        class_weights: Literal["balanced"] | list[float] | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+    ) -> None:
+        model = model.to(memory_format=torch.channels_last)
+        super().__init__(model, optimizer, schedule, metrics=metrics)
+        self.class_names = list(facts.class_names)
+        self.loss = classification_loss(
+            None, 0.0, class_weights, facts.class_counts, facts.num_classes
+        )
+        self.dice = dice
+        self.loss_sum = ExactSum()
+        self.confusion = ConfusionMatrix(facts.num_classes)
+        self._shown: list[Tensor] = []
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images, masks = batch
+        logits = self.model(images)
+        loss: Tensor = self.loss(logits, masks)
+        if self.dice:
+            loss = loss + self.dice * dice_loss(logits, masks)
+        self.sums.add(loss.detach() * len(images), examples=len(images))
+        return loss
+
+    def blank_batch(self, facts: Facts, examples: int) -> Batch:
+        assert isinstance(facts, ImageFacts)
+        size = facts.image_size
+        images = torch.zeros(examples, facts.channels, size, size)
+        return images, torch.zeros(examples, size, size, dtype=torch.long)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(*batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        found = self._evaluate(*batch)
+        if batch_idx == 0:
+            self._shown = [part[:ROWS].cpu() for part in (*batch, found)]
+
+    def _evaluate(self, images: Tensor, masks: Tensor) -> Tensor:
+        """Counts a batch; returns the classes that were found `(batch, size, size)`."""
+        logits = self.model(images).float()
+        labelled = masks != UNLABELLED
+        of_pixels, classes = logits.movedim(1, -1)[labelled], masks[labelled]
+        self.loss_sum.update(F.cross_entropy(of_pixels, classes, reduction="sum"))
+        self.confusion.update(of_pixels, classes)
+        self.measure(of_pixels, classes)
+        best: Tensor = logits.argmax(1)
+        return best
+
+    def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """The class of each pixel `(batch, size, size)`."""
+        logits: Tensor = self.model(batch)
+        return logits.argmax(1)
+
+    def results(self, stage: str) -> dict[str, float]:
+        self.confusion_matrix = self.confusion.compute().cpu()
+        pixels = int(self.confusion_matrix.sum())
+        found = {"loss": self.loss_sum.compute() / max(1, pixels), **scores(self.confusion_matrix)}
+        self.loss_sum.reset()
+        self.confusion.reset()
+        return {f"{stage}/{name}": value for name, value in found.items()}
+
+    def pictures(self, folder: Path) -> Sequence[Path]:
+        """Images of the test with their masks, and with those that were found."""
+        images, masks, found = (part.numpy() for part in self._shown)
+        facts = self._known()
+        mean, std = (np.array(values)[:, None, None] for values in (facts.mean, facts.std))
+        pixels = (255 * (images * std + mean)).clip(0, 255).astype(np.uint8)
+        shown = np.broadcast_to(pixels.transpose(0, 2, 3, 1), (*masks.shape, 3))
+        return [draw_overlays(shown, masks, found, self.class_names, folder / "overlays.png")]
+
+    def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
+        return {"images": random_images(self._known(), examples, draw)}
+
+    def answer(self, question: Question) -> Rows:
+        """The mask of each image, a file of the image's size, and the share of each class in it.
+
+        Masks are written where the question has a place for them; their pixels are classes.
+        """
+        facts = self._known()
+        normalise = Normalise(facts.mean, facts.std)
+        rows = [["file", "mask", *facts.class_names]]
+        for number, file in enumerate(image_files(question.place)):
+            try:
+                image = read_image(file, str(file))
+            except UserError as error:
+                question.gaps[number] = str(file)
+                question.faults.append(str(error))
+                continue
+            pixels = image_pixels(image, facts.channels, facts.image_size)
+            inputs = normalise(torch.from_numpy(pixels)[None]).to(self.device)
+            found = self.predict_step(inputs, 0)[0].cpu().numpy().astype(np.uint8)
+            shares = np.bincount(found.ravel(), minlength=facts.num_classes) / found.size
+            place = ""
+            if question.files:
+                place = str(_write(found, image.size, question.place, file, question.files))
+            rows.append([str(file), place, *(f"{share:.6f}" for share in shares)])
+        return rows
+
+    def _known(self) -> ImageFacts:
+        assert isinstance(self.facts, ImageFacts)
+        return self.facts
+
+
+def _write(found: np.ndarray, size: tuple[int, int], given: Path, file: Path, folder: Path) -> Path:
+    """The mask in the image's size, under the image's name as it lies below what was given."""
+    name = file.relative_to(given) if given.is_dir() else Path(file.name)
+    target = (folder / name).with_name(f"{file.stem}.png")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    mask_image(found).resize(size, Image.Resampling.NEAREST).save(target)
+    return target
+
+
+def dice_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """1 less the overlap of probabilities and masks: the mean over classes.
+
+    Args:
+        logits: `(batch, classes, height, width)`.
+        masks: classes `(batch, height, width)`, -100 where there is none.
+    """
+    labelled = (masks != UNLABELLED)[:, None]
+    chances = logits.float().softmax(1) * labelled
+    true = F.one_hot(masks.clamp(min=0), logits.shape[1]).movedim(-1, 1) * labelled
+    both = (chances * true).sum((0, 2, 3))
+    either = (chances + true).sum((0, 2, 3))
+    return 1 - ((2 * both + 1) / (either + 1)).mean()
+
+
+def scores(confusion: Tensor) -> dict[str, float]:
+    """Pixel accuracy, and the mean intersection over union of the classes that occur in either.
+
+    Args:
+        confusion: counts `(classes, classes)`, rows are the true classes.
+    """
+    counts = confusion.double()
+    right, union = counts.diag(), counts.sum(0) + counts.sum(1) - counts.diag()
+    ious = (right / union)[union > 0]
+    return {
+        "accuracy": float(right.sum() / counts.sum().clamp(min=1)),
+        "miou": float(ious.mean()) if len(ious) else 0.0,
+    }
