@@ -21,6 +21,8 @@ AT_LEAST = {
     "efficientnet": ("test/accuracy", 0.95),
     "timm": ("test/accuracy", 0.9),
     "speedrun": ("test/accuracy", 0.96),
+    "unet": ("test/miou", 0.77),
+    "mlp": ("test/accuracy", 0.94),
     "bert": ("test/accuracy", 0.85),
     "bert_masked": ("test/accuracy", 0.32),
     "t5": ("test/exact", 0.9),

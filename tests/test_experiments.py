@@ -21,7 +21,8 @@ NEEDS_A_PATH = ("sst2_bert", "gpt_shakespeare", "gpt_shakespeare_gpu", "gpt_124m
                 "imagenet_resnet50", "imagenet_vit_s16")  # fmt: skip
 # What the data would tell, where the config does not say it.
 FACTS = {"num_classes": 10, "in_channels": 3, "image_size": 32, "vocab_size": 65, "context": 64,
-         "pad": 0, "start": 2, "end": 3}  # fmt: skip
+         "pad": 0, "start": 2, "end": 3,
+         "num_numbers": 10, "cardinalities": [3], "num_outputs": 2}  # fmt: skip
 
 
 def recipe(composed: Composed, name: str, *overrides: str) -> dict[str, Any]:
@@ -104,6 +105,8 @@ def test_imagenet_recipes_take_steps_on_a_folder(
 
 
 @pytest.mark.parametrize("debug", options("debug"))
-@pytest.mark.parametrize("model", sorted({"blip", "cnn", "bert", "clip", "gpt", "t5"} & MODELS))
+@pytest.mark.parametrize(
+    "model", sorted({"blip", "cnn", "bert", "clip", "gpt", "mlp", "t5", "unet"} & MODELS)
+)
 def test_every_kind_of_task_can_be_debugged(composed: Composed, model: str, debug: str) -> None:
     check(composed(f"model={model}", f"debug={debug}"))

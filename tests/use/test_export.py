@@ -34,6 +34,8 @@ OF_TEXT = ("gpt", "llama")  # whose own text takes a while to encode
 # Forms that a row has not, and the sentence that says so.
 WITHOUT = {
     ("cnn", "hf"): "transformers and timm have no model like CNN",
+    ("unet", "hf"): "transformers and timm have no model like UNet",
+    ("mlp", "hf"): "transformers and timm have no model like MLP",
     ("speedrun", "hf"): "transformers and timm have no model like SpeedrunNet",
     ("resnet", "hf"): "timm has no model with the stem of model.small_images=true",
 }

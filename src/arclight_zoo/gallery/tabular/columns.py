@@ -1,0 +1,148 @@
+"""Columns as numbers: what is fitted on the training rows, and how any row is encoded by it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arclight import UserError
+from arclight_zoo.gallery.tabular.table import listed
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+MANY = 20  # different texts that a column may have in any case
+UNKNOWN = 0  # the number of a category that no training row has, and of an empty cell
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How rows become numbers, in plain values.
+
+    Attributes:
+        numbers: columns of numbers.
+        means: of each in the training rows, without empty cells; `stds` likewise, 1 where a column
+            never varies.
+        gaps: those of `numbers` with empty cells in the training rows: each has a column more,
+            which is 1 where the cell is empty.
+        categories: the values of each other column in the training rows, in their order; their
+            numbers begin with 1.
+    """
+
+    numbers: list[str]
+    means: list[float]
+    stds: list[float]
+    gaps: list[str]
+    categories: dict[str, list[str]]
+
+    @property
+    def width(self) -> int:
+        """Numbers of an encoded row before its categories."""
+        return len(self.numbers) + len(self.gaps)
+
+    @property
+    def cardinalities(self) -> list[int]:
+        """Categories of each column, the unknown one too."""
+        return [len(values) + 1 for values in self.categories.values()]
+
+    def encode(self, table: "DataFrame", where: str) -> NDArray[np.float32]:
+        """Rows `(n, width + categories)`: scaled numbers, 1 for gaps, and numbers of categories.
+
+        An empty cell of a column of numbers counts as the mean.
+
+        Raises:
+            UserError: a column is missing, or holds something else than in training.
+        """
+        if missing := [c for c in (*self.numbers, *self.categories) if c not in table.columns]:
+            raise UserError(f"{where} has no column {listed(missing)}: add what is missing.")
+        parts: list[NDArray[Any]] = []
+        empty: dict[str, NDArray[Any]] = {}
+        for name, mean, std in zip(self.numbers, self.means, self.stds, strict=True):
+            values = as_numbers(table[name], name, where)
+            empty[name] = np.isnan(values)
+            parts.append(np.where(empty[name], 0.0, (values - mean) / std))
+        parts += [empty[name].astype(float) for name in self.gaps]
+        for name, known in self.categories.items():
+            number: dict[str | None, int] = {value: i for i, value in enumerate(known, 1)}
+            parts.append(np.array([number.get(cell, UNKNOWN) for cell in as_texts(table[name])]))
+        return np.stack(parts, axis=1).astype(np.float32)
+
+
+def fit_columns(
+    table: "DataFrame", columns: Sequence[str], categorical: Sequence[str], path: str
+) -> Columns:
+    """What the training rows say of these columns.
+
+    Args:
+        table: the training rows alone.
+        columns: the inputs.
+        categorical: those of them that are categories although they look like numbers.
+        path: what errors call the data.
+
+    Raises:
+        UserError: a column has nothing in it, or a different text in nearly every row.
+    """
+    numbers: list[str] = []
+    means: list[float] = []
+    stds: list[float] = []
+    gaps: list[str] = []
+    categories: dict[str, list[str]] = {}
+    for name in columns:
+        column = table[name]
+        if column.isna().all():
+            raise UserError(
+                f"The column {name} of {path} is empty in all training rows: type "
+                f"data.drop=[{name}]."
+            )
+        if name not in categorical and is_numeric(column):
+            values = as_numbers(column, name, path)
+            numbers.append(name)
+            means.append(float(np.nanmean(values)))
+            stds.append(float(np.nanstd(values)) or 1.0)
+            if np.isnan(values).any():
+                gaps.append(name)
+            continue
+        texts = sorted({cell for cell in as_texts(column) if cell is not None})
+        if len(texts) > MANY and 2 * len(texts) > len(table):
+            raise UserError(
+                f"The column {name} of {path} has {len(texts)} different values in {len(table)} "
+                f"training rows, such as {texts[0]!r}: it names rows, and is no category. Type "
+                f"data.drop=[{name}], or make numbers or a few categories of it."
+            )
+        categories[name] = texts
+    if not numbers and not categories:
+        raise UserError(f"{path} has no column beside the one to learn: add some, or drop fewer.")
+    return Columns(numbers, means, stds, gaps, categories)
+
+
+def is_numeric(column: "Series[Any]") -> bool:
+    """Whether it holds numbers; true and false are categories."""
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    return bool(is_numeric_dtype(column)) and not is_bool_dtype(column)
+
+
+def as_numbers(column: "Series[Any]", name: str, where: str) -> NDArray[np.float64]:
+    """The cells `(n,)`, nan where they are empty.
+
+    Raises:
+        UserError: a cell is no number, or infinite.
+    """
+    try:
+        values: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"The column {name} of {where} should hold numbers ({error}): mend it, or type "
+            f"data.categorical=[{name}] before training."
+        ) from error
+    if np.isinf(values).any():
+        row = int(np.flatnonzero(np.isinf(values))[0])
+        raise UserError(f"Row {row} of {where} is infinite in {name}: mend or empty that cell.")
+    return values
+
+
+def as_texts(column: "Series[Any]") -> list[str | None]:
+    """The cells as text, None where they are empty."""
+    return [None if gone else str(cell) for cell, gone in zip(column, column.isna(), strict=True)]

@@ -1,0 +1,198 @@
+"""A table, from its file to batches."""
+
+import hashlib
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from arclight import DataModule, Facts, UserError
+from arclight.data.module import require_counts, require_fractions
+from arclight.data.order import EvalBatches, TrainBatches
+from arclight.data.rows import RowLoader
+from arclight.ranges import Count, Share
+from arclight_zoo.gallery.tabular.columns import as_numbers, as_texts, fit_columns, is_numeric
+from arclight_zoo.gallery.tabular.facts import TableFacts
+from arclight_zoo.gallery.tabular.table import listed, open_table, require_target
+from arclight_zoo.reading.classes import numbered, require_several, require_shared
+from arclight_zoo.reading.splits import carve, choose_splits, limited, same_content
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+HOLDS = "rows of a table"
+STAGES = ("train", "val", "test")
+FEW = 20  # different whole numbers that are taken for classes
+
+
+class TableData(DataModule):
+    """Rows of a table, of which all columns but one are inputs.
+
+    Columns of numbers are scaled by mean and deviation of the training rows; all others are
+    categories. Batches are rows `(batch, columns)`, see `Columns.encode`, and targets `(batch,)`:
+    classes, or numbers scaled by their mean and deviation in the training rows.
+
+    Args:
+        path: `sklearn:breast_cancer`, `diabetes`, `digits`, `iris` or `wine`; a csv, jsonl or
+            parquet file, a folder of such named by split, or a hub id.
+        target: the column to learn; None: `target`.
+        predict: what it holds, `classes` or `values`; None: values where it has fractions, or more
+            than 20 different numbers.
+        categorical: columns that hold categories, although they look like numbers.
+        drop: columns that are left out.
+        train_split: the source's split to train on; None: found among the usual names.
+        val_split: likewise; None and none found: `val_fraction` of the training split.
+        test_split: likewise, with `test_fraction`.
+        batch_size: rows of one optimizer step, over all processes and accumulated batches.
+        eval_batch_size: rows of one evaluation batch over all processes; None: as in training.
+        val_fraction: see `val_split`; of each class, and equal rows stay together.
+        test_fraction: see `test_split`.
+        split_seed: decides which row is in which split, independently of the run's seed.
+        limit: use so many rows of each split; None: all.
+        seed: the run's seed, for the order.
+
+    Raises:
+        UserError: the data or these arguments have a fault that the user can mend.
+    """
+
+    holds = HOLDS
+    facts: TableFacts
+    facts_type: type[Facts] = TableFacts
+
+    def __init__(
+        self,
+        path: str,
+        target: str | None = None,
+        predict: Literal["classes", "values"] | None = None,
+        categorical: list[str] | None = None,
+        drop: list[str] | None = None,
+        train_split: str | None = None,
+        val_split: str | None = None,
+        test_split: str | None = None,
+        batch_size: Count = 32,
+        eval_batch_size: Count | None = 1024,
+        val_fraction: Share = 0.1,
+        test_fraction: Share = 0.2,
+        split_seed: int = 0,
+        limit: Count | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(path, batch_size, eval_batch_size, seed)
+        require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
+        require_counts(limit=limit)
+        self.target, self.predict = target, predict
+        self.categorical, self.drop = categorical or [], drop or []
+        self.split_names = (train_split, val_split, test_split)
+        self.fractions, self.split_seed, self.limit = (
+            (val_fraction, test_fraction),
+            split_seed,
+            limit,
+        )
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads, divides, fits and encodes; a second call does nothing."""
+        if hasattr(self, "facts"):
+            return
+        splits = open_table(self.path)
+        target = require_target(self.path, splits, self.target)
+        columns = self._inputs(splits, target)
+        class_names, targets = self._targets(splits, target)
+        tables, truths = self._divide(splits, targets, bool(class_names))
+        inputs = fit_columns(tables["train"], columns, self.categorical, self.path)
+        mean, std = 0.0, 1.0
+        if not class_names:
+            mean, std = float(truths["train"].mean()), float(truths["train"].std()) or 1.0
+        self.parts: dict[str, tuple[Tensor, Tensor]] = {}
+        digest = hashlib.sha256()
+        for name in STAGES:
+            rows = inputs.encode(tables[name], self.path)
+            truth = truths[name] if class_names else (truths[name] - mean) / std
+            kind = np.int64 if class_names else np.float32
+            self.parts[name] = torch.from_numpy(rows), torch.from_numpy(truth.astype(kind))
+            digest.update(rows.tobytes() + truth.tobytes())
+        self.facts = TableFacts(
+            sizes={name: len(rows) for name, (rows, _) in self.parts.items()},
+            fingerprint=digest.hexdigest(),
+            target=target,
+            class_names=class_names,
+            mean=mean,
+            std=std,
+            inputs=asdict(inputs),
+        )
+
+    def _inputs(self, splits: "dict[str, DataFrame]", target: str) -> list[str]:
+        """The columns beside the target that are not dropped; all splits must have them."""
+        known = [str(c) for c in next(iter(splits.values())).columns]
+        for key, names in (("drop", self.drop), ("categorical", self.categorical)):
+            if wrong := [name for name in names if name not in known]:
+                raise UserError(
+                    f"data.{key} names {wrong[0]}, which is no column of {self.path}: type some of "
+                    f"{listed(known)}."
+                )
+        if target in self.drop:
+            raise UserError(f"data.drop names {target}, which is what is learnt: leave it out.")
+        return [name for name in known if name != target and name not in self.drop]
+
+    def _targets(
+        self, splits: "dict[str, DataFrame]", target: str
+    ) -> tuple[list[str], dict[str, NDArray[Any]]]:
+        """Classes and their numbers, or no classes and values; by split."""
+        import pandas
+
+        every = pandas.concat([table[target] for table in splits.values()])
+        if (self.predict or _kind(every)) == "values":
+            if not is_numeric(every):
+                raise UserError(
+                    f"data.predict=values takes numbers, and {target} of {self.path} holds "
+                    f"{every.iloc[0]!r}: type data.predict=classes, or data.target=COLUMN."
+                )
+            values = {n: as_numbers(t[target], target, self.path) for n, t in splits.items()}
+            return [], values
+        cells = {name: as_texts(table[target]) for name, table in splits.items()}
+        if is_numeric(every) and (every == every.round()).all():  # 2 comes before 10
+            cells = {n: [int(c) for c in t[target]] for n, t in splits.items()}  # type: ignore[misc]
+        names, numbers = numbered(cells)
+        require_several(self.path, names)
+        require_shared(self.path, target, names, len(every))
+        return names, {name: np.array(own) for name, own in numbers.items()}
+
+    def _divide(
+        self, splits: "dict[str, DataFrame]", targets: dict[str, NDArray[Any]], classes: bool
+    ) -> "tuple[dict[str, DataFrame], dict[str, NDArray[Any]]]":
+        """Rows and targets of each stage; what the source lacks is carved out of training rows."""
+        chosen = choose_splits(splits, *self.split_names)
+        found = {s: name for s, name in zip(STAGES, chosen, strict=True) if name is not None}
+        val, test = (
+            0.0 if stage in found else share
+            for stage, share in zip(STAGES[1:], self.fractions, strict=True)
+        )
+        train = splits[found["train"]]
+        truth = targets[found["train"]]
+        same = same_content(repr(row).encode() for row in train.itertuples(index=False, name=None))
+        strata = truth if classes else np.zeros(len(train), dtype=np.int64)
+        rows = dict(zip(STAGES, carve(strata, same, val, test, self.split_seed), strict=True))
+        tables, truths = {}, {}
+        for stage in STAGES:
+            name = found.get(stage, found["train"])
+            carved = stage == "train" or stage not in found
+            own = rows[stage] if carved else np.arange(len(splits[name]))
+            own = limited(own, self.limit, self.split_seed)
+            tables[stage], truths[stage] = splits[name].iloc[own], targets[name][own]
+        return tables, truths
+
+    def make_loader(
+        self, stage: str, batches: TrainBatches | EvalBatches, device: torch.device
+    ) -> RowLoader:
+        rows, targets = self.parts[stage]
+        return RowLoader(batches, lambda indices, epoch: (rows[indices], targets[indices]))
+
+
+def _kind(column: "Series[Any]") -> str:
+    """What a column holds, by its looks."""
+    if not is_numeric(column):
+        return "classes"
+    whole = (column == column.round()).all()
+    return "classes" if whole and column.nunique() <= FEW else "values"

@@ -1,0 +1,67 @@
+"""What is known of a table before a model is built."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from arclight import Facts
+from arclight.data.facts import first_size
+from arclight_zoo.gallery.tabular.columns import Columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableFacts(Facts):
+    """Of a table and the column that is learnt.
+
+    Attributes:
+        target: the column.
+        class_names: its classes, by their numbers; empty: it holds numbers.
+        mean: of its numbers in the training rows; `std` likewise.
+        inputs: the fields of `Columns`.
+    """
+
+    target: str
+    class_names: list[str]
+    mean: float
+    std: float
+    inputs: dict[str, Any]
+
+    @property
+    def columns(self) -> Columns:
+        """How rows are encoded."""
+        return Columns(**self.inputs)
+
+    def for_model(self) -> dict[str, Any]:
+        return {
+            "num_numbers": self.columns.width,
+            "cardinalities": self.columns.cardinalities,
+            "num_outputs": len(self.class_names) or 1,
+        }
+
+    def for_export(self) -> dict[str, Any]:
+        return {"target": self.target, "classes": self.class_names, "inputs": self.inputs,
+                "mean": self.mean, "std": self.std}  # fmt: skip
+
+    def describe_input(self) -> str:
+        return f"{self.columns.width + len(self.columns.categories)} columns"
+
+    @classmethod
+    def assumed(cls, model: Mapping[str, Any], data: Mapping[str, Any]) -> Self:
+        outputs = first_size("num_outputs", model) or 1
+        numbers = [str(i) for i in range(first_size("num_numbers", model))]
+        sizes = model.get("cardinalities") or []
+        return cls(
+            sizes={"train": 1, "val": 1, "test": 1},
+            fingerprint="",
+            target="target",
+            class_names=[str(i) for i in range(outputs)] if outputs > 1 else [],
+            mean=0.0,
+            std=1.0,
+            inputs={
+                "numbers": numbers,
+                "means": [0.0] * len(numbers),
+                "stds": [1.0] * len(numbers),
+                "gaps": [],
+                "categories": {str(i): ["?"] * (size - 1) for i, size in enumerate(sizes)},
+            },
+        )

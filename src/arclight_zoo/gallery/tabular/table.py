@@ -1,0 +1,87 @@
+"""Tables: csv and parquet files, and the small sets that scikit-learn carries."""
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from arclight import UserError
+from arclight_zoo.reading.hub import load_splits
+from arclight_zoo.reading.missing import which_rows
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+CARRIED = ("breast_cancer", "diabetes", "digits", "iris", "wine")  # by scikit-learn
+FILES = (".csv", ".parquet", ".jsonl")
+HOLDS = "csv, jsonl or parquet files, named by split (train.csv, test.csv)"
+
+
+def open_table(path: str) -> "dict[str, DataFrame]":
+    """The table's splits by name: a file has one, `train`.
+
+    Args:
+        path: `sklearn:NAME`, a csv, jsonl or parquet file, a folder of such, or a hub id.
+
+    Raises:
+        UserError: it is not there, or is no table.
+    """
+    if path.startswith("sklearn:"):
+        return {"train": _carried(path.removeprefix("sklearn:"))}
+    place = Path(path).expanduser()
+    if not place.exists() and (path.startswith((".", "/", "~")) or place.suffix in FILES):
+        raise UserError(
+            f"data.path={path} does not exist (looked for {place.absolute()}): type data.path=FILE "
+            "with a csv or parquet file."
+        )
+    splits = load_splits(path, place if place.exists() else None, HOLDS)
+    return {str(name): split.to_pandas() for name, split in splits.items()}
+
+
+def _carried(name: str) -> "DataFrame":
+    if name not in CARRIED:
+        raise UserError(
+            f"data.path=sklearn:{name} is not carried by scikit-learn: type one of "
+            f"{', '.join(f'sklearn:{one}' for one in CARRIED)}."
+        )
+    sets: Any = importlib.import_module("sklearn.datasets")
+    options = {"scaled": False} if name == "diabetes" else {}
+    loaded = getattr(sets, f"load_{name}")(as_frame=True, **options)
+    table: DataFrame = loaded.frame
+    if "target_names" in loaded and name != "digits":
+        table["target"] = np.asarray(loaded.target_names)[table["target"]]
+    return table
+
+
+def require_target(path: str, splits: "dict[str, DataFrame]", target: str | None) -> str:
+    """The column to learn; of scikit-learn's sets it is called `target`.
+
+    Raises:
+        UserError: it is not said, or not there, or has empty cells.
+    """
+    columns = [str(one) for one in next(iter(splits.values())).columns]
+    if target is None:
+        if "target" not in columns:
+            raise UserError(
+                f"Which column of {path} is to be learnt? Type data.target=COLUMN with one of "
+                f"{listed(columns)}."
+            )
+        target = "target"
+    for name, table in splits.items():
+        if target not in table.columns:
+            raise UserError(
+                f"data.target={target} is not a column of split {name} of {path}: type one of "
+                f"{listed([str(one) for one in table.columns])}."
+            )
+        bad = np.flatnonzero(table[target].isna()).tolist()
+        if bad:
+            them = "them" if bad[1:] else "that row"
+            raise UserError(f"{which_rows(bad, path, name)} no {target}: remove {them}.")
+    return target
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names of many."""
+    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
