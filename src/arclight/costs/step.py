@@ -210,7 +210,7 @@ class _Step(_Dry[StepCosts]):
         gradients = meter.live - weights
         batch = self.batches.on(place)
         with autocast(self.device, self.precision):
-            loss: Any = self.task.training_step(batch, 0)
+            loss: Any = self.task.step_loss(batch)
         forward = meter.flops
         if not self.accumulate:  # where Lightning lets them go: the forward pass still had them
             for parameter in trained:

@@ -113,6 +113,15 @@ class Task(L.LightningModule):
         """
         raise NotImplementedError
 
+    def step_loss(self, batch: Any) -> Tensor:
+        """The loss of a step, with which its costs are counted; no trainer is there yet.
+
+        By default what `training_step` returns. A task that steps its optimizers itself adds up its
+        losses here.
+        """
+        loss: Any = self.training_step(batch, 0)
+        return loss if isinstance(loss, Tensor) else loss["loss"]
+
     def tokens_per_example(self, facts: Facts) -> int | None:
         """How many tokens an example has, where all have as many."""
         return None
@@ -182,15 +191,20 @@ class Task(L.LightningModule):
         """The config's optimizer of a module's parameters."""
         return self._make_optimizer(module, fused)
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """The config's optimizer of the model, with the config's schedule.
+    @property
+    def may_fuse(self) -> bool:
+        """Whether the optimizer may take fused kernels here.
+
+        These unscale fp16 gradients themselves, which rules out clipping them before.
+        """
+        return self.trainer.precision != "16-mixed" and self.device.type in ("cpu", "cuda")
+
+    def scheduled(self, optimizer: Optimizer) -> OptimizerLRSchedulerConfig:
+        """An optimizer with the config's schedule, as Lightning takes them.
 
         A schedule is stepped after each optimizer step, unless its factory gives back Lightning's
-        dictionary with another `interval`.
+        dictionary with another `interval`; in manual optimization the task steps it.
         """
-        # Fused kernels unscale fp16 gradients themselves, which rules out clipping them before.
-        fused = self.trainer.precision != "16-mixed" and self.device.type in ("cpu", "cuda")
-        optimizer = self.optimizer_of(self.model, fused)
         self.trainer.fit_loop.setup_data()  # so that the length of an epoch is known
         batches = int(self.trainer.num_training_batches)
         self.steps_per_epoch = max(1, batches // self.trainer.accumulate_grad_batches)
@@ -199,6 +213,14 @@ class Task(L.LightningModule):
         if not isinstance(schedule, dict):
             schedule = {"scheduler": schedule, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def configure_optimizers(self) -> Any:
+        """The config's optimizer of the model, with the config's schedule.
+
+        A task of several networks returns a list: `self.scheduled(self.optimizer_of(part,
+        self.may_fuse))` for each of them.
+        """
+        return self.scheduled(self.optimizer_of(self.model, self.may_fuse))
 
     # What people look at
 
