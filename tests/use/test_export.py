@@ -36,6 +36,7 @@ WITHOUT = {
     ("cnn", "hf"): "transformers and timm have no model like CNN",
     ("unet", "hf"): "transformers and timm have no model like UNet",
     ("mlp", "hf"): "transformers and timm have no model like MLP",
+    ("gan", "hf"): "transformers and timm have no model like GAN",
     ("speedrun", "hf"): "transformers and timm have no model like SpeedrunNet",
     ("resnet", "hf"): "timm has no model with the stem of model.small_images=true",
 }

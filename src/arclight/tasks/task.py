@@ -240,7 +240,10 @@ class Task(L.LightningModule):
     def show(self, picture: Path) -> None:
         """Gives a picture to the run's loggers now, such as samples after each epoch."""
         if self.trainer.is_global_zero:
-            log_picture(self.loggers, picture, self.global_step)
+            step = self.global_step
+            if not self.automatic_optimization:  # where each optimizer counts
+                step = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1
+            log_picture(self.loggers, picture, step)
 
     # What a finished run is asked
 

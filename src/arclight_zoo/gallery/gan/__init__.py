@@ -1,0 +1,1 @@
+"""Images by two networks that learn against each other."""

@@ -1,0 +1,1 @@
+"""Models that make images: their samples, and how good these are."""
