@@ -24,6 +24,7 @@ AT_LEAST = {
     "unet": ("test/miou", 0.77),
     "mlp": ("test/accuracy", 0.94),
     "gan": ("test/score", 7.5),
+    "ddpm": ("test/score", 7.5),
     "bert": ("test/accuracy", 0.85),
     "bert_masked": ("test/accuracy", 0.32),
     "t5": ("test/exact", 0.9),

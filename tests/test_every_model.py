@@ -48,7 +48,7 @@ def answers(run: RunDirectory, folder: Path) -> None:
         new = folder / "new.png"
         Image.new("RGB", (20, 24), (9, 99, 199)).save(new)
     task = run.config["task"]["_target_"].rpartition(".")[2]
-    if task == "AdversarialGeneration":  # which is asked for images
+    if task in ("AdversarialGeneration", "Diffusion"):  # which are asked for images
         new = folder / "new.txt"
         new.write_text("3\n")
     if task == "LanguageModelling" and "masked" not in run.config["data"]:

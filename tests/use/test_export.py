@@ -37,6 +37,7 @@ WITHOUT = {
     ("unet", "hf"): "transformers and timm have no model like UNet",
     ("mlp", "hf"): "transformers and timm have no model like MLP",
     ("gan", "hf"): "transformers and timm have no model like GAN",
+    ("ddpm", "hf"): "transformers and timm have no model like UNet",
     ("speedrun", "hf"): "transformers and timm have no model like SpeedrunNet",
     ("resnet", "hf"): "timm has no model with the stem of model.small_images=true",
 }

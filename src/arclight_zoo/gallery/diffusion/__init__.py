@@ -1,0 +1,1 @@
+"""Images by taking noise away, a little at a time."""
