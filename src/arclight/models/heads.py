@@ -6,6 +6,8 @@ from torch import nn
 
 from arclight.errors import UserError
 
+__all__ = ["find_head", "heads_of"]
+
 USUAL_NAMES = ("head", "classifier", "fc", "score", "lm_head")
 """What the last layer is called in timm's and transformers' models."""
 

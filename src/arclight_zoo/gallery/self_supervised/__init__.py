@@ -1,0 +1,1 @@
+"""Features of images without their labels."""
