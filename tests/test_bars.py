@@ -25,6 +25,7 @@ AT_LEAST = {
     "mlp": ("test/accuracy", 0.94),
     "gan": ("test/score", 7.5),
     "ddpm": ("test/score", 7.5),
+    "student": ("test/accuracy", 0.975),
     "bert": ("test/accuracy", 0.85),
     "bert_masked": ("test/accuracy", 0.32),
     "t5": ("test/exact", 0.9),
@@ -42,7 +43,8 @@ NEEDS_WEIGHTS = {"auto"}
 @pytest.mark.slow
 @pytest.mark.parametrize("model", [*AT_LEAST, *AT_MOST])
 def test_it_learns(composed: Composed, tmp_path: Path, model: str) -> None:
-    run = create(tmp_path / model, tmp_path, model, composed(f"model={model}"), [], {})
+    config = composed(f"model={model}", f"runs={tmp_path}")  # where a teacher is trained too
+    run = create(tmp_path / model, tmp_path, model, config, [], {})
     assert execute(run) == 0
     if model in AT_LEAST:
         figure, bar = AT_LEAST[model]

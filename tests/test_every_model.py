@@ -23,6 +23,7 @@ def test_it_trains_and_is_evaluated_from_its_directory(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
     shallow = [SHALLOW[model]] if model in SHALLOW else []
+    shallow += ["task.weight=0"] if model == "student" else []  # without a teacher
     published = [f"model.pretrained={saved(vit, tmp_path / 'vit')}"] if model == "auto" else []
     config = composed(f"model={model}", *FEW, *shallow, *published)
     monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])

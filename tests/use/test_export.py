@@ -38,6 +38,7 @@ WITHOUT = {
     ("mlp", "hf"): "transformers and timm have no model like MLP",
     ("gan", "hf"): "transformers and timm have no model like GAN",
     ("ddpm", "hf"): "transformers and timm have no model like UNet",
+    ("student", "hf"): "transformers and timm have no model like Student",
     ("speedrun", "hf"): "transformers and timm have no model like SpeedrunNet",
     ("resnet", "hf"): "timm has no model with the stem of model.small_images=true",
 }

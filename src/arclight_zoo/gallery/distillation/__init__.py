@@ -1,0 +1,1 @@
+"""A small model that learns from what a larger one thinks."""

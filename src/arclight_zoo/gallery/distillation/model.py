@@ -1,0 +1,30 @@
+"""A student: a network with one hidden layer."""
+
+from torch import Tensor, nn
+
+from arclight.ranges import Count
+
+
+class Student(nn.Module):
+    """All pixels at once, one hidden layer, logits: it knows nothing of what an image is.
+
+    Args:
+        num_classes: how many logits; the config leaves it null: it comes from the data.
+        in_channels: of the images; likewise.
+        image_size: height and width; likewise.
+        hidden: width of the hidden layer.
+    """
+
+    def __init__(
+        self, num_classes: Count, in_channels: Count, image_size: Count, hidden: Count = 32
+    ) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Flatten(), nn.Linear(in_channels * image_size**2, hidden), nn.ReLU()
+        )
+        self.head = nn.Linear(hidden, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images `(batch, channels, size, size)` to logits `(batch, num_classes)`."""
+        logits: Tensor = self.head(self.body(images))
+        return logits

@@ -1,0 +1,146 @@
+"""Knowledge distillation: labels, and what a teacher thinks of the same images."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from arclight.data.facts import Facts
+from arclight.errors import UserError
+from arclight.ranges import Positive, Share
+from arclight.tasks.question import Question, Rows, label_rows
+from arclight.tasks.scores import ClassScores
+from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
+from arclight_zoo.gallery.distillation.teacher import Teacher
+from arclight_zoo.pixels.image_facts import ImageFacts
+from arclight_zoo.pixels.questions import image_batches, random_images
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Distillation(Task):
+    """A student learns from labels and from a teacher's softened probabilities (Hinton et al.,
+    2015).
+
+    The teacher is only needed in training: neither checkpoints nor exports hold it. What a step is
+    said to cost beforehand is the student's share.
+
+    Args:
+        model: the student, images `(batch, channels, height, width)` to logits `(batch, classes)`.
+        facts: what is known of the data.
+        optimizer: see `Task`.
+        schedule: see `Task`.
+        teacher: a run of a classifier of the same images; None: one is trained first.
+        teacher_run: where that one is trained, as a run of its own; it is trained once.
+        teacher_words: of train.py's command line, for that run.
+        weight: share of the teacher in the loss; 0: the student learns alone.
+        temperature: by which both's logits are divided, to soften their probabilities.
+    """
+
+    learns_from = "labelled images"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        facts: ImageFacts,
+        optimizer: OptimizerFactory,
+        schedule: ScheduleFactory,
+        teacher: str | None = None,
+        teacher_run: str = "runs/teacher",
+        teacher_words: Sequence[str] = (),
+        weight: Share = 0.9,
+        temperature: Positive = 4.0,
+    ) -> None:
+        figures = ("loss", "accuracy")
+        super().__init__(model.to(memory_format=torch.channels_last), optimizer, schedule, figures)
+        self.named, self.teacher_run, self.teacher_words = teacher, teacher_run, teacher_words
+        self.weight, self.temperature = weight, temperature
+        self.class_names = list(facts.class_names)
+        self.scores = ClassScores(facts.num_classes)
+        self._teacher: tuple[Teacher, ...] = ()  # no module of the task: it is not trained or saved
+
+    def setup(self, stage: str) -> None:
+        if stage != "fit" or not self.weight or self._teacher:
+            return
+        device = self.trainer.strategy.root_device
+        words = list(self.teacher_words) if self.named is None else None
+        self._teacher = (Teacher(self.named or self.teacher_run, words, self.known(), device),)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self._teacher:
+            checkpoint["teacher"] = self._teacher[0].digest()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self._teacher and checkpoint.get("teacher") != self._teacher[0].digest():
+            raise UserError(
+                f"The teacher {self.named or self.teacher_run} has other weights than when this "
+                "run began: put it back, or start a new run."
+            )
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images, targets = batch  # classes (batch,) or, mixed, soft targets (batch, classes)
+        logits = self.model(images)
+        loss = F.cross_entropy(logits, targets)
+        for teacher in self._teacher:
+            apart = divergence(logits, teacher(images), self.temperature)
+            loss = (1 - self.weight) * loss + self.weight * apart
+        classes = targets if targets.ndim == 1 else targets.argmax(1)
+        correct = (logits.detach().argmax(1) == classes).sum()
+        self.sums.add(loss.detach() * len(images), correct, examples=len(images))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        images, classes = batch
+        self.scores.add(self.model(images), classes)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.validation_step(batch, batch_idx)
+
+    def results(self, stage: str) -> dict[str, float]:
+        figures, self.confusion_matrix = self.scores.read(stage)
+        return figures
+
+    # What a finished run is asked
+
+    def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """Class probabilities `(batch, classes)`."""
+        logits: Tensor = self.model(batch)
+        return logits.float().softmax(1)
+
+    def answer(self, question: Question) -> Rows:
+        """Each image's label, and the probability of each class."""
+        facts = self.known()
+        rows = [["file", "label", *facts.class_names]]
+        for files, images in image_batches(question, facts, self.device):
+            rows += label_rows(files, self.predict_step(images, 0), facts.class_names)
+        return rows
+
+    def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
+        return {"images": random_images(self.known(), examples, draw)}
+
+    def blank_batch(self, facts: Facts, examples: int) -> Batch:
+        assert isinstance(facts, ImageFacts)
+        shape = (examples, facts.channels, facts.image_size, facts.image_size)
+        return torch.zeros(shape), torch.zeros(examples, dtype=torch.long)
+
+    def known(self) -> ImageFacts:
+        """The facts of the images."""
+        assert isinstance(self.facts, ImageFacts)
+        return self.facts
+
+
+def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """How far the student's softened probabilities are from the teacher's, `()`.
+
+    Times the temperature squared, so that its gradients stay as large as those of the labels.
+
+    Args:
+        student: logits `(batch, classes)`; `teacher` likewise.
+        temperature: by which both are divided.
+    """
+    found = F.log_softmax(student.float() / temperature, 1)
+    wanted = F.log_softmax(teacher.float() / temperature, 1)
+    apart = F.kl_div(found, wanted, reduction="batchmean", log_target=True)
+    return apart * temperature**2

@@ -1,0 +1,57 @@
+"""The teacher: the model of an earlier run, frozen."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from arclight import UserError, load, train
+from arclight_zoo.pixels.image_facts import ImageFacts
+
+ALIKE = ("class_names", "image_size", "channels", "mean", "std")
+
+
+class Teacher:
+    """The logits of an earlier run's model, which is no part of the student's task.
+
+    Args:
+        run: the run directory.
+        words: trained there first, with these words of train.py's command line; None: the run is
+            there.
+        facts: of the student's data.
+        device: where it computes.
+
+    Raises:
+        UserError: there is no such run, or it has learnt from other images or classes.
+    """
+
+    def __init__(
+        self, run: str, words: Sequence[str] | None, facts: ImageFacts, device: torch.device
+    ) -> None:
+        task: Any = (load(run) if words is None else train(run, *words)).task
+        known = getattr(task, "facts", None)
+        model = getattr(task, "model", None)
+        if not isinstance(known, ImageFacts) or not isinstance(model, nn.Module):
+            raise UserError(f"The teacher {run} is no run of a task that classifies images.")
+        for name in ALIKE:
+            if getattr(known, name) != getattr(facts, name):
+                raise UserError(
+                    f"The teacher {run} has learnt from images with {name} {getattr(known, name)}, "
+                    f"and the student's have {getattr(facts, name)}: give both the same data."
+                )
+        self.model = model.to(device).eval().requires_grad_(False)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits `(batch, classes)`."""
+        with torch.no_grad():
+            logits: Tensor = self.model(images)
+        return logits
+
+    def digest(self) -> str:
+        """SHA-256 of the weights, by which a resumed run knows its teacher."""
+        digest = hashlib.sha256()
+        for value in self.model.state_dict().values():
+            digest.update(value.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
