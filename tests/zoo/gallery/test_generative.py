@@ -14,7 +14,8 @@ from PIL import Image
 from arclight.errors import UserError
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create
-from arclight.training.checkpoints import Checkpoints, read
+from arclight.training.checkpoint_files import read
+from arclight.training.checkpoints import Checkpoints
 from arclight.training.loggers import read_metrics
 from arclight.training.record import TIMING
 from arclight.use.evaluate import evaluate
