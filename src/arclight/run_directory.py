@@ -50,6 +50,10 @@ class RunDirectory:
         return self.path / "metrics.csv"
 
     @property
+    def predictions_file(self) -> Path:
+        return self.path / "predictions.parquet"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 

@@ -12,6 +12,7 @@ from arclight.errors import UserError
 from arclight.run.assembly import Parts
 from arclight.run.failures import out_of_memory
 from arclight.run.panels import parameters
+from arclight.run.predictions import kept_predictions
 from arclight.run.trainer import recorder
 from arclight.run_directory import RunDirectory
 from arclight.tasks.task import Task
@@ -28,7 +29,8 @@ def test_best(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> dict[str, 
     figures: dict[str, float] = {}
     if is_tested(parts):
         try:
-            figures = test(trainer, parts)
+            with kept_predictions(run, parts.task, trainer):
+                figures = test(trainer, parts)
         except torch.OutOfMemoryError as error:
             raise UserError(out_of_memory(parts, trainer)) from error
     return {

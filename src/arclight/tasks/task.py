@@ -18,6 +18,7 @@ from arclight.data.facts import Facts
 from arclight.errors import UserError
 from arclight.models.frozen import frozen_parts
 from arclight.tasks.pictures import log_picture
+from arclight.tasks.predictions import Predictions
 from arclight.tasks.question import Question, Rows
 from arclight.tasks.sums import Sums
 
@@ -49,6 +50,7 @@ class Task(L.LightningModule):
         facts: what is known of the data; set before training and with a finished run.
         confusion_matrix: of the last evaluation, rows are the true classes; None where there are
             no classes, which are named by `class_names`.
+        predictions: what `keep` has kept of the test that is going on; None: there is none.
         cross_entropy: the loss over a whole vocabulary where a training step ends with one, so
             that it is compiled with the model: its logits are the most memory that a step moves.
 
@@ -78,6 +80,7 @@ class Task(L.LightningModule):
         self.confusion_matrix: Tensor | None = None
         self.cross_entropy: nn.CrossEntropyLoss | None = None
         self.class_names: list[str] = []
+        self.predictions: Predictions | None = None
         self.sums = Sums(figures)
         self.metrics = _by_name(metrics or {})
         self._make_optimizer = optimizer
@@ -137,6 +140,25 @@ class Task(L.LightningModule):
         """
         for metric in self.metrics.values():
             metric.update(predictions, targets)  # type: ignore[operator]
+
+    def keep(self, targets: Tensor, predictions: Tensor, scores: Tensor) -> None:
+        """Keeps a batch of the test for `predictions.parquet`; call it in `test_step`.
+
+        Runs are compared example by example with it. Outside of a run's test it does nothing.
+
+        Args:
+            targets: what is true, such as classes `(batch,)`.
+            predictions: what the model says, of the same kind, `(batch,)`.
+            scores: how sure it is, such as the probability of the predicted class, `(batch,)`.
+        """
+        if self.predictions is not None:
+            self.predictions.add(targets, predictions, scores)
+
+    def keep_classes(self, logits: Tensor, classes: Tensor) -> None:
+        """`keep` of a classifier: logits `(batch, classes)` and what is true `(batch,)`."""
+        if self.predictions is not None:
+            scores, predicted = logits.float().softmax(1).max(1)
+            self.keep(classes, predicted, scores)
 
     def results(self, stage: str) -> dict[str, float]:
         """The metrics of the evaluation that ends, over all processes; counting begins anew.

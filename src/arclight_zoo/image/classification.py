@@ -76,6 +76,7 @@ class ImageClassification(ImageTask):
         logits = self.model(images).float()
         loss = self.loss(logits, targets) * len(logits) if self.evaluates_loss else None
         self.scores.add(logits, targets, loss)
+        self.keep_classes(logits, targets)
         if self.metrics:
             self.measure(logits.softmax(1), targets)
 

@@ -30,6 +30,7 @@ class ImageRegression(RowOfOutputs):
     def count(self, found: Tensor, targets: Tensor) -> None:
         if targets.shape[1] == 1:
             found, targets = found.squeeze(1), targets.squeeze(1)
+            self.keep(targets, found, -(found - targets).abs())
         self.measure(found, targets)
 
     def answer_row(self, found: list[float], names: list[str]) -> list[str]:

@@ -89,6 +89,7 @@ class TextClassification(Task):
         logits = self.model(tokens, mask).float()
         loss = self.loss(logits, labels) * len(logits) if self.evaluates_loss else None
         self.scores.add(logits, labels, loss)
+        self.keep_classes(logits, labels)
         if self.metrics:
             self.measure(logits.softmax(1), labels)
 
