@@ -1,0 +1,131 @@
+"""Two runs compared example by example, by their `predictions.parquet`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arclight.errors import UserError
+from arclight.seeds import mix
+
+DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A run's predictions of its test set.
+
+    Attributes:
+        names: of the classes; empty where there are none.
+    """
+
+    id: NDArray[np.int64]
+    target: NDArray[Any]
+    prediction: NDArray[Any]
+    score: NDArray[np.float64]
+    names: list[str]
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        return np.asarray(self.target == self.prediction)
+
+    @property
+    def are_classes(self) -> bool:
+        return self.target.dtype.kind in "iub"
+
+
+def read_examples(file: Path) -> Examples | None:
+    """A run's predictions; None: it has kept none.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    if not file.is_file():
+        return None
+    import json
+
+    from pyarrow import ArrowException, parquet
+
+    try:
+        table = parquet.read_table(file)
+        columns = [table[name].to_numpy() for name in ("id", "target", "prediction", "score")]
+    except (ArrowException, OSError, KeyError) as error:
+        raise UserError(f"{file} cannot be read as predictions: {error}") from error
+    names = json.loads((table.schema.metadata or {}).get(b"class_names", b"[]"))
+    return Examples(*columns, names)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two runs on the same examples.
+
+    Attributes:
+        only_first: examples that the first alone has right.
+        only_second: likewise.
+        p: of McNemar's exact test that neither has more right.
+        difference: of the shares that are right.
+        low: end of its 95% interval, from a bootstrap of the examples.
+        high: likewise.
+    """
+
+    n: int
+    only_first: int
+    only_second: int
+    p: float
+    difference: float
+    low: float
+    high: float
+
+
+def paired(first: Examples, second: Examples) -> Paired | None:
+    """Compares by McNemar's exact test (1947); None: they are not of the same examples."""
+    from scipy.stats import binomtest
+
+    if not (first.are_classes and second.are_classes):
+        return None
+    if not (np.array_equal(first.id, second.id) and np.array_equal(first.target, second.target)):
+        return None
+    a, b = first.right, second.right
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    p = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+    steps = a.astype(float) - b.astype(float)
+    low, high = _interval(steps)
+    return Paired(len(steps), only_a, only_b, p, float(steps.mean()), low, high)
+
+
+def _interval(steps: NDArray[np.float64]) -> tuple[float, float]:
+    """A paired bootstrap: the examples are drawn, and with each what both have made of it."""
+    random = np.random.Generator(np.random.Philox(key=mix("examples", 0)))
+    values, counts = np.unique(steps, return_counts=True)
+    drawn = random.multinomial(len(steps), counts / len(steps), DRAWS) @ values / len(steps)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def mistakes(runs: Sequence[Examples]) -> list[dict[str, Any]]:
+    """The examples that most runs get wrong, the worst first: how many, and what they say most."""
+    runs = [run for run in runs if run.are_classes]
+    if not runs or not all(np.array_equal(run.id, runs[0].id) for run in runs):
+        return []
+    wrong = np.sum([~run.right for run in runs], axis=0)
+    names = runs[0].names
+    rows = []
+    for place in np.lexsort((runs[0].id, -wrong)):
+        if not wrong[place]:
+            break
+        said = [int(run.prediction[place]) for run in runs if not run.right[place]]
+        often = max(sorted(set(said)), key=said.count)
+        target = int(runs[0].target[place])
+        rows.append(
+            {
+                "id": int(runs[0].id[place]),
+                "target": names[target] if names else target,
+                "prediction": names[often] if names else often,
+                "wrong": int(wrong[place]),
+                "runs": len(runs),
+            }
+        )
+    return rows
