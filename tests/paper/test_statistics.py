@@ -88,7 +88,12 @@ def test_better_is_wrong_in_at_most_one_of_twenty_without_an_effect() -> None:
 
 @pytest.mark.parametrize(
     ("region", "n", "effect", "threshold"),
-    [("better", 5, 1.6, 0.0), ("better", 12, 1.0, 0.1), ("worse", 8, -1.2, 0.1), ("equal", 20, 0.1, 0.9)],
+    [
+        ("better", 5, 1.6, 0.0),
+        ("better", 12, 1.0, 0.1),
+        ("worse", 8, -1.2, 0.1),
+        ("equal", 20, 0.1, 0.9),
+    ],
 )
 def test_power_is_what_was_announced(
     region: d.Region, n: int, effect: float, threshold: float

@@ -1,14 +1,12 @@
 """What is refused before anything trains, and what a dry run shows."""
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import yaml
 
 from arclight.errors import UserError
-from arclight.search.run_search import _slots
+from arclight.search.slots import slots_of
 from tests.conftest import options
 from tests.search.conftest import Searched
 
@@ -93,9 +91,8 @@ def test_trials_share_gpus_without_crossing_them(
     monkeypatch: pytest.MonkeyPatch, each: float, workers: int | None, expected: str | list[str]
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    settings: Any = SimpleNamespace(workers=workers, gpus_per_trial=each)
-    slots = _slots(settings, {"trainer": {"accelerator": "gpu"}})
+    gpu = {"trainer": {"accelerator": "gpu"}}
+    slots = slots_of(workers, each, gpu, "search")
     assert [slot["CUDA_VISIBLE_DEVICES"] for slot in slots] == list(expected)
-    settings.workers = 7
     with pytest.raises(UserError, match=r"type search\.workers="):
-        _slots(settings, {"trainer": {"accelerator": "gpu"}})
+        slots_of(7, each, gpu, "search")

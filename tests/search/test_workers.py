@@ -14,8 +14,9 @@ import pytest
 import torch
 import yaml
 
+from arclight.errors import UserError
 from arclight.run_directory import RunDirectory
-from arclight.search import workers
+from arclight.search import processes
 from arclight.search.trial import CONSOLE
 from tests.search.conftest import Searched
 
@@ -65,9 +66,9 @@ def test_a_search_goes_on_to_n_trials_and_no_further(
     kept = yaml.safe_load(Path("s/search.yaml").read_text())
     assert kept["overrides"][0] == "search=tiny"
 
-    with pytest.raises(workers.UserError, match=r"data\.limit: 64 -> 96"):
+    with pytest.raises(UserError, match=r"data\.limit: 64 -> 96"):
         searched(*TINY, "data.limit=96")
-    with pytest.raises(workers.UserError, match=r"search\.seed: 0 -> 1"):
+    with pytest.raises(UserError, match=r"search\.seed: 0 -> 1"):
         searched(*TINY, "search.seed=1")
 
 
@@ -96,14 +97,14 @@ class Killer(threading.Thread):
         super().__init__(daemon=True)
         self.times = times
         self.forked: Queue[int | None] = Queue()
-        fork = workers.fork
+        fork = processes.fork
 
         def told(*given: Any) -> int:
             pid = fork(*given)
             self.forked.put(pid)
             return pid
 
-        monkeypatch.setattr(workers, "fork", told)
+        monkeypatch.setattr(processes, "fork", told)
 
     def run(self) -> None:
         for _ in range(self.times):

@@ -55,7 +55,8 @@ def read_examples(file: Path) -> Examples | None:
     except (ArrowException, OSError, KeyError) as error:
         raise UserError(f"{file} cannot be read as predictions: {error}") from error
     names = json.loads((table.schema.metadata or {}).get(b"class_names", b"[]"))
-    return Examples(*columns, names)
+    ids, targets, predictions, scores = columns
+    return Examples(ids, targets, predictions, scores, names)
 
 
 @dataclass(frozen=True)

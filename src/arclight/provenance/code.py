@@ -15,7 +15,7 @@ from arclight.provenance.repository import modules_in
 from arclight.run_directory import RunDirectory
 
 # What reads runs, proposes configs and foretells costs: no metric of a run depends on it.
-BESIDE = ("arclight/report/", "arclight/search/", "arclight/costs/")
+BESIDE = ("arclight/report/", "arclight/search/", "arclight/costs/", "arclight/paper/")
 CONFIGS = "configs/"
 NAMED = 5  # files in a sentence
 

@@ -45,13 +45,17 @@ _SPECIAL = {
 }
 
 
+def latex_text(text: str) -> str:
+    """Text with what LaTeX would read as a command."""
+    return "".join(_SPECIAL.get(c, c) for c in text)
+
+
 def latex(rows: Rows) -> str:
     """A table in the style of the `booktabs` package."""
 
     def line(cells: Sequence[Any]) -> str:
         words = ("" if one is None else visible(str(one)) for one in cells)
-        plain = ("".join(_SPECIAL.get(c, c) for c in word) for word in words)
-        return " & ".join(plain) + r" \\"
+        return " & ".join(map(latex_text, words)) + r" \\"
 
     columns = list(rows[0]) if rows else []
     body = [line(list(row.values())) for row in rows]

@@ -13,7 +13,9 @@ from arclight.tasks.task import Task
 
 
 @contextmanager
-def kept_predictions(run: RunDirectory, task: L.LightningModule, trainer: L.Trainer) -> Iterator[None]:
+def kept_predictions(
+    run: RunDirectory, task: L.LightningModule, trainer: L.Trainer
+) -> Iterator[None]:
     """A test within it leaves what the task keeps (`Task.keep`) in the run's directory."""
     if not isinstance(task, Task):
         yield

@@ -1,8 +1,6 @@
 """From a composed config to a search that has come to its end."""
 
 import fcntl
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from arclight.reading import read_mapping
 from arclight.run_directory import RunDirectory
 from arclight.search.composer import Composer, fitted
 from arclight.search.settings import MAY_CHANGE, Objective, Search
+from arclight.search.slots import slots_of
 from arclight.search.space import Parameter, parse
 
 FILE = "search.yaml"
@@ -43,8 +42,18 @@ def search(cfg: DictConfig) -> int:
 
 def _search(cfg: DictConfig) -> int:
     settings, node = _settings(cfg)
+    return run_search(settings, node, typed_words(HydraConfig.get()))
+
+
+def run_search(settings: Search, node: dict[str, Any], words: list[str]) -> int:
+    """Starts or continues a search within `hydra_ready`; see `search`.
+
+    Args:
+        node: the settings as `search.yaml` keeps them.
+        words: what makes the config of a trial, but for its values.
+    """
     space = parse(settings.space)
-    composer = Composer(typed_words(HydraConfig.get()), space)
+    composer = Composer(words, space)
     check(composer.base)
     space = fitted(space, composer)
     if composer.base["trainer"]["num_nodes"] > 1:
@@ -147,7 +156,7 @@ def _work(
     from arclight.signals import exit_on_signals
 
     exit_on_signals()
-    slots = _slots(settings, composer.base)
+    slots = slots_of(settings.workers, settings.gpus_per_trial, composer.base, "search")
     study = Study(settings, space, aims, folder)
     with attach(folder / "search.log"):
         say(f"search {settings.name}: {study.ended} of {study.wanted} trials have ended; {folder}")
@@ -185,38 +194,3 @@ def _changed_code(folder: Path) -> str | None:
                 f"{named(names)}; later trials may not compare with it."
             )
     return None
-
-
-def _slots(settings: Search, config: dict[str, Any]) -> list[dict[str, str]]:
-    """For each worker, what its trials' environment gets: the GPUs that are theirs.
-
-    Raises:
-        UserError: there are not so many GPUs.
-    """
-    if config["trainer"]["accelerator"] != "gpu":
-        return [{} for _ in range(settings.workers or 1)]
-    gpus = _gpus()
-    each = settings.gpus_per_trial
-    width = max(1, int(each))
-    sharing = max(1, int(1 / each))  # trials on one GPU
-    most = len(gpus) // width * sharing
-    if most < (settings.workers or 1):
-        raise UserError(
-            f"search.workers={settings.workers or 1} with search.gpus_per_trial={each:g} need "
-            f"more GPUs than the {len(gpus)} here; type search.workers={most}, "
-            "or trainer=cpu."
-        )
-    starts = [i // sharing * width for i in range(settings.workers or most)]
-    return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus[s : s + width])} for s in starts]
-
-
-def _gpus() -> list[str]:
-    """The GPUs that this process may use, asked without touching one: it is to be forked."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [gpu for gpu in chosen.split(",") if gpu]
-    try:
-        command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    except (OSError, subprocess.SubprocessError):
-        return []

@@ -45,7 +45,7 @@ def _beta(u: Tensor, alpha: float) -> Tensor:
     """Uniform numbers as Beta(alpha, alpha), by the inverse of its distribution function."""
     if alpha == 1.0:
         return u
-    from scipy.special import betaincinv  # type: ignore[import-untyped]
+    from scipy.special import betaincinv
 
     return torch.from_numpy(betaincinv(alpha, alpha, u.double().numpy())).float()
 

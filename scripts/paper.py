@@ -1,0 +1,53 @@
+"""A paper that checks itself: python scripts/paper.py paper=NAME [paper.KEY=VALUE] [KEY=VALUE]
+
+Runs what is missing of the paper in configs/paper/NAME.yaml, writes tables, figures, claims,
+checklist, report.html and artifact.zip into papers/NAME, and judges the claims.
+
+Keys of the paper (configs/paper/_paper.yaml has them all):
+  paper.seeds=[0,1]       which repetitions
+  paper.dir=PATH          where it lies
+  paper.workers=2         runs at once; the same command on another machine helps
+  paper.check=true        judge the claims on what is there; train nothing
+  paper.evidence=FOLDER   run directories for or against the claims
+  paper.mixed=true        take runs of other code or data than the rest
+  paper.again=true        continue runs that have failed
+  paper.dry_run=true      say what would run, and how many seeds the claims need
+Any other KEY=VALUE is for every run, such as trainer.max_epochs=5.
+
+From an artifact: python scripts/paper.py artifact=artifact.zip output=FOLDER
+
+Exit code: 0 all claims hold, 1 a claim fails, 3 none fails and some are undecided, 2 a mistake in
+what was typed.
+"""
+
+import signal
+import sys
+from pathlib import Path
+
+from arclight.config.entry import plain_errors
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    if not words or "--help" in words or "-h" in words:
+        print((__doc__ or "").strip())
+        return
+    if any(word.startswith("artifact=") for word in words):
+        from arclight.config.arguments import arguments
+        from arclight.paper.run_paper import rebuild
+
+        given = arguments(__doc__, required=("artifact", "output"))
+        sys.exit(rebuild(given["artifact"], given["output"]))
+    from arclight.config.words import quoted
+    from arclight.paper.run_paper import require_words, run_paper
+
+    require_words(words)
+    sys.exit(run_paper(quoted(words)))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is something to save
+    with plain_errors(CONFIGS):
+        main()

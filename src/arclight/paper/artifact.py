@@ -1,0 +1,73 @@
+"""`artifact.zip`: everything from which a paper is written again without training; no weights."""
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from arclight.errors import UserError
+from arclight.paper.judge import LOOKS
+from arclight.paper.record import EVIDENCE, FILE, Record, read_record, write_record
+
+NAME = "artifact.zip"
+OF_A_RUN = (
+    *("config.yaml", "overrides.yaml", "manifest.json", "summary.json", "metrics.csv"),
+    "predictions.parquet",
+)
+OF_A_SEARCH = ("search.yaml", "trials.csv", "best.yaml", "report.md")
+EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip's earliest time, so that like content gives like bytes
+
+
+def pack(folder: Path, record: Record, target: Path) -> Path:
+    """Writes the archive; runs brought as evidence are in it as well."""
+    files: dict[str, Path] = {}
+    entries = []
+    for number, entry in enumerate(record.entries):
+        if entry.path is not None:
+            source = folder / entry.path
+            name = entry.path if entry.source != EVIDENCE else f"{EVIDENCE}/{number:04d}"
+            for file in OF_A_RUN:
+                if (source / file).is_file():
+                    files[f"{name}/{file}"] = source / file
+            entry = replace(entry, path=name)
+        entries.append(entry)
+    for search in sorted((folder / "tuning").glob("*/*")):
+        for file in OF_A_SEARCH:
+            if (search / file).is_file():
+                files[str((search / file).relative_to(folder))] = search / file
+    if (folder / LOOKS).is_file():
+        files[LOOKS] = folder / LOOKS
+    with tempfile.TemporaryDirectory() as place:
+        settings = {**record.settings, "dir": "."}
+        files[FILE] = write_record(Path(place), replace(record, settings=settings, entries=entries))
+        part = target.with_name(f".{target.name}.part")
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, path in sorted(files.items()):
+                archive.writestr(
+                    zipfile.ZipInfo(name, EPOCH), path.read_bytes(), zipfile.ZIP_DEFLATED
+                )
+        part.replace(target)
+    return target
+
+
+@contextmanager
+def unpacked(file: Path) -> Iterator[tuple[Path, Record]]:
+    """The folder that an archive holds, as long as it is needed.
+
+    Raises:
+        UserError: it is no artifact of a paper.
+    """
+    if not file.is_file():
+        raise UserError(f"artifact={file} is not a file.")
+    folder = Path(tempfile.mkdtemp(prefix="arclight-"))
+    try:
+        with zipfile.ZipFile(file) as archive:
+            archive.extractall(folder)  # which keeps names with .. inside the folder
+        yield folder, read_record(folder)
+    except zipfile.BadZipFile as error:
+        raise UserError(f"artifact={file} is no zip file: {error}.") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,171 @@
+"""The cells of a paper: one run for each row, column and repetition."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException
+
+from arclight.config.best_of import FILE, key_of, read
+from arclight.config.check import check
+from arclight.config.entry import in_a_sentence
+from arclight.errors import UserError
+from arclight.paper.settings import WHOLE, Paper, Row
+from arclight.report.results import INCIDENTAL
+from arclight.search.composer import Composer, as_overrides
+
+Config = dict[str, Any]
+
+BESIDE = (*INCIDENTAL, "preflight")
+"""Keys of a config that make no other run."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a paper.
+
+    Attributes:
+        seed: which repetition.
+        config: the frozen config.
+        words: what composed it.
+        path: its run directory, whose name tells whether the config is the same.
+        kind: digest of the config without what varies between repetitions.
+    """
+
+    row: str
+    column: str
+    seed: int
+    config: Config
+    words: list[str]
+    choices: dict[str, str | None]
+    path: Path
+    kind: str
+
+    @property
+    def name(self) -> str:
+        """`vit on digits, seed 0`."""
+        where = "" if self.column == WHOLE else f" on {self.column}"
+        return f"{self.row}{where}, seed {self.seed}"
+
+
+def plan(paper: Paper, typed: Sequence[str], folder: Path) -> list[Cell]:
+    """All cells, the first repetition of each row before the second of any.
+
+    Used within `hydra_ready`. A row that is tuned has the best words that its search has found,
+    and no cells before that.
+
+    Raises:
+        UserError: the config of a cell is not as it should be.
+    """
+    found: list[Cell] = []
+    for column in paper.all_columns():
+        for row in paper.all_rows():
+            words = words_of(paper, row, column, typed)
+            if paper.tune is not None:
+                best = tuning_folder(folder, row.name, column.name) / FILE
+                if not best.is_file():
+                    continue
+                tuned = [w for w in read(str(best)) if key_of(w) != "seed"]
+                words = merged(words, tuned, typed)
+            found += _cells(paper, row, column, words, folder)
+    place = {seed: i for i, seed in enumerate(paper.seeds)}
+    return sorted(found, key=lambda cell: place[cell.seed])
+
+
+def words_of(paper: Paper, row: Row, column: Row, typed: Sequence[str]) -> list[str]:
+    """What makes the config of a row and column, but for the repetition."""
+    return merged(paper.overrides, column.words, row.words, typed)
+
+
+def merged(*lists: Sequence[str]) -> list[str]:
+    """The words of all lists; of two about the same key the later counts."""
+    last: dict[str, str] = {}
+    for word in (word for words in lists for word in words):
+        last.pop(key_of(word), None)
+        last[key_of(word)] = word
+    return list(last.values())
+
+
+def tuning_folder(folder: Path, row: str, column: str) -> Path:
+    """Where the search of a row and column lies."""
+    return folder / "tuning" / row / column
+
+
+def _cells(paper: Paper, row: Row, column: Row, words: list[str], folder: Path) -> list[Cell]:
+    name = f"{row.name} on {column.name}" if paper.columns else row.name
+    try:
+        composer = Composer(words, [])
+        cells = [_cell(paper, row, column, seed, composer, folder) for seed in paper.seeds]
+    except HydraException as error:
+        raise UserError(f"paper {paper.name}, {name}: {in_a_sentence(error)}") from error
+    except UserError as error:
+        lines = str(error).splitlines()
+        raise UserError("\n".join(f"paper {paper.name}, {name}: {e}" for e in lines)) from error
+    return cells
+
+
+def _cell(paper: Paper, row: Row, column: Row, seed: int, composer: Composer, folder: Path) -> Cell:
+    varied = repetition(paper, seed)
+    config = composer.config(varied)
+    check(config)
+    if config["trainer"]["num_nodes"] > 1:
+        raise UserError(
+            "trainer.num_nodes: each run of a paper is on one machine; start the same paper on "
+            "several machines instead."
+        )
+    path = folder / "cells" / row.name / column.name / f"seed={seed}-{digest(config)}"
+    config["trial"] = {
+        "name": "-".join([paper.name, row.name, column.name, str(seed)]),
+        "paper": paper.name,
+        "row": row.name,
+        "column": column.name,
+        "objectives": [],
+    }
+    return Cell(
+        row=row.name,
+        column=column.name,
+        seed=seed,
+        config=config,
+        words=[*composer.overrides, *as_overrides(varied)],
+        choices=composer.choices({}),
+        path=path,
+        kind=kind_of(config, paper),
+    )
+
+
+def repetition(paper: Paper, seed: int) -> dict[str, Any]:
+    """The keys of the config that a repetition sets.
+
+    The run's seed is of weights, dropout and order together; `data.seed` of order and augmentation
+    alone.
+    """
+    varied: dict[str, Any] = {}
+    if "init" in paper.vary:
+        varied["seed"] = seed
+    if ("init" in paper.vary) != ("order" in paper.vary):
+        varied["data.seed"] = seed if "order" in paper.vary else paper.seeds[0]
+    if "split" in paper.vary:
+        varied["data.split_seed"] = seed
+    if "fold" in paper.vary:
+        varied |= {"data.folds": paper.folds, "data.fold": seed}
+    return varied
+
+
+def kind_of(config: Config, paper: Paper) -> str:
+    """What two repetitions of one cell have in common."""
+    varied = set(repetition(paper, paper.seeds[0])) | {"seed", "data.seed"}
+    plain = {k: dict(v) if isinstance(v, dict) else v for k, v in config.items()}
+    for key in varied:
+        node, _, name = key.rpartition(".")
+        (plain.get(node, {}) if node else plain).pop(name, None)
+    return digest(plain)
+
+
+def digest(config: Config) -> str:
+    """The start of the SHA-256 of what makes a run what it is."""
+    kept = {key: value for key, value in config.items() if key not in BESIDE}
+    text = json.dumps(kept, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,105 @@
+"""What the runs of a paper have come to, read from their directories."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arclight.files import read_json
+from arclight.paper.examples import Examples, read_examples
+from arclight.paper.record import Entry, Record
+
+ENDINGS = ("finished", "diverged", "failed", "missing")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run of a paper.
+
+    Attributes:
+        ending: finished, diverged, failed, or missing: not run, or not to its end.
+        error: of one that failed.
+    """
+
+    entry: Entry
+    path: Path | None
+    ending: str
+    error: str
+    summary: dict[str, Any]
+
+    @property
+    def seed(self) -> int:
+        return self.entry.seed
+
+    def figure(self, name: str) -> float | None:
+        """A metric of the tested checkpoint, or another number of `summary.json`."""
+        if self.ending != "finished":
+            return None
+        value = (self.summary.get("metrics") or {}).get(name, self.summary.get(name))
+        return float(value) if isinstance(value, int | float) else None
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        return read_json(self.path / "manifest.json") if self.path else {}
+
+    @cached_property
+    def examples(self) -> Examples | None:
+        return read_examples(self.path / "predictions.parquet") if self.path else None
+
+
+class Outcomes:
+    """All runs of a paper, by row and column.
+
+    Args:
+        folder: the paper's, to which its paths are relative.
+    """
+
+    def __init__(self, record: Record, folder: Path) -> None:
+        self.record, self.paper, self.folder = record, record.paper, folder
+        self.all = [_read(entry, folder) for entry in record.entries]
+        self.rows = [row.name for row in self.paper.all_rows()]
+        self.columns = [column.name for column in self.paper.all_columns()]
+
+    def of(self, row: str, column: str) -> list[Outcome]:
+        """The runs of a cell, by seed."""
+        found = [o for o in self.all if (o.entry.row, o.entry.column) == (row, column)]
+        return sorted(found, key=lambda outcome: outcome.seed)
+
+    def finished(self, row: str, column: str, metric: str) -> dict[int, float]:
+        """The metric by seed, of the runs that have it."""
+        values = {o.seed: o.figure(metric) for o in self.of(row, column)}
+        return {seed: value for seed, value in values.items() if value is not None}
+
+    def values(self, row: str, column: str, metric: str) -> NDArray[np.float64]:
+        return np.array(list(self.finished(row, column, metric).values()), float)
+
+    def counts(self, row: str, column: str) -> dict[str, int]:
+        """How many runs of a cell have come to each ending."""
+        endings = [outcome.ending for outcome in self.of(row, column)]
+        return {ending: endings.count(ending) for ending in ENDINGS}
+
+    def first(self, row: str, columns: Sequence[str], figure: str) -> float | None:
+        """A number that all runs of a row share, of the first that has it."""
+        for column in columns:
+            for outcome in self.of(row, column):
+                if (value := outcome.figure(figure)) is not None:
+                    return value
+        return None
+
+
+def _read(entry: Entry, folder: Path) -> Outcome:
+    if entry.path is None:
+        return Outcome(entry, None, "missing", "", {})
+    path = folder / entry.path
+    summary = read_json(path / "summary.json")
+    error = str(summary.get("error") or "").partition("\n")[0]
+    status = summary["status"]
+    if status == "failed":
+        ending = "diverged" if "NonFinite" in error else "failed"
+    else:
+        ending = "finished" if status == "finished" else "missing"
+    return Outcome(entry, path, ending, error, summary)

@@ -1,0 +1,118 @@
+"""The claims with their evidence, as Markdown and as rows for machines."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from arclight.paper.judge import Judgement
+from arclight.paper.outcomes import Outcomes
+from arclight.paper.table import digits_of
+from arclight.report.tables import markdown
+
+WORDS = {"holds": "holds", "fails": "FAILS", "undecided": "undecided"}
+
+
+def claims_markdown(judgements: Sequence[Judgement], outcomes: Outcomes) -> str:
+    """Every claim: its verdict, and what it rests on."""
+    if not judgements:
+        return "# Claims\n\nThe paper makes none.\n"
+    rows = [
+        {"claim": j.claim.text, "verdict": WORDS[j.holds], "why": reason(j)} for j in judgements
+    ]
+    parts = ["# Claims", markdown(rows), *(_evidence(j) for j in judgements), _note(judgements)]
+    return "\n\n".join(parts) + "\n"
+
+
+def reason(judgement: Judgement) -> str:
+    """The verdict in a sentence."""
+    found = judgement.difference
+    if found is None:
+        return "no run has the metric yet"
+    digits = digits_of(found.deviation or abs(found.threshold))
+    size = f"{found.mean:+.{digits}f}"
+    if judgement.claim.is_exact:
+        other = judgement.claim.other or "the value"
+        return f"differs from {other} by {found.mean:+,.0f}, {found.threshold:,.0f} are allowed"
+    if found.low is None or found.high is None:
+        return f"{size} from {found.n} seed; two are the least" + _more(judgement)
+    interval = f"[{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
+    said = f"{size} {interval} over {found.n} seeds, p = {judgement.p:.2g}"
+    return f"{judgement.verdict}: {said}" + _more(judgement)
+
+
+def _more(judgement: Judgement) -> str:
+    found = judgement.difference
+    if judgement.holds != "undecided" or found is None:
+        return ""
+    if judgement.needed is None:
+        if found.deviation is None:
+            return "; type paper.seeds=[0,1,2] for a first answer"
+        return "; 80% power would need more than 1000 seeds"
+    more = max(1, judgement.needed - found.n)
+    return f"; 80% power needs {more} seeds more, {max(judgement.needed, found.n + 1)} in all"
+
+
+def _evidence(judgement: Judgement) -> str:
+    claim, found = judgement.claim, judgement.difference
+    lines = [f"## {claim.text}", f"**{WORDS[judgement.holds]}**: {reason(judgement)}."]
+    if judgement.improvement is not None:
+        value, low, high = judgement.improvement
+        lines.insert(
+            1,
+            f"Probability that a run of {claim.row} is above one of {claim.other}: "
+            f"{value:.2f} [{low:.2f}, {high:.2f}].",
+        )
+    if found is not None and not claim.is_exact:
+        lines.append(
+            f"Seeds {', '.join(map(str, judgement.seeds))}; differences up to "
+            f"{found.threshold:g} do not matter."
+        )
+    for column, both in judgement.examples.items():
+        lines.append(
+            f"By example on {column}, first seed: {claim.row} alone is right on "
+            f"{both.only_first}, {claim.other} alone on {both.only_second} of {both.n}; McNemar's "
+            f"exact p = {both.p:.2g}; difference {both.difference:+.4f} "
+            f"[{both.low:+.4f}, {both.high:+.4f}] by a bootstrap of the examples."
+        )
+    return "\n\n".join(lines)
+
+
+def _note(judgements: Sequence[Judgement]) -> str:
+    looks = judgements[0].looks
+    said = (
+        "A verdict is better (or worse) where the 95% interval of the mean difference lies beyond "
+        "the threshold (paired t-test by seed), equal where two one-sided tests at 5% put it "
+        "within. p is corrected for the number of claims (Holm)"
+    )
+    if looks > 1:
+        return said + (
+            f", and multiplied by {looks}: this is look {looks} at these claims, on other runs "
+            "than before."
+        )
+    return said + "."
+
+
+def claims_rows(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
+    """For `claims.csv`: all digits."""
+    rows = []
+    for j in judgements:
+        found, chance = j.difference, j.improvement or (None, None, None)
+        rows.append(
+            {
+                "claim": j.claim.text,
+                "holds": j.holds,
+                "verdict": j.verdict,
+                "seeds": 0 if found is None else found.n,
+                "difference": None if found is None else found.mean,
+                "deviation": None if found is None else found.deviation,
+                "low": None if found is None else found.low,
+                "high": None if found is None else found.high,
+                "threshold": None if found is None else found.threshold,
+                "p": j.p,
+                "improvement": chance[0],
+                "improvement low": chance[1],
+                "improvement high": chance[2],
+                "needed": j.needed,
+                "looks": j.looks,
+            }
+        )
+    return rows

@@ -1,0 +1,127 @@
+"""A paper from its words to its verdicts: what `scripts/paper.py` does."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from arclight.config.compose import hydra_ready
+from arclight.console import attach, say
+from arclight.errors import UserError
+from arclight.paper.artifact import unpacked
+from arclight.paper.cells import Cell, plan
+from arclight.paper.compose import divided, settings_of
+from arclight.paper.foretell import foretell
+from arclight.paper.judge import Judgement, exit_code, look
+from arclight.paper.outcomes import Outcomes
+from arclight.paper.pages import WORDS, reason
+from arclight.paper.record import Record, record_of, write_record
+from arclight.paper.settings import Paper
+from arclight.paper.table import for_reading
+from arclight.paper.write import write
+from arclight.report.tables import markdown
+
+
+def run_paper(words: Sequence[str]) -> int:
+    """Runs what is missing of a paper, writes it and judges its claims; returns the exit code.
+
+    0: all claims hold. 1: one fails. 3: none fails and some are undecided. 128 + n: stopped by
+    signal n; the same command goes on.
+
+    Raises:
+        UserError: a setting, a config or a run is not as it should be.
+    """
+    own, typed = divided(words)
+    with hydra_ready():
+        paper, node = settings_of(own)
+        folder = Path(paper.dir).expanduser()
+        cells = plan(paper, typed, folder)
+        if paper.dry_run:
+            _show(paper, node, cells, folder)
+            return 0
+        folder.mkdir(parents=True, exist_ok=True)
+        if not paper.check:
+            with attach(folder / "paper.log"):
+                code, cells = _run(paper, node, cells, typed, folder)
+            if code:
+                return code
+        record = record_of(paper, node, cells, folder)
+    return conclude(record, folder)
+
+
+def conclude(record: Record, folder: Path) -> int:
+    """Writes the paper and prints table and verdicts; returns the exit code."""
+    write_record(folder, record)
+    outcomes = Outcomes(record, folder)
+    judgements = write(record, folder, folder, look(folder, outcomes))
+    _print(outcomes, judgements, folder)
+    return exit_code(judgements)
+
+
+def rebuild(artifact: str, output: str) -> int:
+    """Writes a paper again from its `artifact.zip` alone; returns the exit code of its claims."""
+    target = Path(output).expanduser()
+    with unpacked(Path(artifact).expanduser()) as (folder, record):
+        outcomes = Outcomes(record, folder)
+        judgements = write(record, folder, target, look(folder, outcomes))
+        _print(outcomes, judgements, target)
+    return exit_code(judgements)
+
+
+def _run(
+    paper: Paper, node: dict[str, Any], cells: list[Cell], typed: Sequence[str], folder: Path
+) -> tuple[int, list[Cell]]:
+    from arclight.paper.run_cells import Cells
+    from arclight.paper.tuning import tune
+    from arclight.search.slots import slots_of
+    from arclight.signals import exit_on_signals
+
+    exit_on_signals()
+    record = record_of(paper, node, cells, folder)  # what is mixed is refused before anything runs
+    for line in foretell(Outcomes(record, folder)):
+        say(line)
+    if code := tune(paper, typed, folder):
+        return code, cells
+    if paper.tune is not None:
+        cells = plan(paper, typed, folder)
+    configs = {cell.config["trainer"]["accelerator"]: cell.config for cell in cells}
+    base = configs.get("gpu") or next(iter(configs.values()))
+    slots = slots_of(paper.workers, paper.gpus_per_trial, base, "paper")
+    work = Cells(paper, cells, slots)
+    say(f"paper {paper.name}: {work.count} of {work.total} cells are there; {folder}")
+    signum = work.run() if work.open_cells else 0
+    exit_on_signals()
+    if signum:
+        say("Interrupted; the same command continues the paper.")
+        return 128 + signum, cells
+    return 0, cells
+
+
+def _show(paper: Paper, node: dict[str, Any], cells: Sequence[Cell], folder: Path) -> None:
+    """What would run, and what the claims need."""
+    for line in foretell(Outcomes(record_of(paper, node, cells, folder), folder)):
+        print(line)
+    missing = [cell for cell in cells if not (cell.path / "config.yaml").is_file()]
+    print(f"{len(missing)} of {len(cells)} cells would run:")
+    for cell in missing:
+        print(f"  {cell.name}: python train.py {' '.join(cell.words)}")
+
+
+def _print(outcomes: Outcomes, judgements: Sequence[Judgement], target: Path) -> None:
+    print(f"\n{markdown(for_reading(outcomes))}\n")
+    for note in outcomes.record.notes:
+        print(f"note: {note}")
+    for judgement in judgements:
+        print(f"{WORDS[judgement.holds]}: {judgement.claim.text} ({reason(judgement)})")
+    lost = [outcome for outcome in outcomes.all if outcome.ending != "finished"]
+    for outcome in lost:
+        entry = outcome.entry
+        why = f": {outcome.error}" if outcome.error else ""
+        print(f"{outcome.ending}: {entry.row} on {entry.column}, seed {entry.seed}{why}")
+    print(f"The report is {target / 'report.html'}.")
+
+
+def require_words(words: Sequence[str]) -> None:
+    """Raises `UserError` where a word is not of the form KEY=VALUE."""
+    for word in words:
+        if "=" not in word and not word.startswith("~"):
+            raise UserError(f"{word} is not of the form KEY=VALUE, without spaces around the sign.")

@@ -1,0 +1,205 @@
+"""The table of a paper: every row and column with its spread, and every run that is not in it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from arclight.paper.differences import difference, resolution
+from arclight.paper.outcomes import Outcomes
+from arclight.paper.settings import WHOLE
+from arclight.paper.statistics import Spread, holm, spread
+from arclight.report.tables import comma_separated, latex_text, markdown
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the table says of a row and column.
+
+    Attributes:
+        is_best: the best of its column, or not distinguishable from it.
+        validated: the mean of the same metric in validation.
+    """
+
+    row: str
+    column: str
+    spread: Spread | None
+    counts: dict[str, int]
+    is_best: bool
+    validated: float | None
+    parameters: float | None
+
+
+def entries(outcomes: Outcomes) -> list[Entry]:
+    """Of every row and column."""
+    metric = outcomes.paper.metric
+    best = {column: _best(outcomes, column) for column in outcomes.columns}
+    return [
+        Entry(
+            row=row,
+            column=column,
+            spread=spread([outcomes.values(row, column, metric)]),
+            counts=outcomes.counts(row, column),
+            is_best=row in best[column],
+            validated=_mean(outcomes, row, column, validation_of(metric)),
+            parameters=outcomes.first(row, [column], "parameters"),
+        )
+        for row in outcomes.rows
+        for column in outcomes.columns
+    ]
+
+
+def validation_of(metric: str) -> str:
+    """The metric of the validation set that belongs to one of the test set."""
+    return metric.replace("test", "val", 1) if metric.startswith("test") else metric
+
+
+def _mean(outcomes: Outcomes, row: str, column: str, metric: str) -> float | None:
+    found = spread([outcomes.values(row, column, metric)])
+    return None if found is None else found.mean
+
+
+def _best(outcomes: Outcomes, column: str) -> set[str]:
+    """The best row of a column, and those that are not worse by the paired test (Holm)."""
+    metric = outcomes.paper.metric
+    sign = 1.0 if outcomes.paper.upwards else -1.0
+    found = {row: outcomes.finished(row, column, metric) for row in outcomes.rows}
+    means = {row: sign * sum(v.values()) / len(v) for row, v in found.items() if v}
+    if not means:
+        return set()
+    top = max(means, key=lambda row: means[row])
+    others = [row for row in means if row != top]
+    ps = []
+    for row in others:
+        seeds = sorted(found[row].keys() & found[top].keys())
+        both = [[found[name][seed] for seed in seeds] for name in (row, top)]
+        ps.append(_worse(both, sign))
+    return {top, *(row for row, p in zip(others, holm(ps), strict=True) if p > 0.05)}
+
+
+def _worse(both: list[list[float]], sign: float) -> float:
+    import numpy as np
+
+    if not both[0]:
+        return 1.0
+    values = np.array(both)
+    steps = sign * (values[0] - values[1])
+    return difference(steps, 0.0, resolution(list(values))).values["worse"]
+
+
+# ----------------------------------------------------------------------------------- as text
+
+
+def for_reading(outcomes: Outcomes) -> list[dict[str, str]]:
+    """Rows of the table with its numbers in a few digits; the best are between asterisks."""
+    lines: list[dict[str, str]] = []
+    for entry in entries(outcomes):
+        line: dict[str, str] = {outcomes.paper.name: entry.row}
+        if outcomes.columns != [WHOLE]:
+            line["on"] = entry.column
+        line[outcomes.paper.metric] = _value(entry, "**{}**")
+        line["95%"] = _interval(entry.spread)
+        line["IQM"] = "" if entry.spread is None else _short(entry.spread.iqm)
+        line["runs"] = _runs(entry.counts)
+        line[validation_of(outcomes.paper.metric)] = _short(entry.validated)
+        line["parameters"] = "" if entry.parameters is None else f"{entry.parameters:,.0f}"
+        lines.append(line)
+    return lines
+
+
+def as_markdown(outcomes: Outcomes) -> str:
+    return markdown(for_reading(outcomes)) + "\n\n" + NOTE + "\n"
+
+
+NOTE = (
+    "Mean ± standard deviation over the repetitions; 95% intervals of the mean by a bootstrap "
+    "within each column; IQM is the interquartile mean. Bold: the best, and what a paired t-test "
+    "by seed (Holm's correction) does not tell from it. What has diverged, failed or is missing "
+    "is counted under runs and is in no mean."
+)
+
+
+def as_csv(outcomes: Outcomes) -> str:
+    """All digits; one line for each row and column."""
+    lines: list[dict[str, Any]] = []
+    for entry in entries(outcomes):
+        found = entry.spread
+        lines.append(
+            {
+                "row": entry.row,
+                "column": entry.column,
+                "metric": outcomes.paper.metric,
+                "mean": None if found is None else found.mean,
+                "deviation": None if found is None else found.deviation,
+                "low": None if found is None else found.low,
+                "high": None if found is None else found.high,
+                "iqm": None if found is None else found.iqm,
+                "best": entry.is_best,
+                **entry.counts,
+                "validation": entry.validated,
+                "parameters": entry.parameters,
+            }
+        )
+    return comma_separated(lines) + "\n"
+
+
+def as_latex(outcomes: Outcomes) -> str:
+    """One line for each row and one column for each column, in the style of booktabs."""
+    found = {(entry.row, entry.column): entry for entry in entries(outcomes)}
+    columns = outcomes.columns
+    heads = [outcomes.paper.metric] if columns == [WHOLE] else columns
+    lines = [
+        r"% \usepackage{booktabs}",
+        rf"\begin{{tabular}}{{l{'c' * len(columns)}r}}",
+        r"\toprule",
+        " & ".join(["", *map(latex_text, heads), "parameters"]) + r" \\",
+        r"\midrule",
+    ]
+    for row in outcomes.rows:
+        cells = [_value(found[row, column], r"\textbf{{{}}}") for column in columns]
+        size = outcomes.first(row, columns, "parameters")
+        cells = [cell.replace("±", r"$\pm$") for cell in cells]
+        lines.append(
+            " & ".join([latex_text(row), *cells, "" if size is None else f"{size:,.0f}"]) + r" \\"
+        )
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _value(entry: Entry, bold: str) -> str:
+    found = entry.spread
+    if found is None:
+        return "--" + _lost(entry.counts)
+    text = _short(found.mean)
+    if found.deviation is not None:
+        digits = digits_of(found.deviation)
+        text = f"{found.mean:.{digits}f} ± {found.deviation:.{digits}f}"
+    return (bold.format(text) if entry.is_best else text) + _lost(entry.counts)
+
+
+def _lost(counts: dict[str, int]) -> str:
+    """A mark behind a mean that not all repetitions are in."""
+    lost = sum(n for ending, n in counts.items() if ending != "finished")
+    return f" ({lost} of {sum(counts.values())} lost)" if lost else ""
+
+
+def _runs(counts: dict[str, int]) -> str:
+    said = [f"{counts['finished']} of {sum(counts.values())}"]
+    return ", ".join(said + [f"{n} {e}" for e, n in counts.items() if n and e != "finished"])
+
+
+def _interval(found: Spread | None) -> str:
+    if found is None or found.low is None or found.high is None:
+        return ""
+    digits = digits_of(found.deviation or 0.0)
+    return f"[{found.low:.{digits}f}, {found.high:.{digits}f}]"
+
+
+def digits_of(deviation: float) -> int:
+    """Behind the point, so that the deviation has two."""
+    import math
+
+    if not deviation or not math.isfinite(deviation):
+        return 4
+    return max(0, min(8, 1 - math.floor(math.log10(deviation))))
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.5g}"

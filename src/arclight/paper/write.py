@@ -1,0 +1,80 @@
+"""Everything that is written of a paper."""
+
+from pathlib import Path
+
+from arclight.files import write_text
+from arclight.paper.artifact import NAME, pack
+from arclight.paper.checklist import checklist
+from arclight.paper.examples import mistakes
+from arclight.paper.figures import draw
+from arclight.paper.judge import Judgement, judge
+from arclight.paper.outcomes import Outcomes
+from arclight.paper.page import page
+from arclight.paper.pages import claims_markdown, claims_rows
+from arclight.paper.record import Record
+from arclight.paper.table import as_csv, as_latex, as_markdown
+from arclight.paper.tuning import best_so_far, draw_tuning
+from arclight.report.tables import comma_separated, markdown
+
+
+def write(record: Record, folder: Path, target: Path, looks: int) -> list[Judgement]:
+    """Writes tables, claims, checklist, pictures and page; returns what the claims came to.
+
+    Args:
+        folder: where the runs are that the record names.
+        target: where to write.
+        looks: see `arclight.paper.judge.look`.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    outcomes = Outcomes(record, folder)
+    judgements = judge(outcomes, looks)
+    claims, listed = claims_markdown(judgements, outcomes), checklist(outcomes)
+    table, runs = as_markdown(outcomes), _runs(outcomes)
+    write_text(target / "table.md", table)
+    write_text(target / "table.csv", as_csv(outcomes))
+    write_text(target / "table.tex", as_latex(outcomes))
+    write_text(target / "claims.md", claims)
+    write_text(target / "claims.csv", comma_separated(claims_rows(judgements)) + "\n")
+    write_text(target / "checklist.md", listed)
+    write_text(target / "runs.csv", comma_separated(runs) + "\n")
+    wrong = _mistakes(outcomes)
+    write_text(target / "mistakes.csv", comma_separated(wrong) + "\n")
+    pictures = draw(outcomes, target / "figures")
+    if (tuned := draw_tuning(outcomes, target / "figures" / "tuning")) is not None:
+        pictures.append(tuned)
+        write_text(target / "tuning.csv", comma_separated(best_so_far(outcomes)) + "\n")
+    title = outcomes.paper.title or outcomes.paper.name
+    notes = "\n".join(f"- {note}" for note in record.notes)
+    parts = [f"# {title}", table, claims.replace("# ", "## "), notes]
+    parts += ["## Runs", markdown(runs), listed.replace("# ", "## ")]
+    parts += ["## Most frequent mistakes", markdown(wrong[:20])] if wrong else []
+    write_text(target / "report.html", page(title, [p for p in parts if p], pictures))
+    pack(folder, record, target / NAME)
+    return judgements
+
+
+def _runs(outcomes: Outcomes) -> list[dict[str, object]]:
+    """Every run, with what it has come to."""
+    metric = outcomes.paper.metric
+    return [
+        {
+            "row": outcome.entry.row,
+            "column": outcome.entry.column,
+            "seed": outcome.seed,
+            "ending": outcome.ending,
+            metric: outcome.figure(metric),
+            "error": outcome.error,
+            "source": outcome.entry.source,
+        }
+        for outcome in outcomes.all
+    ]
+
+
+def _mistakes(outcomes: Outcomes) -> list[dict[str, object]]:
+    """The examples of each column that most runs get wrong."""
+    rows: list[dict[str, object]] = []
+    for column in outcomes.columns:
+        runs = [o for row in outcomes.rows for o in outcomes.of(row, column)]
+        kept = [o.examples for o in runs if o.examples is not None]
+        rows += [{"column": column, **row} for row in mistakes(kept)]
+    return rows
