@@ -5,7 +5,6 @@ from typing import Any
 
 from arclight.paper.cells import tuning_folder
 from arclight.paper.outcomes import Outcome, Outcomes
-from arclight.paper.statistics import spread
 from arclight.paper.table import validation_of
 from arclight.report.tables import markdown
 
@@ -87,8 +86,8 @@ def _models(outcomes: Outcomes) -> list[dict[str, Any]]:
 
 
 def _mean(outcomes: Outcomes, row: str, column: str, metric: str) -> str:
-    found = spread([outcomes.values(row, column, metric)])
-    return "" if found is None else f"{found.mean:.5g}"
+    values = outcomes.values(row, column, metric)
+    return f"{values.mean():.5g}" if len(values) else ""
 
 
 def _runs(outcomes: Outcomes) -> str:

@@ -53,8 +53,8 @@ def validation_of(metric: str) -> str:
 
 
 def _mean(outcomes: Outcomes, row: str, column: str, metric: str) -> float | None:
-    found = spread([outcomes.values(row, column, metric)])
-    return None if found is None else found.mean
+    values = outcomes.values(row, column, metric)
+    return float(values.mean()) if len(values) else None
 
 
 def _best(outcomes: Outcomes, column: str) -> set[str]:
