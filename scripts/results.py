@@ -1,11 +1,14 @@
 """Runs and searches as one table: python scripts/results.py DIR... [key=value ...]
 
 Every run in the folders is a row, at any depth: what tells it apart, its status, its figures.
+python scripts/results.py compare A B shows two runs side by side: configs, code, metrics, and what
+each predicts.
 
 Keys:
   where     conditions, such as where="model=cnn,optimizer.lr<0.01,status!=failed"
   by        group by these keys: mean, deviation and number of the runs that have finished, e.g.
-            by=model,optimizer.lr for means over the seeds
+            by=model,optimizer.lr for means over seeds and folds; auto: by all that differs
+  mixed     true: runs of one row may differ in more than seed and fold
   sort      a column: figures best first, settings upwards; sort=-KEY the other way round
   metrics   the figures to show, or all; default: what chooses checkpoints, the same of the test,
             and the training time
@@ -24,10 +27,13 @@ from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 from arclight.files import write_text
 
-KEYS = ("where", "by", "sort", "metrics", "format", "output", "figures", "best")
+KEYS = ("where", "by", "mixed", "sort", "metrics", "format", "output", "figures", "best")
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["compare"]:
+        compare(sys.argv[2:])
+        return
     places = [word for word in sys.argv[1:] if _is_place(word)]
     sys.argv[1:] = [word for word in sys.argv[1:] if not _is_place(word)]
     given = arguments(__doc__, optional=KEYS)
@@ -45,7 +51,12 @@ def main() -> None:
     if "where" in given:
         runs = r.where(runs, given["where"])
     metrics = r.chosen_metrics(runs, given.get("metrics"))
-    rows = r.grouped(runs, given["by"].split(","), metrics) if "by" in given else None
+    if given.get("mixed", "false") not in ("true", "false"):
+        raise UserError(f"mixed={given['mixed']} should be true or false.")
+    rows = None
+    if "by" in given:
+        by = r.telling(runs) if given["by"] == "auto" else given["by"].split(",")
+        rows = r.grouped(runs, by, metrics, mixed=given.get("mixed") == "true")
     rows = r.listed(runs, metrics) if rows is None else rows
     if "sort" in given:
         rows = r.ordered(rows, given["sort"], runs)
@@ -63,6 +74,15 @@ def main() -> None:
         from arclight.report.best import write_best_run
 
         write_best_run(runs, Path(given["best"]))
+
+
+def compare(words: list[str]) -> None:
+    """Two runs side by side."""
+    if len(words) != 2:
+        raise UserError("Name two runs: python scripts/results.py compare runs/A runs/B.")
+    from arclight.paper.side_by_side import side_by_side
+
+    print(side_by_side(words[0], words[1]))
 
 
 def _is_place(word: str) -> bool:

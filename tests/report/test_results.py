@@ -89,6 +89,43 @@ def test_means_are_over_what_has_finished(runs: Path) -> None:
     assert r.Mean.of([]) is None
 
 
+def test_what_differs_within_a_row_is_named_and_refused(
+    make_run: MakeRun, script: Script, tmp_path: Path
+) -> None:
+    for i, words in enumerate([["seed=0"], ["seed=1"], ["seed=0", "optimizer.lr=0.5"]]):
+        make_run(tmp_path / f"{i}", "model=cnn", *words, metrics={"val/accuracy": 0.5 + i / 10})
+    with pytest.raises(UserError, match=r"3 runs of model=cnn differ in optimizer.lr \(.*0.5\)"):
+        script(tmp_path, "by=model")
+    mixed = list(csv.DictReader(StringIO(script(tmp_path, "by=model", "mixed=true", "format=csv"))))
+    assert [row["n"] for row in mixed] == ["3"]
+    told = list(csv.DictReader(StringIO(script(tmp_path, "by=auto", "format=csv"))))
+    assert sorted(row["n"] for row in told) == ["1", "2"]  # seeds are pooled
+    assert len(script(tmp_path, "by=model,optimizer.lr").splitlines()) == 4
+
+
+@pytest.mark.parametrize("damage", ["summary.json", "config.yaml", "overrides.yaml"])
+def test_a_damaged_run_is_named_and_the_others_are_shown(
+    make_run: MakeRun, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("good", "bad"):
+        make_run(tmp_path / name, "model=cnn", metrics={"val/accuracy": 0.5})
+    (tmp_path / "bad" / damage).write_text("{half of a fi")
+    assert [result.path.name for result in r.collect([tmp_path])] == ["good"]
+    assert f"{tmp_path / 'bad'} is left out" in capsys.readouterr().err
+
+
+def test_two_runs_are_shown_side_by_side(make_run: MakeRun, script: Script, tmp_path: Path) -> None:
+    for name, words, accuracy in (("a", ["seed=0"], 0.9), ("b", ["optimizer.lr=0.5"], 0.7)):
+        run = make_run(tmp_path / name, *words, metrics={"val/accuracy": accuracy})
+        run.metrics_file.write_text(f"step,val/accuracy\n5,{accuracy}\n")
+        run.update_manifest(code={"train.py": name})
+    said = script("compare", tmp_path / "a", tmp_path / "b")
+    assert "-> 0.5" in said
+    assert "- train.py" in said
+    assert "+0.2" in said
+    assert "kept no predictions" in said
+
+
 @pytest.mark.parametrize(
     ("conditions", "count"),
     [

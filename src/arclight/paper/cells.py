@@ -51,11 +51,15 @@ class Cell:
         return f"{self.row}{where}, seed {self.seed}"
 
 
-def plan(paper: Paper, typed: Sequence[str], folder: Path) -> list[Cell]:
+def plan(paper: Paper, typed: Sequence[str], folder: Path, untuned: bool = False) -> list[Cell]:
     """All cells, the first repetition of each row before the second of any.
 
     Used within `hydra_ready`. A row that is tuned has the best words that its search has found,
     and no cells before that.
+
+    Args:
+        folder: the paper's.
+        untuned: whether rows that are not tuned yet have cells as they are configured.
 
     Raises:
         UserError: the config of a cell is not as it should be.
@@ -66,10 +70,11 @@ def plan(paper: Paper, typed: Sequence[str], folder: Path) -> list[Cell]:
             words = words_of(paper, row, column, typed)
             if paper.tune is not None:
                 best = tuning_folder(folder, row.name, column.name) / FILE
-                if not best.is_file():
+                if best.is_file():
+                    tuned = [w for w in read(str(best)) if key_of(w) != "seed"]
+                    words = merged(words, tuned, typed)
+                elif not untuned:
                     continue
-                tuned = [w for w in read(str(best)) if key_of(w) != "seed"]
-                words = merged(words, tuned, typed)
             found += _cells(paper, row, column, words, folder)
     place = {seed: i for i, seed in enumerate(paper.seeds)}
     return sorted(found, key=lambda cell: place[cell.seed])

@@ -34,14 +34,13 @@ def run_paper(words: Sequence[str]) -> int:
     with hydra_ready():
         paper, node = settings_of(own)
         folder = Path(paper.dir).expanduser()
-        cells = plan(paper, typed, folder)
+        cells = plan(paper, typed, folder, untuned=paper.dry_run)
         if paper.dry_run:
             _show(paper, node, cells, folder)
             return 0
         folder.mkdir(parents=True, exist_ok=True)
         if not paper.check:
-            with attach(folder / "paper.log"):
-                code, cells = _run(paper, node, cells, typed, folder)
+            code, cells = _run(paper, node, cells, typed, folder)
             if code:
                 return code
         record = record_of(paper, node, cells, folder)
@@ -77,22 +76,29 @@ def _run(
 
     exit_on_signals()
     record = record_of(paper, node, cells, folder)  # what is mixed is refused before anything runs
-    for line in foretell(Outcomes(record, folder)):
-        say(line)
+    log = folder / "paper.log"
+    with attach(log):
+        for line in foretell(Outcomes(record, folder)):
+            say(line)
     if code := tune(paper, typed, folder):
         return code, cells
     if paper.tune is not None:
         cells = plan(paper, typed, folder)
+    if not cells:
+        raise UserError(
+            f"paper {paper.name} has no cell to run: the tuning of every row has failed."
+        )
     configs = {cell.config["trainer"]["accelerator"]: cell.config for cell in cells}
     base = configs.get("gpu") or next(iter(configs.values()))
     slots = slots_of(paper.workers, paper.gpus_per_trial, base, "paper")
     work = Cells(paper, cells, slots)
-    say(f"paper {paper.name}: {work.count} of {work.total} cells are there; {folder}")
-    signum = work.run() if work.open_cells else 0
-    exit_on_signals()
-    if signum:
-        say("Interrupted; the same command continues the paper.")
-        return 128 + signum, cells
+    with attach(log):
+        say(f"paper {paper.name}: {work.count} of {work.total} cells are there; {folder}")
+        signum = work.run() if work.open_cells else 0
+        exit_on_signals()
+        if signum:
+            say("Interrupted; the same command continues the paper.")
+            return 128 + signum, cells
     return 0, cells
 
 
@@ -100,6 +106,11 @@ def _show(paper: Paper, node: dict[str, Any], cells: Sequence[Cell], folder: Pat
     """What would run, and what the claims need."""
     for line in foretell(Outcomes(record_of(paper, node, cells, folder), folder)):
         print(line)
+    if (tune := paper.tuning()) is not None:
+        count = len(paper.all_rows()) * len(paper.all_columns())
+        print(
+            f"{count} searches of {tune.n_trials} trials each come first, whose best words follow."
+        )
     missing = [cell for cell in cells if not (cell.path / "config.yaml").is_file()]
     print(f"{len(missing)} of {len(cells)} cells would run:")
     for cell in missing:

@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,10 +20,14 @@ from arclight.reading import read_json, read_mapping, read_summary, read_words
 
 Row = dict[str, Any]
 MOST = 4  # metrics that are shown unasked of runs whose monitor is not among them
+SHOWN_KEYS = 4  # of what differs, in a sentence
 FIGURES = ("parameters", "epochs", "seconds", "training_seconds")  # beside the metrics
 
 # What differs between runs without making them other runs.
-INCIDENTAL = ("name", "runs", "run_dir", "logger", "trial", "search")
+INCIDENTAL = ("name", "runs", "run_dir", "logger", "trial", "search", "preflight")
+
+# What repetitions of one thing differ in, as the last part of a key.
+REPEATED = ("seed", "split_seed", "fold")
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,19 @@ def collect(places: Iterable[str | Path]) -> list[Result]:
                 f"{place} is not a folder; name a run, or a folder of runs or searches."
             )
         for path in sorted(_runs_in(root), key=_natural):
-            found.setdefault(path.resolve(), read(path))
+            if path.resolve() not in found and (result := _readable(path)) is not None:
+                found[path.resolve()] = result
     return list(found.values())
+
+
+def _readable(path: Path) -> "Result | None":
+    """The run, or None where its files are damaged, which is said on stderr."""
+    try:
+        return read(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        said = " ".join(str(error).split())
+        print(f"warning: {path} is left out: it cannot be read ({said}).", file=sys.stderr)
+        return None
 
 
 def _runs_in(root: Path) -> Iterator[Path]:
@@ -302,20 +318,51 @@ def listed(results: Sequence[Result], metrics: Sequence[str] | None = None) -> l
     ]
 
 
+def telling(results: Sequence[Result]) -> list[str]:
+    """The keys that tell the runs apart, but for those of repetitions, for `by=auto`."""
+    leaves = dict.fromkeys(key for result in results for key in result.config)
+    varied = [
+        key
+        for key in leaves
+        if len({repr(result.config.get(key)) for result in results}) > 1
+        and not _is_incidental(key)
+        and not _is_repeated(key)
+    ]
+    if not varied:  # whatever was typed, the runs are of one config
+        return []
+    return [key for key in differing(results) if not _is_repeated(key)] or varied
+
+
+def _is_repeated(key: str) -> bool:
+    return key.rpartition(".")[2] in REPEATED
+
+
 def grouped(
-    results: Sequence[Result], by: Sequence[str], metrics: Sequence[str] | None = None
+    results: Sequence[Result],
+    by: Sequence[str],
+    metrics: Sequence[str] | None = None,
+    mixed: bool = False,
 ) -> list[Row]:
     """One row for each combination of the keys: how many runs have finished, and their means.
 
-    What has not finished is counted and left out of the means. Runs on other data are other rows.
+    What has not finished is counted and left out of the means; seeds and folds are pooled. Runs on
+    other data are other rows.
+
+    Args:
+        mixed: whether runs of one row may differ in more than their seed and fold, and in data.
+
+    Raises:
+        UserError: they do.
     """
     for key in by:
         require_known(results, key)
-    # No mean is of several data sets.
-    by = [*by, *(key for key in DATA if key not in by and _varies(results, key))]
+    if not mixed:  # no mean is of several data sets
+        by = [*by, *(key for key in DATA if key not in by and _varies(results, key))]
     groups: dict[str, list[Result]] = {}
     for result in results:
         groups.setdefault(repr([result.settings.get(key) for key in by]), []).append(result)
+    if not mixed:
+        _refuse_mixed(by, groups.values())
     names = headline(results) if metrics is None else metrics
     rows = []
     for group in groups.values():
@@ -329,6 +376,29 @@ def grouped(
             {**settings, "n": len(finished), "unfinished": len(group) - len(finished), **means}
         )
     return rows
+
+
+def _refuse_mixed(by: Sequence[str], groups: Iterable[Sequence[Result]]) -> None:
+    """Raises `UserError` naming what differs within a group that was asked for."""
+    faults = []
+    for group in groups:
+        keys = telling(group)
+        if keys:
+            title = ", ".join(f"{key}={short(group[0].settings.get(key))}" for key in by)
+            shown = keys[:SHOWN_KEYS]
+            more = f" and {len(keys) - len(shown)} keys more" if keys[SHOWN_KEYS:] else ""
+            lines = ", ".join(f"{key} ({_values_of(group, key)})" for key in shown)
+            faults.append(f"The {len(group)} runs of {title} differ in {lines}{more}.")
+    if faults:
+        raise UserError(
+            "\n".join(faults) + "\nTheir mean would mix them: type by=auto to group by all that "
+            "differs, name more keys, choose some by where=, or type mixed=true."
+        )
+
+
+def _values_of(group: Sequence[Result], key: str) -> str:
+    values = list(dict.fromkeys(short(result.settings.get(key)) or "null" for result in group))
+    return ", ".join(values[:4]) + (", ..." if len(values) > 4 else "")
 
 
 def short(value: Any) -> str:

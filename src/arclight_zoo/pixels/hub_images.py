@@ -15,6 +15,7 @@ from arclight_zoo.pixels.targets import Targets, many_hot, numbers
 from arclight_zoo.reading.classes import numbered
 from arclight_zoo.reading.complaints import images_alone
 from arclight_zoo.reading.datasets_library import fingerprint
+from arclight_zoo.reading.folds import group_numbers
 from arclight_zoo.reading.hub import known_column, load_splits
 from arclight_zoo.reading.missing import require_none_missing
 
@@ -28,6 +29,7 @@ class HubSplit:
     encoded: Any  # a datasets.Dataset with the image column alone
     labels: NDArray[Any]
     pixels: None = None
+    groups: NDArray[np.int64] | None = None  # equal for images that stay on one side
 
     @property
     def fingerprint(self) -> str:
@@ -61,6 +63,7 @@ def open_hub(
     image_column: str | None,
     label_column: str | Sequence[str] | None,
     targets: Targets = "classes",
+    group_column: str | None = None,
 ) -> Source:
     """Opens a hub id, or a local folder that `datasets` understands.
 
@@ -73,6 +76,10 @@ def open_hub(
     splits: dict[str, Split]
     data = load_splits(path, folder)
     features = next(iter(data.values())).features
+    groups: dict[str, NDArray[np.int64]] = {}
+    if group_column is not None:
+        group = known_column(path, features, group_column, "group_column")
+        groups = {name: group_numbers(_cells(split, group)) for name, split in data.items()}
     image = _image_column(path, features, image_column)
     if folder and len(features) == 1:
         raise UserError(images_alone(path, label_column))
@@ -80,7 +87,9 @@ def open_hub(
         columns = _target_columns(path, features, label_column, image, targets)
         known, of_split = _targets(path, data, columns, targets)
         splits = {
-            name: HubSplit(name, path, encoded_images(path, split, image), of_split[name])
+            name: HubSplit(
+                name, path, encoded_images(path, split, image), of_split[name], groups=groups.get(name)
+            )
             for name, split in data.items()
         }
         return Source(path, known, splits)
@@ -94,7 +103,8 @@ def open_hub(
     splits = {}
     for name, split in data.items():
         labels = np.array(values[name], dtype=np.int64)
-        splits[name] = HubSplit(name, path, encoded_images(path, split, image), labels)
+        encoded = encoded_images(path, split, image)
+        splits[name] = HubSplit(name, path, encoded, labels, groups=groups.get(name))
     return Source(path, list(names), splits, label if plain else None)
 
 

@@ -31,6 +31,7 @@ from arclight_zoo.pixels.unreadable import Subset, few, readable
 from arclight_zoo.pixels.weights_know import known_of
 from arclight_zoo.reading.cache import cache_folder
 from arclight_zoo.reading.classes import require_shared
+from arclight_zoo.reading.folds import carve_fold, joined, require_fold
 from arclight_zoo.reading.splits import Rows, carve, choose_splits, limited
 
 Stage = Literal["train", "val", "test"]
@@ -61,6 +62,11 @@ class ImageData(DataModule):
         val_fraction: see `val_split`.
         test_fraction: see `test_split`; taken before the validation images.
         split_seed: decides who is in which split, independently of the run's seed.
+        folds: the training split is cut into so many parts, of which `fold` is tested on, in the
+            place of the test split; None: it is not.
+        fold: see `folds`.
+        group_column: of a parquet or hub data set; images with the same value in it stay on one
+            side; None: only copies of one image do.
         limit: use so many images of each split; None: all.
         loader: `memory` decodes all once and augments whole batches, `workers` decodes as it
             goes, `auto` takes memory where the decoded images fit into `memory_limit_gb`.
@@ -106,6 +112,9 @@ class ImageData(DataModule):
         val_fraction: Share = 0.1,
         test_fraction: Share = 0.1,
         split_seed: int = 0,
+        folds: Count | None = None,
+        fold: Natural = 0,
+        group_column: str | None = None,
         limit: Count | None = None,
         loader: Literal["auto", "memory", "workers"] = "auto",
         memory_limit_gb: NonNegative = 4.0,
@@ -140,6 +149,8 @@ class ImageData(DataModule):
         self.split_names = (train_split, val_split, test_split)
         self.image_size, self.channels, self.eval_crop = image_size, channels, eval_crop
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
+        require_fold(fold, folds)
+        self.fold, self.folds, self.group_column = fold, folds, group_column
         self.split_seed, self.limit = split_seed, limit
         self.loader, self.memory_limit_gb = loader, memory_limit_gb
         self.num_workers, self.scaled_decode = num_workers, scaled_decode
@@ -171,6 +182,8 @@ class ImageData(DataModule):
         source = self._open()
         names = choose_splits(source.splits, *self.split_names)
         used = {s: source.splits[n] for s, n in zip(STAGES, names, strict=True) if n is not None}
+        if self.folds is not None:
+            used.pop("test", None)  # a fold takes its place
         skipped = self._skip_unreadable(used)
         check_labels(source, used.values())
         self.shape = find_shape(used.values(), self.image_size, self.channels)
@@ -203,7 +216,7 @@ class ImageData(DataModule):
         return [int(count) for count in counts]
 
     def _open(self) -> Source:
-        source = open_source(self.path, *self.columns, self.cache, self.targets)
+        source = open_source(self.path, *self.columns, self.cache, self.targets, self.group_column)
         if source.label_column:
             count = sum(len(split.labels) for split in source.splits.values())
             require_shared(source.path, source.label_column, source.class_names, count)
@@ -272,9 +285,14 @@ class ImageData(DataModule):
         rows = {stage: np.arange(len(split.labels)) for stage, split in used.items()}
         val = 0.0 if "val" in used else self.val_fraction
         test = 0.0 if "test" in used else self.test_fraction
-        if val or test:
+        if val or test or self.folds is not None:
             same = part("train", rows["train"]).same(self.cache)
-            carved = carve(self._strata(used["train"]), same, val, test, self.split_seed)
+            same = joined(same, getattr(used["train"], "groups", None))
+            strata = self._strata(used["train"])
+            if self.folds is None:
+                carved = carve(strata, same, val, test, self.split_seed)
+            else:
+                carved = carve_fold(strata, same, val, self.fold, self.folds, self.split_seed)
             rows = {**rows, "train": carved[0]}
             rows.setdefault("val", carved[1])
             rows.setdefault("test", carved[2])

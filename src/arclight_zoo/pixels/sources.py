@@ -16,6 +16,7 @@ def open_source(
     label_column: str | Sequence[str] | None = None,
     cache: Path | None = None,
     targets: Targets = "classes",
+    group_column: str | None = None,
 ) -> Source:
     """Opens `sklearn:digits`, `sklearn:scenes`, a folder, or a hub id.
 
@@ -30,10 +31,16 @@ def open_source(
         label_column: likewise; several of them for `values`.
         cache: keeps the index of shards.
         targets: what an image has: one of the classes, any number of them, or values.
+        group_column: of a table; its rows with the same value in it stay on one side.
 
     Raises:
         UserError: it is nowhere to be found, or does not hold labelled images.
     """
+    if group_column is not None and not _is_table(path):
+        raise UserError(
+            f"data.group_column={group_column} is a column of parquet or hub data, and {path} has "
+            "none: leave it out."
+        )
     if path == "sklearn:digits":
         from arclight_zoo.pixels.digits import open_digits
 
@@ -71,7 +78,17 @@ def open_source(
     from arclight_zoo.pixels.hub_images import open_hub
 
     place = folder if folder.is_dir() else None
-    return open_hub(path, place, image_column, label_column, targets)
+    return open_hub(path, place, image_column, label_column, targets, group_column)
+
+
+def _is_table(path: str) -> bool:
+    from arclight_zoo.pixels.folder import holds_class_folders
+    from arclight_zoo.pixels.tars import holds_tars
+
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        return path != "sklearn:digits"
+    return not holds_class_folders(folder) and not holds_tars(folder)
 
 
 def _means_a_folder(path: str) -> bool:

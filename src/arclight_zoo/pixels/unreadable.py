@@ -40,6 +40,11 @@ class Subset:
         return self.whole.labels[self.rows]
 
     @property
+    def groups(self) -> NDArray[Any] | None:
+        groups = getattr(self.whole, "groups", None)
+        return None if groups is None else groups[self.rows]
+
+    @property
     def fingerprint(self) -> str:
         left_out = np.setdiff1d(np.arange(len(self.whole.labels)), self.rows)
         return f"{self.whole.fingerprint} without {left_out.tolist()}"

@@ -10,11 +10,12 @@ from arclight.data.module import require_counts, require_fractions
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.rows import RowLoader
 from arclight.errors import UserError
-from arclight.ranges import Count, Share
+from arclight.ranges import Count, Natural, Share
 from arclight_zoo.reading.cache import cache_folder
+from arclight_zoo.reading.folds import require_fold
 from arclight_zoo.reading.splits import Rows
 from arclight_zoo.tokens import tokenizer as tokenizers
-from arclight_zoo.tokens.labelled_tables import divide, first_rows, of, open_classes
+from arclight_zoo.tokens.labelled_tables import Division, divide, first_rows, of, open_classes
 from arclight_zoo.tokens.ragged import Ragged, encoded, padding_of
 from arclight_zoo.tokens.text_facts import TextFacts
 from arclight_zoo.tokens.text_module import TextModule
@@ -47,6 +48,10 @@ class LabelledText(TextModule):
         val_fraction: share of each class; equal texts stay on one side.
         test_fraction: likewise; 0: nothing is tested.
         split_seed: decides which texts, independently of the run's seed.
+        folds: the training split is cut into so many parts, of which `fold` is tested on, in the
+            place of the test split; None: it is not.
+        fold: see `folds`.
+        group_column: texts with the same value in it stay on one side; None: only equal texts do.
         tokenizer: `characters`, `bpe` (byte-pair encoding, trained on the training texts), or a
             published one: a local folder or file, or a hub id.
         vocab_size: tokens of `bpe`.
@@ -71,6 +76,9 @@ class LabelledText(TextModule):
         val_fraction: Share = 0.1,
         test_fraction: Share = 0.1,
         split_seed: int = 0,
+        folds: Count | None = None,
+        fold: Natural = 0,
+        group_column: str | None = None,
         tokenizer: str = "bpe",
         vocab_size: Count = 4096,
         max_length: Count = 128,
@@ -84,9 +92,15 @@ class LabelledText(TextModule):
         require_counts(vocab_size=vocab_size, limit=limit)
         require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
         require_room(max_length=max_length)
-        self.columns = text_column, label_column
-        self.split_names = (train_split, val_split, test_split)
-        self.fractions = (val_fraction, test_fraction)
+        self.columns = text_column, label_column, group_column
+        require_fold(fold, folds)
+        self.division = Division(
+            (train_split, val_split, test_split),
+            (val_fraction, test_fraction),
+            split_seed,
+            fold,
+            folds,
+        )
         self.split_seed, self.limit = split_seed, limit
         self.kind, self.vocab_size, self.max_length = tokenizer, vocab_size, max_length
         self.cache = cache_folder(cache)
@@ -96,7 +110,7 @@ class LabelledText(TextModule):
         if hasattr(self, "facts"):
             return
         found = open_classes(self.path, *self.columns)
-        used = divide(found.texts, found.labels, self.split_names, self.fractions, self.split_seed)
+        used = divide(found.texts, found.labels, self.division, found.groups)
         for part, (split, rows) in used.items():
             self._check(found.labels[split][rows], part, split)
         split, rows = used["train"]

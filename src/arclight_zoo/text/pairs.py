@@ -12,12 +12,13 @@ from arclight.data.module import require_counts, require_fractions
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.rows import RowLoader
 from arclight.errors import UserError
-from arclight.ranges import Count, Share
+from arclight.ranges import Count, Natural, Share
 from arclight_zoo.reading.cache import cache_folder
+from arclight_zoo.reading.folds import require_fold
 from arclight_zoo.reading.splits import Rows
 from arclight_zoo.text.labelled import require_room
 from arclight_zoo.tokens import tokenizer as tokenizers
-from arclight_zoo.tokens.labelled_tables import divide, first_rows, of, open_pairs
+from arclight_zoo.tokens.labelled_tables import Division, divide, first_rows, of, open_pairs
 from arclight_zoo.tokens.ragged import Ragged, encoded, padding_of
 from arclight_zoo.tokens.text_facts import TextFacts
 from arclight_zoo.tokens.text_module import TextModule
@@ -57,6 +58,9 @@ class TextPairs(TextModule):
         val_fraction: share of the pairs; those with equal sources stay on one side.
         test_fraction: likewise; 0: nothing is tested.
         split_seed: decides which pairs, independently of the run's seed.
+        folds: the training split is cut into so many parts, of which `fold` is tested on, in the
+            place of the test split; None: it is not.
+        fold: see `folds`.
         tokenizer: `characters`, `bpe` (byte-pair encoding, trained on the training pairs), or a
             published one: a local folder or file, or a hub id.
         vocab_size: tokens of `bpe`.
@@ -84,6 +88,8 @@ class TextPairs(TextModule):
         val_fraction: Share = 0.1,
         test_fraction: Share = 0.1,
         split_seed: int = 0,
+        folds: Count | None = None,
+        fold: Natural = 0,
         tokenizer: str = "bpe",
         vocab_size: Count = 4096,
         max_length: Count = 128,
@@ -99,8 +105,14 @@ class TextPairs(TextModule):
         require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
         require_room(max_length=max_length, max_target_length=max_target_length)
         self.columns = source_column, target_column
-        self.split_names = (train_split, val_split, test_split)
-        self.fractions = (val_fraction, test_fraction)
+        require_fold(fold, folds)
+        self.division = Division(
+            (train_split, val_split, test_split),
+            (val_fraction, test_fraction),
+            split_seed,
+            fold,
+            folds,
+        )
         self.split_seed, self.limit = split_seed, limit
         self.kind, self.vocab_size = tokenizer, vocab_size
         self.max_length, self.max_target_length = max_length, max_target_length
@@ -111,7 +123,7 @@ class TextPairs(TextModule):
         if hasattr(self, "facts"):
             return
         sources, targets = open_pairs(self.path, *self.columns)
-        used = divide(sources, None, self.split_names, self.fractions, self.split_seed)
+        used = divide(sources, None, self.division)
         split, rows = used["train"]
         known = [*of(sources[split], rows), *of(targets[split], rows)]
         made = self.find_tokenizer(self.kind, known, self.vocab_size)

@@ -8,6 +8,7 @@ import numpy as np
 
 from arclight.errors import UserError
 from arclight_zoo.reading.classes import numbered, require_several, require_shared
+from arclight_zoo.reading.folds import carve_fold, group_numbers, joined
 from arclight_zoo.reading.missing import require_none_missing, which_rows
 from arclight_zoo.reading.splits import Rows, carve, choose_splits, limited, same_content
 from arclight_zoo.tokens.documents import column, open_table
@@ -22,14 +23,39 @@ Used = dict[str, tuple[str, Rows]]  # by stage: which split, and which of its ro
 
 @dataclass(frozen=True)
 class Classes:
-    """Texts and their classes, by split: `names[i]` is the name of label i."""
+    """Texts and their classes, by split: `names[i]` is the name of label i.
+
+    Attributes:
+        groups: a number for each text, equal for those that stay on one side; None: none do.
+    """
 
     names: list[str]
     texts: Splits
     labels: dict[str, Rows]
+    groups: dict[str, Rows] | None = None
 
 
-def open_classes(path: str, text_column: str | None, label_column: str | None) -> Classes:
+@dataclass(frozen=True)
+class Division:
+    """How rows are divided.
+
+    Attributes:
+        names: the splits to train, validate and test on; None: found, or carved out.
+        fractions: shares of validation and test.
+        seed: decides which.
+        folds: the training split in so many parts, of which `fold` is tested on; None: not so.
+    """
+
+    names: tuple[str | None, str | None, str | None]
+    fractions: tuple[float, float]
+    seed: int
+    fold: int = 0
+    folds: int | None = None
+
+
+def open_classes(
+    path: str, text_column: str | None, label_column: str | None, group_column: str | None = None
+) -> Classes:
     """`python:packages`, or a table as `arclight_zoo.tokens.documents.open_table` takes it.
 
     A label column that is no `ClassLabel` is numbered by its sorted values in all splits; withheld
@@ -42,6 +68,8 @@ def open_classes(path: str, text_column: str | None, label_column: str | None) -
     if path == FUNCTIONS:
         from arclight_zoo.tokens.stdlib import PACKAGES, labelled_functions
 
+        if group_column is not None:
+            raise UserError(f"{path} has no columns: leave out data.group_column={group_column}.")
         functions, packages = zip(*labelled_functions(), strict=True)
         numbers = np.array(packages, dtype=np.int64)
         return Classes(list(PACKAGES), {"train": list(functions)}, {"train": numbers})
@@ -59,7 +87,13 @@ def open_classes(path: str, text_column: str | None, label_column: str | None) -
     labels = {split: np.array(given, dtype=np.int64) for split, given in values.items()}
     texts = _texts(path, table, text, "text_column")
     require_several(path, names)
-    return Classes(list(names), texts, labels)
+    groups = None
+    if group_column is not None:
+        group = column(path, table, group_column, "group_column", ())
+        groups = {
+            split: group_numbers(_cells(path, split, rows, group)) for split, rows in table.items()
+        }
+    return Classes(list(names), texts, labels, groups)
 
 
 def open_pairs(
@@ -112,9 +146,8 @@ def _texts(path: str, table: Any, name: str, key: str) -> Splits:
 def divide(
     texts: Splits,
     labels: Mapping[str, Rows] | None,
-    names: tuple[str | None, str | None, str | None],
-    fractions: tuple[float, float],
-    split_seed: int,
+    division: Division,
+    groups: Mapping[str, Rows] | None = None,
 ) -> Used:
     """The rows of "train", "val" and "test", as (the source's split, rows).
 
@@ -124,11 +157,10 @@ def divide(
     Args:
         texts: by split.
         labels: by split, or None where there are none.
-        names: the splits to train, validate and test on; None: found, or carved out.
-        fractions: shares of validation and test.
-        split_seed: decides which.
+        division: see there.
+        groups: by split, see `Classes`.
     """
-    chosen = zip(STAGES, choose_splits(texts, *names), strict=True)
+    chosen = zip(STAGES, choose_splits(texts, *division.names), strict=True)
     found = {stage: name for stage, name in chosen if name is not None}
     used = {stage: (name, np.arange(len(texts[name]))) for stage, name in found.items()}
     for stage, (name, rows) in used.items():
@@ -136,14 +168,21 @@ def divide(
             raise UserError(
                 f"The split {name} has no rows: type data.{stage}_split=NAME with another."
             )
+    if division.folds is not None:
+        used.pop("test", None)  # a fold takes its place
     val, test = (
-        0.0 if stage in used else share for stage, share in zip(STAGES[1:], fractions, strict=True)
+        0.0 if stage in used else share
+        for stage, share in zip(STAGES[1:], division.fractions, strict=True)
     )
     train = found["train"]
-    if val or test:
+    if val or test or division.folds is not None:
         same = same_content(text.encode() for text in texts[train])
+        same = joined(same, groups[train] if groups else None)
         classes = np.zeros_like(same) if labels is None else labels[train]
-        carved = carve(classes, same, val, test, split_seed)
+        if division.folds is None:
+            carved = carve(classes, same, val, test, division.seed)
+        else:
+            carved = carve_fold(classes, same, val, division.fold, division.folds, division.seed)
         made = {stage: (train, rows) for stage, rows in zip(STAGES, carved, strict=True)}
         used = {**made, **used, "train": made["train"]}
     none = train, np.arange(0)

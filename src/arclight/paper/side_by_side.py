@@ -1,0 +1,110 @@
+"""Two runs side by side: what differs in configs and code, their metrics, what they predict."""
+
+from typing import Any
+
+from arclight.config.freeze import differences
+from arclight.paper.examples import paired, read_examples
+from arclight.provenance.code import differing, last_executed
+from arclight.report.results import INCIDENTAL
+from arclight.report.tables import markdown
+from arclight.run_directory import RunDirectory, open_run
+from arclight.training.loggers import read_metrics
+
+POINTS = 10  # of a curve
+
+
+def side_by_side(first: str, second: str) -> str:
+    """A page of Markdown on two runs.
+
+    Raises:
+        UserError: one of them is no run, or its predictions cannot be read.
+    """
+    a, b = open_run(first), open_run(second)
+    parts = [
+        f"# {first} and {second}",
+        "## Config",
+        _listed(differences(_plain(a), _plain(b))),
+        "## Code",
+        _code(a, b),
+        "## Metrics",
+        markdown(_metrics(a, b)) or "Neither has any.",
+        "## Curves",
+        _curves(a, b),
+        "## Predictions",
+        _predictions(a, b),
+    ]
+    return "\n\n".join(parts)
+
+
+def _plain(run: RunDirectory) -> dict[str, Any]:
+    return {key: value for key, value in run.config.items() if key not in INCIDENTAL}
+
+
+def _listed(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines) or "Nothing differs."
+
+
+def _code(a: RunDirectory, b: RunDirectory) -> str:
+    codes = [last_executed(run.manifest) for run in (a, b)]
+    if codes[0] is None or codes[1] is None:
+        return "One of them has not recorded its code."
+    return _listed(differing(codes[0], codes[1]))
+
+
+def _metrics(a: RunDirectory, b: RunDirectory) -> list[dict[str, Any]]:
+    both = [
+        {
+            **(run.summary.get("metrics") or {}),
+            "parameters": run.summary.get("parameters"),
+            "training_seconds": run.summary.get("training_seconds"),
+        }
+        for run in (a, b)
+    ]
+    rows = []
+    for name in dict.fromkeys([*both[0], *both[1]]):
+        one, other = both[0].get(name), both[1].get(name)
+        step = None if one is None or other is None else one - other
+        rows.append({"metric": name, "first": one, "second": other, "difference": _short(step)})
+    return [row for row in rows if (row["first"], row["second"]) != (None, None)]
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:+.4g}"
+
+
+def _curves(a: RunDirectory, b: RunDirectory) -> str:
+    """The validation metric that chooses the checkpoints, at a few steps that both have."""
+    monitor = a.config["callbacks"]["checkpoints"].get("monitor") or "val/loss"
+    found = []
+    for run in (a, b):
+        rows = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
+        found.append({int(float(r["step"])): float(r[monitor]) for r in rows if r.get(monitor)})
+    steps = sorted(found[0].keys() & found[1].keys())
+    if not steps:
+        return f"They have no step with {monitor} in common."
+    chosen = sorted({steps[round(i * (len(steps) - 1) / (POINTS - 1))] for i in range(POINTS)})
+    return markdown(
+        [
+            {
+                "step": step,
+                f"first {monitor}": f"{found[0][step]:.4g}",
+                f"second {monitor}": f"{found[1][step]:.4g}",
+            }
+            for step in chosen
+        ]
+    )
+
+
+def _predictions(a: RunDirectory, b: RunDirectory) -> str:
+    one, other = (read_examples(run.predictions_file) for run in (a, b))
+    if one is None or other is None:
+        return "One of them has kept no predictions: its task keeps none, or it was not tested."
+    both = paired(one, other)
+    if both is None:
+        return "They are not of the same examples, or not of classes."
+    return (
+        f"Of {both.n} examples the first alone is right on {both.only_first}, the second alone on "
+        f"{both.only_second}; McNemar's exact p = {both.p:.2g}. The difference in accuracy is "
+        f"{both.difference:+.4f} [{both.low:+.4f}, {both.high:+.4f}] (95%, bootstrap of the "
+        "examples)."
+    )

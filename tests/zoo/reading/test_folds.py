@@ -1,0 +1,57 @@
+"""Folds cover all samples once, keep shares of classes, and do not tear groups apart."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from arclight.errors import UserError
+from arclight_zoo.reading.folds import carve_fold, fold_of, group_numbers, joined, require_fold
+
+LABELS = np.repeat([0, 1, 2], [50, 30, 7])
+ALONE = np.arange(len(LABELS))
+
+
+def test_folds_are_a_partition_with_equal_shares() -> None:
+    numbers = fold_of(LABELS, ALONE, 5, seed=0)
+    counts = pd.crosstab(LABELS, numbers).to_numpy()
+    assert counts.sum() == len(LABELS)
+    assert (np.ptp(counts, axis=1) <= 1).all()
+    assert np.ptp(counts.sum(0)) <= 1
+    assert (fold_of(LABELS, ALONE, 5, seed=0) == numbers).all()
+    assert (fold_of(LABELS, ALONE, 5, seed=1) != numbers).any()
+
+
+def test_every_sample_is_tested_once_and_in_one_stage() -> None:
+    tested = []
+    for fold in range(4):
+        train, val, test = carve_fold(LABELS, ALONE, 0.1, fold, 4, seed=0)
+        assert sorted([*train, *val, *test]) == ALONE.tolist()
+        tested += test.tolist()
+    assert sorted(tested) == ALONE.tolist()
+
+
+def test_groups_stay_together() -> None:
+    groups = np.random.default_rng(0).integers(0, 20, len(LABELS))
+    same = joined(ALONE, groups)
+    for fold in range(3):
+        stages = carve_fold(LABELS, same, 0.2, fold, 3, seed=0)
+        seen = [set(groups[rows]) for rows in stages]
+        assert not seen[0] & seen[1]
+        assert not seen[2] & (seen[0] | seen[1])
+
+
+def test_copies_join_their_groups() -> None:
+    same = np.array([0, 1, 0, 3, 4])  # the third is a copy of the first
+    found = joined(same, group_numbers(["a", "a", "b", "b", None]))
+    assert len(set(found[:4])) == 1
+    assert found[4] != found[0]
+    assert (joined(same, None) == same).all()
+
+
+@pytest.mark.parametrize(
+    ("fold", "folds", "sentence"),
+    [(1, None, "data.folds=5"), (0, 1, "should be 2 or more"), (5, 5, "from 0 to 4")],
+)
+def test_a_fold_that_is_not_there_is_named(fold: int, folds: int | None, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        require_fold(fold, folds)
