@@ -1,0 +1,83 @@
+"""A paper as a user makes it: run, killed on the way, and written again from its artifact."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from arclight.config.compose import hydra_ready
+from arclight.paper.cells import plan
+from arclight.paper.compose import settings_of
+from arclight.report.results import collect
+from tests.conftest import PROJECT, options
+
+pytestmark = pytest.mark.slow
+
+SHORT = (
+    *("paper=tiny", "paper.seeds=[0,1]", "deterministic=true", "trainer.max_epochs=3"),
+    *("data.limit=256", "paper.workers=2"),
+)
+TABLES = ("table.md", "table.csv", "table.tex", "claims.md", "claims.csv", "runs.csv")
+
+
+def paper(*words: str) -> "subprocess.Popen[str]":
+    script = str(PROJECT / "scripts" / "paper.py")
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{PROJECT / 'src'}"}
+    return subprocess.Popen(
+        [sys.executable, script, *words],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def done(*words: str) -> tuple[int, str]:
+    process = paper(*words)
+    said, _ = process.communicate(timeout=600)
+    return process.returncode, said
+
+
+def test_a_paper_that_is_killed_five_times_has_the_same_tables(tmp_path: Path) -> None:
+    calm, wild = tmp_path / "calm", tmp_path / "wild"
+    code, said = done(*SHORT, f"paper.dir={calm}")
+    assert code in (0, 3), said
+    assert "seeds for 80% power" in said.split("cell 1 of 4")[0]
+    for kill in range(5):
+        process = paper(*SHORT, f"paper.dir={wild}")
+        wanted = len(list(wild.glob("cells/*/*/*/checkpoints/last.ckpt"))) + (kill < 4)
+        while process.poll() is None:
+            if len(list(wild.glob("cells/*/*/*/checkpoints/last.ckpt"))) >= wanted:
+                break
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    again, said = done(*SHORT, f"paper.dir={wild}")
+    assert again == code, said
+    assert len(collect([wild / "cells"])) == 4
+    assert {f: (wild / f).read_bytes() for f in TABLES} == {
+        f: (calm / f).read_bytes() for f in TABLES
+    }
+
+    code, said = done(f"artifact={wild / 'artifact.zip'}", f"output={tmp_path / 'rebuilt'}")
+    assert code == again, said
+    for file in TABLES:
+        assert (tmp_path / "rebuilt" / file).read_bytes() == (wild / file).read_bytes()
+    code, said = done(*SHORT, f"paper.dir={wild}", "paper.claims=['narrow test/accuracy=2+-0.5']")
+    assert (code, "cell 1 of 4" in said) == (1, False), said  # a false claim; nothing ran again
+
+
+@pytest.mark.parametrize("name", options("paper"))
+def test_every_paper_that_ships_composes(name: str, tmp_path: Path) -> None:
+    with hydra_ready():
+        found, _ = settings_of([f"paper={name}", f"paper.dir={tmp_path}"])
+        cells = plan(found, [], tmp_path, untuned=True)
+    rows, columns = len(found.all_rows()), len(found.all_columns())
+    assert found.name == name
+    assert len(cells) == rows * columns * len(found.seeds)
+    assert found.all_claims()
