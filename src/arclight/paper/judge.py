@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from arclight.files import read_json, write_json
+from arclight.files import write_json
 from arclight.paper.claims import Claim
 from arclight.paper.differences import (
     ALPHA,
@@ -23,6 +23,7 @@ from arclight.paper.differences import (
 from arclight.paper.examples import Paired, paired
 from arclight.paper.outcomes import Outcomes
 from arclight.paper.statistics import holm, improvement_interval
+from arclight.reading import read_json
 
 Holds = Literal["holds", "fails", "undecided"]
 

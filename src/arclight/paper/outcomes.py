@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arclight.files import read_json
 from arclight.paper.examples import Examples, read_examples
 from arclight.paper.record import Entry, Record
+from arclight.reading import DamagedFileError, read_json, read_summary
 
 ENDINGS = ("finished", "diverged", "failed", "missing")
 
@@ -95,7 +95,10 @@ def _read(entry: Entry, folder: Path) -> Outcome:
     if entry.path is None:
         return Outcome(entry, None, "missing", "", {})
     path = folder / entry.path
-    summary = read_json(path / "summary.json")
+    try:
+        summary = read_summary(path / "summary.json")
+    except DamagedFileError as damage:
+        return Outcome(entry, None, "failed", str(damage), {})
     error = str(summary.get("error") or "").partition("\n")[0]
     status = summary["status"]
     if status == "failed":

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from arclight.errors import UserError
-from arclight.files import read_json, write_json
+from arclight.files import write_json
 from arclight.paper.cells import BESIDE, Cell, digest, kind_of
 from arclight.paper.settings import Paper
 from arclight.provenance.code import changed_since, named
+from arclight.reading import read_json
 from arclight.report.results import collect
 from arclight.run_directory import RunDirectory
 

@@ -89,7 +89,7 @@ def _readable(path: Path) -> "Result | None":
     """The run, or None where its files are damaged, which is said on stderr."""
     try:
         return read(path)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         said = " ".join(str(error).split())
         print(f"warning: {path} is left out: it cannot be read ({said}).", file=sys.stderr)
         return None
