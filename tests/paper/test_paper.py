@@ -6,11 +6,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from arclight.errors import UserError
 from arclight.paper.judge import exit_code
+from arclight.paper.page import to_html
 from arclight.paper.run_paper import rebuild, run_paper
+from arclight.paper.settings import Paper
 from arclight.run_directory import RunDirectory
+from tests.conftest import CONFIGS
 from tests.paper.conftest import TINY, Filled, make, planned
 
 CHECK = (*TINY, "paper.check=true")
@@ -202,3 +206,15 @@ def test_a_repetition_varies_what_was_asked_for(
     usual = {"seed": 0, "data.seed": keys.get("seed", 0), "data.split_seed": 0}
     assert found == {**usual, **keys}
     assert len({cell.kind for cell in cells}) == 2  # one for each row
+
+
+def test_every_setting_is_explained_and_none_is_dead() -> None:
+    explained = yaml.safe_load((CONFIGS / "paper" / "_paper.yaml").read_text())
+    assert set(explained) == set(Paper.__dataclass_fields__)
+
+
+def test_a_page_has_tables_lists_and_no_markup_of_others() -> None:
+    said = to_html("# A\n\n| a | b |\n| - | - |\n| **x** | <i> |\n\nWhy:\n- `one`\n- two")
+    assert "<h1>A</h1>" in said
+    assert "<td><strong>x</strong></td><td>&lt;i&gt;</td>" in said
+    assert "<p>Why:</p><ul><li><code>one</code></li><li>two</li></ul>" in said

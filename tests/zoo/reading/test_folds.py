@@ -1,11 +1,15 @@
 """Folds cover all samples once, keep shares of classes, and do not tear groups apart."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from arclight.errors import UserError
+from arclight_zoo.pixels.image_data import ImageData
 from arclight_zoo.reading.folds import carve_fold, fold_of, group_numbers, joined, require_fold
+from arclight_zoo.tokens.labelled_tables import Division, divide, open_classes
 
 LABELS = np.repeat([0, 1, 2], [50, 30, 7])
 ALONE = np.arange(len(LABELS))
@@ -55,3 +59,34 @@ def test_copies_join_their_groups() -> None:
 def test_a_fold_that_is_not_there_is_named(fold: int, folds: int | None, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         require_fold(fold, folds)
+
+
+def test_the_folds_of_an_image_set_are_tested_once_each() -> None:
+    tested = []
+    for fold in range(3):
+        data = ImageData("sklearn:digits", folds=3, fold=fold, val_fraction=0.1)
+        data.setup()
+        sizes = data.facts.sizes
+        assert sum(sizes.values()) == 1797
+        assert min(sizes.values()) > 0
+        tested += data.parts["test"].rows.tolist()
+    assert sorted(tested) == list(range(1797))
+    with pytest.raises(UserError, match="has none: leave it out"):
+        ImageData("sklearn:digits", group_column="writer").setup()
+
+
+def test_texts_of_one_group_stay_on_one_side(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "text": [f"a text of number {i}" for i in range(60)],
+            "label": ["yes", "no"] * 30,
+            "author": [f"author {i // 6}" for i in range(60)],
+        }
+    )
+    table.to_csv(tmp_path / "texts.csv", index=False)
+    found = open_classes(str(tmp_path / "texts.csv"), None, None, "author")
+    for fold in range(3):
+        division = Division((None, None, None), (0.2, 0.2), 0, fold, 3)
+        used = divide(found.texts, found.labels, division, found.groups)
+        authors = [set(table["author"].iloc[rows]) for _, rows in used.values()]
+        assert sum(map(len, authors)) == 10  # no author on two sides
