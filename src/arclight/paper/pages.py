@@ -48,7 +48,8 @@ def _more(judgement: Judgement) -> str:
             return "; type paper.seeds=[0,1,2] for a first answer"
         return "; 80% power would need more than 1000 seeds"
     more = max(1, judgement.needed - found.n)
-    return f"; 80% power needs {more} seeds more, {max(judgement.needed, found.n + 1)} in all"
+    seeds = "seed" if more == 1 else "seeds"
+    return f"; 80% power needs {more} {seeds} more, {found.n + more} in all"
 
 
 def _evidence(judgement: Judgement) -> str:
