@@ -7,6 +7,7 @@ from typing import Any
 from arclight.config.compose import hydra_ready
 from arclight.console import attach, say
 from arclight.errors import UserError
+from arclight.masking import masked_words
 from arclight.paper.artifact import unpacked
 from arclight.paper.cells import Cell, plan
 from arclight.paper.compose import divided, settings_of
@@ -30,7 +31,7 @@ def run_paper(words: Sequence[str]) -> int:
     Raises:
         UserError: a setting, a config or a run is not as it should be.
     """
-    own, typed = divided(words)
+    own, typed = divided(masked_words(words))
     with hydra_ready():
         paper, node = settings_of(own)
         folder = Path(paper.dir).expanduser()
