@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from arclight.canvas import figure
 from arclight.paper.outcomes import Outcomes
 from arclight.paper.statistics import spread
 from arclight.paper.table import validation_of
-from arclight.report.canvas import figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

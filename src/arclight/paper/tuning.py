@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arclight.canvas import figure
 from arclight.console import say
 from arclight.errors import UserError
 from arclight.paper.cells import merged, tuning_folder, words_of
 from arclight.paper.figures import Style, save
 from arclight.paper.outcomes import Outcomes
 from arclight.paper.settings import Paper, is_upwards
-from arclight.report.canvas import figure
 from arclight.search.run_search import run_search
 from arclight.search.settings import Search
 

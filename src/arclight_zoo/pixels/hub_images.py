@@ -88,7 +88,11 @@ def open_hub(
         known, of_split = _targets(path, data, columns, targets)
         splits = {
             name: HubSplit(
-                name, path, encoded_images(path, split, image), of_split[name], groups=groups.get(name)
+                name,
+                path,
+                encoded_images(path, split, image),
+                of_split[name],
+                groups=groups.get(name),
             )
             for name, split in data.items()
         }
