@@ -204,6 +204,7 @@ def test_cma_es_proposes_better_points_from_generation_to_generation(tmp_path: P
     while claim := mine.claim():
         found.append((claim.values["x"] - 1) ** 2 + (claim.values["y"] + 2) ** 2)
         mine.tell(claim, TrialState.COMPLETE, [found[-1]])
+        claim.lock.close()
     assert sum(found[-12:]) < sum(found[:12]) / 5
 
 

@@ -58,6 +58,7 @@ def test_a_run_leaves_all_that_the_design_names(trained: tuple[RunDirectory, str
         "checkpoints/last.ckpt",
         "plots/curves.png",
         "plots/confusion_matrix.png",
+        "predictions.parquet",
     }
     assert "test/accuracy" in said
     assert "run" in said

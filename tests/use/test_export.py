@@ -63,7 +63,8 @@ def run_of(composed: Composed, folder: Path, model: str, *words: str) -> RunDire
                 parameter.normal_(std=0.1)
             elif parameter.ndim == 2:
                 parameter.mul_(1.5)
-    content = {"state_dict": parts.task.state_dict(), "global_step": 0, "run_id": "made"}
+    content = {"state_dict": parts.task.state_dict(), "global_step": 0}
+    content["run_id"] = run.manifest["run_id"]
     torch.save(content, run.checkpoints / "last.ckpt")
     return run
 

@@ -9,6 +9,7 @@ from arclight.provenance.code import digests
 from arclight.provenance.manifest import describe, hardware
 from arclight.run_directory import create
 from arclight.use.reproduce import reproduce
+from tests.conftest import Composed
 
 CHANGED = {
     "arclight_zoo/image/cnn.py": "0123456789abcdef",
@@ -55,13 +56,14 @@ GONE_ON = [
     ],
 )
 def test_what_has_changed_is_named_first(
+    composed: Composed,
     tmp_path: Path,
     then: dict[str, Any],
     lines: list[str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    config = {"seed": 0, "name": "run", "deterministic": True}
+    config = composed("deterministic=true")
     manifest = {**describe(config), "hardware": hardware(), **then}
     if manifest["code"] is None:
         del manifest["code"]  # as before there were digests
