@@ -169,7 +169,7 @@ def test_a_kill_costs_nothing(tmp_path: Path, name: str) -> None:
             pass
         command.kill()
     assert run.status == "running"
-    assert not finished(run)
+    assert not finished(run, *words)
     assert not unlike(run, reference)
 
 
