@@ -265,8 +265,8 @@ def test_a_parquet_set_for_workers_is_never_read_as_a_whole(
     few = {name: column[:40] for name, column in rows.items()}
     path = parquet_folder(tmp_path / "set", columns, train=rows, validation=few, test=few)
     looked: list[int] = []
-    stored = HubSplit._stored
-    monkeypatch.setattr(HubSplit, "_stored", lambda s, i: looked.append(i) or stored(s, i))
+    stored = HubSplit.stored
+    monkeypatch.setattr(HubSplit, "stored", lambda s, i: looked.append(i) or stored(s, i))
     data = ready(path, loader="workers", mean=[0.5] * 3, std=[0.2] * 3)
     assert len(looked) == 3 * 32
     assert all(part.pixels is None for part in data.parts.values())
