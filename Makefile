@@ -32,8 +32,8 @@ project: $(READY) ## a package of your own to start from: make project NAME=myla
 test: $(READY) ## the fast tests, on all cores
 	$(BIN)/python -m pytest --numprocesses auto
 
-test-slow: $(READY) ## the slower proofs
-	$(BIN)/python -m pytest -m slow
+test-slow: $(READY) ## the slower proofs, a file at a time on each core
+	$(BIN)/python -m pytest -m slow --numprocesses auto --dist loadfile
 
 test-ray: ## the tests of Ray's launcher, in an environment of its own
 	$(MAKE) setup VENV=.venv-ray LOCK=requirements-ray.lock

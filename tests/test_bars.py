@@ -38,12 +38,15 @@ AT_MOST = {
 }
 LARGE = {"vit_tiny", "vit_small", "vit_base", "vit_large", "vit_huge"}  # the same as vit, for a GPU
 NEEDS_WEIGHTS = {"auto"}
+# Of the gallery, whose experiments also say how images are augmented: the bar is the experiment's.
+EXPERIMENTS = {"gan": "gan", "ddpm": "diffusion", "student": "distillation"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", [*AT_LEAST, *AT_MOST])
 def test_it_learns(composed: Composed, tmp_path: Path, model: str) -> None:
-    config = composed(f"model={model}", f"runs={tmp_path}")  # where a teacher is trained too
+    chosen = f"experiment={EXPERIMENTS[model]}" if model in EXPERIMENTS else f"model={model}"
+    config = composed(chosen, f"runs={tmp_path}")  # where a teacher is trained too
     run = create(tmp_path / model, tmp_path, model, config, [], {})
     assert execute(run) == 0
     if model in AT_LEAST:
