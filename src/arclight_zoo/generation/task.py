@@ -2,28 +2,27 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from arclight.data.facts import Facts
 from arclight.data.module import DataModule
 from arclight.errors import UserError
 from arclight.ranges import Count
 from arclight.tasks.question import Question, Rows
-from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
+from arclight.tasks.task import OptimizerFactory, ScheduleFactory
 from arclight_zoo.generation.judge import Judge
 from arclight_zoo.generation.sheets import save_image, save_sheet
 from arclight_zoo.learning.collected import Collected
 from arclight_zoo.pixels.image_facts import ImageFacts
+from arclight_zoo.pixels.task import PixelTask
 
 Batch = tuple[Tensor, Tensor]
 SHOWN = 96  # images of a sheet
 AT_ONCE = 500  # images that are made together
 
 
-class ImageGeneration(Task):
+class ImageGeneration(PixelTask):
     """Learns to make images like those of the data; subclasses say how noise becomes an image.
 
     Each evaluation makes the images of the same noise and judges them (`Judge`): inception score,
@@ -154,16 +153,6 @@ class ImageGeneration(Task):
                 file = question.files / f"{seed}.png"
                 rows.append([str(save_image(image, file))])
         return [header, *([str(seed), *row] for seed, row in zip(seeds, rows, strict=True))]
-
-    def known(self) -> ImageFacts:
-        """The facts of the images."""
-        assert isinstance(self.facts, ImageFacts)
-        return self.facts
-
-    def blank_batch(self, facts: Facts, examples: int) -> Any:
-        assert isinstance(facts, ImageFacts)
-        shape = (examples, facts.channels, facts.image_size, facts.image_size)
-        return torch.zeros(shape), torch.zeros(examples, dtype=torch.long)
 
 
 def _seeds(question: Question) -> list[int]:

@@ -9,19 +9,17 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from arclight.data.facts import Facts
-from arclight.errors import UserError
-from arclight.tasks.task import Answer, OptimizerFactory, ScheduleFactory, Task
+from arclight.tasks.task import Answer, OptimizerFactory, ScheduleFactory
 from arclight_zoo.image.timm_folder import write_timm
 from arclight_zoo.nets.hf_folder import write_model
 from arclight_zoo.pixels.hf_processor import write_processor
 from arclight_zoo.pixels.image_facts import ImageFacts
-from arclight_zoo.pixels.questions import random_images
+from arclight_zoo.pixels.task import PixelTask
 
 Batch = tuple[Tensor, Tensor]
 
 
-class ImageTask(Task):
+class ImageTask(PixelTask):
     """A model that maps images `(batch, channels, height, width)` to rows `(batch, outputs)`.
 
     Args:
@@ -55,12 +53,6 @@ class ImageTask(Task):
             if dist.is_initialized():  # of all processes the first one's
                 dist.broadcast(self.model.whitening, 0)  # type: ignore[arg-type]
 
-    def blank_images(self, facts: Facts, examples: int) -> Tensor:
-        """Zeros `(examples, channels, size, size)`; facts of other data have no such shape."""
-        if not isinstance(facts, ImageFacts):
-            raise NotImplementedError("these facts do not tell the shape of an image")
-        return torch.zeros(examples, facts.channels, facts.image_size, facts.image_size)
-
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         self.evaluate(*batch)
 
@@ -71,9 +63,6 @@ class ImageTask(Task):
         """Counts a batch of validation or test."""
         raise NotImplementedError
 
-    def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
-        return {"images": random_images(self.known(), examples, draw)}
-
     def save_hf(self, folder: Path, run: Path) -> Answer:
         facts = self.known()
         if hasattr(self.model, "pretrained_cfg"):
@@ -81,16 +70,3 @@ class ImageTask(Task):
         again = write_model(self.model, folder, facts.class_names)
         write_processor(self.model, facts, folder)
         return again
-
-    def known(self) -> ImageFacts:
-        """The facts of the images.
-
-        Raises:
-            UserError: the data have not told them.
-        """
-        if not isinstance(self.facts, ImageFacts):
-            raise UserError(
-                "The data of this run do not tell the size, channels and classes of its images: "
-                "set `facts`, an ImageFacts, in the data module."
-            )
-        return self.facts

@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from arclight.data.facts import Facts
 from arclight.ranges import Share
 from arclight.tasks.question import Question, Rows, label_rows
 from arclight.tasks.scores import ClassScores
@@ -68,9 +66,6 @@ class ImageClassification(ImageTask):
         correct = (logits.detach().argmax(1) == classes).sum()
         self.sums.add(loss.detach() * len(images), correct, examples=len(images))
         return loss
-
-    def blank_batch(self, facts: Facts, examples: int) -> Batch:
-        return self.blank_images(facts, examples), torch.zeros(examples, dtype=torch.long)
 
     def evaluate(self, images: Tensor, targets: Tensor) -> None:
         logits = self.model(images).float()

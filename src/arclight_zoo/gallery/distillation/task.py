@@ -7,20 +7,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arclight.data.facts import Facts
 from arclight.errors import UserError
 from arclight.ranges import Positive, Share
 from arclight.tasks.question import Question, Rows, label_rows
 from arclight.tasks.scores import ClassScores
-from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
+from arclight.tasks.task import OptimizerFactory, ScheduleFactory
 from arclight_zoo.gallery.distillation.teacher import Teacher
 from arclight_zoo.pixels.image_facts import ImageFacts
-from arclight_zoo.pixels.questions import image_batches, random_images
+from arclight_zoo.pixels.questions import image_batches
+from arclight_zoo.pixels.task import PixelTask
 
 Batch = tuple[Tensor, Tensor]
 
 
-class Distillation(Task):
+class Distillation(PixelTask):
     """A student learns from labels and from a teacher's softened probabilities (Hinton et al.,
     2015).
 
@@ -116,19 +116,6 @@ class Distillation(Task):
         for files, images in image_batches(question, facts, self.device):
             rows += label_rows(files, self.predict_step(images, 0), facts.class_names)
         return rows
-
-    def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
-        return {"images": random_images(self.known(), examples, draw)}
-
-    def blank_batch(self, facts: Facts, examples: int) -> Batch:
-        assert isinstance(facts, ImageFacts)
-        shape = (examples, facts.channels, facts.image_size, facts.image_size)
-        return torch.zeros(shape), torch.zeros(examples, dtype=torch.long)
-
-    def known(self) -> ImageFacts:
-        """The facts of the images."""
-        assert isinstance(self.facts, ImageFacts)
-        return self.facts
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from arclight import Facts, Task, UserError
+from arclight import Facts, UserError
 from arclight.ranges import NonNegative
 from arclight.tasks.question import Question, Rows
 from arclight.tasks.scores import ConfusionMatrix, ExactSum
@@ -22,12 +22,13 @@ from arclight_zoo.gallery.segmentation.stack import image_pixels
 from arclight_zoo.learning.losses import classification_loss
 from arclight_zoo.pixels.decode import Normalise, read_image
 from arclight_zoo.pixels.image_facts import ImageFacts
-from arclight_zoo.pixels.questions import image_files, random_images
+from arclight_zoo.pixels.questions import image_files
+from arclight_zoo.pixels.task import PixelTask
 
 Batch = tuple[Tensor, Tensor]
 
 
-class Segmentation(Task):
+class Segmentation(PixelTask):
     """Cross-entropy of each labelled pixel, and as much of the Dice loss as is wanted.
 
     Evaluation gives the mean cross-entropy of the pixels (`loss`), the share of them that is right
@@ -77,10 +78,8 @@ class Segmentation(Task):
         return loss
 
     def blank_batch(self, facts: Facts, examples: int) -> Batch:
-        assert isinstance(facts, ImageFacts)
-        size = facts.image_size
-        images = torch.zeros(examples, facts.channels, size, size)
-        return images, torch.zeros(examples, size, size, dtype=torch.long)
+        images = self.blank_images(facts, examples)
+        return images, torch.zeros(examples, *images.shape[-2:], dtype=torch.long)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(*batch)
@@ -117,21 +116,18 @@ class Segmentation(Task):
     def pictures(self, folder: Path) -> Sequence[Path]:
         """Images of the test with their masks, and with those that were found."""
         images, masks, found = (part.numpy() for part in self._shown)
-        facts = self._known()
+        facts = self.known()
         mean, std = (np.array(values)[:, None, None] for values in (facts.mean, facts.std))
         pixels = (255 * (images * std + mean)).clip(0, 255).astype(np.uint8)
         shown = np.broadcast_to(pixels.transpose(0, 2, 3, 1), (*masks.shape, 3))
         return [draw_overlays(shown, masks, found, self.class_names, folder / "overlays.png")]
-
-    def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
-        return {"images": random_images(self._known(), examples, draw)}
 
     def answer(self, question: Question) -> Rows:
         """The mask of each image, a file of the image's size, and the share of each class in it.
 
         Masks are written where the question has a place for them; their pixels are classes.
         """
-        facts = self._known()
+        facts = self.known()
         normalise = Normalise(facts.mean, facts.std)
         rows = [["file", "mask", *facts.class_names]]
         for number, file in enumerate(image_files(question.place)):
@@ -150,10 +146,6 @@ class Segmentation(Task):
                 place = str(_write(found, image.size, question.place, file, question.files))
             rows.append([str(file), place, *(f"{share:.6f}" for share in shares)])
         return rows
-
-    def _known(self) -> ImageFacts:
-        assert isinstance(self.facts, ImageFacts)
-        return self.facts
 
 
 def _write(found: np.ndarray, size: tuple[int, int], given: Path, file: Path, folder: Path) -> Path:

@@ -6,23 +6,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arclight.data.facts import Facts
 from arclight.data.module import DataModule
 from arclight.errors import UserError
 from arclight.models.heads import find_head
 from arclight.ranges import Count, Positive
 from arclight.tasks.question import Question, Rows
 from arclight.tasks.scores import ClassScores
-from arclight.tasks.task import OptimizerFactory, ScheduleFactory, Task
+from arclight.tasks.task import OptimizerFactory, ScheduleFactory
 from arclight_zoo.gallery.self_supervised.probe import LinearProbe, probed
 from arclight_zoo.gallery.self_supervised.views import Views
 from arclight_zoo.pixels.image_facts import ImageFacts
-from arclight_zoo.pixels.questions import image_batches, random_images
+from arclight_zoo.pixels.questions import image_batches
+from arclight_zoo.pixels.task import PixelTask
 
 Batch = tuple[Tensor, Tensor]
 
 
-class SimCLR(Task):
+class SimCLR(PixelTask):
     """Two views of an image should be found among the views of all others (Chen et al., 2020).
 
     The labels play no part in training. Each evaluation fits a linear probe on the frozen features
@@ -134,19 +134,6 @@ class SimCLR(Task):
                 rows.append([file, *(f"{value:.6g}" for value in features)])
         width = len(rows[0]) - 1 if rows else 0
         return [["file", *(f"feature_{i}" for i in range(width))], *rows]
-
-    def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
-        return {"images": random_images(self.known(), examples, draw)}
-
-    def blank_batch(self, facts: Facts, examples: int) -> Batch:
-        assert isinstance(facts, ImageFacts)
-        shape = (examples, facts.channels, facts.image_size, facts.image_size)
-        return torch.zeros(shape), torch.zeros(examples, dtype=torch.long)
-
-    def known(self) -> ImageFacts:
-        """The facts of the images."""
-        assert isinstance(self.facts, ImageFacts)
-        return self.facts
 
 
 def contrast(embedded: Tensor, temperature: float) -> Tensor:

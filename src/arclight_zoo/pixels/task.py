@@ -1,0 +1,42 @@
+"""What tasks on images share, whatever they learn."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from arclight.data.facts import Facts
+from arclight.errors import UserError
+from arclight.tasks.task import Task
+from arclight_zoo.pixels.image_facts import ImageFacts
+from arclight_zoo.pixels.questions import random_images
+
+
+class PixelTask(Task):
+    """A task whose batches are images `(batch, channels, size, size)` and their classes."""
+
+    def known(self) -> ImageFacts:
+        """The facts of the images.
+
+        Raises:
+            UserError: the data have not told them.
+        """
+        if not isinstance(self.facts, ImageFacts):
+            raise UserError(
+                "The data of this run do not tell the size, channels and classes of its images: "
+                "set `facts`, an ImageFacts, in the data module."
+            )
+        return self.facts
+
+    def blank_images(self, facts: Facts, examples: int) -> Tensor:
+        """Zeros `(examples, channels, size, size)`; facts of other data have no such shape."""
+        if not isinstance(facts, ImageFacts):
+            raise NotImplementedError("these facts do not tell the shape of an image")
+        return torch.zeros(examples, facts.channels, facts.image_size, facts.image_size)
+
+    def blank_batch(self, facts: Facts, examples: int) -> Any:
+        """Blank images and class 0 for each, `(examples,)`."""
+        return self.blank_images(facts, examples), torch.zeros(examples, dtype=torch.long)
+
+    def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
+        return {"images": random_images(self.known(), examples, draw)}
