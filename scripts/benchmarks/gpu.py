@@ -70,7 +70,7 @@ def gpu(asked: Asked) -> list[Row]:
     """The recipes' steps on random data that the device holds; nothing where there is no GPU.
 
     Raises:
-        UserError: `asked.case` is none of the models.
+        UserError: `asked.case` is not one of the models.
     """
     import torch
 

@@ -109,7 +109,9 @@ def read_summary(path: Path) -> dict[str, Any]:
     """
     summary = read_json(path)
     if summary.get("status") not in STATUSES:
-        raise DamagedFileError(f"{path} is damaged: its status is none of {', '.join(STATUSES)}.")
+        raise DamagedFileError(
+            f"{path} is damaged: its status is not one of {', '.join(STATUSES)}."
+        )
     return summary
 
 

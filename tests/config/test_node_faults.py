@@ -93,7 +93,7 @@ def test_library_nodes_are_sound(config: dict[str, Any], group: str, node: Any) 
         ("optimizer", {}, "A run needs an optimizer"),
         ("optimizer", {"lr": 3}, "optimizer.lr does nothing, since optimizer has no _target_"),
         ("optimizer", {"_target_": None, "lr": 3}, "optimizer._target_ names nothing: type"),
-        ("optimizer", [1], "optimizer=[1] is none of its choices: type optimizer=NAME: the"),
+        ("optimizer", [1], "optimizer=[1] is not one of its choices: type optimizer=NAME: the"),
         ("optimizer", None, "A run needs an optimizer: type optimizer=NAME: the choices are adamw"),
         (
             "scheduler",
@@ -109,8 +109,8 @@ def test_library_nodes_are_sound(config: dict[str, Any], group: str, node: Any) 
         ("finetune", {"rank": 4}, "finetune=full|head_only|layer_decay|lora"),
         ("callbacks", {"foo": {"x": 1}}, "callbacks.foo.x does nothing, since callbacks.foo has"),
         ("callbacks", {"foo": 3}, "callbacks.foo=3 should be a node with a _target_, or null."),
-        ("callbacks", [1], "callbacks=[1] is none of its choices"),
-        ("model", "cnn2", "model=cnn2 is none of its choices: type model=NAME: the choices are"),
+        ("callbacks", [1], "callbacks=[1] is not one of its choices"),
+        ("model", "cnn2", "model=cnn2 is not one of its choices: type model=NAME: the choices are"),
         ("model", {"a": 1}, "model.a does nothing, since model has no _target_"),
         (
             "data",

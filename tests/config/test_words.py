@@ -61,15 +61,18 @@ def test_a_config_that_is_no_yaml_is_named(
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("model=null", "model=null is none of its choices: type model=NAME: the choices are auto"),
+        (
+            "model=null",
+            "model=null is not one of its choices: type model=NAME: the choices are auto",
+        ),
         ("trainer=null", "type trainer=NAME: the choices are cpu, ddp"),
         (
             "callbacks=null",
             r"choices are default, lr_monitor\. callbacks\.NAME=null leaves one",
         ),
-        ("model=[1,2]", "is none of its choices: type model=NAME"),
-        ("model={a: 1}", "is none of its choices: type model=NAME"),
-        ("model=", "model= is none of its choices"),
+        ("model=[1,2]", "is not one of its choices: type model=NAME"),
+        ("model={a: 1}", "is not one of its choices: type model=NAME"),
+        ("model=", "model= is not one of its choices"),
         ("=3", "=3 is not of the form KEY=VALUE"),
     ],
 )

@@ -118,4 +118,4 @@ def _must_be_chosen(group: str, value: Any = None) -> str:
     if not value:
         article = "an" if group == "optimizer" else "a"
         return f"A run needs {article} {group}: type {group}=NAME{listed}."
-    return f"{group}={shown(value)} is none of its choices: type {group}=NAME{listed}."
+    return f"{group}={shown(value)} is not one of its choices: type {group}=NAME{listed}."

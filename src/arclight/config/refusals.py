@@ -45,7 +45,7 @@ def not_listed(target: str, found: Definition | None) -> str:
     owner = (found.name if found else target).split(".")[0]
     stands_for = f"is {found.name}, which " if found and found.name != target else ""
     return (
-        f"{stands_for}may not be built: its package is none of the project's. If {owner} is a "
+        f"{stands_for}may not be built: its package is not one of the project's. If {owner} is a "
         f'package of yours, add "{owner}" to packages under [tool.arclight] in pyproject.toml; if '
         f"it is a library, add it to libraries there, for its classes of modules, metrics and the "
         "like."

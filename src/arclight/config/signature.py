@@ -228,7 +228,7 @@ def _signature(expression: ast.expr, module: Module, node: Function) -> Signatur
 
 
 def _is_global(expression: ast.expr, node: Function) -> bool:
-    """Whether the name is none of the function's own parameters, as `cls` and `self` are."""
+    """Whether the name is not one of the function's own parameters, as `cls` and `self` are."""
     while isinstance(expression, ast.Attribute):
         expression = expression.value
     own = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)

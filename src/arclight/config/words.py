@@ -41,7 +41,7 @@ def _is_choice(word: str) -> bool:
 
 def _no_choice(word: str) -> str:
     group = key_of(word)
-    said = f"{word} is none of its choices: type {group}=NAME: the choices are "
+    said = f"{word} is not one of its choices: type {group}=NAME: the choices are "
     said += f"{', '.join(options(group))}."
     return said + (f" {group}.NAME=null leaves one of them out." if group in NAMED else "")
 

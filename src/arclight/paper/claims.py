@@ -68,7 +68,7 @@ def parse(text: str) -> Claim:
     """Reads a claim.
 
     Raises:
-        UserError: it is none.
+        UserError: it is not a claim.
     """
     for kind, form in _FORMS.items():
         if found := form.fullmatch(text.strip()):

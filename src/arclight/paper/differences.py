@@ -17,7 +17,7 @@ Verdict = Literal["better", "worse", "equal", "undecided"]
 
 ALPHA = 0.05
 POWER = 0.8
-MOST = 1000  # repetitions beyond which nobody goes
+MOST = 1000  # repetitions; more are not searched for
 _SHARES = (np.arange(400) + 0.5) / 400  # where the distribution of a deviation is looked at
 
 

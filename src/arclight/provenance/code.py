@@ -69,8 +69,8 @@ def differing(then: Code, now: Code) -> list[str]:
 def changed_since(run: RunDirectory) -> list[str]:
     """The files that a run's metrics may depend on and that have changed since its execution.
 
-    A new module is none of them: what does not know of it does what it did. Of the configs, those
-    count that the run was composed of.
+    A new module is not one of them, since no old code imports it. Of the configs, those count that
+    the run was composed of.
     """
     if not run.manifest_file.is_file():
         return []

@@ -178,7 +178,7 @@ class Processes(ABC, Generic[J]):
         if job.found:
             past = ending(runs, None)
             if past.outcome in ("finished", "pruned", "failed"):
-                self.settle(job, runs, past)  # it had ended, and nobody was there to say so
+                self.settle(job, runs, past)  # it ended while no process was watching
                 return
             say(f"{self.title_of(job)} goes on: its worker had died or was stopped.")
         self._start(job, runs)

@@ -76,7 +76,7 @@ def from_plain(plain: Plain, files: Collection[str]) -> Metadata:
         paths[key] = tuple(known["path"])
         for offset, index, file, start, length in known["stored"]:
             if file not in files:
-                raise ValueError(f"{file} is none of the shards")
+                raise ValueError(f"{file} is not one of the shards")
             stored[MetadataIndex(key, offset, index)] = Stored(file, int(start), int(length))
     return Metadata(kinds, planner_data=paths, storage_data=stored, storage_meta=StorageMeta())
 

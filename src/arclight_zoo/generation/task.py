@@ -170,7 +170,7 @@ def _seeds(question: Question) -> list[int]:
     words = [line.strip() for line in lines if line.strip()]
     for word in words:
         if not word.isdecimal():
-            raise UserError(f"{asked}; {word[:40]!r} is none.")
+            raise UserError(f"{asked}; {word[:40]!r} is not one.")
     if not words:
         raise UserError(f"{asked}, and is empty.")
     return [int(word) % 2**63 for word in words]

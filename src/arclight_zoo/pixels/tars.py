@@ -250,7 +250,7 @@ def _number(label: str, number: dict[str, int], folder: Path) -> int:
     if label.isdecimal() and int(label) < len(number):
         return int(label)
     raise UserError(
-        f"Label {label} of the shards in {folder} is none of the {len(number)} classes in "
+        f"Label {label} of the shards in {folder} is not one of the {len(number)} classes in "
         f"{CLASSES}: mend that file, which has a line for each class, in their order from 0."
     )
 

@@ -52,7 +52,7 @@ def test_numbers_are_lines_of_the_list_of_classes(tmp_path: Path) -> None:
     source = open_source(str(folder), cache=tmp_path)
     assert [source.class_names[i] for i in source.splits["train"].labels] == ["k", "j", "c"]
     (folder / "classes.txt").write_text("a\nb\n")
-    with pytest.raises(UserError, match=r"Label 10 .* is none of the 2 classes"):
+    with pytest.raises(UserError, match=r"Label 10 .* is not one of the 2 classes"):
         open_source(str(folder), cache=tmp_path)
 
 
