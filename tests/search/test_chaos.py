@@ -84,7 +84,8 @@ def test_forty_trials_in_chaos_end_as_undisturbed(tmp_path: Path) -> None:
     assert len(found) == 40
     assert [outcome(t) for t in found] == [outcome(t) for t in expected]
     reasons = {t.user_attrs["reason"].split(":")[0] for t in found if t.state.name == "FAIL"}
-    assert {"NonFiniteError", "RuntimeError"} < reasons, reasons
+    assert "NonFiniteError" in reasons, reasons
+    assert any(reason.startswith("The machine's memory") for reason in reasons), reasons
     assert kills >= 5
 
 
