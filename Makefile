@@ -29,11 +29,14 @@ train: $(READY) ## train the default: the CNN on handwritten digits
 project: $(READY) ## a package of your own to start from: make project NAME=mylab
 	@$(BIN)/python scripts/new_project.py $(NAME)
 
+# As many tests run at once as there are cores, so each has one thread; more would wait for each other.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
+
 test: $(READY) ## the fast tests, on all cores
-	$(BIN)/python -m pytest --numprocesses auto
+	$(PYTEST)
 
 test-slow: $(READY) ## the slower proofs, a file at a time on each core
-	$(BIN)/python -m pytest -m slow --numprocesses auto --dist loadfile
+	$(PYTEST) -m slow --dist loadfile
 
 test-ray: ## the tests of Ray's launcher, in an environment of its own
 	$(MAKE) setup VENV=.venv-ray LOCK=requirements-ray.lock
