@@ -22,7 +22,7 @@ class DataModule(LightningDataModule, ABC):
     Without a trainer attached it serves all of it to one process on the CPU. Subclasses set
     `facts` in `setup()`, after which it is known what a model must know, and make the loaders.
     What a run must keep of them beside its checkpoints lies in `folder`, the run's directory; what
-    it should warn of, since it could not be read, is in `left_out`, a sentence each.
+    it should say of them when it opens is in `notes`, a sentence each.
 
     Attributes:
         holds: what its batches are, in words; a task is for one kind (`Task.learns_from`).
@@ -40,7 +40,7 @@ class DataModule(LightningDataModule, ABC):
     facts_type: type[Facts] = Facts
     facts: Facts
     folder: Path | None = None
-    left_out: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     def __init__(self, path: str, batch_size: int, eval_batch_size: int | None, seed: int) -> None:
         super().__init__()

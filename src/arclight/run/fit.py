@@ -180,6 +180,8 @@ def _say_what_it_is(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> None
     device, world = trainer.strategy.root_device, trainer.world_size
     precision = str(trainer.precision)
     rows = opening(parts, str(run.path), device, precision, world)
+    for note in getattr(parts.data, "notes", ()):
+        say(note)
     if not parts.config.get("preflight", True):
         say(table(rows, "Arclight"))
         return

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
-from arclight_zoo.pixels.decode import Shape, orientation, to_channels, upright
+from arclight_zoo.pixels.decode import Shape, is_plain, require_bands, to_channels, upright
+from arclight_zoo.pixels.depth import Decoded, channels_of, shades, size_of
 
 _SCALES = (8, 4, 2, 1)  # by which libjpeg divides with less work than it saves
 _GAP = 2  # times the size that a scaled window keeps, as `reducing_gap` of Pillow's thumbnails
@@ -41,14 +42,15 @@ class RandomCrop:
     scaled: bool
     u: list[float]
 
-    def __call__(self, image: Image.Image, stored: bytes) -> NDArray[np.uint8]:
+    def __call__(self, image: Decoded, stored: bytes) -> NDArray[np.uint8]:
         """The crop of an opened image, uint8 `(channels, size, size)`."""
-        if orientation(image) != 1:
+        if not is_plain(image):
             image, stored = upright(image), b""
-        w, h = self._window(*image.size)
+        whole = size_of(image)
+        w, h = self._window(*whole)
         pixels = self._decode(image, stored, min(w, h))
         height, width = pixels.shape[:2]
-        w, h = round(w * width / image.width), round(h * height / image.height)
+        w, h = round(w * width / whole[0]), round(h * height / whole[1])
         left, top = int(self.u[2] * (width - w + 1)), int(self.u[3] * (height - h + 1))
         window = np.ascontiguousarray(pixels[top : top + h, left : left + w])
         batch = torch.from_numpy(window).permute(2, 0, 1)[None]
@@ -64,8 +66,12 @@ class RandomCrop:
     def _scale(self, side: int) -> int:
         return next((by for by in _SCALES if side >= by * _GAP * self.shape.size), 1)
 
-    def _decode(self, image: Image.Image, stored: bytes, side: int) -> NDArray[np.uint8]:
+    def _decode(self, image: Decoded, stored: bytes, side: int) -> NDArray[np.uint8]:
         """All of the image, uint8 `(height, width, channels)`, scaled as far as `side` allows."""
+        image = shades(image, self.shape.span)
+        if not isinstance(image, Image.Image):
+            require_bands(channels_of(image), self.shape.channels)
+            return image
         colours, mode = ("GRAY", "L") if self.shape.channels == 1 else ("RGB", "RGB")
         if stored and image.format in _JPEG and image.mode == mode:
             import simplejpeg

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +13,48 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from arclight.errors import UserError
+from arclight_zoo.pixels.arrays import MAGIC, is_stack, read_array, read_stack
+from arclight_zoo.pixels.depth import Decoded, Span, channels_of, shades, size_of
 from arclight_zoo.pixels.image_facts import ImageFacts
 
 Encoded = bytes | Path
-Take = Callable[[Image.Image, bytes], Any]
+Take = Callable[[Decoded, bytes], Any]
 """What is wanted of an opened image, which decodes when it is loaded, and of its file."""
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError)
 _ORIENTATION = 0x0112  # the Exif tag by which cameras note how they were held
-_GREY_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"}
 
 
 OR_SKIP = ", or type data.on_error=skip to leave out what cannot be read"
 """What else can be done about an image of a data set."""
 
 
-def orientation(image: Image.Image) -> int:
-    """How the camera was held, by Exif: 1 is upright."""
-    return int(image.getexif().get(_ORIENTATION, 1))
+def is_plain(image: Decoded) -> bool:
+    """Whether what is stored is one image, upright, with 8 bits."""
+    if not isinstance(image, Image.Image) or image.mode.startswith(("I", "F")) or is_stack(image):
+        return False
+    return int(image.getexif().get(_ORIENTATION, 1)) == 1
 
 
-def upright(image: Image.Image, stored: bytes = b"") -> Image.Image:
-    """The whole image, decoded, as it was seen."""
-    image.load()
-    return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
+def upright(image: Decoded, stored: bytes = b"") -> Decoded:
+    """The whole image, decoded, as it was seen.
+
+    Raises:
+        ValueError: not all of its pixels are numbers.
+    """
+    if isinstance(image, Image.Image):
+        if is_stack(image):
+            image = read_stack(image)
+        else:
+            image.load()
+            return image if is_plain(image) else _finite(ImageOps.exif_transpose(image))
+    return _finite(image)
+
+
+def _finite(image: Decoded) -> Decoded:
+    mode = image.mode if isinstance(image, Image.Image) else image.dtype.kind
+    if mode in ("F", "f") and not np.isfinite(np.asarray(image)).all():
+        raise ValueError("some of its pixels are not numbers (NaN or infinity)")
+    return image
 
 
 def read_image(encoded: Encoded, where: str, otherwise: str = "", take: Take = upright) -> Any:
@@ -52,47 +71,53 @@ def read_image(encoded: Encoded, where: str, otherwise: str = "", take: Take = u
     """
     try:
         stored = encoded if isinstance(encoded, bytes) else encoded.read_bytes()
+        if stored.startswith(MAGIC):
+            return take(read_array(stored), stored)
         with Image.open(io.BytesIO(stored)) as image:
             return take(image, stored)
     # Pillow's readers let all of these escape from a damaged file.
     except (*_DAMAGED, Image.DecompressionBombError) as error:
+        why = f" ({error})" if type(error) is ValueError and "its pixels" in str(error) else ""
         raise UserError(
-            f"{where} cannot be read as an image: replace or remove it{otherwise}."
+            f"{where} cannot be read as an image{why}: replace or remove it{otherwise}."
         ) from error
-
-
-def channels_of(image: Image.Image) -> int:
-    """1 for a grey image, 3 for any other."""
-    return 1 if image.mode in _GREY_MODES else 3
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What every image becomes: `channels` (1 or 3) by `size` by `size` pixels.
+    """What every image becomes: `channels` by `size` by `size` pixels.
 
     With `resize`, the shorter side is scaled to `size / crop` (bilinear, antialiased) and the
     centre is kept; without it, an image of another size is a fault. A `crop` of 0.875 is usual for
     ImageNet: a shorter side of 256 pixels, and 224 of them. Sizes and places are rounded as by
     torchvision's `resize` and `center_crop`, so shades differ from theirs by rounding alone.
+
+    Pixels with more than 8 bits get 8 of them, of which `span` says what is black and white.
     """
 
     channels: int
     size: int
     resize: bool = True
     crop: float = 1.0
+    span: Span | None = None
 
     @property
     def sides(self) -> tuple[int, int]:
         return self.size, self.size
 
-    def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+    def pixels(self, image: Decoded) -> NDArray[np.uint8]:
         """The image as uint8 `(channels, size, size)`.
 
         Raises:
-            UserError: it has another size, and may not be resized.
+            UserError: it has another size, and may not be resized, or other bands.
         """
-        if image.size != self.sides and not self.resize:
-            raise UserError(different_sizes(self.sides, image.size))
+        if size_of(image) != self.sides and not self.resize:
+            raise UserError(different_sizes(self.sides, size_of(image)))
+        image = shades(image, self.span)
+        if not isinstance(image, Image.Image):
+            require_bands(channels_of(image), self.channels)
+            bands = [Image.fromarray(image[..., i]) for i in range(self.channels)]
+            return np.concatenate([replace(self, channels=1).pixels(band) for band in bands])
         if image.size != self.sides or self.crop < 1:
             image = to_channels(image, self.channels)
             box = self._centre(*image.size)
@@ -118,11 +143,26 @@ def different_sizes(one: tuple[int, int], other: tuple[int, int]) -> str:
     )
 
 
+def require_bands(found: int, channels: int) -> None:
+    """Raises `UserError` where an image has other bands than it should have.
+
+    Colours become grey and grey becomes colours; nothing else has a meaning.
+    """
+    if found != channels and not {found, channels} <= {1, 3}:
+        raise UserError(
+            f"An image of {found} {'channels' if found > 1 else 'channel'} cannot become one of "
+            f"{channels}: type data.channels={found}, or store all images with the same channels."
+        )
+
+
 def to_channels(image: Image.Image, channels: int) -> Image.Image:
-    """The image with 8 bits in 1 (grey) or 3 (RGB) channels; transparency is dropped."""
-    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip at 255
-        image = Image.fromarray((np.asarray(image).astype(np.int64) // 257).astype(np.uint8))
-    elif image.mode == "P" and "transparency" in image.info:
+    """The image of 8 bits in 1 (grey) or 3 (RGB) channels; transparency is dropped.
+
+    Raises:
+        UserError: other channels are asked for.
+    """
+    require_bands(channels_of(image), channels)
+    if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     mode = "L" if channels == 1 else "RGB"
     return image if image.mode == mode else image.convert(mode)
@@ -154,6 +194,6 @@ def model_input(encoded: Encoded, facts: ImageFacts) -> Tensor:
         UserError: it cannot be read as an image.
     """
     where = str(encoded) if isinstance(encoded, Path) else "The image"
-    shape = Shape(facts.channels, facts.image_size, crop=facts.eval_crop)
+    shape = Shape(facts.channels, facts.image_size, crop=facts.eval_crop, span=facts.span)
     pixels = shape.pixels(read_image(encoded, where))
     return Normalise(facts.mean, facts.std)(torch.from_numpy(pixels)[None])

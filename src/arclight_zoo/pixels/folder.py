@@ -21,7 +21,7 @@ from arclight_zoo.reading.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
 
 IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"),
-    *(".tif", ".tiff", ".pgm", ".ppm", ".avif"),
+    *(".tif", ".tiff", ".pgm", ".ppm", ".avif", ".npy"),
 )
 _SPLIT_NAMES = (*TRAIN_NAMES, *VAL_NAMES, *TEST_NAMES)
 

@@ -19,9 +19,10 @@ from arclight.errors import UserError
 from arclight.ranges import Count, Natural, NonNegative, Share
 from arclight_zoo.pixels.augment import Augment, Finish
 from arclight_zoo.pixels.decode import Normalise, Shape
+from arclight_zoo.pixels.depth import in_words
 from arclight_zoo.pixels.image_facts import WEIGHTS_KNOW, ImageFacts
 from arclight_zoo.pixels.memory import decoded
-from arclight_zoo.pixels.probe import check_labels, find_shape
+from arclight_zoo.pixels.probe import check_labels, find_shape, find_span
 from arclight_zoo.pixels.source import Source, Split
 from arclight_zoo.pixels.sources import open_source
 from arclight_zoo.pixels.stage import Loader, Part
@@ -54,7 +55,9 @@ class ImageData(DataModule):
         val_split: likewise; None and none found: `val_fraction` of the training split.
         test_split: likewise; None and none found: `test_fraction` of the training split.
         image_size: height and width in pixels; None: as in the data.
-        channels: 1 (grey) or 3 (RGB); None: as in the data.
+        channels: 1 (grey), 3 (RGB), or the bands of arrays; None: as in the data.
+        value_range: the values that are black and white, of images with more than 8 bits; None:
+            found over the training images.
         eval_crop: share of the shorter side that is kept of validation and test images, and in
             prediction; None: 1.0.
         batch_size: images of one optimizer step, over all processes and accumulated batches.
@@ -106,6 +109,7 @@ class ImageData(DataModule):
         test_split: str | None = None,
         image_size: Count | None = None,
         channels: Count | None = None,
+        value_range: list[float] | None = None,
         eval_crop: Share | None = None,
         batch_size: Count = 128,
         eval_batch_size: Count | None = None,
@@ -132,9 +136,13 @@ class ImageData(DataModule):
     ) -> None:
         super().__init__(path, batch_size, eval_batch_size, seed)
         require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
-        require_counts(image_size=image_size, limit=limit, shuffle_window=shuffle_window)
-        if channels not in (None, 1, 3):
-            raise UserError(f"data.channels={channels} should be 1 (grey), 3 (RGB) or null.")
+        require_counts(image_size=image_size, channels=channels, limit=limit)
+        require_counts(shuffle_window=shuffle_window)
+        if value_range is not None and (len(value_range) != 2 or value_range[0] >= value_range[1]):
+            raise UserError(
+                f"data.value_range={value_range} should be two numbers, black and white, such as "
+                "data.value_range=[0,4095]."
+            )
         if eval_crop is not None and not 0 < eval_crop <= 1:
             raise UserError(f"data.eval_crop={eval_crop} should be more than 0, and 1 at most.")
         if not isinstance(label_column, str | None) and targets != "values":
@@ -148,6 +156,7 @@ class ImageData(DataModule):
             self.holds = HOLDS[targets]
         self.split_names = (train_split, val_split, test_split)
         self.image_size, self.channels, self.eval_crop = image_size, channels, eval_crop
+        self.value_range = value_range
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         require_fold(fold, folds)
         self.fold, self.folds, self.group_column = fold, folds, group_column
@@ -184,9 +193,10 @@ class ImageData(DataModule):
         used = {s: source.splits[n] for s, n in zip(STAGES, names, strict=True) if n is not None}
         if self.folds is not None:
             used.pop("test", None)  # a fold takes its place
+        self.notes: list[str] = []
         skipped = self._skip_unreadable(used)
         check_labels(source, used.values())
-        self.shape = find_shape(used.values(), self.image_size, self.channels)
+        self.shape = self._find_shape(used)
         self.pixels = self._in_memory(used)
         self.parts: dict[str, Part] = self._divide(used)
         mean, std = self._mean_and_std()
@@ -203,7 +213,20 @@ class ImageData(DataModule):
             sizes={stage: len(part) for stage, part in self.parts.items()},
             fingerprint=hashlib.sha256(digests).hexdigest(),
             skipped=skipped,
+            value_range=list(self.shape.span or ()),
         )
+
+    def _find_shape(self, used: dict[Stage, Split]) -> Shape:
+        shape, deep = find_shape(used.values(), self.image_size, self.channels)
+        if self.value_range is not None:
+            return replace(shape, span=(self.value_range[0], self.value_range[1]))
+        if not deep:
+            return shape
+        train = used["train"]
+        span = find_span(train.image, len(train.labels), train.fingerprint, self.cache)
+        words = f"Pixels have more than 8 bits: {in_words(span)} is black to white"
+        self.notes.append(f"{words} (data.value_range).")
+        return replace(shape, span=span)
 
     def _class_counts(self, classes: int) -> list[int]:
         """Training images of each class; of values none."""
@@ -233,7 +256,7 @@ class ImageData(DataModule):
         if self.most_skipped is None:
             return {}
         kept = readable(used.values(), self.cache, self.most_skipped)
-        self.left_out = [
+        self.notes += [
             f"{len(split.left_out)} unreadable of split {split.name} left out "
             f"(data.on_error=skip): {few(split.left_out)}."
             for split in kept
@@ -312,7 +335,14 @@ class ImageData(DataModule):
                 )
         if self.mean is not None and self.std is not None:
             return self.mean, self.std
-        mean, std = self.parts["train"].mean_and_std(self.cache)
+        mean, std, plain = self.parts["train"].mean_and_std(self.cache)
+        if plain == 1:
+            raise UserError(
+                f"Every training image of {self.path} is all one colour: there is nothing to "
+                "learn from. Check the files."
+            )
+        if plain:
+            self.notes.append(f"{plain:.1%} of the training images are all one colour.")
         return self.mean or mean, self.std or std
 
     def held_bytes(self) -> int:

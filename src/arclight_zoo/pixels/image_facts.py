@@ -18,11 +18,13 @@ class ImageFacts(Facts):
         num_classes: how many classes, or values of each image, where it has values;
             `class_names[i]` is the name of label or value i.
         image_size: height and width in pixels.
-        channels: 1 (grey) or 3 (RGB).
+        channels: 1 (grey), 3 (RGB), or the bands of arrays.
         mean: of the training pixels, per channel, on the scale 0 to 1; `std` likewise.
         eval_crop: share of the shorter side that is kept of an image that is evaluated.
         class_counts: training images of each class; empty where they are not known, or where
             images have values.
+        value_range: the values that are black and white, of images with more than 8 bits; empty
+            where all have 8.
     """
 
     num_classes: int
@@ -33,6 +35,12 @@ class ImageFacts(Facts):
     std: list[float]
     eval_crop: float = 1.0
     class_counts: list[int] = field(default_factory=list)
+    value_range: list[float] = field(default_factory=list)
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """`value_range`, where there is one."""
+        return (self.value_range[0], self.value_range[1]) if self.value_range else None
 
     def for_model(self) -> dict[str, Any]:
         return {
@@ -45,6 +53,7 @@ class ImageFacts(Facts):
         return {
             **{key: getattr(self, key) for key in WEIGHTS_KNOW},
             "classes": self.class_names,
+            **({"value_range": self.value_range} if self.value_range else {}),
         }
 
     def describe_input(self) -> str:

@@ -1,21 +1,29 @@
-"""Look at a data set before it is used: its shape, its labels, its mean and spread."""
+"""Look at a data set before it is used: its shape, its range, its labels, its mean and spread."""
 
-from collections.abc import Collection
+import os
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from arclight.errors import UserError
-from arclight_zoo.pixels.decode import Shape, channels_of, different_sizes
+from arclight_zoo.pixels.decode import Shape, different_sizes
+from arclight_zoo.pixels.depth import Decoded, Span, channels_of, is_deep, size_of, span_of
 from arclight_zoo.pixels.source import Source, Split
+from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.classes import require_several
 
 _LOOKED_AT = 32  # images of each split
 
 
-def find_shape(splits: Collection[Split], size: int | None, channels: int | None) -> Shape:
-    """The shape that all images get: as given, or as the images have it.
+def find_shape(
+    splits: Collection[Split], size: int | None, channels: int | None
+) -> tuple[Shape, bool]:
+    """The shape that all images get, as given or as they have it; and whether some are deep.
 
     It looks at a few images of each split only; one that differs is found when it is decoded. One
     coloured image makes the whole set coloured.
@@ -26,16 +34,13 @@ def find_shape(splits: Collection[Split], size: int | None, channels: int | None
     if all(split.pixels is not None for split in splits):  # all alike
         images = [split.image(0) for split in splits]
     else:
-        images = [
-            split.image(int(i))
-            for split in splits
-            for i in np.unique(np.linspace(0, len(split.labels) - 1, _LOOKED_AT).astype(int))
-        ]
+        images = [split.image(i) for split in splits for i in _spread(len(split.labels))]
     if channels is None:
         channels = max(map(channels_of, images))
+    deep = any(map(is_deep, images))
     if size is not None:
-        return Shape(channels, size)
-    first, *others = sorted({image.size for image in images})
+        return Shape(channels, size), deep
+    first, *others = sorted({size_of(image) for image in images})
     if others:
         raise UserError(different_sizes(first, others[-1]))
     if first[0] != first[1]:
@@ -43,7 +48,44 @@ def find_shape(splits: Collection[Split], size: int | None, channels: int | None
             f"The images are not square ({first[0]}x{first[1]} pixels): "
             f"type data.image_size={min(first)} to resize and crop them."
         )
-    return Shape(channels, first[0], resize=False)
+    return Shape(channels, first[0], resize=False), deep
+
+
+def _spread(count: int) -> list[int]:
+    return [int(i) for i in np.unique(np.linspace(0, count - 1, _LOOKED_AT).astype(int))]
+
+
+def find_span(image: Callable[[int], Decoded], count: int, fingerprint: str, cache: Path) -> Span:
+    """The range of values of images some of which have more than 8 bits; all are decoded once.
+
+    Args:
+        image: the training image of a number.
+        count: of them.
+        fingerprint: changes when the images do.
+        cache: keeps what was found.
+
+    Raises:
+        UserError: all pixels have one value.
+    """
+
+    def measure() -> NDArray[np.float64]:
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+            limits = list(threads.map(lambda i: _limits(image(i)), range(count)))
+        low, high, whole = zip(*limits, strict=True)
+        return np.array([np.nanmin(low), np.nanmax(high), min(whole)])
+
+    low, high, whole = cached(cache, f"value range 1|{fingerprint}|{count}", measure).tolist()
+    if low == high:
+        raise UserError(f"All pixels of all training images are {low:g}: check data.path.")
+    return span_of(low, high, bool(whole))
+
+
+def _limits(image: Decoded) -> tuple[float, float, float]:
+    """The least and the greatest value, and whether they are whole numbers; of 8 bits neither."""
+    if not is_deep(image):
+        return np.nan, np.nan, 1.0
+    values = np.asarray(image)
+    return float(values.min()), float(values.max()), float(values.dtype.kind in "ui")
 
 
 def check_labels(source: Source, splits: Collection[Split]) -> None:
@@ -82,3 +124,11 @@ def mean_and_std(images: Tensor) -> tuple[list[float], list[float]]:
     std = (squares.double() / count - mean**2).clamp(min=0).sqrt()
     std[std == 0] = 255
     return (mean / 255).tolist(), (std / 255).tolist()
+
+
+def of_one_colour(images: Tensor) -> int:
+    """How many of uint8 `(n, channels, height, width)` have the same colour in every pixel."""
+    flat = images.flatten(2)
+    return sum(
+        int((chunk == chunk[..., :1]).all(2).all(1).sum()) for chunk in torch.split(flat, 1024)
+    )

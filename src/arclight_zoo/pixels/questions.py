@@ -47,7 +47,7 @@ def image_files(place: Path) -> list[Path]:
     """
     if place.is_file():
         return [place]
-    known = Image.registered_extensions()
+    known = {*Image.registered_extensions(), ".npy"}
     files = sorted(f for f in place.rglob("*") if f.suffix.lower() in known)
     if not files:
         raise UserError(f"input={place} holds no image; name a folder with image files.")

@@ -18,7 +18,7 @@ def open_source(
     targets: Targets = "classes",
     group_column: str | None = None,
 ) -> Source:
-    """Opens `sklearn:digits`, `sklearn:scenes`, a folder, or a hub id.
+    """Opens `sklearn:digits`, `sklearn:scenes`, a folder, a `.npz` file, or a hub id.
 
     A folder is of class folders, tar shards or parquet files.
 
@@ -55,6 +55,10 @@ def open_source(
             )
         return open_scenes(cache or cache_folder(None), targets)
     folder = Path(path).expanduser()
+    if folder.is_file() and folder.suffix.lower() == ".npz":
+        from arclight_zoo.pixels.npz import open_npz
+
+        return open_npz(folder, targets)
     if folder.is_file():
         raise UserError(
             f"data.path={path} is a file: type data.path={folder.parent}, the folder it is in."

@@ -12,7 +12,7 @@ from arclight.data.order import EvalBatches, TrainBatches
 from arclight_zoo.pixels.augment import Finish
 from arclight_zoo.pixels.decode import Shape
 from arclight_zoo.pixels.memory import MemoryLoader, decode_rows
-from arclight_zoo.pixels.probe import mean_and_std
+from arclight_zoo.pixels.probe import mean_and_std, of_one_colour
 from arclight_zoo.pixels.source import Split
 from arclight_zoo.pixels.worker_loader import WorkerLoader
 from arclight_zoo.reading.cache import cached
@@ -55,19 +55,24 @@ class Part:
         key = f"same rows 1|{self.split.fingerprint}|{len(self)}"
         return cached(cache, key, lambda: same_content(map(self.split.content, self.rows.tolist())))
 
-    def mean_and_std(self, cache: Path) -> tuple[list[float], list[float]]:
-        """Of all images in memory; of a few thousand, evenly spread, of those in files."""
+    def mean_and_std(self, cache: Path) -> tuple[list[float], list[float], float]:
+        """And the share of images that are all one colour.
+
+        Of all images in memory; of a few thousand, evenly spread, of those in files.
+        """
         if self.pixels is not None:
-            return mean_and_std(self.images())
+            images = self.images()
+            return *mean_and_std(images), of_one_colour(images) / max(1, len(images))
         some = self.rows[np.unique(np.linspace(0, len(self) - 1, _MEASURED).astype(int))]
-        key = f"mean and std 2|{self.split.fingerprint}|{self.shape}|{some.tolist()}"
+        key = f"mean and std 3|{self.split.fingerprint}|{self.shape}|{some.tolist()}"
 
         def measure() -> np.ndarray:
             images = torch.from_numpy(decode_rows(self.split, some, self.shape))
-            return np.array(mean_and_std(images))
+            plain = of_one_colour(images) / len(images)
+            return np.array([*mean_and_std(images), [plain] * images.shape[1]])
 
-        mean, std = cached(cache, key, measure).tolist()
-        return mean, std
+        mean, std, plain = cached(cache, key, measure).tolist()
+        return mean, std, plain[0]
 
     def digest(self) -> bytes:
         """SHA-256 of labels and pixels, or of labels and the source's fingerprint of the files."""

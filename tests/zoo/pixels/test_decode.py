@@ -12,7 +12,8 @@ from PIL import Image
 
 from arclight.data.facts import read_facts
 from arclight.errors import UserError
-from arclight_zoo.pixels.decode import Shape, channels_of, model_input, read_image, to_channels
+from arclight_zoo.pixels.decode import Shape, model_input, read_image, to_channels
+from arclight_zoo.pixels.depth import channels_of
 from arclight_zoo.pixels.image_facts import ImageFacts
 from tests.pictures import picture
 

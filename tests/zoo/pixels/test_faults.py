@@ -41,7 +41,7 @@ def test_skip_leaves_them_out_and_counts_them(folder: Path) -> None:
             data = ready(folder, loader=loader, on_error="skip")
             assert data.facts.skipped == {"train": 2}
             assert data.facts.sizes["train"] == 18
-            assert data.left_out == [
+            assert data.notes == [
                 "2 unreadable of split train left out (data.on_error=skip): "
                 f"{folder}/a/000.png, {folder}/a/002.png."
             ]

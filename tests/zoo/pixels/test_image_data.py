@@ -199,7 +199,8 @@ def test_arguments_out_of_range_are_sentences() -> None:
         "data.val_fraction=1.0 should be from 0 to less than 1."
     )
     assert fault("sklearn:digits", channels=2) == (
-        "data.channels=2 should be 1 (grey), 3 (RGB) or null."
+        "An image of 1 channel cannot become one of 2: type data.channels=1, or store all images "
+        "with the same channels."
     )
     assert fault("sklearn:digits", limit=0) == "data.limit=0 should be 1 or more."
     with pytest.raises(UserError, match=r"data\.batch_size=5000 is more than the"):

@@ -2,7 +2,6 @@
 
 import hashlib
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from arclight_zoo.gallery.segmentation.pairs import open_pairs
 from arclight_zoo.gallery.segmentation.stack import black_and_white, find_shape, stacked
 from arclight_zoo.pixels.decode import Normalise
 from arclight_zoo.pixels.image_facts import ImageFacts
-from arclight_zoo.pixels.probe import mean_and_std
+from arclight_zoo.pixels.probe import find_span, mean_and_std
 from arclight_zoo.reading.cache import cache_folder
 from arclight_zoo.reading.splits import carve, choose_splits, limited, same_content
 
@@ -74,7 +73,7 @@ class SegmentationData(DataModule):
         val_split: str | None = None,
         test_split: str | None = None,
         image_size: Count | None = None,
-        channels: Literal[1, 3] | None = None,
+        channels: Count | None = None,
         class_names: list[str] | None = None,
         batch_size: Count = 32,
         eval_batch_size: Count | None = None,
@@ -107,8 +106,11 @@ class SegmentationData(DataModule):
         source = open_pairs(self.path, *self.columns, self.cache)
         names = choose_splits(source.splits, *self.split_names)
         used = {s: source.splits[n] for s, n in zip(STAGES, names, strict=True) if n is not None}
-        channels, size = find_shape(used.values(), self.image_size, self.channels)
-        stacks = {s: stacked(pairs, channels, size, self.cache) for s, pairs in used.items()}
+        channels, size, deep = find_shape(used.values(), self.image_size, self.channels)
+        train = used["train"]
+        where = train.image, train.count, train.fingerprint, self.cache
+        span = find_span(*where) if deep else None
+        stacks = {s: stacked(pairs, channels, size, self.cache, span) for s, pairs in used.items()}
         if black_and_white(stacks.values()):
             for stack in stacks.values():
                 stack[:, -1] = np.where(stack[:, -1] == 0, 2, 1)
@@ -130,6 +132,7 @@ class SegmentationData(DataModule):
             std=std,
             sizes={stage: len(part) for stage, part in self.parts.items()},
             fingerprint=digest.hexdigest(),
+            value_range=list(span or ()),
         )
 
     def _divide(self, stacks: dict[str, NDArray[np.uint8]]) -> dict[str, NDArray[np.uint8]]:

@@ -11,15 +11,18 @@ from PIL import Image
 
 from arclight.errors import UserError
 from arclight_zoo.gallery.segmentation.pairs import Pairs
-from arclight_zoo.pixels.decode import channels_of, to_channels
+from arclight_zoo.pixels.decode import require_bands, to_channels
+from arclight_zoo.pixels.depth import Decoded, Span, channels_of, is_deep, shades, size_of
 from arclight_zoo.reading.cache import cached
 
 IGNORED = 255  # in a mask: no class, as Pascal VOC has it
 _LOOKED_AT = 16  # images of each split
 
 
-def find_shape(splits: Iterable[Pairs], size: int | None, channels: int | None) -> tuple[int, int]:
-    """Channels and size that all images get: as given, or as a look at a few finds them.
+def find_shape(
+    splits: Iterable[Pairs], size: int | None, channels: int | None
+) -> tuple[int, int, bool]:
+    """Channels and size that all images get, as given or as found; and whether some are deep.
 
     Raises:
         UserError: no size is given, and the images differ or are not square.
@@ -30,7 +33,7 @@ def find_shape(splits: Iterable[Pairs], size: int | None, channels: int | None) 
         for i in np.unique(np.linspace(0, split.count - 1, _LOOKED_AT).astype(int))
     ]
     channels = channels or max(map(channels_of, images))
-    found = sorted({image.size for image in images})
+    found = sorted({size_of(image) for image in images})
     if size is None and (len(found) > 1 or found[0][0] != found[0][1]):
         named = " and ".join(
             f"{width}x{height}" for width, height in (found[0], found[-1])[: len(found)]
@@ -39,14 +42,17 @@ def find_shape(splits: Iterable[Pairs], size: int | None, channels: int | None) 
             f"The images are {named} pixels: type data.image_size=128, for example, to make each "
             "of them a square of that size."
         )
-    return channels, size or found[0][0]
+    return channels, size or found[0][0], any(map(is_deep, images))
 
 
-def stacked(pairs: Pairs, channels: int, size: int, cache: Path) -> NDArray[np.uint8]:
+def stacked(
+    pairs: Pairs, channels: int, size: int, cache: Path, span: Span | None = None
+) -> NDArray[np.uint8]:
     """Images and masks, `(n, channels + 1, size, size)`; the last channel is the class + 1.
 
     So 0 is no class: what the mask says of `IGNORED` pixels, and what a shift uncovers.
-    The whole image is scaled to the square, bilinear; its mask by the nearest pixel.
+    The whole image is scaled to the square, bilinear; its mask by the nearest pixel. `span` is
+    what is black and white of images with more than 8 bits.
 
     Raises:
         UserError: a file cannot be read, a mask is no picture of classes, or is of another size
@@ -58,12 +64,12 @@ def stacked(pairs: Pairs, channels: int, size: int, cache: Path) -> NDArray[np.u
 
         def decode(i: int) -> None:
             image, mask = pairs.image(i), pairs.mask(i)
-            if image.size != mask.size:
+            if size_of(image) != size_of(mask):
+                one, other = (f"{w}x{h}" for w, h in (size_of(image), size_of(mask)))
                 raise UserError(
-                    f"{pairs.where(i)} is {image.width}x{image.height} pixels and its mask "
-                    f"{mask.width}x{mask.height}: mend one of them."
+                    f"{pairs.where(i)} is {one} pixels and its mask {other}: mend one of them."
                 )
-            made[i, :channels] = image_pixels(image, channels, size)
+            made[i, :channels] = image_pixels(image, channels, size, span)
             made[i, channels] = _classes(mask, size, pairs.where(i)) + np.uint8(1)  # 255 becomes 0
 
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
@@ -71,11 +77,16 @@ def stacked(pairs: Pairs, channels: int, size: int, cache: Path) -> NDArray[np.u
                 pass
         return made
 
-    return cached(cache, f"pairs 1|{pairs.fingerprint}|{channels}|{size}", make)
+    return cached(cache, f"pairs 2|{pairs.fingerprint}|{channels}|{size}|{span}", make)
 
 
-def image_pixels(image: Image.Image, channels: int, size: int) -> NDArray[np.uint8]:
+def image_pixels(image: Decoded, channels: int, size: int, span: Span | None) -> NDArray[np.uint8]:
     """The whole image as uint8 `(channels, size, size)`."""
+    image = shades(image, span)
+    if not isinstance(image, Image.Image):
+        require_bands(channels_of(image), channels)
+        bands = [Image.fromarray(image[..., i]) for i in range(channels)]
+        return np.concatenate([image_pixels(band, 1, size, span) for band in bands])
     image = to_channels(image, channels)
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)
@@ -83,8 +94,10 @@ def image_pixels(image: Image.Image, channels: int, size: int) -> NDArray[np.uin
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def _classes(mask: Image.Image, size: int, where: str) -> NDArray[np.uint8]:
+def _classes(mask: Decoded, size: int, where: str) -> NDArray[np.uint8]:
     """The class of each pixel `(size, size)`."""
+    if not isinstance(mask, Image.Image):
+        mask = Image.fromarray(mask[..., 0])
     if mask.size != (size, size):
         mask = mask.resize((size, size), Image.Resampling.NEAREST)
     pixels = np.array(mask)

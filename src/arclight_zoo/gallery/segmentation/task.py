@@ -21,6 +21,7 @@ from arclight_zoo.gallery.segmentation.pictures import ROWS, draw_overlays, mask
 from arclight_zoo.gallery.segmentation.stack import image_pixels
 from arclight_zoo.learning.losses import classification_loss
 from arclight_zoo.pixels.decode import Normalise, read_image
+from arclight_zoo.pixels.depth import size_of
 from arclight_zoo.pixels.image_facts import ImageFacts
 from arclight_zoo.pixels.questions import image_files
 from arclight_zoo.pixels.task import PixelTask
@@ -137,13 +138,13 @@ class Segmentation(PixelTask):
                 question.gaps[number] = str(file)
                 question.faults.append(str(error))
                 continue
-            pixels = image_pixels(image, facts.channels, facts.image_size)
+            pixels = image_pixels(image, facts.channels, facts.image_size, facts.span)
             inputs = normalise(torch.from_numpy(pixels)[None]).to(self.device)
             found = self.predict_step(inputs, 0)[0].cpu().numpy().astype(np.uint8)
             shares = np.bincount(found.ravel(), minlength=facts.num_classes) / found.size
             place = ""
             if question.files:
-                place = str(_write(found, image.size, question.place, file, question.files))
+                place = str(_write(found, size_of(image), question.place, file, question.files))
             rows.append([str(file), place, *(f"{share:.6f}" for share in shares)])
         return rows
 

@@ -1,0 +1,97 @@
+"""Pixels with more than 8 bits, and arrays: which range of values goes from black to white."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from arclight.errors import UserError
+
+Decoded = Image.Image | NDArray[Any]
+"""An opened image, or an array `(height, width, bands)`, such as a satellite's."""
+
+Span = tuple[float, float]
+"""The values that become black and white."""
+
+_BITS = (8, 10, 12, 14, 16)  # of cameras, microscopes and scanners
+_GREY_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"}
+
+
+def size_of(image: Decoded) -> tuple[int, int]:
+    """Width and height."""
+    return image.size if isinstance(image, Image.Image) else (image.shape[1], image.shape[0])
+
+
+def channels_of(image: Decoded) -> int:
+    """1 for a grey image, 3 for any other; of an array, its bands."""
+    if isinstance(image, Image.Image):
+        return 1 if image.mode in _GREY_MODES else 3
+    return int(image.shape[2])
+
+
+def is_deep(image: Decoded) -> bool:
+    """Whether its values are not shades of 8 bits."""
+    if isinstance(image, Image.Image):
+        return image.mode.startswith(("I", "F"))
+    return image.dtype != np.uint8
+
+
+def span_of(lowest: float, highest: float, whole: bool) -> Span:
+    """The range of values that a data set uses.
+
+    Whole numbers from 0 have that of the fewest bits (8, 10, 12, 14 or 16) that hold them,
+    fractions from 0 to 1 have 0 to 1, and anything else goes from its least to its greatest value.
+
+    Args:
+        lowest: of all pixels.
+        highest: of all pixels.
+        whole: whether they are stored as whole numbers.
+    """
+    if whole and lowest >= 0:
+        for bits in _BITS:
+            if highest < 2**bits:
+                return 0.0, float(2**bits - 1)
+    if not whole and lowest >= 0 and highest <= 1:
+        return 0.0, 1.0
+    return lowest, highest
+
+
+def in_words(span: Span) -> str:
+    """Such as `0 to 4095`."""
+    return " to ".join(f"{value:g}" if value % 1 else str(int(value)) for value in span)
+
+
+def shades(image: Decoded, span: Span | None) -> Image.Image | NDArray[np.uint8]:
+    """The image with 8 bits: one of Pillow's, or `(height, width, bands)` for 2, 4 or more bands.
+
+    Args:
+        image: of any depth.
+        span: see `Span`; values beyond it are clipped. None: only 16 bits can be told without it.
+
+    Raises:
+        UserError: the range of its values is not known.
+    """
+    if isinstance(image, Image.Image):
+        if not is_deep(image):
+            return image
+        if span is None and image.mode.startswith("I;16"):
+            span = 0.0, 65535.0
+        return Image.fromarray(_to_8_bits(np.asarray(image), span))
+    pixels = image if image.dtype == np.uint8 else _to_8_bits(image, span)
+    if pixels.shape[2] == 1:
+        return Image.fromarray(pixels[..., 0])
+    return Image.fromarray(pixels) if pixels.shape[2] == 3 else pixels
+
+
+def _to_8_bits(values: NDArray[Any], span: Span | None) -> NDArray[np.uint8]:
+    if span is None:
+        raise UserError(
+            f"An image holds values of type {values.dtype} ({values.min():g} to "
+            f"{values.max():g}), where others have 8 bits: type data.value_range=[LOW,HIGH] with "
+            "what is black and what is white, or store it with 8 bits."
+        )
+    low, high = span
+    scaled = (values.astype(np.float64) - low) * (255 / ((high - low) or 1))
+    shaded: NDArray[np.uint8] = np.rint(scaled.clip(0, 255)).astype(np.uint8)
+    return shaded
