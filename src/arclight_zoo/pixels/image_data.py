@@ -18,6 +18,7 @@ from arclight.data.windows import within_windows
 from arclight.errors import UserError
 from arclight.ranges import Count, Natural, NonNegative, Share
 from arclight_zoo.pixels.augment import Augment, Finish
+from arclight_zoo.pixels.copies import copies
 from arclight_zoo.pixels.decode import Normalise, Shape
 from arclight_zoo.pixels.depth import in_words
 from arclight_zoo.pixels.image_facts import WEIGHTS_KNOW, ImageFacts
@@ -215,6 +216,23 @@ class ImageData(DataModule):
             skipped=skipped,
             value_range=list(self.shape.span or ()),
         )
+        self.notes += self._made_splits(used)
+        self.notes += copies(self.parts, self.facts.fingerprint, self.cache)
+
+    def _made_splits(self, used: dict[Stage, Split]) -> list[str]:
+        """What was taken from the training images, in a sentence."""
+        made = [s for s in ("val", "test") if s not in used and self.facts.sizes[s]]
+        if self.folds is not None:
+            return [f"Fold {self.fold} of {self.folds} of the training images is the test split."]
+        if not made:
+            return []
+        return [
+            f"{self.path} has no {' and no '.join(made)} split: "
+            + " and ".join(f"{self.facts.sizes[s]:,} for {s}" for s in made)
+            + " are taken from its training images ("
+            + ", ".join(f"data.{s}_fraction" for s in made)
+            + ")."
+        ]
 
     def _find_shape(self, used: dict[Stage, Split]) -> Shape:
         shape, deep = find_shape(used.values(), self.image_size, self.channels)

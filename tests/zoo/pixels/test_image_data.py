@@ -273,3 +273,20 @@ def test_a_parquet_set_for_workers_is_never_read_as_a_whole(
     assert all(part.pixels is None for part in data.parts.values())
     next(iter(data.train_dataloader()))
     assert len(looked) == 3 * 32 + 4
+
+
+def test_copies_across_splits_and_classes_are_said(tmp_path: Path) -> None:
+    for n, place in enumerate(("train/a", "train/b", "val/a", "val/b")):
+        (tmp_path / place).mkdir(parents=True)
+        for i in range(4):
+            picture(100 * n + i).save(tmp_path / place / f"{i}.png")
+    picture(0).save(tmp_path / "val" / "a" / "copy.png")
+    picture(1).save(tmp_path / "train" / "b" / "copy.png")
+    for _ in range(2):  # the second time from the cache
+        notes = ready(tmp_path, test_fraction=0.2).notes
+        assert notes == [
+            f"{tmp_path} has no test split: 3 for test are taken from its training images "
+            "(data.test_fraction).",
+            "Of the val images, 1 are training images too: their score is too good.",
+            "Images that stand under more than one label: 1.",
+        ]
