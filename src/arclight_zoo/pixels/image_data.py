@@ -32,7 +32,7 @@ from arclight_zoo.pixels.tars import shards_of
 from arclight_zoo.pixels.unreadable import Subset, few, readable
 from arclight_zoo.pixels.weights_know import known_of
 from arclight_zoo.reading.cache import cache_folder
-from arclight_zoo.reading.classes import require_shared
+from arclight_zoo.reading.classes import alike, require_shared
 from arclight_zoo.reading.folds import carve_fold, joined, require_fold
 from arclight_zoo.reading.splits import Rows, carve, choose_splits, limited
 
@@ -189,12 +189,12 @@ class ImageData(DataModule):
         """Opens, divides and measures the data; a second call does nothing."""
         if hasattr(self, "facts"):
             return
+        self.notes: list[str] = []
         source = self._open()
         names = choose_splits(source.splits, *self.split_names)
         used = {s: source.splits[n] for s, n in zip(STAGES, names, strict=True) if n is not None}
         if self.folds is not None:
             used.pop("test", None)  # a fold takes its place
-        self.notes: list[str] = []
         skipped = self._skip_unreadable(used)
         check_labels(source, used.values())
         self.shape = self._find_shape(used)
@@ -261,6 +261,7 @@ class ImageData(DataModule):
         if source.label_column:
             count = sum(len(split.labels) for split in source.splits.values())
             require_shared(source.path, source.label_column, source.class_names, count)
+        self.notes += alike(source.class_names)
         return source
 
     def _strata(self, split: Split) -> Rows:

@@ -22,6 +22,30 @@ def numbered(values: Mapping[str, Sequence[Any]]) -> tuple[list[str], dict[str, 
     return [str(value) for value in distinct], numbers
 
 
+def alike(names: Sequence[str]) -> list[str]:
+    """A sentence about each pair of classes whose names differ in blanks or case alone."""
+    seen: dict[str, str] = {}
+    said = []
+    for name in names:
+        key = " ".join(name.split()).casefold()
+        if key in seen:
+            said.append(
+                f"The classes {seen[key]!r} and {name!r} differ in blanks or case alone, and count "
+                "as two."
+            )
+        seen.setdefault(key, name)
+    return said
+
+
+def untrained(names: Sequence[str], counts: Sequence[int]) -> list[str]:
+    """A sentence about classes without training rows; `counts[i]` rows have the class i."""
+    missing = [name for name, count in zip(names, counts, strict=True) if not count]
+    if not missing:
+        return []
+    some = ", ".join(missing[:5]) + (", ..." if missing[5:] else "")
+    return [f"No training row has the {'classes' if missing[1:] else 'class'} {some}."]
+
+
 def require_shared(path: str, column: str, names: Sequence[str], count: int) -> None:
     """Raises `UserError` where the values of a label column are too many to be classes.
 

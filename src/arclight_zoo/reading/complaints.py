@@ -3,8 +3,11 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from arclight.errors import UserError
+from arclight_zoo.reading.cells import Cells, encoding_of, suffix_of, table_files
+from arclight_zoo.reading.splits import TRAIN_NAMES
 
 IMAGES = "parquet files (train-*.parquet) or class folders of images"
 TEXTS = "csv, jsonl or parquet files, named by split (train.csv, test.csv), or txt files"
@@ -14,8 +17,9 @@ _OTHER_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
 
 def require_commas(place: Path) -> None:
     """Raises `UserError` for a csv file whose first line has another separator, and no comma."""
-    if place.suffix == ".csv":
-        with place.open(encoding="utf-8-sig", errors="replace") as lines:
+    if suffix_of(place) == ".csv":
+        encoding = encoding_of(place) or "utf-8-sig"
+        with place.open(encoding=encoding, errors="replace") as lines:
             refuse_separator(str(place), lines.readline().rstrip("\r\n"))
 
 
@@ -30,7 +34,9 @@ def refuse_separator(path: str, header: str) -> None:
         )
 
 
-def fault(path: str, place: Path, cause: BaseException, holds: str) -> str:
+def fault(
+    path: str, place: Path, cause: BaseException, holds: str, cells: Cells | None = None
+) -> str:
     """The sentence about a local file or folder that could not be read.
 
     Args:
@@ -38,6 +44,7 @@ def fault(path: str, place: Path, cause: BaseException, holds: str) -> str:
         place: where it is.
         cause: what its reader said.
         holds: what was looked for: `IMAGES` or `TEXTS`.
+        cells: how it was read, where that can be said.
     """
     for file in _tables(place):
         if file == place or file.name in str(cause):  # of a folder's files, the one at fault
@@ -45,11 +52,17 @@ def fault(path: str, place: Path, cause: BaseException, holds: str) -> str:
                 return f"{file} is empty: fill it or remove it."
             require_commas(file)
         if isinstance(cause, UnicodeDecodeError) and not _is_utf8(file):
+            if cells is not None:
+                tried = f"{cells.encoding or 'UTF-8'} ({cause.reason})"
+                return (
+                    f"{file} is no text in {tried}: type data.encoding=NAME with what it is "
+                    "stored in, such as latin-1, cp1252 or utf-16."
+                )
             return (
                 f"{file} is no text in UTF-8 ({cause.reason}): convert it, for example with "
                 "iconv -f latin1 -t utf-8."
             )
-        broken = _broken_line(file) if file.suffix == ".jsonl" else None
+        broken = _broken_line(file) if suffix_of(file) == ".jsonl" else None
         if broken:
             return f"Line {broken} of {file} is no JSON object: mend or remove it."
         if file.stem == "metadata" and "file_name" in str(cause):
@@ -57,6 +70,8 @@ def fault(path: str, place: Path, cause: BaseException, holds: str) -> str:
                 f"{file} has no column file_name, which names the image of each row: add it, or "
                 "rename the one that does."
             )
+    if cells is not None and place.is_dir() and (other := _other_kind(place, cells)):
+        return other
     if "corresponds to no data" in str(cause):
         return f"{path} has no rows: fill it, or type another data.path."
     words = " ".join(str(cause).split())[:300].rstrip(".")
@@ -84,7 +99,43 @@ def images_alone(path: str, label_column: str | Sequence[str] | None) -> str:
 
 def _tables(place: Path) -> Iterator[Path]:
     files = [place] if place.is_file() else sorted(place.rglob("*"))
-    return (f for f in files if f.suffix in (".csv", ".jsonl", ".json", ".txt") and f.is_file())
+    return (f for f in files if suffix_of(f) in (".csv", ".jsonl", ".json", ".txt") and f.is_file())
+
+
+def _other_kind(folder: Path, cells: Cells) -> str | None:
+    """Where a table of a folder has another kind of cells in a column than the first one has."""
+    import pandas
+    from pandas.api.types import is_numeric_dtype
+
+    first: tuple[Path, Any] | None = None
+    files = [Path(one) for split in table_files(folder, [".csv"]).values() for one in split]
+    for file in sorted(files, key=lambda f: not set(TRAIN_NAMES) & set(f.stem.lower().split())):
+        try:
+            table = pandas.read_csv(file, **cells.options("csv", file))
+        except (ValueError, OSError):  # pandas' own errors are among them
+            continue
+        before, first = first, first or (file, table)
+        if before is None:
+            continue
+        for column in before[1].columns:
+            if column not in table.columns:
+                return f"{file} has no column {column}, which {before[0].name} has: add it."
+            if table[column].isna().all():
+                return (
+                    f"The column {column} of {file} is empty: fill it, or type another split, "
+                    f"such as data.test_split=train."
+                )
+            numbers = [bool(is_numeric_dtype(one[column])) for one in (before[1], table)]
+            if numbers[0] == numbers[1]:
+                continue
+            name, texts = (file, table[column]) if numbers[0] else (before[0], before[1][column])
+            row = int((pandas.to_numeric(texts, errors="coerce").isna() & texts.notna()).argmax())
+            other = before[0] if numbers[0] else file
+            return (
+                f"Row {row} of {name} has {texts.iloc[row]!r} in the column {column}, where "
+                f"{other.name} has numbers: write the same kind of value in both."
+            )
+    return None
 
 
 def _is_utf8(file: Path) -> bool:

@@ -4,28 +4,39 @@ import contextlib
 import errno
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from arclight.errors import UserError
 from arclight.network import address, hub, refusal, why_not
 from arclight_zoo.reading import datasets_library, remote_files
+from arclight_zoo.reading.cells import Cells, suffix_of, table_files
 from arclight_zoo.reading.complaints import IMAGES, TEXTS, fault, require_commas
 
 _COMMIT = re.compile(r"@[0-9a-f]{40}/")
+
+Wanted = Callable[[Collection[str]], Collection[str]]
 
 TABLES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "text"}
 """What reads a single file, by its suffix."""
 
 
-def load_splits(path: str, place: Path | None, holds: str = IMAGES) -> Any:
+def load_splits(
+    path: str,
+    place: Path | None,
+    holds: str = IMAGES,
+    cells: Cells | None = None,
+    wanted: Wanted = tuple,
+) -> Any:
     """A `datasets.DatasetDict` of a hub id, or of a local folder or file.
 
     Args:
         path: the hub id, and what errors call it.
         place: the folder or file, or None for the hub. A file has one split, `train`.
         holds: what errors say that it should hold.
+        cells: how local tables in text files are read; None: as `datasets` reads them.
+        wanted: which of the splits, given their names.
 
     Raises:
         UserError: it is not reachable, or cannot be read as a data set.
@@ -35,21 +46,30 @@ def load_splits(path: str, place: Path | None, holds: str = IMAGES) -> Any:
     with _quiet_hub(may_connect=place is None) as within:
         try:
             if place and place.is_file():
-                if place.suffix not in TABLES:
+                if (kind := TABLES.get(suffix_of(place))) is None:
                     raise UserError(
                         f"data.path={path} is no {', '.join(TABLES)} file: convert it to one."
                     )
                 require_commas(place)
+                how = cells.options(kind, place) if cells else {}
                 files = {"train": str(place.resolve())}
-                return datasets.load_dataset(TABLES[place.suffix], data_files=files)
+                return datasets.load_dataset(kind, data_files=files, **how)
+            if place and cells and (tables := _text_tables(place)):
+                kind, first = tables
+                by_split = table_files(place, TABLES)
+                by_split = {name: by_split[name] for name in wanted(by_split)}
+                how = cells.options(kind, first)
+                return datasets.load_dataset(kind, data_files=by_split, **how)
             if place:
-                return datasets.load_dataset(str(place.resolve()))
-            repo, subset, revision = address(path)
-            return datasets.load_dataset(repo, subset, revision=revision)
+                found = datasets.load_dataset(str(place.resolve()))
+            else:
+                repo, subset, revision = address(path)
+                found = datasets.load_dataset(repo, subset, revision=revision)
+            return datasets.DatasetDict({name: found[name] for name in wanted(found)})
         except UserError:
             raise
         except Exception as error:  # of many kinds: the hub's, of connections, of formats
-            raise UserError(_fault(path, place, error, within, holds)) from error
+            raise UserError(_fault(path, place, error, within, holds, cells)) from error
 
 
 def split_files(path: str, place: Path | None) -> dict[str, tuple[list[str], str]]:
@@ -80,6 +100,14 @@ def split_files(path: str, place: Path | None) -> dict[str, tuple[list[str], str
         }
 
 
+def _text_tables(folder: Path) -> tuple[str, Path] | None:
+    """The kind of the tables directly in a folder, and one of them, if all are csv or json."""
+    files = [f for f in folder.iterdir() if f.is_file() and suffix_of(f) in TABLES]
+    kinds = {TABLES[suffix_of(file)]: file for file in sorted(files)}
+    (first, *others) = kinds.items() or [("", folder)]
+    return first if not others and first[0] in ("csv", "json") else None
+
+
 def _identity(files: Any) -> str:
     """Changes when the files do; on the hub not with every commit."""
     if all(map(remote_files.is_here, files)):
@@ -87,7 +115,14 @@ def _identity(files: Any) -> str:
     return str([(_COMMIT.sub("/", str(file)), remote_files.identity(str(file))) for file in files])
 
 
-def _fault(path: str, folder: Path | None, error: Exception, within: bool, holds: str) -> str:
+def _fault(
+    path: str,
+    folder: Path | None,
+    error: Exception,
+    within: bool,
+    holds: str,
+    cells: Cells | None = None,
+) -> str:
     import datasets
 
     cache = datasets.config.HF_DATASETS_CACHE
@@ -117,7 +152,7 @@ def _fault(path: str, folder: Path | None, error: Exception, within: bool, holds
             f"{address(path)[0]}:SUBSET with one of {', '.join(subsets)}."
         )
     if folder:
-        return fault(path, folder, cause, holds)
+        return fault(path, folder, cause, holds, cells)
     return (
         f"data.path={path} cannot be read as a data set ({words[:300].rstrip('.')}): type another, "
         f"or data.path=FOLDER with one that holds {holds}."

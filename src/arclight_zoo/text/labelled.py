@@ -12,6 +12,8 @@ from arclight.data.rows import RowLoader
 from arclight.errors import UserError
 from arclight.ranges import Count, Natural, Share
 from arclight_zoo.reading.cache import cache_folder
+from arclight_zoo.reading.cells import Cells
+from arclight_zoo.reading.classes import alike, untrained
 from arclight_zoo.reading.folds import require_fold
 from arclight_zoo.reading.splits import Rows
 from arclight_zoo.tokens import tokenizer as tokenizers
@@ -52,6 +54,8 @@ class LabelledText(TextModule):
             place of the test split; None: it is not.
         fold: see `folds`.
         group_column: texts with the same value in it stay on one side; None: only equal texts do.
+        encoding: of csv and jsonl files; None: UTF-8, or as their byte order mark says.
+        missing: words in csv files that mean an empty cell, such as `NA`; None: no word does.
         tokenizer: `characters`, `bpe` (byte-pair encoding, trained on the training texts), or a
             published one: a local folder or file, or a hub id.
         vocab_size: tokens of `bpe`.
@@ -79,6 +83,8 @@ class LabelledText(TextModule):
         folds: Count | None = None,
         fold: Natural = 0,
         group_column: str | None = None,
+        encoding: str | None = None,
+        missing: list[str] | None = None,
         tokenizer: str = "bpe",
         vocab_size: Count = 4096,
         max_length: Count = 128,
@@ -93,6 +99,7 @@ class LabelledText(TextModule):
         require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
         require_room(max_length=max_length)
         self.columns = text_column, label_column, group_column
+        self.cells = Cells(encoding, tuple(missing or ()))
         require_fold(fold, folds)
         self.division = Division(
             (train_split, val_split, test_split),
@@ -109,7 +116,7 @@ class LabelledText(TextModule):
         """Reads, divides and encodes the texts; a second call does nothing."""
         if hasattr(self, "facts"):
             return
-        found = open_classes(self.path, *self.columns)
+        found = open_classes(self.path, *self.columns, self.division, self.cells)
         used = divide(found.texts, found.labels, self.division, found.groups)
         for part, (split, rows) in used.items():
             self._check(found.labels[split][rows], part, split)
@@ -122,6 +129,8 @@ class LabelledText(TextModule):
             part: self._part(found.texts[s], found.labels[s], rows)
             for part, (s, rows) in used.items()
         }
+        counts = torch.bincount(self.parts["train"].labels, minlength=len(found.names)).tolist()
+        self.notes = alike(found.names) + untrained(found.names, counts)
         digest = hashlib.sha256()
         for one in self.parts.values():
             digest.update(one.texts.digest() + one.labels.numpy().tobytes())
@@ -132,9 +141,7 @@ class LabelledText(TextModule):
             context=self.max_length,
             pad=self.pad,
             class_names=found.names,
-            class_counts=torch.bincount(
-                self.parts["train"].labels, minlength=len(found.names)
-            ).tolist(),
+            class_counts=counts,
         )
 
     def _check(self, labels: Rows, stage: str, split: str) -> None:

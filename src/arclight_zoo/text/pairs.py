@@ -14,6 +14,7 @@ from arclight.data.rows import RowLoader
 from arclight.errors import UserError
 from arclight.ranges import Count, Natural, Share
 from arclight_zoo.reading.cache import cache_folder
+from arclight_zoo.reading.cells import Cells
 from arclight_zoo.reading.folds import require_fold
 from arclight_zoo.reading.splits import Rows
 from arclight_zoo.text.labelled import require_room
@@ -61,6 +62,8 @@ class TextPairs(TextModule):
         folds: the training split is cut into so many parts, of which `fold` is tested on, in the
             place of the test split; None: it is not.
         fold: see `folds`.
+        encoding: of csv and jsonl files; None: UTF-8, or as their byte order mark says.
+        missing: words in csv files that mean an empty cell, such as `NA`; None: no word does.
         tokenizer: `characters`, `bpe` (byte-pair encoding, trained on the training pairs), or a
             published one: a local folder or file, or a hub id.
         vocab_size: tokens of `bpe`.
@@ -90,6 +93,8 @@ class TextPairs(TextModule):
         split_seed: int = 0,
         folds: Count | None = None,
         fold: Natural = 0,
+        encoding: str | None = None,
+        missing: list[str] | None = None,
         tokenizer: str = "bpe",
         vocab_size: Count = 4096,
         max_length: Count = 128,
@@ -105,6 +110,7 @@ class TextPairs(TextModule):
         require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
         require_room(max_length=max_length, max_target_length=max_target_length)
         self.columns = source_column, target_column
+        self.cells = Cells(encoding, tuple(missing or ()))
         require_fold(fold, folds)
         self.division = Division(
             (train_split, val_split, test_split),
@@ -122,7 +128,7 @@ class TextPairs(TextModule):
         """Reads, divides and encodes the pairs; a second call does nothing."""
         if hasattr(self, "facts"):
             return
-        sources, targets = open_pairs(self.path, *self.columns)
+        sources, targets = open_pairs(self.path, *self.columns, self.division, self.cells)
         used = divide(sources, None, self.division)
         split, rows = used["train"]
         known = [*of(sources[split], rows), *of(targets[split], rows)]

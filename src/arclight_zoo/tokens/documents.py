@@ -2,20 +2,29 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arclight.errors import UserError
 from arclight.network import address
+from arclight_zoo.reading.cells import Cells, first_row, suffix_of
 from arclight_zoo.reading.complaints import TEXTS, refuse_separator
 from arclight_zoo.reading.splits import choose_splits
 from arclight_zoo.tokens.corpus import Texts, carve_texts, of_column, of_file, of_list
+
+if TYPE_CHECKING:
+    from arclight_zoo.reading.hub import Wanted
 
 STDLIB = "python:stdlib"
 Documents = dict[str, Texts]  # by split: "train", "val" and "test"
 
 
-def open_table(path: str) -> Any:
+def open_table(path: str, cells: Cells | None = None, wanted: "Wanted" = tuple) -> Any:
     """A hub id, or a local csv, jsonl, parquet or txt file or folder of such, by splits.
+
+    Args:
+        path: of the table.
+        cells: how local text files are read; None: as `datasets` reads them.
+        wanted: which of the splits, given their names.
 
     Raises:
         UserError: it is not reachable, or cannot be read.
@@ -23,13 +32,13 @@ def open_table(path: str) -> Any:
     from arclight_zoo.reading.hub import load_splits
 
     place = Path(path).expanduser()
-    looks_local = path.startswith((".", "/", "~")) or place.suffix in (".csv", ".jsonl", ".txt")
+    looks_local = path.startswith((".", "/", "~")) or suffix_of(place) in (".csv", ".jsonl", ".txt")
     if not place.exists() and (looks_local or address(path)[0].count("/") > 1):
         raise UserError(
             f"data.path={path} does not exist (looked for {place.absolute()}): "
             "type data.path=FILE with the file or folder of your text."
         )
-    return load_splits(path, place if place.exists() else None, TEXTS)
+    return load_splits(path, place if place.exists() else None, TEXTS, cells, wanted)
 
 
 def column(path: str, table: Any, given: str | None, key: str, usual: Sequence[str]) -> str:
@@ -48,9 +57,10 @@ def column(path: str, table: Any, given: str | None, key: str, usual: Sequence[s
         found = list(features)
         refuse_separator(path, found[0])
     if len(found) != 1:
+        row = first_row(next(iter(table.values()))[0])
         raise UserError(
             f"{path} has {len(found) or 'no'} columns that could be data.{key}: type "
-            f"data.{key}=NAME with one of {', '.join(found or features)}."
+            f"data.{key}=NAME with one of {', '.join(found or features)}. Its first row: {row}."
         )
     return found[0]
 
@@ -78,7 +88,7 @@ def open_documents(
         from arclight_zoo.tokens.stdlib import modules
 
         by_split = {"train": of_list(list(modules().values()))}
-    elif place.is_file() and place.suffix == ".txt":
+    elif place.is_file() and suffix_of(place) == ".txt":
         if not place.stat().st_size:
             raise UserError(f"The text {place} is empty: fill it, or type another data.path.")
         by_split = {"train": of_file(place)}

@@ -1,12 +1,13 @@
 """Rows of text, each with its class or with its counterpart, and which of them serve what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from arclight.errors import UserError
+from arclight_zoo.reading.cells import Cells
 from arclight_zoo.reading.classes import numbered, require_several, require_shared
 from arclight_zoo.reading.folds import carve_fold, group_numbers, joined
 from arclight_zoo.reading.missing import require_none_missing, which_rows
@@ -52,14 +53,36 @@ class Division:
     fold: int = 0
     folds: int | None = None
 
+    def wanted(self, names: Collection[str]) -> list[str]:
+        """Those of a source's splits that are used: what others hold does not matter."""
+        train, val, test = choose_splits(names, *self.names)
+        used = (train, val, None if self.folds is not None else test)
+        return [name for name in names if name in used]
+
+
+AS_FOUND = Division((None, None, None), (0.0, 0.0), 0)
+
 
 def open_classes(
-    path: str, text_column: str | None, label_column: str | None, group_column: str | None = None
+    path: str,
+    text_column: str | None,
+    label_column: str | None,
+    group_column: str | None = None,
+    division: Division = AS_FOUND,
+    cells: Cells | None = None,
 ) -> Classes:
     """`python:packages`, or a table as `arclight_zoo.tokens.documents.open_table` takes it.
 
     A label column that is no `ClassLabel` is numbered by its sorted values in all splits; withheld
     labels are -1.
+
+    Args:
+        path: of the table.
+        text_column: see `data.text_column`; likewise `label_column` and `group_column`.
+        label_column: see there.
+        group_column: see there.
+        division: only the splits that it uses are read.
+        cells: see `open_table`.
 
     Raises:
         UserError: it is out of reach, a column is missing, a row has no text or no label, or there
@@ -73,7 +96,7 @@ def open_classes(
         functions, packages = zip(*labelled_functions(), strict=True)
         numbers = np.array(packages, dtype=np.int64)
         return Classes(list(PACKAGES), {"train": list(functions)}, {"train": numbers})
-    table = open_table(path)
+    table = open_table(path, cells, division.wanted)
     text = column(path, table, text_column, "text_column", ("text", "content", "sentence"))
     label = column(path, table, label_column, "label_column", ("label", "labels", "class"))
     _require_two(path, text, label, "label_column")
@@ -97,7 +120,11 @@ def open_classes(
 
 
 def open_pairs(
-    path: str, source_column: str | None, target_column: str | None
+    path: str,
+    source_column: str | None,
+    target_column: str | None,
+    division: Division = AS_FOUND,
+    cells: Cells | None = None,
 ) -> tuple[Splits, Splits]:
     """Sources and targets of `python:dates`, or of a table; as `open_classes` does."""
     if path == DATES:
@@ -105,7 +132,7 @@ def open_pairs(
 
         sources, targets = zip(*pairs(), strict=True)
         return {"train": list(sources)}, {"train": list(targets)}
-    table = open_table(path)
+    table = open_table(path, cells, division.wanted)
     usual = ("source", "input", "question", "document", "text")
     source = column(path, table, source_column, "source_column", usual)
     usual = ("target", "output", "answer", "summary", "label")

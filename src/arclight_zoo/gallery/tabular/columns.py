@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 MANY = 20  # different texts that a column may have in any case
+FEW_WORDS = 3  # that a column of numbers may have in the place of missing ones
 UNKNOWN = 0  # the number of a category that no training row has, and of an empty cell
 
 
@@ -105,6 +106,14 @@ def fit_columns(
                 gaps.append(name)
             continue
         texts = sorted({cell for cell in as_texts(column) if cell is not None})
+        words = [text for text in texts if not _is_number(text)]
+        if name not in categorical and len(texts) > MANY and len(words) <= FEW_WORDS:
+            raise UserError(
+                f"The column {name} of {path} holds numbers and the "
+                f"{'words' if words[1:] else 'word'} {', '.join(words)}: type "
+                f"data.missing=[{','.join(words)}] if that means an empty cell, or "
+                f"data.categorical=[{name}]."
+            )
         if len(texts) > MANY and 2 * len(texts) > len(table):
             raise UserError(
                 f"The column {name} of {path} has {len(texts)} different values in {len(table)} "
@@ -115,6 +124,14 @@ def fit_columns(
     if not numbers and not categories:
         raise UserError(f"{path} has no column beside the one to learn: add some, or drop fewer.")
     return Columns(numbers, means, stds, gaps, categories)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_numeric(column: "Series[Any]") -> bool:

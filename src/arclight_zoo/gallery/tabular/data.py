@@ -1,6 +1,7 @@
 """A table, from its file to batches."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +18,8 @@ from arclight.ranges import Count, Share
 from arclight_zoo.gallery.tabular.columns import as_numbers, as_texts, fit_columns, is_numeric
 from arclight_zoo.gallery.tabular.facts import TableFacts
 from arclight_zoo.gallery.tabular.table import listed, open_table, require_target
-from arclight_zoo.reading.classes import numbered, require_several, require_shared
+from arclight_zoo.reading.cells import Cells
+from arclight_zoo.reading.classes import alike, numbered, require_several, require_shared, untrained
 from arclight_zoo.reading.splits import carve, choose_splits, limited, same_content
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class TableData(DataModule):
         train_split: the source's split to train on; None: found among the usual names.
         val_split: likewise; None and none found: `val_fraction` of the training split.
         test_split: likewise, with `test_fraction`.
+        encoding: of csv and jsonl files; None: UTF-8, or as their byte order mark says.
+        missing: words in csv files that mean an empty cell, such as `NA`; None: no word does.
         batch_size: rows of one optimizer step, over all processes and accumulated batches.
         eval_batch_size: rows of one evaluation batch over all processes; None: as in training.
         val_fraction: see `val_split`; of each class, and equal rows stay together.
@@ -72,6 +76,8 @@ class TableData(DataModule):
         train_split: str | None = None,
         val_split: str | None = None,
         test_split: str | None = None,
+        encoding: str | None = None,
+        missing: list[str] | None = None,
         batch_size: Count = 32,
         eval_batch_size: Count | None = 1024,
         val_fraction: Share = 0.1,
@@ -86,6 +92,7 @@ class TableData(DataModule):
         self.target, self.predict = target, predict
         self.categorical, self.drop = categorical or [], drop or []
         self.split_names = (train_split, val_split, test_split)
+        self.cells = Cells(encoding, tuple(missing or ()))
         self.fractions, self.split_seed, self.limit = (
             (val_fraction, test_fraction),
             split_seed,
@@ -96,11 +103,14 @@ class TableData(DataModule):
         """Reads, divides, fits and encodes; a second call does nothing."""
         if hasattr(self, "facts"):
             return
-        splits = open_table(self.path)
+        splits = open_table(self.path, self.cells, self._wanted)
         target = require_target(self.path, splits, self.target)
         columns = self._inputs(splits, target)
         class_names, targets = self._targets(splits, target)
         tables, truths = self._divide(splits, targets, bool(class_names))
+        if class_names:
+            counts = np.bincount(truths["train"], minlength=len(class_names)).tolist()
+            self.notes = alike(class_names) + untrained(class_names, counts)
         inputs = fit_columns(tables["train"], columns, self.categorical, self.path)
         mean, std = 0.0, 1.0
         if not class_names:
@@ -121,7 +131,12 @@ class TableData(DataModule):
             mean=mean,
             std=std,
             inputs=asdict(inputs),
+            missing=list(self.cells.missing),
         )
+
+    def _wanted(self, names: Collection[str]) -> list[str]:
+        used = choose_splits(names, *self.split_names)
+        return [name for name in names if name in used]
 
     def _inputs(self, splits: "dict[str, DataFrame]", target: str) -> list[str]:
         """The columns beside the target that are not dropped; all splits must have them."""

@@ -1,7 +1,7 @@
 """What is known of a table before a model is built."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from arclight import Facts
@@ -18,6 +18,7 @@ class TableFacts(Facts):
         class_names: its classes, by their numbers; empty: it holds numbers.
         mean: of its numbers in the training rows; `std` likewise.
         inputs: the fields of `Columns`.
+        missing: words that mean an empty cell.
     """
 
     target: str
@@ -25,6 +26,7 @@ class TableFacts(Facts):
     mean: float
     std: float
     inputs: dict[str, Any]
+    missing: list[str] = field(default_factory=list)
 
     @property
     def columns(self) -> Columns:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from arclight import UserError
 from arclight_zoo.gallery.tabular.facts import TableFacts
 from arclight_zoo.gallery.tabular.table import FILES
+from arclight_zoo.reading.cells import Cells, suffix_of
 
 
 def read_rows(place: Path, facts: TableFacts) -> NDArray[np.float32]:
@@ -21,15 +22,16 @@ def read_rows(place: Path, facts: TableFacts) -> NDArray[np.float32]:
     """
     import pandas
 
+    cells = Cells(missing=tuple(facts.missing))
     readers = {
-        ".csv": pandas.read_csv,
+        ".csv": lambda file: pandas.read_csv(file, **cells.options("csv", file)),
         ".parquet": pandas.read_parquet,
         ".jsonl": lambda file: pandas.read_json(file, lines=True),
     }
-    if place.suffix not in readers:
+    if suffix_of(place) not in readers:
         raise UserError(f"input={place} is no {', '.join(FILES)} file: convert it to one.")
     try:
-        table = readers[place.suffix](place)
+        table = readers[suffix_of(place)](place)
     except (ValueError, OSError) as error:  # pandas' own errors are among them
         words = " ".join(str(error).split()).rstrip(".")
         raise UserError(f"input={place} cannot be read ({words}): mend or convert it.") from error

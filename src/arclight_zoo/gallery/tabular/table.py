@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from arclight import UserError
-from arclight_zoo.reading.hub import load_splits
+from arclight_zoo.reading.cells import Cells, first_row, suffix_of
+from arclight_zoo.reading.hub import Wanted, load_splits
 from arclight_zoo.reading.missing import which_rows
 
 if TYPE_CHECKING:
@@ -19,11 +20,13 @@ FILES = (".csv", ".parquet", ".jsonl")
 HOLDS = "csv, jsonl or parquet files, named by split (train.csv, test.csv)"
 
 
-def open_table(path: str) -> "dict[str, DataFrame]":
+def open_table(path: str, cells: Cells, wanted: Wanted) -> "dict[str, DataFrame]":
     """The table's splits by name: a file has one, `train`.
 
     Args:
         path: `sklearn:NAME`, a csv, jsonl or parquet file, a folder of such, or a hub id.
+        cells: how csv files are read.
+        wanted: which of the splits, given their names.
 
     Raises:
         UserError: it is not there, or is no table.
@@ -31,12 +34,12 @@ def open_table(path: str) -> "dict[str, DataFrame]":
     if path.startswith("sklearn:"):
         return {"train": _carried(path.removeprefix("sklearn:"))}
     place = Path(path).expanduser()
-    if not place.exists() and (path.startswith((".", "/", "~")) or place.suffix in FILES):
+    if not place.exists() and (path.startswith((".", "/", "~")) or suffix_of(place) in FILES):
         raise UserError(
             f"data.path={path} does not exist (looked for {place.absolute()}): type data.path=FILE "
             "with a csv or parquet file."
         )
-    splits = load_splits(path, place if place.exists() else None, HOLDS)
+    splits = load_splits(path, place if place.exists() else None, HOLDS, cells, wanted)
     return {str(name): split.to_pandas() for name, split in splits.items()}
 
 
@@ -64,9 +67,10 @@ def require_target(path: str, splits: "dict[str, DataFrame]", target: str | None
     columns = [str(one) for one in next(iter(splits.values())).columns]
     if target is None:
         if "target" not in columns:
+            row = first_row(next(iter(splits.values())).iloc[0].to_dict())
             raise UserError(
                 f"Which column of {path} is to be learnt? Type data.target=COLUMN with one of "
-                f"{listed(columns)}."
+                f"{listed(columns)}. Its first row: {row}."
             )
         target = "target"
     for name, table in splits.items():

@@ -1,0 +1,68 @@
+"""How the cells of a table in text files are read, and how a row is shown."""
+
+import codecs
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from arclight_zoo.reading.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
+
+__all__ = ["Cells", "first_row", "suffix_of", "table_files"]
+
+_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_SHOWN = 40  # characters of a cell
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How csv files are read: a cell is what stands in it, and only an empty one is missing.
+
+    Attributes:
+        encoding: of csv and jsonl files; None: UTF-8, or as their byte order mark says.
+        missing: words that mean an empty cell, such as `NA`.
+    """
+
+    encoding: str | None = None
+    missing: tuple[str, ...] = ()
+
+    def options(self, kind: str, file: Path) -> dict[str, Any]:
+        """For the reader of `datasets`, or of pandas, of a file."""
+        encoding = self.encoding or encoding_of(file)
+        options: dict[str, Any] = {"encoding": encoding} if encoding and kind != "parquet" else {}
+        if kind == "csv":
+            options |= {"keep_default_na": False, "na_values": ["", *self.missing]}
+        return options
+
+
+def encoding_of(file: Path) -> str | None:
+    """What the byte order mark of a file says; None: nothing."""
+    with file.open("rb") as opened:
+        return _MARKS.get(opened.read(2))
+
+
+def suffix_of(file: Path) -> str:
+    """Its last suffix in small letters."""
+    return file.suffix.lower()
+
+
+def table_files(folder: Path, suffixes: Collection[str]) -> dict[str, list[str]]:
+    """The tables directly in a folder by split, as their names say; all others are for training."""
+    usual = {"train": TRAIN_NAMES, "validation": VAL_NAMES, "test": TEST_NAMES}
+    found: dict[str, list[str]] = {}
+    for file in sorted(folder.iterdir()):
+        if suffix_of(file) not in suffixes or file.name.startswith("."):
+            continue
+        words = "".join(c if c.isalpha() else " " for c in file.stem.lower()).split()
+        split = next((s for s, names in usual.items() if set(names) & set(words)), "train")
+        found.setdefault(split, []).append(str(file.resolve()))
+    return {split: found[split] for split in usual if split in found}  # the first tells the types
+
+
+def first_row(row: dict[str, Any]) -> str:
+    """Columns and cells of a row, for a sentence."""
+    shown = {name: str(cell) for name, cell in row.items()}
+    return ", ".join(
+        f"{name}={cell if len(cell) <= _SHOWN else cell[:_SHOWN] + '...'!r}"
+        for name, cell in shown.items()
+    )
