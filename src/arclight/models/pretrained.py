@@ -186,7 +186,7 @@ def facts_behind(name: str) -> dict[str, Any] | None:
 
 
 def file_metadata(file: Path) -> dict[str, str]:
-    """What a safetensors file says of its weights; nothing where it is none."""
+    """What a file of weights says of its weights; nothing where it is none."""
     from safetensors import SafetensorError, safe_open
 
     try:

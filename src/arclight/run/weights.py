@@ -15,6 +15,7 @@ from arclight.errors import UserError
 from arclight.files import write_text
 from arclight.masking import from_environment
 from arclight.models.pretrained import ARCHITECTURE, file_metadata, find_file
+from arclight.models.weight_files import Matched, matched, read_weights
 from arclight.run.opened import open_checked
 from arclight.run_directory import RunDirectory, chosen_checkpoint
 
@@ -96,25 +97,17 @@ def sizes(of: str | Path | None) -> Iterator[str | None]:
 
 
 def _weights(name: str, load_run: LoadRun) -> dict[str, Tensor]:
-    """The state dict of a run, of a safetensors file, of a folder with one, or of a hub id."""
-    from safetensors.torch import load_file
-
+    """The state dict of a run, of a file, of a folder with one, or of a hub id."""
     place = Path(name).expanduser()
     if (place / "config.yaml").is_file():
         return _of_run(open_checked(place), load_run)
     file = place if place.is_file() else find_file(name, WEIGHTS)
     if file is None:
         raise UserError(
-            f"model.pretrained={name} holds no weights: name a run directory, a {WEIGHTS} file or "
-            "a folder with one, or a hub id."
+            f"model.pretrained={name} holds no weights: name a run directory, a file such as "
+            f"{WEIGHTS} or model.pt, a folder with {WEIGHTS}, or a hub id."
         )
-    try:
-        return load_file(file)
-    except Exception as error:  # safetensors has a kind of its own
-        raise UserError(
-            f"model.pretrained={name} cannot be read as safetensors ({error}): name a run "
-            f"directory, a {WEIGHTS} file or a folder with one, or a hub id."
-        ) from error
+    return read_weights(file, f"model.pretrained={name}")
 
 
 def _of_run(run: RunDirectory, load_run: LoadRun) -> dict[str, Tensor]:
@@ -136,16 +129,39 @@ def _take(model: nn.Module, weights: dict[str, Tensor], name: str) -> None:
     if hasattr(model, "adapt_weights"):  # to names of its own
         weights = model.adapt_weights(weights)  # type: ignore[operator]
     own = model.state_dict()
-    fitting = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
-    taken = {own[k].data_ptr() for k in fitting if own[k].numel()}  # a tied weight has two names
-    new = [k for k in own if k not in fitting and own[k].data_ptr() not in taken]
+    found = matched(weights, own)
+    taken = {
+        own[k].data_ptr() for k in found.taken if own[k].numel()
+    }  # a tied weight has two names
+    new = [k for k in own if k not in found.taken and own[k].data_ptr() not in taken]
     if 2 * len(new) > len(own):
         raise UserError(
             f"model.pretrained={name} has weights of another model: of {len(own)} only "
-            f"{len(own) - len(new)} fit by name and shape; give the model the sizes that they have."
+            f"{len(own) - len(new)} fit by name and shape{_examples(found, new)}; give the model "
+            "the sizes that they have."
         )
-    plain = {k: v.float() if v.is_floating_point() else v for k, v in fitting.items()}
+    plain = {k: v.float() if v.is_floating_point() else v for k, v in found.taken.items()}
     model.load_state_dict(plain, strict=False)
-    if new:
-        more = " ..." if len(new) > 4 else ""
-        say(f"{len(fitting)} weights from {name}; made anew: {', '.join(new[:4])}{more}")
+    report = [
+        f"made anew: {_few(new)}" if new else "",
+        f"left out: {_few(found.left_out)}" if found.left_out else "",
+        f"of another shape: {_few(list(found.other_shape))}" if found.other_shape else "",
+        f"matched by shape: {_few([f'{b} as {a}' for a, b in found.renamed.items()])}"
+        if found.renamed
+        else "",
+    ]
+    if any(report):
+        say("; ".join([f"{len(plain)} weights from {name}", *filter(None, report)]))
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def _examples(found: Matched, new: list[str]) -> str:
+    """One difference in shape or name, in brackets."""
+    for name, (theirs, ours) in found.other_shape.items():
+        return f" ({name} has the shape {list(theirs)}, here {list(ours)})"
+    if found.left_out and new:
+        return f" (the file has {found.left_out[0]}, the model {new[0]})"
+    return ""

@@ -1,13 +1,18 @@
-"""Test a run again, from its directory alone."""
+"""Test a run again, from its directory alone; or weights that were trained elsewhere."""
 
 from math import isfinite
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from arclight.config.only_reading import only_reading
 from arclight.errors import UserError
 from arclight.provenance.code import warn_of_changes
 from arclight.run.opened import open_checked
 from arclight.run_directory import chosen_checkpoint
+
+if TYPE_CHECKING:
+    from arclight.run.assembly import Parts
 
 
 def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -> dict[str, float]:
@@ -24,10 +29,7 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
     from arclight.console import table
     from arclight.processes.devices import accelerator_here
     from arclight.run.assembly import build_parts
-    from arclight.run.limits import at_least_one
-    from arclight.run.results import is_tested, test
     from arclight.training.checkpoint_files import load_weights
-    from arclight.training.trainer import make_trainer
 
     config = directory.config
     trainer_keys = ("accelerator", "precision", "limit_test_batches")
@@ -50,21 +52,74 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
         raise UserError(str(error).replace("data.path=", "data=")) from error  # its name here
     run_id = None if checkpoint else directory.manifest.get("run_id")
     step, _ = load_weights(parts.task, file, run_id)
-    trainer = make_trainer(
-        run_dir=directory.path,
-        callbacks=[],
-        loggers=[],
-        deterministic=config["deterministic"],
-        **at_least_one(settings, parts.data),
-    )
-    if not is_tested(parts):
-        raise UserError(
-            f"{run} has nothing to be tested with: define test_step in "
-            f"{type(parts.task).__name__} and test_dataloader in {type(parts.data).__name__}."
-        )
-    figures = test(trainer, parts)
+    figures = _figures(parts, settings, directory.path, str(run))
     rows = [(k, str(v)) for k, v in figures.items()]
     print(table([*rows, ("checkpoint", f"{file} of step {step}")], f"Evaluation of {run}"))
+    return _finite(figures, str(run))
+
+
+def evaluate_weights(config: dict[str, Any]) -> dict[str, float]:
+    """Tests weights that were trained elsewhere, and prints the figures; nothing is trained.
+
+    Args:
+        config: frozen, as of a run; `model.pretrained` names the weights.
+
+    Raises:
+        UserError: no weights are named, or they are not all that the model has.
+    """
+    name = config.get("model", {}).get("pretrained")
+    if not name:
+        raise UserError(
+            "What is to be tested? Type run=DIR, or model=NAME model.pretrained=FILE data=NAME."
+        )
+    from arclight.console import table
+    from arclight.models.weight_files import matched, read_weights
+    from arclight.processes.devices import accelerator_here
+    from arclight.run.assembly import build_parts
+    from arclight.run.panels import network_of
+
+    with TemporaryDirectory() as folder:
+        parts = build_parts(config, Path(folder))
+        model = network_of(parts.task)
+        if (file := Path(name).expanduser()).is_file():
+            weights = read_weights(file, f"model.pretrained={name}")
+            weights = getattr(model, "adapt_weights", lambda plain: plain)(weights)
+            own = model.state_dict()
+            if missing := sorted(own.keys() - matched(weights, own).taken.keys()):
+                raise UserError(
+                    f"model.pretrained={name} lacks {len(missing)} of the model's {len(own)} "
+                    f"weights, such as {missing[0]}, so that there is nothing to test: train it "
+                    "first, or give the model the sizes that the file has."
+                )
+        trainer_keys = ("accelerator", "precision", "limit_test_batches")
+        settings: dict[str, Any] = {k: config["trainer"][k] for k in trainer_keys}
+        settings["accelerator"] = accelerator_here(settings)
+        figures = _figures(parts, settings, Path(folder), name)
+    print(table([(k, str(v)) for k, v in figures.items()], f"Evaluation of {name}"))
+    return _finite(figures, name)
+
+
+def _figures(parts: "Parts", settings: dict[str, Any], folder: Path, of: str) -> dict[str, float]:
+    from arclight.run.limits import at_least_one
+    from arclight.run.results import is_tested, test
+    from arclight.training.trainer import make_trainer
+
+    if not is_tested(parts):
+        raise UserError(
+            f"{of} has nothing to be tested with: define test_step in {type(parts.task).__name__} "
+            f"and test_dataloader in {type(parts.data).__name__}."
+        )
+    trainer = make_trainer(
+        run_dir=folder,
+        callbacks=[],
+        loggers=[],
+        deterministic=parts.config["deterministic"],
+        **at_least_one(settings, parts.data),
+    )
+    return test(trainer, parts)
+
+
+def _finite(figures: dict[str, float], of: str) -> dict[str, float]:
     if bad := [name for name, value in figures.items() if "loss" in name and not isfinite(value)]:
-        raise UserError(f"{', '.join(bad)} of {run} is not finite: its model answers with NaN.")
+        raise UserError(f"{', '.join(bad)} of {of} is not finite: its model answers with NaN.")
     return figures

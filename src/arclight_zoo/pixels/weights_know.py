@@ -12,7 +12,7 @@ def known_of(name: str) -> dict[str, Any]:
     """What is known of the images that weights were trained on, by the keys of `data`.
 
     Args:
-        name: `model.pretrained`: a run directory, a safetensors file, a folder of timm or
+        name: `model.pretrained`: a run directory, a file of weights, a folder of timm or
             transformers, or a hub id.
 
     Raises:
