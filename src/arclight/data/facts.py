@@ -86,4 +86,4 @@ def read_facts(plain: Mapping[str, Any]) -> Facts:
 
 def first_size(key: str, *places: Mapping[str, Any]) -> int:
     """The first number under this key, or 0."""
-    return next((int(p[key]) for p in places if p.get(key) is not None), 0)
+    return next((p[key] for p in places if isinstance(p.get(key), int)), 0)

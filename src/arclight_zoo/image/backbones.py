@@ -15,7 +15,8 @@ def timm_model(
     in_channels: Count = 3,
     drop_rate: Share = 0.0,
     drop_path_rate: Share = 0.0,
-    small_images: bool = False,
+    small_images: bool | None = False,
+    image_size: Count | None = None,
     activation_checkpointing: bool = False,
 ) -> nn.Module:
     """A model of timm (Wightman, 2019) with random weights and a head for `num_classes`.
@@ -27,7 +28,8 @@ def timm_model(
         drop_rate: dropout before the head.
         drop_path_rate: stochastic depth (Huang et al., 2016), where the model has it.
         small_images: a 3x3 convolution of stride 1 without pooling in the place of a ResNet's stem,
-            as He et al. (2016) use for images of 32 pixels.
+            as He et al. (2016) use for images of 32 pixels. None: up to 48 pixels.
+        image_size: pixels a side, by which `small_images` is chosen.
         activation_checkpointing: computes a block's activations again in the backward pass instead
             of keeping them (Chen et al., 2016).
 
@@ -45,6 +47,8 @@ def timm_model(
     model: nn.Module = timm.create_model(
         name, num_classes=num_classes, in_chans=in_channels, drop_rate=drop_rate, **options
     )
+    if small_images is None:
+        small_images = (image_size or 0) <= 48
     if small_images:
         _shrink_stem(model, name)
     if activation_checkpointing:

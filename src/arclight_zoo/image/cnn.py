@@ -17,7 +17,9 @@ class CNN(nn.Module):
     Args:
         num_classes: how many logits.
         in_channels: 1 for grey images, 3 for colour.
-        widths: channels of each convolution; the number of widths is the depth.
+        widths: channels of each convolution; the number of widths is the depth. None: 64, 128,
+            256; above 32 pixels one more, and from 32 on, so that a step costs no more.
+        image_size: pixels a side, by which `widths` are chosen.
 
     Raises:
         UserError: `widths` is empty, or (in `forward`) an image is too small for the depth.
@@ -28,9 +30,12 @@ class CNN(nn.Module):
         num_classes: Count = 10,
         *,
         in_channels: Count = 3,
-        widths: Sequence[Count] = (64, 128, 256),
+        widths: Sequence[Count] | None = None,
+        image_size: Count | None = None,
     ) -> None:
         super().__init__()
+        if widths is None:
+            widths = (64, 128, 256) if (image_size or 0) <= 32 else (32, 64, 128, 256)
         if not widths:
             raise UserError("model.widths is empty: type model.widths=[64,128,256], for example.")
         self.min_size = 2 ** (len(widths) - 1)

@@ -47,6 +47,12 @@ class ShiftedPatches(nn.Module):
         return tokens.permute(0, 3, 1, 2)
 
 
+def fitting_patch(image_size: int) -> int:
+    """The smallest of 4, 8, 16 and 32 that divides the image into 200 patches or fewer."""
+    fitting = [p for p in (4, 8, 16, 32) if image_size % p == 0 and (image_size // p) ** 2 <= 200]
+    return fitting[0] if fitting else 4
+
+
 class ViT(nn.Module):
     """Vision transformer (Dosovitskiy et al., 2021).
 
@@ -55,7 +61,8 @@ class ViT(nn.Module):
 
     Args:
         image_size: pixels a side of the square images.
-        patch_size: pixels a side of a patch; divides `image_size`.
+        patch_size: pixels a side of a patch; divides `image_size`. None: the first of 4, 8, 16 and
+            32 that makes no more than 200 patches.
         num_classes: how many logits.
         d_model: width of a token.
         n_heads: attention heads; divides `d_model`.
@@ -87,7 +94,7 @@ class ViT(nn.Module):
     def __init__(
         self,
         image_size: Count,
-        patch_size: Count,
+        patch_size: Count | None,
         num_classes: Count,
         d_model: Count,
         n_heads: Count,
@@ -107,6 +114,8 @@ class ViT(nn.Module):
         activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
+        if patch_size is None:
+            patch_size = fitting_patch(image_size)
         if patch_size < 1 or image_size % patch_size:
             raise UserError(
                 f"model.patch_size={patch_size} does not divide images of "

@@ -43,9 +43,11 @@ class Augment:
         mix_prob: probability that an image is mixed, where `mixup` or `cutmix` is on.
         resized_crop: smallest share of the image's area that a random crop keeps before it is
             resized to the image size (0.08 for ImageNet: Szegedy et al., 2015).
+
+    `crop` and `resized_crop` may be None: as suits the images, see `arclight_zoo.pixels.fit`.
     """
 
-    crop: Natural = 0
+    crop: Natural | None = 0
     padding: Literal["zeros", "reflect"] = "zeros"
     flip: bool | Literal["alternating"] = False
     policy: Literal["trivial", "randaugment"] | None = None
@@ -53,16 +55,16 @@ class Augment:
     mixup: NonNegative = 0.0
     cutmix: NonNegative = 0.0
     mix_prob: Share = 1.0
-    resized_crop: Share = 0.0
+    resized_crop: Share | None = 0.0
 
     def __post_init__(self) -> None:
         for name in ("crop", "mixup", "cutmix"):
-            if getattr(self, name) < 0:
+            if (getattr(self, name) or 0) < 0:
                 raise UserError(
                     f"data.augment.{name}={getattr(self, name)} should be 0 (none) or more."
                 )
         for name in ("erase", "mix_prob", "resized_crop"):
-            if not 0 <= getattr(self, name) <= 1:
+            if not 0 <= (getattr(self, name) or 0) <= 1:
                 raise UserError(
                     f"data.augment.{name}={getattr(self, name)} should be between 0 (none) and 1."
                 )

@@ -21,6 +21,7 @@ from arclight_zoo.pixels.augment import Augment, Finish
 from arclight_zoo.pixels.copies import copies
 from arclight_zoo.pixels.decode import Normalise, Shape
 from arclight_zoo.pixels.depth import in_words
+from arclight_zoo.pixels.fit import fit
 from arclight_zoo.pixels.image_facts import WEIGHTS_KNOW, ImageFacts
 from arclight_zoo.pixels.memory import decoded
 from arclight_zoo.pixels.probe import check_labels, find_shape, find_span
@@ -55,7 +56,8 @@ class ImageData(DataModule):
         train_split: the source's split to train on; None: found among the usual names.
         val_split: likewise; None and none found: `val_fraction` of the training split.
         test_split: likewise; None and none found: `test_fraction` of the training split.
-        image_size: height and width in pixels; None: as in the data.
+        image_size: height and width in pixels; None: as in the data; auto: as suits them, see
+            `arclight_zoo.pixels.fit`.
         channels: 1 (grey), 3 (RGB), or the bands of arrays; None: as in the data.
         value_range: the values that are black and white, of images with more than 8 bits; None:
             found over the training images.
@@ -108,7 +110,7 @@ class ImageData(DataModule):
         train_split: str | None = None,
         val_split: str | None = None,
         test_split: str | None = None,
-        image_size: Count | None = None,
+        image_size: Count | Literal["auto"] | None = None,
         channels: Count | None = None,
         value_range: list[float] | None = None,
         eval_crop: Share | None = None,
@@ -137,7 +139,9 @@ class ImageData(DataModule):
     ) -> None:
         super().__init__(path, batch_size, eval_batch_size, seed)
         require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
-        require_counts(image_size=image_size, channels=channels, limit=limit)
+        self.fitted = image_size == "auto"
+        size = None if isinstance(image_size, str) else image_size
+        require_counts(image_size=size, channels=channels, limit=limit)
         require_counts(shuffle_window=shuffle_window)
         if value_range is not None and (len(value_range) != 2 or value_range[0] >= value_range[1]):
             raise UserError(
@@ -156,7 +160,7 @@ class ImageData(DataModule):
         if targets != "classes":
             self.holds = HOLDS[targets]
         self.split_names = (train_split, val_split, test_split)
-        self.image_size, self.channels, self.eval_crop = image_size, channels, eval_crop
+        self.image_size, self.channels, self.eval_crop = size, channels, eval_crop
         self.value_range = value_range
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         require_fold(fold, folds)
@@ -235,7 +239,9 @@ class ImageData(DataModule):
         ]
 
     def _find_shape(self, used: dict[Stage, Split]) -> Shape:
-        shape, deep = find_shape(used.values(), self.image_size, self.channels)
+        given = self.image_size, self.channels
+        shape, deep, side = find_shape(used.values(), *given, self.fitted)
+        self._fit(side)
         if self.value_range is not None:
             return replace(shape, span=(self.value_range[0], self.value_range[1]))
         if not deep:
@@ -245,6 +251,17 @@ class ImageData(DataModule):
         words = f"Pixels have more than 8 bits: {in_words(span)} is black to white"
         self.notes.append(f"{words} (data.value_range).")
         return replace(shape, span=span)
+
+    def _fit(self, side: int) -> None:
+        """Chooses what is left open of size and augmentation, by the images' shorter side."""
+        chosen, how = fit(side), self.augment
+        if how.crop is None or how.resized_crop is None:
+            share = chosen.resized_crop if how.resized_crop is None else how.resized_crop
+            shift = chosen.crop if how.crop is None else how.crop
+            share = 0.0 if self.loader == "memory" else share
+            self.augment = replace(how, crop=0 if share else shift, resized_crop=share)
+        if self.fitted and self.image_size is None:
+            self.notes.append(f"Chosen for images of {side} pixels: {chosen}.")
 
     def _class_counts(self, classes: int) -> list[int]:
         """Training images of each class; of values none."""
@@ -303,7 +320,7 @@ class ImageData(DataModule):
         }
         images = sum(len(split.labels) for split in splits.values())
         size = images * self.shape.channels * self.shape.size**2
-        originals = self.augment.resized_crop > 0  # its crop is taken from the original
+        originals = bool(self.augment.resized_crop)  # its crop is taken from the original
         if self.loader == "memory" and originals:
             raise UserError(
                 "data.augment.resized_crop crops the original images, which data.loader=memory "

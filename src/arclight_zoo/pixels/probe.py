@@ -13,6 +13,7 @@ from torch import Tensor
 from arclight.errors import UserError
 from arclight_zoo.pixels.decode import Shape, different_sizes
 from arclight_zoo.pixels.depth import Decoded, Span, channels_of, is_deep, size_of, span_of
+from arclight_zoo.pixels.fit import fit
 from arclight_zoo.pixels.source import Source, Split
 from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.classes import require_several
@@ -21,9 +22,11 @@ _LOOKED_AT = 32  # images of each split
 
 
 def find_shape(
-    splits: Collection[Split], size: int | None, channels: int | None
-) -> tuple[Shape, bool]:
-    """The shape that all images get, as given or as they have it; and whether some are deep.
+    splits: Collection[Split], size: int | None, channels: int | None, fitted: bool = False
+) -> tuple[Shape, bool, int]:
+    """The shape that all images get, whether some are deep, and the shorter side of most.
+
+    The shape is as given, or as the images have it; with `fitted`, as suits them.
 
     It looks at a few images of each split only; one that differs is found when it is decoded. One
     coloured image makes the whole set coloured.
@@ -38,8 +41,11 @@ def find_shape(
     if channels is None:
         channels = max(map(channels_of, images))
     deep = any(map(is_deep, images))
+    side = sorted(min(size_of(image)) for image in images)[len(images) // 2]
+    if size is None and fitted:
+        size = fit(side).image_size
     if size is not None:
-        return Shape(channels, size), deep
+        return Shape(channels, size), deep, side
     first, *others = sorted({size_of(image) for image in images})
     if others:
         raise UserError(different_sizes(first, others[-1]))
@@ -48,7 +54,7 @@ def find_shape(
             f"The images are not square ({first[0]}x{first[1]} pixels): "
             f"type data.image_size={min(first)} to resize and crop them."
         )
-    return Shape(channels, first[0], resize=False), deep
+    return Shape(channels, first[0], resize=False), deep, side
 
 
 def _spread(count: int) -> list[int]:

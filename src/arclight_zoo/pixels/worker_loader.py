@@ -67,7 +67,7 @@ class WorkerLoader:
         self.num_workers, self.scaled_decode = num_workers, scaled_decode
         self.copies = Copies(self.device)
         train = isinstance(batches, TrainBatches)
-        self.smallest = finish.augment.resized_crop if train and finish.augment else 0.0
+        self.smallest = (finish.augment.resized_crop or 0.0) if train and finish.augment else 0.0
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -290,3 +290,33 @@ def test_copies_across_splits_and_classes_are_said(tmp_path: Path) -> None:
             "Of the val images, 1 are training images too: their score is too good.",
             "Images that stand under more than one label: 1.",
         ]
+
+
+@pytest.mark.parametrize(
+    ("side", "size", "share", "shift"), [(200, 64, 0.3, 0), (60, 48, 0.5, 0), (28, 28, 0.0, 3)]
+)
+def test_what_nobody_has_said_is_chosen_by_the_images(
+    tmp_path: Path, side: int, size: int, share: float, shift: int
+) -> None:
+    for n, name in enumerate(("a", "b")):
+        (tmp_path / name).mkdir()
+        for i in range(12):
+            picture(100 * n + i, (side, side + 9 * (i > 3))).save(tmp_path / name / f"{i}.png")
+    data = ready(tmp_path, image_size="auto", augment=Augment(crop=None, resized_crop=None))
+    assert data.facts.image_size == size
+    assert (data.augment.resized_crop, data.augment.crop) == (share, shift)
+    assert f"Chosen for images of {side} pixels: data.image_size={size}" in data.notes[0]
+    given = ready(tmp_path, image_size=16, augment=Augment(crop=2, resized_crop=0.0))
+    assert (given.facts.image_size, given.augment.crop) == (16, 2)
+
+
+def test_models_follow_the_size_of_images() -> None:
+    from arclight_zoo.image.backbones import timm_model
+    from arclight_zoo.image.cnn import CNN
+    from arclight_zoo.image.vit import fitting_patch
+
+    assert len(CNN(image_size=64).features) > len(CNN(image_size=32).features)
+    assert [fitting_patch(size) for size in (8, 28, 32, 48, 64, 96, 224)] == [4, 4, 4, 4, 8, 8, 16]
+    for size, small in ((32, True), (64, False)):
+        model = timm_model("resnet18", 10, small_images=None, image_size=size)
+        assert hasattr(model, "small_images") == small
