@@ -9,7 +9,8 @@ Parts, all by default:
   disk       full and read-only targets (needs the right to mount)
   plain      SIGKILL to runs of ten data modules written by Lightning's conventions; one process and
              two, 0 and 2 workers
-  zoo        SIGKILL to runs of every model, and of every experiment of the gallery, likewise
+  models     SIGKILL to a run of every model, likewise in one of these ways
+  gallery    SIGKILL to runs of every experiment of the gallery, in all of them
 
 Keys: only (parts, with commas between), kills (of each kind, default 50), signals (of each signal,
 default 20), starts (default 20), seed (of the random times, default 0), output (a JSON file;
@@ -140,11 +141,18 @@ def plain(asked: Asked) -> "list[Part]":
     return [resumed(asked.folder, cases, _each(asked, cases), asked.rng, say, "plain data modules")]
 
 
-def zoo(asked: Asked) -> "list[Part]":
-    from tests.fault.projects import resumed, zoo
+def models(asked: Asked) -> "list[Part]":
+    from tests.fault.projects import models, resumed
 
-    cases = list(zoo(asked.rng))
-    return [resumed(asked.folder, cases, _each(asked, cases), asked.rng, say, "what ships")]
+    cases = list(models(asked.rng))
+    return [resumed(asked.folder, cases, _each(asked, cases), asked.rng, say, "models")]
+
+
+def gallery(asked: Asked) -> "list[Part]":
+    from tests.fault.projects import gallery, resumed
+
+    cases = list(gallery())
+    return [resumed(asked.folder, cases, _each(asked, cases), asked.rng, say, "the gallery")]
 
 
 def project(asked: Asked) -> "list[Part]":
@@ -164,7 +172,8 @@ def _each(asked: Asked, cases: Sized) -> int:
 
 
 ALL: "dict[str, Callable[[Asked], list[Part]]]" = {
-    part.__name__: part for part in (sigkill, savekill, signals, starts, damage, disk, plain, zoo)
+    part.__name__: part
+    for part in (sigkill, savekill, signals, starts, damage, disk, plain, models, gallery)
 }
 PARTS = {**ALL, "project": project}
 

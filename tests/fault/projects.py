@@ -4,9 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -15,17 +17,17 @@ import yaml
 
 from arclight.run_directory import RunDirectory
 from tests.conftest import options
+from tests.fault.conventional import data
 from tests.fault.conventional.data import MODULES
-from tests.fault.harness import PROJECT, Part, environment, undisturbed
+from tests.fault.harness import PROJECT, Part, Reference, environment, undisturbed
 from tests.fault.kills import Say, killed
+from tests.zoo.gallery import miniature
 
 OFTEN = (
     "callbacks.checkpoints.every_n_steps=1",
     "trainer.log_every_n_steps=3",
     "preflight=false",
 )
-SMALL = ("trainer.max_epochs=2", "data.limit=48", "data.batch_size=8")
-GALLERY = "arclight_zoo.gallery."
 
 
 class Case(NamedTuple):
@@ -36,6 +38,7 @@ class Case(NamedTuple):
         processes: 1, or 2 on the CPU.
         workers: of the data loaders; None: as it is.
         project: the folder of `train.py`.
+        parted: each worker reads a part of its own, so that their number decides what a batch is.
     """
 
     name: str
@@ -43,10 +46,16 @@ class Case(NamedTuple):
     processes: int = 1
     workers: int | None = None
     project: Path = PROJECT
+    parted: bool = False
 
     def __str__(self) -> str:
         workers = "" if self.workers is None else f", {self.workers} workers"
         return f"{self.name}, {self.processes} process(es){workers}"
+
+    @property
+    def undisturbed(self) -> "Case":
+        """The one whose undisturbed run ends as this one should."""
+        return self if self.parted or self.workers is None else self._replace(workers=0)
 
     @property
     def overrides(self) -> tuple[str, ...]:
@@ -68,6 +77,7 @@ class Case(NamedTuple):
         return composed(self.project, *self.words).get("data") or {}
 
 
+@cache
 def composed(project: Path, *words: str) -> dict[str, Any]:
     """The config, as `train.py --cfg job` prints it.
 
@@ -83,11 +93,13 @@ def composed(project: Path, *words: str) -> dict[str, Any]:
     return config
 
 
-def of_everything(name: str, words: tuple[str, ...], project: Path = PROJECT) -> list[Case]:
+def of_everything(
+    name: str, words: tuple[str, ...], project: Path = PROJECT, parted: bool = False
+) -> list[Case]:
     """An experiment in one process and in two, and with 0 and 2 workers if it has any."""
     has_workers = "num_workers" in Case(name, words, project=project).data
     workers = (0, 2) if has_workers else (None,)
-    return [Case(name, words, n, w, project) for n in (1, 2) for w in workers]
+    return [Case(name, words, n, w, project, parted) for n in (1, 2) for w in workers]
 
 
 def resumed(
@@ -96,25 +108,38 @@ def resumed(
     """Kills a run of each case so often, continues it by the same command, and compares.
 
     Weights, optimizers, and all of `metrics.csv` but times must equal those of a run that nobody
-    disturbed.
+    disturbed and that has no workers: their number decides nothing, parted data aside.
     """
     part = Part(f"SIGKILL, {name}", "bitwise equal")
     hit: Counter[str] = Counter()
+    known: dict[Case, Reference] = {}
     for number, case in enumerate(cases):
-        whole, cut = (folder / f"{kind}-{number}" for kind in ("undisturbed", "killed"))
+        began, cut = time.monotonic(), folder / f"killed-{number}"
         try:
-            like = undisturbed(RunDirectory(whole), *case.overrides, project=case.project)
+            if case.undisturbed not in known:
+                known[case.undisturbed] = _reference(folder / f"undisturbed-{number}", case)
+            like = known[case.undisturbed]
+            like = replace(like, overrides=case.overrides)
             done, faults = killed(RunDirectory(cut), like, kills, case.processes, rng, hit)
-            if like.run.summary.get("resume") == "inexact":
-                faults = [f"inexact: {' '.join(like.run.summary['inexact_because'])}"]
         except (RuntimeError, TimeoutError, subprocess.TimeoutExpired) as error:
             done, faults = 1, [str(error).strip().splitlines()[-1]]
         part.add(str(case), faults, count=max(1, done))
-        say(f"{part.name}: {part.verdict}; the last: {case}{'' if not faults else ' FAILED'}")
-        for path in (whole, cut):
-            shutil.rmtree(path, ignore_errors=True)
+        note = f"FAILED {'; '.join(faults)}" if faults else "equal"
+        say(f"{part.verdict}; {case}: {note}, {time.monotonic() - began:.0f} s")
+        shutil.rmtree(cut, ignore_errors=True)
     part.notes = [f"{n} {what}" for what, n in sorted(hit.items())]
     return part
+
+
+def _reference(path: Path, case: Case) -> Reference:
+    """An undisturbed run, of which no more is kept than how it has ended."""
+    run = RunDirectory(path)
+    like = undisturbed(run, *case.undisturbed.overrides, project=case.project)
+    because = run.summary.get("inexact_because") or []
+    shutil.rmtree(path)
+    if because:
+        raise RuntimeError(f"inexact: {' '.join(because)}")
+    return like
 
 
 def conventional(folder: Path) -> Iterator[Case]:
@@ -122,25 +147,26 @@ def conventional(folder: Path) -> Iterator[Case]:
     project = made_project(folder)
     for module in MODULES:
         words = ("task=classifier", f"data={module}", "trainer.max_epochs=6")
-        yield from of_everything(module, words, project)
+        parted = getattr(data, module).parted
+        yield from of_everything(module, words, project, parted)
 
 
-def zoo(rng: Random) -> Iterator[Case]:
-    """Every model that trains without a download, in one way, and the gallery in all ways."""
+def models(rng: Random) -> Iterator[Case]:
+    """Every model that trains without a download, each in one way of all."""
     for model in options("model"):
         if model == "auto":  # needs published weights
             continue
-        words = (f"model={model}", *SMALL)
+        words = (f"model={model}", *miniature.FEW)
         words += ("model.n_layers=1",) if model.startswith("vit_") else ()
-        known = tuple(word for word in words if _is_key(word, composed(PROJECT, words[0])))
+        config = composed(PROJECT, words[0])
+        known = tuple(word for word in words if _is_key(word, config))
         yield rng.choice(of_everything(model, known))
-    for experiment in options("experiment"):
-        words = (f"experiment={experiment}",)
-        with suppress(RuntimeError):  # it needs a file, or a search, to be named
-            config = composed(PROJECT, *words)
-            if GALLERY in str(config):
-                known = tuple(word for word in SMALL if _is_key(word, config))
-                yield from of_everything(experiment, (*words, *known))
+
+
+def gallery() -> Iterator[Case]:
+    """Every experiment of the gallery, in all ways."""
+    for experiment in miniature.MINIATURE:
+        yield from of_everything(experiment, miniature.words(experiment))
 
 
 def _is_key(word: str, config: dict[str, Any]) -> bool:

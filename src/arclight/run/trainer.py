@@ -17,6 +17,7 @@ from arclight.data.module import DataModule
 from arclight.errors import UserError
 from arclight.libraries.lightning import QuickHooks, count_steps_with, tell_of_evaluations
 from arclight.libraries.lightning_loops import stop_when
+from arclight.processes.devices import process_count
 from arclight.run.assembly import Parts
 from arclight.run.limits import at_least_one
 from arclight.run.plain_data import PlainData
@@ -34,6 +35,7 @@ from arclight.training.pruning import pruning
 from arclight.training.randomness import StepSeeds
 from arclight.training.record import Record
 from arclight.training.steps import StepCounter, steps_done
+from arclight.training.trainer import DDP_OF_PARTS
 
 
 def assemble(
@@ -56,6 +58,9 @@ def assemble(
     if manual:  # which Lightning's own max_steps counts wrongly
         counter = [StepCounter(settings["max_steps"])]
         settings = {**settings, "max_steps": -1, "gradient_clip_val": None}
+        if settings["strategy"] in ("ddp", "auto"):  # a backward pass may be of one network of many
+            several = process_count(settings) * settings["num_nodes"] > 1
+            settings["strategy"] = DDP_OF_PARTS if several else "auto"
         if config["trainer"]["gradient_clip_val"]:
             say(
                 f"trainer.gradient_clip_val does nothing here: {type(parts.task).__name__} steps "

@@ -169,6 +169,9 @@ def make_trainer(
     return trainer
 
 
+DDP_OF_PARTS = "ddp_find_unused_parameters_true"
+"""Lightning's name of DDP for steps in which some parameters get no gradient."""
+
 # What other launchers tell a process about the run that it is a part of.
 FOREIGN = (
     *("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
@@ -198,9 +201,10 @@ def _strategy(
         from arclight.training.sharding import FullyShardedStrategy  # a second to import
 
         return FullyShardedStrategy(precision == "bf16-mixed", sharded_checkpoints)
-    if strategy == "ddp":
+    if strategy in ("ddp", DDP_OF_PARTS):
         # Gradients are views of what is sent: no copy, and no second set of them in memory.
-        return DDPStrategy(gradient_as_bucket_view=True)
+        unused = strategy == DDP_OF_PARTS
+        return DDPStrategy(gradient_as_bucket_view=True, find_unused_parameters=unused)
     return strategy
 
 

@@ -28,7 +28,12 @@ class Plain(L.LightningDataModule):
     Args:
         batch_size: of a process.
         num_workers: of the training loader.
+
+    Attributes:
+        parted: each worker reads a part of the data that is its own.
     """
+
+    parted = False
 
     def __init__(self, batch_size: int = 8, num_workers: int = 0) -> None:
         super().__init__()
@@ -115,6 +120,8 @@ class Lines(IterableDataset[Sample]):
 
 
 class Streams(Plain):
+    parted = True
+
     def train_dataloader(self) -> Any:
         return self.loader(Lines(self.train))
 
@@ -141,6 +148,8 @@ class ResumableLines(Lines):
 
 
 class ResumableStreams(Plain):
+    parted = True
+
     def train_dataloader(self) -> Any:
         return self.loader(ResumableLines(self.train))
 

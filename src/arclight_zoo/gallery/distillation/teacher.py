@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from arclight import UserError, load, train
 from arclight_zoo.pixels.image_facts import ImageFacts
 
-ALIKE = ("class_names", "image_size", "channels", "mean", "std")
+ALIKE = ("class_names", "image_size", "channels")
 
 
 class Teacher:
@@ -42,11 +42,12 @@ class Teacher:
                     f"and the student's have {getattr(facts, name)}: give both the same data."
                 )
         self.model = model.to(device).eval().requires_grad_(False)
+        self.scale, self.shift = _normalized_again(facts, known, device)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Logits `(batch, classes)`."""
+        """Logits `(batch, classes)` of images as the student's data serve them."""
         with torch.no_grad():
-            logits: Tensor = self.model(images)
+            logits: Tensor = self.model(images * self.scale + self.shift)
         return logits
 
     def digest(self) -> str:
@@ -55,3 +56,18 @@ class Teacher:
         for value in self.model.state_dict().values():
             digest.update(value.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def _normalized_again(
+    student: ImageFacts, teacher: ImageFacts, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Scale and shift `(channels, 1, 1)` from the student's normalization to the teacher's.
+
+    They differ where one has learnt from a part of the images, as with `data.limit`.
+    """
+
+    def of(values: list[float]) -> Tensor:
+        return torch.tensor(values, device=device)[:, None, None]
+
+    scale = of(student.std) / of(teacher.std)
+    return scale, (of(student.mean) - of(teacher.mean)) / of(teacher.std)
