@@ -9,6 +9,8 @@ Parts, all by default:
   disk       full and read-only targets (needs the right to mount)
   plain      SIGKILL to runs of ten data modules written by Lightning's conventions; one process and
              two, 0 and 2 workers
+  tricky     more data modules, which hide generators and state, each in one of these ways: they
+             must end equal, or say that they cannot be resumed exactly
   models     SIGKILL to a run of every model, likewise in one of these ways
   gallery    SIGKILL to runs of every experiment of the gallery, in all of them
 
@@ -141,6 +143,14 @@ def plain(asked: Asked) -> "list[Part]":
     return [resumed(asked.folder, cases, _each(asked, cases), asked.rng, say, "plain data modules")]
 
 
+def tricky(asked: Asked) -> "list[Part]":
+    from tests.fault.projects import resumed, tricky
+
+    cases = list(tricky(asked.folder, asked.rng))
+    name = "data modules that hide their state"
+    return [resumed(asked.folder, cases, _each(asked, cases), asked.rng, say, name)]
+
+
 def models(asked: Asked) -> "list[Part]":
     from tests.fault.projects import models, resumed
 
@@ -173,7 +183,7 @@ def _each(asked: Asked, cases: Sized) -> int:
 
 ALL: "dict[str, Callable[[Asked], list[Part]]]" = {
     part.__name__: part
-    for part in (sigkill, savekill, signals, starts, damage, disk, plain, models, gallery)
+    for part in (sigkill, savekill, signals, starts, damage, disk, plain, tricky, models, gallery)
 }
 PARTS = {**ALL, "project": project}
 

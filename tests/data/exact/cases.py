@@ -53,8 +53,28 @@ class Transform:
         return torch.tensor([float(i), *drawn, float(torch.rand((), generator=self.torch))])
 
 
+OF_MODULE = np.random.default_rng()
+
+
+class Hidden:
+    """Generators in a slot, of the class and of the module."""
+
+    __slots__ = ("rng",)
+    shared = random.Random()
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng()
+
+    def __call__(self, i: int) -> Tensor:
+        return torch.tensor([self.rng.random(), self.shared.random(), of_module(i)])
+
+
+def of_module(i: int) -> float:
+    return i + float(OF_MODULE.random())
+
+
 class Compose:
-    def __init__(self, *transforms: Transform) -> None:
+    def __init__(self, *transforms: Callable[[int], Tensor]) -> None:
         self.transforms = list(transforms)
 
     def __call__(self, i: int) -> Tensor:
@@ -66,7 +86,7 @@ class Holding(Noisy):
 
     def __init__(self) -> None:
         super().__init__()
-        self.transform = Compose(Transform(), Transform())
+        self.transform = Compose(Transform(), Transform(), Compose(Compose(Hidden())))
         self.late: np.random.Generator | None = None
 
     def __getitem__(self, i: int) -> Tensor:

@@ -11,11 +11,17 @@ import torch
 from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, SequentialSampler, WeightedRandomSampler
+from torch.utils.data import (
+    DataLoader,
+    IterableDataset,
+    Sampler,
+    SequentialSampler,
+    WeightedRandomSampler,
+)
 
 from arclight.data.exact import ExactLoader, ExactStreamLoader, make_exact
 from arclight.errors import UserError
-from tests.data.exact.cases import LOADERS, STREAMS, Data, Net, Noisy
+from tests.data.exact.cases import LOADERS, STREAMS, Data, Net, Noisy, StatefulLines
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
@@ -103,12 +109,86 @@ class Onwards(IterableDataset[int]):
             yield self.i
 
 
-@pytest.mark.parametrize("make", [lambda: DataLoader(Clock(), 2), lambda: DataLoader(Onwards(), 2)])
-def test_data_that_do_not_repeat_are_found(make: Callable[[], "DataLoader[Any]"]) -> None:
-    _, exact, said = train_loader(make)
-    assert "read twice, differ" in exact.inexact_because
-    assert len(said) == 1
+class Forgets(StatefulLines):
+    """Its state is not all of it."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict({"next": 0})
+
+
+class KeepsDrawn(Noisy):
+    """Draws for a sample once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[int, Tensor] = {}
+
+    def __getitem__(self, i: int) -> Tensor:
+        return self.kept.setdefault(i, self.kept.get(i) or super().__getitem__(i)[1])
+
+
+class Fades(Noisy):
+    """Is another one after each sample; workers begin with the same one."""
+
+    read = 0
+
+    def __getitem__(self, i: int) -> Tensor:
+        self.read += 1
+        return torch.tensor(i / self.read)
+
+
+class Counts(Sampler[int]):
+    """Counts the epochs itself."""
+
+    passes = 0
+
+    def __len__(self) -> int:
+        return 22
+
+    def __iter__(self) -> Iterator[int]:
+        self.passes += 1
+        return iter(range(self.passes, self.passes + 22))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: DataLoader(Clock(), 2), "batches of Clock, read twice, differ"),
+        (lambda: DataLoader(Onwards(), 2), "batches of Onwards, read twice, differ"),
+        (lambda: DataLoader(Forgets(), 2), "batches of Forgets, read twice, differ"),
+        (lambda: DataLoader(Fades(), 2, num_workers=2), "batches of Fades, read twice, differ"),
+        (lambda: DataLoader(KeepsDrawn(), 2), "KeepsDrawn draws random numbers when it reads"),
+        (lambda: DataLoader(Noisy(), 2, sampler=Counts()), "Counts, asked twice for the order"),
+    ],
+)
+def test_data_that_do_not_repeat_are_found(
+    make: Callable[[], "DataLoader[Any]"], said: str
+) -> None:
+    _, exact, sentences = train_loader(make)
+    assert said in exact.inexact_because
+    assert len(sentences) == 1
     assert train_loader(make, check=0)[1].inexact_because is None
+
+
+def test_an_order_that_was_another_before_the_cut_is_found() -> None:
+    """Such as one that follows from the loss, which is another one when a run goes on."""
+
+    def kept(*order: int) -> list[int]:
+        loader = ExactLoader(DataLoader(Noisy(4), 1, sampler=list(order)), 3, "train/0", at)
+        list(loader)
+        return loader.keep(0, 2)
+
+    def at() -> tuple[int, int]:
+        return 0, step
+
+    for orders, same in (((0, 1, 2, 3), True), ((0, 1, 3, 2), True), ((0, 2, 1, 3), False)):
+        step = 0
+        before, step = kept(*orders), 2
+        loader = DataLoader(Noisy(4), 1, sampler=[0, 1, 2, 3])
+        resumed = ExactLoader(loader, 3, "train/0", at, kept=before)
+        list(resumed)
+        assert (resumed.inexact_because is None) == same
+        assert same or "list has given another order before" in str(resumed.inexact_because)
 
 
 @pytest.mark.parametrize("name", [*LOADERS, *STREAMS])

@@ -31,9 +31,11 @@ class Plain(L.LightningDataModule):
 
     Attributes:
         parted: each worker reads a part of the data that is its own.
+        words: of the command line, with which it is trained.
     """
 
     parted = False
+    words: tuple[str, ...] = ()
 
     def __init__(self, batch_size: int = 8, num_workers: int = 0) -> None:
         super().__init__()
@@ -47,7 +49,7 @@ class Plain(L.LightningDataModule):
 
     def loader(self, dataset: Any, **how: Any) -> "DataLoader[Any]":
         if "batch_sampler" not in how:
-            how["batch_size"] = self.batch_size
+            how = {"batch_size": self.batch_size, **how}
         return DataLoader(dataset, num_workers=self.num_workers, **how)
 
     def train_dataloader(self) -> Any:
@@ -218,10 +220,5 @@ class HeldGenerators(Plain):
         return self.loader(Jittered(self.train), shuffle=True)
 
 
-MODULES = tuple(
-    kind.__name__
-    for kind in (
-        *(Weighted, Transforms, Collates, TwoLoaders, Streams, ResumableStreams),
-        *(BatchSampler, OwnSampler, PersistentWorkers, HeldGenerators),
-    )
-)
+MODULES = (Weighted, Transforms, Collates, TwoLoaders, Streams, ResumableStreams,
+           BatchSampler, OwnSampler, PersistentWorkers, HeldGenerators)  # fmt: skip

@@ -10,7 +10,7 @@ from torchmetrics import Accuracy, MaxMetric
 
 
 class Classifier(L.LightningModule):
-    """Tells the sign of a sum; takes a batch, or a dictionary of them.
+    """Tells the sign of a sum; takes a batch, or a dictionary or list of them.
 
     Args:
         lr: the learning rate.
@@ -27,7 +27,9 @@ class Classifier(L.LightningModule):
         self.best_acc.reset()
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        parts = batch.values() if isinstance(batch, dict) else [batch]
+        parts = batch.values() if isinstance(batch, dict) else batch
+        if isinstance(batch, list | tuple) and isinstance(batch[0], Tensor):
+            parts = [batch]
         losses = [self._loss(x, y, self.train_acc) for x, y in parts]
         loss = torch.stack(losses).mean()
         self.log("train_loss", loss, on_step=True, on_epoch=True, prog_bar=True)
@@ -42,6 +44,9 @@ class Classifier(L.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self.log("val_loss", self._loss(*batch, self.val_acc))
         self.log("val_acc", self.val_acc)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self.log("test_loss", self._loss(*batch, self.val_acc))
 
     def on_validation_epoch_end(self) -> None:
         self.best_acc.update(self.val_acc.compute())

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from arclight.data.exact.randomness import isolated
 from arclight.data.exact.repeats import same
+from arclight.data.exact.streaming import has_state
 from arclight.data.loader_workers import OwnsWorkers, show_dataset
 
 
@@ -58,26 +59,49 @@ class Facade(OwnsWorkers, ABC):
     def check(self, batches: int = 2) -> str | None:
         """Reads the first batches twice; where they differ, sets `inexact_because` and returns it.
 
-        To be called before training, if at all. Data of evaluation are not read.
+        The second time it begins as a resumed run does, with batches that other workers have made
+        the first time. To be called before training, if at all. Data of evaluation are not read.
+
+        Args:
+            batches: at least so many: one more than there are workers is wanted.
         """
         if self.position is None:
             return None
-        position, self.position = self.position, lambda: (0, 0)
+        position = self.position
         try:
-            read = []
-            for _ in range(2):
-                read.append(list(islice(self, batches)))
-                self.close()
-                self._rewind()
+            self.inexact_because = self._tried(max(batches, self.inner.num_workers + 1))
         finally:
             self.position = position
-        if not same(*read):
-            self.inexact_because = (
-                f"the first {batches} batches of {type(self.loader.dataset).__name__}, read twice, "
-                "differ: something in them follows from neither torch's, numpy's and random's "
-                "global generators nor from one that the data set holds as an attribute."
-            )
+            self._rewind()
         return self.inexact_because
+
+    @abstractmethod
+    def _tried(self, batches: int) -> str | None:
+        """Why batches that are read twice are not the same, in a sentence, else None."""
+
+    def _read(self, step: int, batches: int) -> list[Any]:
+        """So many batches of the first epoch, from this one on; what they leave is kept."""
+        self._rewind()
+        self.position = lambda: (0, step)
+        read = list(islice(self, batches))
+        self.close()
+        return read
+
+    def _again_from(self, read: int) -> int:
+        """With which of the batches read the second reading begins."""
+        return min(max(1, read - 3), read - 1) if read else 0
+
+    def _compared(self, first: Any, again: Any) -> str | None:
+        if same(first, again):
+            return None
+        dataset = self.loader.dataset
+        forgets = "; or its state_dict leaves out a part of where it stands"
+        return (
+            f"the first batches of {type(dataset).__name__}, read twice, differ: something in them "
+            "follows from neither torch's, numpy's and random's global generators nor from one "
+            "that is found in the data set, its transforms or their modules"
+            f"{forgets if has_state(dataset) else ''}."
+        )
 
     @abstractmethod
     def _rewind(self) -> None:

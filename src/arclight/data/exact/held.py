@@ -1,11 +1,14 @@
-"""Generators that datasets, transforms and samplers hold as attributes, and their seeds.
+"""Generators that datasets, transforms and samplers hold, and their seeds.
 
 Seeding the global generators does not reach a `np.random.default_rng()` that a transform keeps.
 """
 
 import functools
 import random
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -14,20 +17,22 @@ from torch import Tensor, nn
 
 from arclight.data.exact.randomness import spread
 
-DEPTH = 6
-"""Steps from object to attribute or element, as in `dataset.transform.transforms[0].inner.rng`."""
+DEPTH = 12
+"""Steps from object to attribute or element: `dataset.transform.transforms[0].rng` takes four."""
 _ELEMENTS = 64  # of a container: transforms are few, and a longer list is data
 _OBJECTS = 10_000
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 _OF_TORCH = frozenset(vars(nn.Module()))
 _LEAVES = (str, bytes, int, float, complex, bool, type(None), type, Tensor, np.ndarray)
+_METHODS = (FunctionType, staticmethod, classmethod, property)
 
 
 def held_generators(*holders: object) -> list[Any]:
     """The generators among the attributes of these objects, each once, in a fixed order.
 
-    Looks into attributes, `__slots__` excepted, into the first elements of lists, tuples and
-    dictionaries, partial functions, closures and the objects of bound methods.
+    Looks into attributes, of classes too, into the first elements of lists, tuples and
+    dictionaries, partial functions, closures, the objects of bound methods, and the global names of
+    the modules in which what it finds is defined.
     """
     seen: set[int] = {id(torch.default_generator)}
     found: list[Any] = []
@@ -39,16 +44,18 @@ def held_generators(*holders: object) -> list[Any]:
                 continue
             seen.add(id(item))
             if isinstance(item, GENERATORS):
-                if not _is_global(item):
+                if not _is_settled(item):
                     found.append(item)
                 continue
-            following.extend(_parts(item))
+            following.extend(chain(_parts(item), _of_class(item), _of_module(item, seen)))
         level = following
     return found
 
 
-def _is_global(generator: object) -> bool:
-    """Whether it is the one behind `np.random` or `random`, which `seed_all` has seeded."""
+def _is_settled(generator: object) -> bool:
+    """Whether `seed_all` has seeded it, the one behind `np.random` or `random`, or nobody can."""
+    if isinstance(generator, random.SystemRandom):
+        return True
     bound = (np.random.seed, random.seed)
     return any(getattr(function, "__self__", None) is generator for function in bound)
 
@@ -73,6 +80,30 @@ def _parts(item: object) -> Iterator[object]:
                 continue
     elif hasattr(item, "__dict__") and not _is_module(item):
         yield from list(vars(item).values())
+
+
+def _of_class(item: object) -> Iterator[object]:
+    """Attributes of its class and, in `__slots__`, of its own."""
+    for kind in type(item).__mro__:
+        if kind.__module__ == "builtins":
+            continue
+        for name, value in list(vars(kind).items()):
+            if not (name.startswith("__") or isinstance(value, _METHODS)):
+                yield value
+        slots = vars(kind).get("__slots__", ())
+        yield from [getattr(item, s, None) for s in ([slots] if isinstance(slots, str) else slots)]
+
+
+def _of_module(item: object, seen: set[int]) -> Iterator[object]:
+    """Generators among the global names that its code may use, the first time a module is met."""
+    names = [kind.__module__ for kind in type(item).__mro__]
+    spaces: list[Mapping[str, Any]] = [vars(sys.modules[n]) for n in names if n in sys.modules]
+    if callable(item) and hasattr(item, "__globals__"):
+        spaces.append(item.__globals__)
+    for space in spaces:
+        if id(space) not in seen:
+            seen.add(id(space))
+            yield from [value for value in list(space.values()) if isinstance(value, GENERATORS)]
 
 
 def _first(items: Iterable[object]) -> Iterator[object]:
@@ -109,3 +140,17 @@ def _reseed_bits(bits: Any, seed: int) -> None:
     increment = spread(seed, 2) << 64 | spread(seed, 3) | 1  # must be odd
     pcg: Any = {"state": state, "inc": increment}
     bits.state = {"bit_generator": "PCG64", "state": pcg, "has_uint32": 0, "uinteger": 0}
+
+
+def next_numbers(generators: Sequence[Any]) -> tuple[float, ...]:
+    """The next number of each of these generators, of torch's, numpy's and `random`'s global ones.
+
+    If they are others than before, numbers have been drawn.
+    """
+    own = [
+        float(torch.rand(1, generator=g, device=g.device))
+        if isinstance(g, torch.Generator)
+        else float(g.random())
+        for g in generators
+    ]
+    return (float(torch.rand(1)), float(np.random.random()), random.random(), *own)

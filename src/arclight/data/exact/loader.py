@@ -1,9 +1,13 @@
 """A map-style `DataLoader` that gives the same batches after any cut."""
 
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
+from zlib import crc32
 
+import numpy as np
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from arclight.data.exact.facade import Facade, rebuilt
@@ -20,6 +24,7 @@ class ExactLoader(Facade):
         loader, seed, name, position: see `Facade`.
         rank: this process among `world`; how they share the samples is said in `Order`.
         sequential: ignore the sampler, as Lightning's `overfit_batches` wants it.
+        kept: what `keep` has returned, of the run that is resumed.
     """
 
     def __init__(
@@ -31,8 +36,10 @@ class ExactLoader(Facade):
         rank: int = 0,
         world: int = 1,
         sequential: bool = False,
+        kept: Sequence[int] = (),
     ) -> None:
         super().__init__(loader, seed, name, position)
+        self.kept = list(kept)
         self.order = Order(loader, rank, world, position is None, sequential)
         self._prepared = Prepared(lambda: len(self.order))
         dataset = SeededSamples(loader.dataset, loader.collate_fn, self.order.batched)
@@ -43,6 +50,27 @@ class ExactLoader(Facade):
         self._epoch, self._cycle = -1, 0
         self._ended, self._left = False, 0
         self._sampler: bytes | None = None
+        self._digests = array("I", [0])
+
+    def _tried(self, batches: int) -> str | None:
+        made: Any = self.inner.dataset
+        made.tries = True
+        first = self._read(0, batches)
+        order, later, made.tries = self._digests[: batches + 1], self._again_from(len(first)), False
+        again = self._read(later, batches - later)
+        if order != self._digests[: batches + 1]:
+            return (
+                f"{self._of_sampler}, asked twice for the order of an epoch, gives another one: it "
+                "keeps something from one time to the next, or draws from a generator that is not "
+                "found."
+            )
+        if not all(alike for _, alike in first):
+            return (
+                f"{type(self.loader.dataset).__name__} draws random numbers when it reads a sample "
+                "for the first time, and none the next time: what it keeps meanwhile is lost where "
+                "a run is cut. Keep samples as they are before anything random is done to them."
+            )
+        return self._compared([batch for batch, _ in first[later:]], again)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -70,8 +98,10 @@ class ExactLoader(Facade):
         while True:
             self._cycle = cycle
             base = mix(self.name, self.seed, epoch, cycle, self.order.shard) >> 64
-            keys = self.order.keys(epoch, base)
+            keys = self._noted(self.order.keys(epoch, base))
             skipped = sum(1 for _ in zip(range(skip), keys, strict=False))
+            if not again and self.kept[:2] == [epoch, skip] and skipped == skip:
+                self._require(self.kept[2])
             skip -= skipped
             first = None if skip else next(keys, None)
             if first is not None:
@@ -81,6 +111,26 @@ class ExactLoader(Facade):
                 return None
             cycle += 1
 
+    def _noted(self, keys: Iterator[Key]) -> Iterator[Key]:
+        """Keeps a digest of the order up to each batch."""
+        self._digests = array("I", [0])
+        for key in keys:
+            self._digests.append(crc32(_told(key.indices), self._digests[-1]))
+            yield key
+
+    def keep(self, epoch: int, batch: int) -> list[int]:
+        """What a checkpoint must keep of the order, if so many batches have been trained."""
+        known = epoch == self._epoch and batch < len(self._digests) and not self._cycle
+        return [epoch, batch, self._digests[batch]] if known else self.kept
+
+    def _require(self, digest: int) -> None:
+        """Sets `inexact_because` if the skipped batches are others than those that were trained."""
+        if digest != self._digests[-1]:
+            self.inexact_because = (
+                f"{self._of_sampler} has given another order before the run was cut: it follows "
+                "from something that no checkpoint keeps, such as the loss."
+            )
+
     def watch(self) -> None:
         """Sets `inexact_because` if the sampler has been changed since the last call."""
         if self.position is None or self.inexact_because:
@@ -88,9 +138,13 @@ class ExactLoader(Facade):
         before, self._sampler = self._sampler, fingerprint(self.order.sampler)
         if before not in (None, self._sampler):
             self.inexact_because = (
-                f"{type(self.order.inner or self.order.sampler).__name__} has been changed while "
-                "training, and a checkpoint does not keep what changed it."
+                f"{self._of_sampler} has been changed while training, and a checkpoint does not "
+                "keep what changed it."
             )
+
+    @property
+    def _of_sampler(self) -> str:
+        return type(self.order.inner or self.order.sampler).__name__
 
     @property
     def sampler(self) -> Any:
@@ -100,3 +154,16 @@ class ExactLoader(Facade):
     @property
     def batch_sampler(self) -> Any:
         return self.order.sampler if self.order.batched else None
+
+
+def _told(indices: Any) -> bytes:
+    """Indices as bytes, which are equal where the indices are."""
+    if isinstance(indices, list) and not (indices and type(indices[0]) is int):
+        indices = [_plain(index) for index in indices]
+    return repr(_plain(indices)).encode()
+
+
+def _plain(index: Any) -> Any:
+    if isinstance(index, (Tensor, np.generic, np.ndarray)):
+        return index.tolist()
+    return index if isinstance(index, (int, float, str, bytes, list, tuple)) else type(index)

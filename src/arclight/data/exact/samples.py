@@ -5,7 +5,7 @@ from typing import Any
 
 from torch.utils.data import Dataset, Subset, default_collate, default_convert
 
-from arclight.data.exact.held import held_generators, reseed
+from arclight.data.exact.held import held_generators, next_numbers, reseed
 from arclight.data.exact.order import Key
 from arclight.data.exact.randomness import seed_all, spread
 
@@ -24,6 +24,10 @@ class SeededSamples(Dataset[Any]):
 
     A data set with `__getitems__` makes all samples of a batch at once, seeded by the first.
 
+    Attributes:
+        tries: give each batch with whether the data set draws the same numbers for its first sample
+            when that is made once more; a data set that keeps what it has drawn does not.
+
     Args:
         dataset: the user's.
         collate: makes a batch of a list of samples.
@@ -32,6 +36,7 @@ class SeededSamples(Dataset[Any]):
 
     def __init__(self, dataset: Any, collate: Callable[[Any], Any], batched: bool) -> None:
         self.dataset, self.collate, self.batched = dataset, collate, batched
+        self.tries = False
         self._held: list[Any] = []
         self._base: int | None = None  # of the pass for which they were found
         self._untried = {"sample", "batch"}
@@ -40,23 +45,47 @@ class SeededSamples(Dataset[Any]):
         return len(self.dataset)
 
     def __getitems__(self, key: Key) -> Any:
-        indices, positions, base, epoch = key
+        if self.tries:
+            alike = self._draws_again(key)
+            return self._batch(key), alike
+        return self._batch(key)
+
+    def _draws_again(self, key: Key) -> bool:
+        first = key
+        if self.batched and not makes_many(self.dataset):
+            first = key._replace(indices=key.indices[:1], positions=key.positions[:1])
+        drawn = []
+        self._begin(first)
+        for _ in range(2):
+            self._samples(first)
+            drawn.append(next_numbers(self._held))
+        return drawn[0] == drawn[1]
+
+    def _batch(self, key: Key) -> Any:
+        self._begin(key)
+        samples = self._samples(key)
+        if self.collate in _WITHOUT_CHANCE:
+            return self.collate(samples)
+        seed = spread(key.base, key.positions[0] + COLLATE)
+        return self._made("batch", seed, lambda: self.collate(samples))
+
+    def _begin(self, key: Key) -> None:
+        """What belongs to the first batch of a pass in this process."""
+        _, _, base, epoch = key
         if base != self._base:  # here, since workers begin after the user's worker_init_fn
             self._base = base
             self._held = held_generators(self.dataset, self.collate)
             if epoch is not None and callable(tell := getattr(self.dataset, "set_epoch", None)):
                 tell(epoch)
+
+    def _samples(self, key: Key) -> Any:
+        indices, positions, base, _ = key
         first = spread(base, positions[0])
         if not self.batched:
-            samples = self._made("sample", first, lambda: self.dataset[indices])
-        elif makes_many(self.dataset):
-            samples = self._made("sample", first, lambda: self.dataset.__getitems__(indices))
-        else:
-            samples = self._each(indices, positions, base)
-        if self.collate in _WITHOUT_CHANCE:
-            return self.collate(samples)
-        seed = spread(base, positions[0] + COLLATE)
-        return self._made("batch", seed, lambda: self.collate(samples))
+            return self._made("sample", first, lambda: self.dataset[indices])
+        if makes_many(self.dataset):
+            return self._made("sample", first, lambda: self.dataset.__getitems__(indices))
+        return self._each(indices, positions, base)
 
     def _each(self, indices: Sequence[Any], positions: Sequence[int], base: int) -> list[Any]:
         dataset, samples, start = self.dataset, [], 0

@@ -77,6 +77,16 @@ class ExactStreamLoader(Facade):
         self._later: dict[str, Any] = {}
         self._history: deque[dict[str, Any]] = deque(maxlen=_KEPT)
 
+    def _tried(self, batches: int) -> str | None:
+        say, kept, self.say = self.say, self.kept, lambda _: None
+        try:
+            first = self._read(0, batches)
+            later = self._again_from(len(first))
+            self.kept = self.keep(0, later)
+            return self._compared(first[later:], self._read(later, len(first) - later))
+        finally:
+            self.say, self.kept = say, kept
+
     def __len__(self) -> int:
         return len(self.loader)
 

@@ -71,6 +71,7 @@ class ExactLoaders:
         self.loaders: dict[str, Facade] = {}
         self.identities: dict[str, Identity] = {}
         self._kept: list[dict[str, Any]] = []  # of each rank's streams, from a checkpoint
+        self._orders: dict[str, list[int]] = {}  # of the first rank's other loaders, likewise
         self._others: dict[str, str] = {}
         for stage in _STAGES:
             self._replace(f"{stage}_dataloader", partial(self._wrapped, stage))
@@ -150,7 +151,8 @@ class ExactLoaders:
         else:
             overfits = bool(getattr(trainer, "overfit_batches", 0))
             sequential = overfits and name.startswith(("train", "val"))
-            exact = ExactLoader(item, self.seed, name, position, rank, world, sequential)
+            order = () if rank else self._orders.get(f"{name} of {world}", ())
+            exact = ExactLoader(item, self.seed, name, position, rank, world, sequential, order)
         self.loaders[name] = exact
         return exact
 
@@ -176,8 +178,15 @@ class ExactLoaders:
             for name, loader in self.loaders.items()
             if isinstance(loader, ExactStreamLoader) and loader.position is not None
         }
+        world = self.data.trainer.world_size if self.data.trainer else 1
+        orders = {
+            f"{name} of {world}": loader.keep(*at)
+            for name, loader in self.loaders.items()
+            if isinstance(loader, ExactLoader) and loader.position is not None
+        }
         ours = {
             "position": position,
+            "orders": orders,
             "streams": _of_all_ranks(streams),
             "inexact": self.inexact_because or "",
         }
@@ -188,6 +197,7 @@ class ExactLoaders:
         ours = state_dict.get(KEY, {})
         self.position.load_state_dict(ours.get("position", {}))
         self._kept, self._before = ours.get("streams", []), ours.get("inexact", "")
+        self._orders = ours.get("orders", {})
         if users:
             self._load(users)
 
