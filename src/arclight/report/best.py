@@ -48,7 +48,7 @@ def write_best_run(results: Sequence[Result], target: Path) -> Path:
     name = names.pop() if names else ""
     having = [result for result in results if name in result.figures]
     if not having:
-        raise UserError("None of these runs has finished, so none is the best.")
+        raise UserError(f"None of these runs has measured {name}, so none is the best.")
     sign = -1 if larger_is_better(name, having) else 1
     best = min(having, key=lambda result: sign * result.figures[name])
     config, typed = read_mapping(best.path / "config.yaml"), read_words(best.path)

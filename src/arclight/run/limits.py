@@ -1,17 +1,20 @@
-"""Shares of the batches, for quick tries, that come to less than one."""
+"""Quick tries: shares of the batches that come to less than one, and validations that are rare."""
 
 import math
+from collections.abc import Iterable, Sized
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.callbacks import Callback
 
 from arclight.data.module import DataModule
+from arclight.errors import UserError
 
 
 def at_least_one(settings: dict[str, Any], data: L.LightningDataModule) -> dict[str, Any]:
     """The trainer's settings, where a share of few batches (`limit_val_batches=0.1`) is one batch.
 
-    Lightning refuses such a share. A data module of loaders of its own is left to it.
+    Lightning refuses such a share. Of plain data see `at_least_one_of`.
     """
     if not isinstance(data, DataModule):
         return settings
@@ -29,3 +32,39 @@ def at_least_one(settings: dict[str, Any], data: L.LightningDataModule) -> dict[
         if isinstance(share, float) and 0 < share * count < 1:
             limits[key] = 1
     return {**settings, **limits}
+
+
+def at_least_one_of(trainer: L.Trainer | None, stage: str, loaders: Iterable[Any]) -> None:
+    """The same for loaders that plain data have made just now, whose lengths nobody knew before.
+
+    Raises:
+        UserError: a loader has no length of which there could be a share.
+    """
+    key = f"limit_{stage}_batches"
+    share = getattr(trainer, key, None)
+    if not isinstance(share, float) or not 0 < share < 1:
+        return
+    for loader in loaders:
+        try:
+            length = len(loader) if isinstance(loader, Sized) else None
+        except (TypeError, NotImplementedError):
+            length = None
+        if length is None:
+            raise UserError(
+                f"trainer.{key}={share} is a share of batches of which nobody knows how many there "
+                f"are: those of a stream; type a number, such as trainer.{key}=20."
+            )
+        if length and share * length < 1:
+            setattr(trainer, key, 1)
+
+
+class Overfitting(Callback):
+    """Schedules do without a metric that is not there yet.
+
+    A few batches over and over (`overfit_batches`) are validated rarely, and Lightning would
+    refuse `ReduceLROnPlateau` before the first time.
+    """
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for schedule in trainer.lr_scheduler_configs:
+            schedule.strict = False

@@ -1,6 +1,7 @@
 """The trainer of a run, with all callbacks, and the loggers."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from arclight.libraries.lightning import QuickHooks, count_steps_with, tell_of_e
 from arclight.libraries.lightning_loops import stop_when
 from arclight.processes.devices import process_count
 from arclight.run.assembly import Parts
-from arclight.run.limits import at_least_one
+from arclight.run.limits import Overfitting, at_least_one, at_least_one_of
 from arclight.run.plain_data import PlainData
 from arclight.run_directory import RunDirectory
 from arclight.training.checkpoints import Checkpoints
@@ -75,6 +76,7 @@ def assemble(
         *counter,
         StepSeeds(config["seed"]),
         *(c for c in chosen if c is not None),
+        *([Overfitting()] if settings.get("overfit_batches") else []),
         *([] if stop else [SkipNonFinite()]),
         record,
         EpochMetrics(exactness.because),
@@ -97,6 +99,8 @@ def assemble(
         deterministic=config["deterministic"],
     )
     assert isinstance(trainer, L.Trainer)
+    if exactness.loaders:
+        exactness.loaders.made = partial(at_least_one_of, trainer)
     for steps in counter:
         stop_when(trainer, steps.enough)
     count_steps_with(trainer, lambda: steps_done(trainer))

@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 
 from arclight.config.only_reading import only_reading
@@ -36,7 +37,7 @@ class Trained:
         `example_input_array`, or what comes first in a batch of the run's own data.
 
         Raises:
-            UserError: neither is there.
+            UserError: neither is there, or a module cannot be asked at all.
         """
         draw = torch.Generator().manual_seed(seed)
         if isinstance(self.task, Task) and _tells_inputs(self.task):
@@ -44,6 +45,11 @@ class Trained:
         return self._of_a_module(batch)
 
     def _of_a_module(self, batch: int) -> dict[str, Tensor]:
+        if self.model is self.task and not is_overridden("forward", self.task):
+            raise UserError(
+                f"{type(self.task).__name__} has no forward, which would be what is exported: "
+                "define `forward(self, x)`, from inputs to outputs."
+            )
         example: Any = self.task.example_input_array
         if example is None:
             example = self._first_of_data()

@@ -1,176 +1,190 @@
-"""Experiments of the gallery keep the promises of a run in miniature, and in full their bars."""
+"""Whatever acts on a run acts on every experiment of the gallery; and their bars."""
 
 import csv
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from PIL import Image
 
 from arclight.entry.batch_size import largest_batch
 from arclight.entry.preflight import preflight_only
+from arclight.errors import UserError
+from arclight.report.results import chosen_metrics, collect, listed
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create
-from arclight.training.checkpoints import Checkpoints
 from arclight.training.loggers import read_metrics
 from arclight.use.evaluate import evaluate
 from arclight.use.export import export
 from arclight.use.predict import predict
 from arclight.use.reproduce import reproduce
 from tests.conftest import Composed
-from tests.fault.harness import Reference, finished, saves, train, undisturbed, unlike
 from tests.run.test_exact_resume import assert_equal, outcome
+from tests.zoo.gallery.conftest import Ran, Worded
+from tests.zoo.gallery.miniature import MINIATURE
 
-FEW = (
-    "data.limit=48",
-    "data.batch_size=8",
-    "trainer.max_epochs=2",
-    "trainer.log_every_n_steps=2",
-    "callbacks.checkpoints.every_n_steps=1",
-)
-SMALL = {
-    "segmentation": ("model.widths=[4,8]", "data.augment.flip=true"),
-    "multilabel": ("model.widths=[4,8]",),
-    "tabular": ("model.width=16",),
-    "tabular_regression": ("model.width=16", "task.baseline=boosting"),
-}
 BARS = {  # below what seeds 0 to 2 reach; configs/model/*.yaml have theirs in tests/test_bars.py
     "multilabel": ("test/map", 0.85),
     "tabular_regression": ("test/r2", 0.45),
 }
+CURVES, MATRIX, SHEETS = "curves.png", "confusion_matrix.png", {"samples", "samples.png"}
 PICTURES = {
-    "segmentation": {"overlays.png", "confusion_matrix.png"},
-    "multilabel": {"precision_recall.png"},
-    "tabular": {"confusion_matrix.png"},
-    "tabular_regression": {"values.png"},
+    "segmentation": {CURVES, MATRIX, "overlays.png"},
+    "multilabel": {CURVES, "precision_recall.png"},
+    "tabular": {CURVES, MATRIX},
+    "tabular_regression": {CURVES, "values.png"},
+    "gan": {CURVES, *SHEETS},
+    "diffusion": {CURVES, *SHEETS},
+    "self_supervised": {CURVES, MATRIX},
+    "distillation": {CURVES, MATRIX},
 }
 
-each = pytest.mark.parametrize("name", list(SMALL))
-Started = Callable[..., RunDirectory]
+
+class Asked(NamedTuple):
+    """An experiment, its run, a new folder, and how its config is made with more words."""
+
+    name: str
+    run: RunDirectory
+    folder: Path
+    config: Callable[..., dict[str, Any]]
 
 
-@pytest.fixture
-def started(composed: Composed, tmp_path: Path) -> Started:
-    def start(name: str, *words: str) -> RunDirectory:
-        config = composed(f"experiment={name}", *FEW, *SMALL[name], *words)
-        return create(tmp_path / name, tmp_path, name, config, [], {"command": "test"})
-
-    return start
-
-
-def something_new(name: str, run: RunDirectory, folder: Path) -> Path:
-    """What the run may be asked."""
-    if name.startswith("tabular"):
-        columns = run.manifest["data"]["inputs"]["numbers"]
-        file = folder / "new.csv"
+def something_new(asked: Asked) -> Path:
+    """Two things of the kind that the run may be asked about."""
+    if asked.name.startswith("tabular"):
+        columns = asked.run.manifest["data"]["inputs"]["numbers"]
+        file = asked.folder / "new.csv"
         with file.open("w", newline="") as opened:
             csv.writer(opened).writerows([columns, [1.5] * len(columns), [""] * len(columns)])
         return file
-    images = folder / "new"
+    if asked.name in ("gan", "diffusion"):
+        file = asked.folder / "new.txt"
+        file.write_text("3\n7\n")
+        return file
+    images = asked.folder / "new"
     images.mkdir()
     Image.new("L", (60, 40), 99).save(images / "a.png")
     Image.new("RGB", (48, 48), (9, 99, 199)).save(images / "b.jpg")
     return images
 
 
-@each
-def test_it_trains_is_cut_and_answers(
-    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    """The undisturbed run is copied at one of its saves, as a kill leaves it, and executed."""
-    run, at = started(name), Random(name).randint(1, 11)
-    save = Checkpoints.save
+def evaluated(asked: Asked) -> None:
+    tested = evaluate(str(asked.run.path))
+    assert tested
+    assert tested.items() <= asked.run.summary["metrics"].items()
 
-    def save_and_copy(self: Checkpoints, trainer: Any) -> None:
-        save(self, trainer)
-        if self.folder == run.checkpoints and trainer.global_step == at:
-            shutil.copytree(run.path, tmp_path / "cut", dirs_exist_ok=True)
 
-    monkeypatch.setattr(Checkpoints, "save", save_and_copy)
-    assert execute(run) == 0
-    assert {file.name for file in run.plots.iterdir()} == {"curves.png", *PICTURES[name]}
-    cut = RunDirectory(tmp_path / "cut")
-    assert execute(cut) == 0
-    assert_equal(outcome(cut), outcome(run))
-
-    for figure, value in evaluate(str(run.path)).items():
-        assert run.summary["metrics"][figure] == value
-    header, *rows = predict(str(run.path), str(something_new(name, run, tmp_path)))
+def predicted(asked: Asked) -> None:
+    new, run = something_new(asked), str(asked.run.path)
+    header, *rows = predict(run, str(new))
     assert len(rows) == 2
     assert all(len(row) == len(header) and all(row[2:]) for row in rows)
+    output = asked.folder / "answers.csv"
+    predict(run, str(new), str(output))
+    assert len(output.read_text().splitlines()) == 3
+    wrong = asked.folder / "wrong.bin"
+    wrong.write_bytes(b"\x00\x01")
+    with pytest.raises(UserError, match=str(wrong)):
+        predict(run, str(wrong))
 
 
-@pytest.mark.slow
-@each
-@pytest.mark.parametrize("form", ["onnx", "torch_export"])
-def test_it_is_exported(started: Started, tmp_path: Path, name: str, form: str) -> None:
-    run = started(name, "trainer.max_steps=1")
-    assert execute(run) == 0
-    assert export(str(run.path), form, str(tmp_path / form)).is_file()
+def exported(asked: Asked, *forms: str) -> None:
+    for form in forms:
+        assert export(str(asked.run.path), form, str(asked.folder / form)).is_file()
 
 
-@pytest.mark.slow
-@each
-def test_it_is_done_again(started: Started, name: str) -> None:
-    run = started(name, "deterministic=true")
-    assert execute(run) == 0
-    assert reproduce(str(run.path)) == 0
+def handed_on(asked: Asked) -> None:
+    exported(asked, "safetensors", "torch_export")
+    with pytest.raises(UserError, match=r"have no model like .*: type format=safetensors, onnx or"):
+        export(str(asked.run.path), "hf", str(asked.folder / "hf"))
 
 
-@each
-def test_its_costs_are_known(started: Started, name: str) -> None:
-    found = preflight_only(started(name).config)
+def as_onnx(asked: Asked) -> None:
+    exported(asked, "onnx")
+
+
+def done_again(asked: Asked) -> None:
+    assert reproduce(str(asked.run.path), output=str(asked.folder / "again")) == 0
+
+
+def foreseen(asked: Asked) -> None:
+    found = preflight_only(asked.config())
     assert found.step is not None
     assert found.steps == 12
 
 
-@pytest.mark.slow
-@each
-def test_a_batch_is_found(started: Started, name: str) -> None:
-    config = started(name, "data.limit=16").config
-    assert largest_batch(config, 1.0, lambda _: None) in (14, 15, 16)
+def batch_found(asked: Asked) -> None:
+    assert largest_batch(asked.config("data.limit=16"), 1.0, lambda _: None) in (14, 15, 16)
 
 
-@each
-def test_it_learns_one_batch_by_heart(started: Started, name: str) -> None:
-    run = started(
-        name, "debug=overfit", "trainer.max_epochs=20", "trainer.log_every_n_steps=1",
-        "callbacks.checkpoints.every_n_steps=null", "scheduler=constant",
-    )  # fmt: skip
+def listed_in_a_table(asked: Asked) -> None:
+    runs = collect([asked.run.path])
+    (row,) = listed(runs, chosen_metrics(runs, None))
+    assert asked.run.config["callbacks"]["checkpoints"]["monitor"] in row
+
+
+def debugged(asked: Asked, debug: str, *words: str) -> RunDirectory:
+    config = asked.config("data.limit=90", f"debug={debug}", *words)
+    run = create(asked.folder / "debugged", asked.folder, asked.name, config, [], {})
     assert execute(run) == 0
-    losses = [
-        float(row["train/loss"]) for row in read_metrics(run.metrics_file) if row.get("train/loss")
-    ]
-    assert len(losses) == 20
-    assert sum(losses[-5:]) < sum(losses[:5])
+    assert run.config["callbacks"]["checkpoints"]["monitor"] in run.summary["metrics"]
+    return run
 
 
-@pytest.mark.slow
-@each
-@pytest.mark.parametrize("debug", ["fast", "limit", "profile"])
-def test_it_is_debugged(composed: Composed, tmp_path: Path, name: str, debug: str) -> None:
-    words = ("data.limit=90", "data.batch_size=8", f"debug={debug}", *SMALL[name])
-    run = create(tmp_path / name, tmp_path, name, composed(f"experiment={name}", *words), [], {})
-    assert execute(run) == 0
-    assert (run.path / "profile").is_dir() == (debug == "profile")
+def debugged_fast(asked: Asked) -> None:
+    assert debugged(asked, "fast", "trainer.max_epochs=1").summary["steps"] == 2
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["segmentation", "tabular"])
-def test_a_kill_costs_nothing(tmp_path: Path, name: str) -> None:
-    words = (f"experiment={name}", *FEW, *SMALL[name], "trainer.max_epochs=8")
-    reference: Reference = undisturbed(RunDirectory(tmp_path / "undisturbed"), *words)
-    run = RunDirectory(tmp_path / "killed")
-    with train(run, *words) as command:
-        while command.running and saves(run) is None:
-            pass
-        command.kill()
-    assert run.status == "running"
-    assert not finished(run, *words)
-    assert not unlike(run, reference)
+def debugged_in_part(asked: Asked) -> None:
+    assert debugged(asked, "limit").summary["epochs"] == 2
+
+
+def profiled(asked: Asked) -> None:
+    assert (debugged(asked, "profile").path / "profile").is_dir()
+
+
+def overfitted(asked: Asked) -> None:
+    words = ("trainer.max_epochs=20", "trainer.log_every_n_steps=1", "scheduler=constant")
+    run = debugged(asked, "overfit", *words)
+    rows = [row for row in read_metrics(run.metrics_file) if row.get("train/loss")]
+    assert len(rows) == 20
+    if asked.name != "gan":  # whose networks learn against each other
+        losses = [float(row["train/loss"]) for row in rows]
+        assert sum(losses[-5:]) < sum(losses[:5])
+
+
+QUICK = (evaluated, predicted, handed_on, foreseen, listed_in_a_table, debugged_fast)
+SLOW = (as_onnx, done_again, batch_found, debugged_in_part, profiled, overfitted)
+
+
+@pytest.mark.parametrize("name", MINIATURE)
+@pytest.mark.parametrize(
+    "act", [*QUICK, *(pytest.param(act, marks=pytest.mark.slow) for act in SLOW)]
+)
+def test_what_acts_on_a_run_acts_on_it(
+    act: Callable[[Asked], None],
+    name: str,
+    ran: Ran,
+    worded: Worded,
+    composed: Composed,
+    tmp_path: Path,
+) -> None:
+    def config(*more: str) -> dict[str, Any]:
+        return composed(*worded(name, *more))
+
+    act(Asked(name, ran(name).run, tmp_path, config))
+
+
+@pytest.mark.parametrize("name", MINIATURE)
+def test_wherever_it_is_cut_it_ends_in_the_same_bits(ran: Ran, name: str) -> None:
+    run, copies = ran(name)
+    assert {file.name for file in run.plots.iterdir()} == PICTURES[name]
+    copy = Random(name).choice(copies[:-1])
+    assert copy.status == "running"  # as a kill leaves it
+    assert execute(copy) == 0
+    assert_equal(outcome(copy), outcome(run))
 
 
 @pytest.mark.slow

@@ -55,6 +55,7 @@ class ExactLoaders:
         position: where the run stands in its training data.
         loaders: the last ones made, by their names: `train/0`, `val/0`, `val/1`.
         identities: of their data, as they were before anything was read from them.
+        made: called with a stage and its loaders when they have just been made.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class ExactLoaders:
         check: int = 2,
     ) -> None:
         self.data, self.seed, self.say, self.check = data, seed, say, check
+        self.made: Callable[[str, list[Any]], None] = lambda stage, loaders: None
         self._said = ""
         self._before = ""  # what was found not to be exact before the run was cut
         self.position = Position(data)
@@ -108,6 +110,7 @@ class ExactLoaders:
         combined = made if isinstance(made, CombinedLoader) else CombinedLoader(made)
         flat = [self._exact(f"{stage}/{i}", item) for i, item in enumerate(combined.flattened)]
         combined.flattened = flat
+        self.made(stage, flat)
         if stage == "train":
             self._check()
         return combined if made is combined else combined.iterables
