@@ -1,5 +1,6 @@
 """Modules and data that know nothing of Arclight, written as Lightning's documentation has them."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from arclight.use.evaluate import evaluate
 from arclight.use.export import export
 from arclight.use.load import load
 from arclight.use.predict import predict
-from tests.conftest import Composed, Package
+from tests.conftest import CONFIGS, Composed, Package
 
 DATA = """
 import torch
@@ -305,3 +306,21 @@ def test_its_logger_is_the_one_that_was_chosen(made: Any) -> None:
     pytest.importorskip("tensorboard")
     run = made("Draws", monitor=None)
     assert execute(run) == 0, run.summary["error"]
+
+
+@pytest.mark.parametrize("debug", ["fast", "limit", "overfit"])
+def test_it_is_debugged(made: Any, debug: str) -> None:
+    """Of two batches in validation, a tenth; and its schedule waits for a metric of validation."""
+    settings = yaml.safe_load((CONFIGS / "debug" / f"{debug}.yaml").read_text())["trainer"]
+    run = made(**{**settings, "max_epochs": 2})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "ReduceLROnPlateau conditioned on metric val_loss")
+        assert execute(run) == 0, run.summary["error"]
+    assert run.summary["resume"] == "exact"
+
+
+def test_without_a_forward_there_is_nothing_to_export(made: Any) -> None:
+    run = made("Two", max_steps=1)
+    assert execute(run) == 0
+    with pytest.raises(UserError, match=r"Two has no forward, .*: define `forward\(self, x\)`"):
+        export(str(run.path), "onnx")

@@ -5,6 +5,7 @@ from typing import Literal
 
 import lightning as L
 import torch
+import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -87,6 +88,14 @@ class Averaging(WeightAveraging):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         average_of(self).module.to(pl_module.device)
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Batch-norm statistics are of each process's own batches, and a checkpoint keeps those of
+        # the first: all processes validate what it keeps.
+        if trainer.world_size > 1 and (average := average_of(self)) is not None:
+            for buffer in average.module.buffers():
+                dist.broadcast(buffer, 0)
+        super().on_validation_epoch_start(trainer, pl_module)
 
 
 def ema(decay: Share | None = None) -> Callback | None:
