@@ -54,7 +54,8 @@ audit: $(READY) ## look up known vulnerabilities of the locked packages (needs a
 
 safety: $(READY) ## attack the commands with files of strangers, damage and secrets, and print a table
 	$(BIN)/python -m pytest tests/safety tests/config/test_found_words.py tests/test_reading.py \
-		tests/config/test_only_reading.py tests/training/test_shards.py tests/test_cells.py -m "" -rA -q
+		tests/config/test_only_reading.py tests/training/test_shards.py tests/test_cells.py \
+		tests/run/test_lost_workers.py tests/test_signals.py -m "" -q --table
 
 faults: $(READY) ## kill, interrupt and starve runs for an hour, and print what came out
 	$(BIN)/python scripts/faults.py

@@ -7,6 +7,8 @@ Parts, all by default:
   starts     many in the same instant
   damage     truncated, empty, bit-flipped and foreign checkpoints
   disk       full and read-only targets (needs the right to mount)
+  waits      data that never come, a full /dev/shm (needs user namespaces), killed workers, moved
+             and deleted directories, damaged files of each kind
   plain      SIGKILL to runs of ten data modules written by Lightning's conventions; one process and
              two, 0 and 2 workers
   tricky     more data modules, which hide generators and state, each in one of these ways: they
@@ -136,6 +138,12 @@ def disk(asked: Asked) -> "list[Part]":
     return [disk(asked.folder, say)]
 
 
+def waits(asked: Asked) -> "list[Part]":
+    from tests.fault.waits import waits
+
+    return [waits(asked.folder, say)]
+
+
 def plain(asked: Asked) -> "list[Part]":
     from tests.fault.projects import conventional, resumed
 
@@ -183,7 +191,10 @@ def _each(asked: Asked, cases: Sized) -> int:
 
 ALL: "dict[str, Callable[[Asked], list[Part]]]" = {
     part.__name__: part
-    for part in (sigkill, savekill, signals, starts, damage, disk, plain, tricky, models, gallery)
+    for part in (
+        *(sigkill, savekill, signals, starts, damage, disk, waits),
+        *(plain, tricky, models, gallery),
+    )
 }
 PARTS = {**ALL, "project": project}
 

@@ -1,6 +1,8 @@
 """A signal where there is nothing to save ends the process, whatever it is in the middle of."""
 
 import signal
+import subprocess
+import sys
 import time
 import weakref
 from pathlib import Path
@@ -8,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from arclight.signals import AGAIN, SIGNALS, exit_on_signals, hold_signals
+from arclight.signals import AGAIN, IMPATIENT, SIGNALS, exit_on_signals, hold_signals
 from arclight.training.checkpoints import Checkpoints
 from arclight.training.interrupts import Interrupts
 
@@ -81,3 +83,30 @@ def test_held_ones_end_what_takes_care_of_them() -> None:
     with pytest.raises(SystemExit) as end:
         exit_on_signals()
     assert end.value.code == 128 + signal.SIGTERM
+
+
+DEAF = """
+import ctypes, sys
+from arclight.signals import exit_on_signals, last_words
+exit_on_signals()
+lock = ctypes.create_string_buffer(64)
+library = ctypes.CDLL(None)
+library.pthread_mutex_lock(lock)
+with last_words(lambda: print("last words", flush=True)):
+    print("waits", flush=True)
+    library.pthread_mutex_lock(lock)  # in C, where no handler of Python's runs
+"""
+
+
+def test_a_second_signal_ends_what_waits_in_a_library() -> None:
+    command = [sys.executable, "-c", DEAF]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "waits\n"
+        time.sleep(0.2)
+        child.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(1.5 * IMPATIENT)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(20) == 128 + signal.SIGTERM
+        assert child.stdout.read() == "last words\n"

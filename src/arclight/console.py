@@ -21,12 +21,14 @@ log = logging.getLogger("arclight")
 def attach(file: Path | None) -> Iterator[None]:
     """Sends the run's words to the terminal and to `file`; None: a process that only warns."""
     out, err = logging.StreamHandler(sys.stdout), logging.StreamHandler(sys.stderr)
+    for shown_there in (out, err):  # a scheduler writes them to files
+        shown_there.setFormatter(Masked())
     out.addFilter(lambda record: record.levelno < logging.ERROR)
     err.setLevel(logging.ERROR)
     handlers: list[logging.Handler] = [out, err]
     if file:
         keep = LogFile(file)
-        keep.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        keep.setFormatter(Masked("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         handlers.append(keep)
     log.setLevel(logging.INFO if file else logging.WARNING)
     log.propagate = False
@@ -49,11 +51,15 @@ def detach() -> None:
         log.removeHandler(handler)
 
 
-class LogFile(logging.FileHandler):
-    """A log that never gets in the way of what it tells of: a full disk costs lines, no more."""
+class Masked(logging.Formatter):
+    """Leaves out the values that no file may hold."""
 
     def format(self, record: logging.LogRecord) -> str:
         return masked(super().format(record))
+
+
+class LogFile(logging.FileHandler):
+    """A log that never gets in the way of what it tells of: a full disk costs lines, no more."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         pass

@@ -13,7 +13,7 @@ from weakref import WeakSet
 from arclight.errors import UserError
 from arclight.masking import masked
 
-__all__ = ["NoLocksError", "lock", "write_json", "write_text", "write_whole"]
+__all__ = ["NoLocksError", "lock", "open_lock", "write_json", "write_text", "write_whole"]
 
 TEMPORARY = ".part"
 
@@ -56,6 +56,21 @@ def lock(file: IO[Any], kind: int) -> bool:
         ) from error
     _locked.add(file)
     return True
+
+
+def open_lock(path: Path) -> IO[str]:
+    """Opens the file of a lock, for `lock`. It is not emptied, and no link is followed to it.
+
+    Raises:
+        UserError: it is a link.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.fdopen(os.open(path, flags, 0o666), "r+")
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise UserError(f"{path} is a link, and should be a file: remove it.") from error
 
 
 _locked: WeakSet[IO[Any]] = WeakSet()
@@ -124,7 +139,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Removes what a killed process left half-written."""
     for part in folder.glob(f".*{TEMPORARY}"):
-        if part.is_dir():
+        if part.is_dir() and not part.is_symlink():
             shutil.rmtree(part)
         else:
             part.unlink(missing_ok=True)

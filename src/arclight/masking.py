@@ -4,9 +4,11 @@ A file gets `${oc.env:NAME}` in their place, and what runs reads the variable wh
 that was typed is put into a variable of this process, so that its own processes find it.
 """
 
+import logging
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from arclight.errors import UserError
@@ -82,8 +84,28 @@ def masked_words(words: Sequence[str]) -> list[str]:
         key, equals, value = word.partition("=")
         path = key.lstrip("+~")
         secret = equals and is_secret(path.rpartition(".")[2], value)
-        found.append(f"{key}={from_secret(path, value)}" if secret else masked(word))
+        known = from_secret(path, value.strip("'\"")) if secret else ""
+        found.append(f"{key}={known}" if secret else masked(word))
     return found
+
+
+def mask_logs() -> None:
+    """From now on no line that a library logs holds such a value, at whatever level it logs."""
+    plain = logging.getLogRecordFactory()
+    if getattr(plain, "masks", False):
+        return
+
+    def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        made = plain(*args, **kwargs)
+        if _known:
+            with suppress(TypeError, ValueError):  # which whoever formats it will complain of
+                said = made.getMessage()
+                if (hidden := masked(said)) != said:
+                    made.msg, made.args = hidden, None
+        return made
+
+    record.masks = True  # type: ignore[attr-defined]
+    logging.setLogRecordFactory(record)
 
 
 def from_environment(value: Any, path: str = "") -> Any:

@@ -4,6 +4,7 @@ Every problem is one sentence that names the file. A file that would fill the me
 before it is loaded: by its size, its depth, and what its aliases expand to.
 """
 
+import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,22 @@ LARGEST_YAML = 2 * 1024**2  # bytes
 LARGEST_JSON = 16 * 1024**2
 DEEPEST = 64
 MOST_NODES = 200_000  # after aliases are expanded
+
+_NUMBER = (int, float)
+OF_A_SUMMARY = {
+    "metrics": (dict, type(None)),
+    "seconds": _NUMBER,
+    "times_resumed": int,
+    "error": (str, type(None)),
+    "tested": list,
+}
+OF_A_MANIFEST = {
+    **dict.fromkeys(("run_id", "command", "python", "platform"), str),
+    **dict.fromkeys(("data", "choices", "packages", "hardware", "code"), dict),
+    "git": (dict, type(None)),
+    "continued": list,
+}
+"""The types of what commands read from these files; of anything else they take any."""
 
 STATUSES = ("created", "running", "finished", "failed", "interrupted", "pruned")
 
@@ -105,14 +122,61 @@ def read_summary(path: Path) -> dict[str, Any]:
     """The `summary.json` of a run.
 
     Raises:
-        DamagedFileError: as `read_json`, or it has no status.
+        DamagedFileError: as `read_json`, or it has no status, or a value of another type.
     """
     summary = read_json(path)
+    _require_types(summary, OF_A_SUMMARY, path)
+    metrics = summary.get("metrics") or {}
+    _require_types(metrics, dict.fromkeys(metrics, _NUMBER), path)
     if summary.get("status") not in STATUSES:
         raise DamagedFileError(
             f"{path} is damaged: its status is not one of {', '.join(STATUSES)}."
         )
     return summary
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The `manifest.json` of a run.
+
+    Raises:
+        DamagedFileError: as `read_json`, or it has no run_id, or a value of another type.
+    """
+    manifest = read_json(path)
+    if "run_id" not in manifest:
+        raise DamagedFileError(f"{path} is damaged: it has no run_id.")
+    _require_types(manifest, OF_A_MANIFEST, path)
+    return manifest
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header, by column.
+
+    A last line that a kill has cut short is left out.
+
+    Raises:
+        DamagedFileError: it cannot be read, or is no such file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, strict=True))
+    except OSError as error:
+        raise DamagedFileError(f"{path} cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DamagedFileError(f"{path} is damaged: it is no CSV file ({error}).") from error
+    if rows and (None in rows[-1] or None in rows[-1].values()):
+        rows.pop()
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise DamagedFileError(f"{path} is damaged: line {number} has not a value by column.")
+    return rows
+
+
+def _require_types(content: Mapping[str, Any], types: Mapping[str, Any], path: Path) -> None:
+    for key, expected in types.items():
+        if key in content and not isinstance(content[key], expected):
+            raise DamagedFileError(
+                f"{path} is damaged: its {key} is a {type(content[key]).__name__}."
+            )
 
 
 def _mapping(content: Any, path: Path) -> dict[str, Any]:

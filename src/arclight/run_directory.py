@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import IO, Any, Literal
 
 import yaml
 
 from arclight.errors import UserError
-from arclight.files import NoLocksError, lock, remove_leftovers, write_json, write_text
-from arclight.reading import read_json, read_mapping, read_summary
+from arclight.files import NoLocksError, lock, open_lock, remove_leftovers, write_json, write_text
+from arclight.reading import read_manifest, read_mapping, read_summary
 
 LOCK = ".lock"  # held by the process that executes the directory
 
@@ -68,7 +68,7 @@ class RunDirectory:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        return read_json(self.manifest_file)
+        return read_manifest(self.manifest_file)
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class RunDirectory:
     def has_trained(self) -> bool:
         """Whether training has left anything: a checkpoint, or a row of figures."""
         figures = self.metrics_file
-        return any(self.checkpoints.iterdir()) or (figures.exists() and figures.stat().st_size > 0)
+        return any(self.checkpoints.glob("*")) or (figures.exists() and figures.stat().st_size > 0)
 
     def update_summary(self, **values: Any) -> None:
         write_json(self.summary_file, {**self.summary, **values})
@@ -103,9 +103,10 @@ class RunDirectory:
         The kernel lets go when the process ends, however it ends.
 
         Raises:
-            UserError: another process holds it.
+            UserError: another process holds it, or something in it is a link.
         """
-        with (self.path / LOCK).open("w") as file:
+        self._require_no_links()
+        with open_lock(self.path / LOCK) as file:
             try:
                 free = _locked(file, fcntl.LOCK_EX, seconds=1.0)  # others may be looking
             except NoLocksError as error:  # better trained with care than not at all
@@ -115,9 +116,20 @@ class RunDirectory:
                 raise UserError(
                     f"{self.path} is being executed by another process; wait for it, or stop it."
                 )
+            for folder in (self.checkpoints, self.plots):
+                folder.mkdir(exist_ok=True)
             remove_leftovers(self.path)
             remove_leftovers(self.checkpoints)
             yield
+
+    def _require_no_links(self) -> None:
+        """Raises `UserError` where executing the run would write or delete through a link."""
+        for place in self.path.iterdir():
+            if place.is_symlink():
+                raise UserError(
+                    f"{place} is a link, through which nothing is written or deleted: put a copy "
+                    "in its place, or link the whole run directory."
+                )
 
     @property
     def is_held(self) -> bool:
@@ -132,7 +144,7 @@ class RunDirectory:
             return not _locked(file, fcntl.LOCK_SH, seconds=0.0)
 
 
-def _locked(file: TextIO, kind: int, seconds: float) -> bool:
+def _locked(file: IO[str], kind: int, seconds: float) -> bool:
     """Tries to lock an open file for so long; the lock goes when the file is closed."""
     end = time.monotonic() + seconds
     while True:

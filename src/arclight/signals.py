@@ -1,9 +1,11 @@
 """The signals that end a run, and what they do where there is nothing to save."""
 
+import math
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +21,9 @@ AGAIN = 0.5  # seconds
 IMPATIENT = 1.0  # seconds after which a second signal is not part of the first
 _on_the_way_out = 0  # the signal that is ending the process
 _since = 0.0
+_heard_at = 0.0
+_computing = False
+_ears: list[int] = []  # where signals are told to the thread that listens, once it does
 _last_words: list[Callable[[], object]] = []
 
 
@@ -30,6 +35,7 @@ def exit_at_once(signum: int, frame: FrameType | None) -> None:
     """
 
     global _on_the_way_out, _since
+    heard()
     if _on_the_way_out and time.monotonic() - _since > IMPATIENT:
         end_by_force(signum)  # what waits for a thread or a disk would never get there
     if not _on_the_way_out:
@@ -84,9 +90,59 @@ def take_over() -> int:
     return signum
 
 
+def heard() -> None:
+    """Every handler calls this first: Python has come to see to a signal."""
+    global _heard_at
+    _heard_at = time.monotonic()
+
+
+def in_a_step(computing: bool) -> None:
+    """While it computes or saves, only a handler ends the process, however long it has to wait."""
+    global _computing
+    _computing = computing
+
+
+def _listen() -> None:
+    """Ends the process at a second signal, where Python has not come to see to the first.
+
+    Handlers run between two instructions of Python. Where a library waits for a stalled disk or a
+    network in C, that is never, so another thread listens as well.
+    """
+    if _ears:
+        return
+    ear, mouth = os.pipe()
+    os.set_blocking(mouth, False)
+    _ears.append(mouth)
+    signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
+    threading.Thread(target=_end_the_deaf, args=(ear,), name="signals", daemon=True).start()
+
+
+def _end_the_deaf(ear: int) -> None:
+    first = -math.inf
+    while told := os.read(ear, 1):
+        if told[0] not in SIGNALS:
+            continue
+        now = time.monotonic()
+        if _heard_at >= first:  # the one before has been seen to
+            first = now
+        elif now - first > IMPATIENT and not _computing:
+            end_by_force(told[0])
+
+
+def _in_a_child() -> None:
+    """What a forked process hears is not meant for this one."""
+    if _ears:
+        signal.set_wakeup_fd(-1)
+        os.close(_ears.pop())
+
+
+os.register_at_fork(after_in_child=_in_a_child)
+
+
 def exit_on_signals() -> None:
     """From now on, and for those that were held."""
     take_over()
+    _listen()
     for number in SIGNALS:
         signal.signal(number, exit_at_once)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

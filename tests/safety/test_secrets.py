@@ -1,6 +1,7 @@
 """What no file may hold is in none, and what runs has it all the same."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -107,29 +108,94 @@ def test_words_are_masked() -> None:
     assert "pw123456" not in said[2]
 
 
-def test_a_canary_is_in_no_file(tmp_path: Path) -> None:
-    words = [
-        *("trainer.max_steps=2", "data.limit=64", "data.batch_size=32", "preflight=false"),
-        *("logger=wandb", "logger.wandb.mode=offline", "model.pretrained=null"),
-        *("logger.wandb.notes=${oc.env:CANARY}", f"+callbacks.x.password={CANARY}"),
-        "+callbacks.x._target_=lightning.pytorch.callbacks.LambdaCallback",
-    ]
-    command = [sys.executable, str(PROJECT / "train.py"), "run_dir=run", *words]
-    env = {**os.environ, "CANARY": CANARY}
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.returncode == 2  # the callback takes no password
-    assert CANARY not in done.stderr
-    command = [word for word in command if "callbacks.x" not in word]
-    done = subprocess.run(
-        [*command, f"logger.wandb.group='https://u:{CANARY}@host'"],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
+CANARIES = {
+    name: f"canary-{name}-7f3a9c51e2"
+    for name in ("variable", "dotenv", "typed", "address", "named", "source", "committed", "remote")
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the project under git, with secrets where people leave them."""
+    place = tmp_path / "project"
+    place.mkdir()
+    for folder in ("configs", "src"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(PROJECT / folder, place / folder, ignore=ignored)
+    for file in ("train.py", "pyproject.toml", "requirements.lock", ".gitignore"):
+        shutil.copy(PROJECT / file, place / file)
+    (place / ".env").write_text(f"IN_DOTENV={CANARIES['dotenv']}\n")
+    (place / "src" / "project" / "keys.py").write_text("api_key = None\n")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(place)]
+    remote = f"https://someone:{CANARIES['remote']}@host/project.git"
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "a"]):
+        subprocess.run([*git, *command], check=True)
+    subprocess.run([*git, "remote", "add", "origin", remote], check=True)
+    (place / "src" / "project" / "keys.py").write_text(f"api_key = {CANARIES['source']!r}\n")
+    (place / "src" / "project" / "new.py").write_text(f"password = {CANARIES['committed']!r}\n")
+    return place
+
+
+def test_no_canary_is_in_a_file(project: Path, tmp_path: Path) -> None:
+    def train(*words: str) -> tuple[int, str]:
+        plain = [
+            *("trainer.max_steps=2", "data.limit=64", "data.batch_size=32", "preflight=false"),
+            *("logger=wandb", "logger.wandb.mode=offline", "hydra.verbose=true"),
+            *(
+                "logger.wandb.notes=${oc.env:VARIABLE}",
+                "logger.wandb.tags=[a-${oc.env:IN_DOTENV}]",
+            ),
+            f"logger.wandb.group='https://u:{CANARIES['address']}@host'",
+        ]
+        env = {**os.environ, "VARIABLE": CANARIES["variable"], "WANDB_DEBUG": "true"}
+        done = subprocess.run(
+            [sys.executable, str(project / "train.py"), *plain, *words],
+            cwd=tmp_path,
+            env={**env, "PYTHONPATH": str(project / "src")},
+            capture_output=True,
+            text=True,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def require_none(said: str) -> None:
+        files = [f for f in tmp_path.rglob("*") if f.is_file() and not f.is_relative_to(project)]
+        for name, value in CANARIES.items():
+            assert value not in said, name
+            hits = [str(file) for file in files if value.encode() in file.read_bytes()]
+            assert not hits, name
+
+    callback = "lightning.pytorch.callbacks.LambdaCallback"
+    refused = (f"+callbacks.x._target_={callback}", f"+callbacks.x.password={CANARIES['typed']}")
+    code, said = train("run_dir=refused", *refused)
+    assert code == 2, said  # the callback takes no password
+    require_none(said)
+    raising = tmp_path / "project" / "src" / "project" / "raising.py"
+    raising.write_text(RAISING)
+    code, said = train(
+        *("run_dir=failed", "+callbacks.x._target_=project.raising.Raising"),
+        *(f"+callbacks.x.token={CANARIES['named']}", "+callbacks.x.place=${oc.env:VARIABLE}"),
     )
-    assert done.returncode == 0, done.stderr
-    for file in tmp_path.rglob("*"):
-        if file.is_file() and file.parent.name != "checkpoints" and "wandb" not in file.parts:
-            assert CANARY.encode() not in file.read_bytes(), file
-    assert "${oc.env:CANARY}" in (tmp_path / "run" / "config.yaml").read_text()
-    assert "${oc.env:CANARY}" in (tmp_path / "run" / "overrides.yaml").read_text()
+    assert code == 1, said
+    require_none(said)
+    assert "told <" not in said
+    run = tmp_path / "failed"
+    assert list(run.rglob("*.wandb"))
+    assert "${oc.env:VARIABLE}" in (run / "config.yaml").read_text()
+    assert "${oc.env:VARIABLE}" in (run / "overrides.yaml").read_text()
+    manifest = (run / "manifest.json").read_text()
+    assert "src/project/keys.py" in manifest
+    assert "RuntimeError: told ${oc.env:" in (run / "train.log").read_text()
+
+
+RAISING = """
+from lightning.pytorch.callbacks import Callback
+
+class Raising(Callback):
+    \"\"\"Tells what it was given, after the run has trained.\"\"\"
+
+    def __init__(self, token: str, place: str) -> None:
+        self.token, self.place = token, place
+
+    def on_train_end(self, *_: object) -> None:
+        raise RuntimeError(f"told {self.token} and {self.place}")
+"""

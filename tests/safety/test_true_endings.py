@@ -68,17 +68,6 @@ def test_a_checkpoint_of_another_run(run: RunDirectory, command: Callable[[str],
         command(str(run.path))
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut", b"no checkpoint" * 99])
-def test_a_damaged_checkpoint(
-    run: RunDirectory, command: Callable[[str], Any], content: bytes
-) -> None:
-    (run.checkpoints / "best.ckpt").unlink()
-    (run.checkpoints / "best.ckpt").write_bytes(content)
-    with pytest.raises(UserError, match=r"best\.ckpt"):
-        command(str(run.path))
-
-
 def test_a_best_checkpoint_that_is_missing_is_said(
     run: RunDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:

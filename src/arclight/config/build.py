@@ -10,8 +10,9 @@ from typing import Any
 
 from arclight.config.allowed import is_library, require
 from arclight.config.annotations import has_node, is_node
+from arclight.config.kinds import kinds
 from arclight.config.layout import ENGINE_KEYS, GROUPS, HYDRA_KEYS, SHARED
-from arclight.config.only_reading import OnlyReadingError, guarded, is_wanted
+from arclight.config.only_reading import OnlyReadingError, guarded, is_wanted, wants_more
 from arclight.config.project import ENGINE, project
 from arclight.config.returns import classes
 from arclight.config.signature import Signature, signature
@@ -85,7 +86,8 @@ def _build(
         raise UserError(f"{f'{path}.{unknown[0]}'.lstrip('.')} is unknown to {target}{hint}")
     values |= {k: v for k, v in given.items() if k in names}
     if node.get("_partial_"):
-        return functools.partial(made, *positional, **values)
+        called = made if not is_library(target) else _reading(made, target, path)
+        return functools.partial(called, *positional, **values)
     return _called(made, target, path, positional, values)
 
 
@@ -138,15 +140,12 @@ def _called(
 ) -> Any:
     if not is_library(target):
         return made(*positional, **values)
-    only_reads = is_wanted(path)
+    only_reads = _only_reads(target, path)
     try:
         with guarded() if only_reads else nullcontext():
             return made(*positional, **values)
     except OnlyReadingError as error:
-        raise UserError(
-            f"{f'{path}: ' if path else ''}{target} wants to {error}. A config that is found on "
-            "disk may only read: make beforehand what is missing."
-        ) from error
+        raise UserError(wants_more(f"{f'{path}: ' if path else ''}{target}", error)) from error
     except Exception as error:
         if not (only_reads or isinstance(error, TypeError | ValueError | ImportError)):
             raise
@@ -155,6 +154,24 @@ def _called(
         where = f"{path}: " if path else ""
         said = " ".join(str(error).split())[:LONGEST]
         raise UserError(f"{where}{target} does not accept this: {said}") from error
+
+
+def _only_reads(target: str, path: str) -> bool:
+    """Whether a library's class at this path of the config may not do more."""
+    found = resolve(target)
+    return is_wanted(path, kinds(found) if found and found.is_class else ())
+
+
+def _reading(made: Callable[..., Any], target: str, path: str) -> Callable[..., Any]:
+    """What a partial calls later, which then may only read as well."""
+    if not _only_reads(target, path):
+        return made
+
+    @functools.wraps(made, updated=())
+    def called(*positional: Any, **values: Any) -> Any:
+        return _called(made, target, path, [*positional], values)
+
+    return called
 
 
 def _passed_through_own_code(traceback: TracebackType | None) -> bool:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import format_exception
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from arclight.config.freeze import flatten
@@ -14,7 +16,7 @@ from arclight.config.suggest import did_you_mean
 from arclight.config.typed import pasted
 from arclight.dotenv import read_dotenv
 from arclight.errors import RunFailedError, UserError
-from arclight.masking import masked
+from arclight.masking import mask_logs, masked, masked_words
 
 if TYPE_CHECKING:
     from yaml import MarkedYAMLError
@@ -36,7 +38,10 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import MarkedYAMLError
 
+    sys.excepthook = _masked_traceback
     read_dotenv(PROJECT / ".env")
+    masked_words(sys.argv[1:])  # learns what is not to be written
+    mask_logs()
     full = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise, so that the words are ours
     try:
@@ -56,6 +61,13 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
         if full:
             raise
         _end(_not_yaml(error))
+
+
+def _masked_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """As Python's own, without the values that no file may hold; a scheduler keeps it in one."""
+    print(masked("".join(format_exception(kind, error, trace))), end="", file=sys.stderr)
 
 
 def _end(sentence: str) -> None:

@@ -8,12 +8,17 @@ they are is not to be listed, so Python itself is asked, by an audit hook (PEP 5
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 VARIABLE = "ARCLIGHT_ONLY_READING"  # which the processes of a run inherit
-FREE = ("logger", "callbacks", "trainer", "search")
-"""Groups whose parts are there to write."""
+FREE = {
+    "logger": {"Logger"},
+    "callbacks": {"Callback"},
+    "trainer": {"Trainer", "Strategy", "Plugin", "Profiler"},
+    "search": {"Search"},
+}
+"""Groups whose parts are there to write, and of which types these are."""
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES = {
@@ -43,6 +48,14 @@ class OnlyReadingError(PermissionError):
     """A constructor wants to do more than read; its message says what, as "write /x"."""
 
 
+def wants_more(what: str, error: OnlyReadingError) -> str:
+    """The sentence about one that does."""
+    return (
+        f"{what} wants to {error}. A config that is found on disk may only read: make beforehand "
+        "what is missing."
+    )
+
+
 @contextmanager
 def only_reading() -> Iterator[None]:
     """From now on library constructors may only read, here and in processes that are started."""
@@ -55,9 +68,9 @@ def only_reading() -> Iterator[None]:
             del os.environ[VARIABLE]
 
 
-def is_wanted(path: str) -> bool:
-    """Whether what is built at this path of the config may only read."""
-    return VARIABLE in os.environ and path.split(".")[0] not in FREE
+def is_wanted(path: str, kinds: Collection[str] = ()) -> bool:
+    """Whether what is built at this path of the config, of these types, may only read."""
+    return VARIABLE in os.environ and not FREE.get(path.split(".")[0], set()) & set(kinds)
 
 
 @contextmanager

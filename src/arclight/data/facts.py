@@ -70,17 +70,25 @@ def read_facts(plain: Mapping[str, Any]) -> Facts:
     """The facts that a manifest keeps.
 
     Raises:
-        UserError: their class is not one of an owned package.
+        UserError: their class is not one of an owned package, or a value is not as it says.
     """
     from arclight.config.allowed import require
+    from arclight.config.annotations import fits
+    from arclight.config.signature import parameters
 
     own = tuple(f"{k.__module__}.{k.__qualname__}" for k in (Facts, PlainFacts))
-    require(plain["kind"], also=own)
+    require(plain.get("kind"), also=own)
     module, _, name = plain["kind"].rpartition(".")
     kind = getattr(importlib.import_module(module), name)
     if not issubclass(kind, Facts):
         raise UserError(f"{plain['kind']} in a run's manifest is no kind of arclight.Facts.")
-    facts: Facts = kind(**{k: v for k, v in plain.items() if k != "kind"})
+    told = {key: value for key, value in plain.items() if key != "kind"}
+    known = parameters(plain["kind"])
+    wrong = [k for k, v in told.items() if k not in known or not fits(v, known[k].annotation)]
+    missing = [k for k, one in known.items() if one.required and k not in told]
+    if wrong or missing:
+        raise UserError(f"the facts of its data are damaged: {', '.join([*wrong, *missing])}.")
+    facts: Facts = kind(**told)
     return facts
 
 

@@ -15,7 +15,7 @@ from arclight.config.entry import EXIT_USER_ERROR
 from arclight.config.freeze import freeze, plain
 from arclight.errors import UserError
 from arclight.files import write_text
-from arclight.masking import masked_words
+from arclight.masking import masked, masked_words
 from arclight.provenance.manifest import describe
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create
@@ -37,13 +37,13 @@ def start_job(make: Callable[[], RunDirectory], cfg: DictConfig) -> None:
     try:
         code = execute(make())
     except AnotherConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {masked(str(error))}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {masked(str(error))}", file=sys.stderr)
         _note_failure(cfg, str(error), str(error))
     except Exception as error:
-        print(traceback.format_exc(), file=sys.stderr)
+        print(masked(traceback.format_exc()), file=sys.stderr)
         said = f"{type(error).__name__}: {error}"
         _note_failure(cfg, said, traceback.format_exc())
     gc.collect()  # of this job, what refers to itself: its model may fill a GPU

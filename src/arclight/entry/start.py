@@ -17,7 +17,7 @@ from arclight.config.freeze import differences, freeze
 from arclight.config.only_reading import only_reading
 from arclight.entry.job import AnotherConfigError, start_job
 from arclight.errors import RunFailedError, UserError
-from arclight.masking import masked_words
+from arclight.masking import masked, masked_words
 from arclight.processes.nodes import refuse_torchrun, this_node, wait_for
 from arclight.provenance.code import warn_of_changes
 from arclight.provenance.manifest import describe
@@ -54,9 +54,10 @@ def start(cfg: DictConfig) -> None:
     except UserError as error:
         if several:
             raise RunFailedError(str(error)) from error
-        print(f"error: {error}", file=sys.stderr)  # here, since Hydra adds a line to what it sees
+        said = masked(str(error))  # here, since Hydra adds a line to what it sees
+        print(f"error: {said}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
-    if code == EXIT_USER_ERROR and begun_here and not run.has_trained:
+    if code == EXIT_USER_ERROR and begun_here and run.path.is_dir() and not run.has_trained:
         shutil.rmtree(run.path)  # the sentence has been said, and the name is wanted again
     if code:
         sys.exit(code)

@@ -8,15 +8,19 @@
   without values.
 - `DataLoader._iterator`, and `_workers` and `_shutdown_workers` of its iterator: workers end when
   they are told to. torch leaves it to the garbage collector, which waits five seconds for each.
+- `_on_queue_feeder_error` of Python's `multiprocessing.queues.Queue`: a worker that cannot hand on
+  a batch would print a traceback and live on, while the run waits for the batch.
 - `torch._dynamo.utils.counters`: how many graphs have been compiled, and so the time it took.
 
-A name that is gone raises an error when this module is imported, when workers are started or when
-graphs are counted.
+A name that is gone raises an error when this module is imported, when workers are started, in a
+worker, or when graphs are counted.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
+from multiprocessing.queues import Queue
 from typing import Any
 
 import torch
@@ -29,9 +33,11 @@ from arclight.libraries.missing import missing
 
 __all__ = [
     "CPU_ATTENTION",
+    "NOT_HANDED_ON",
     "FakeTensorMode",
     "TorchDispatchMode",
     "attention_formulas",
+    "end_with_its_queue",
     "end_workers",
     "forget_workers",
     "graphs_so_far",
@@ -41,6 +47,8 @@ __all__ = [
 ]
 
 FILE = "pytorch.py"
+NOT_HANDED_ON = os.EX_IOERR
+"""The exit code of a worker that could not hand on a batch."""
 
 
 def _operator(name: str) -> Any:
@@ -89,6 +97,22 @@ def start_workers(loader: "DataLoader[Any]") -> tuple[Iterator[Any], list[BasePr
         if not hasattr(batches, name):
             raise missing("torch", f"{type(batches).__name__}.{name}", FILE)
     return batches, list(batches._workers)
+
+
+def end_with_its_queue() -> None:
+    """Within a worker: it ends, with `NOT_HANDED_ON`, where it cannot hand on a batch.
+
+    Raises:
+        RuntimeError: this version of Python has another name for what happens then.
+    """
+    if not hasattr(Queue, "_on_queue_feeder_error"):
+        raise missing("Python", "multiprocessing.queues.Queue._on_queue_feeder_error", FILE)
+    setattr(Queue, "_on_queue_feeder_error", staticmethod(_end))  # noqa: B010
+
+
+def _end(error: Exception, _: object) -> None:
+    print(f"A data worker cannot hand on its batch: {error}", file=sys.stderr, flush=True)
+    os._exit(NOT_HANDED_ON)
 
 
 def end_workers(batches: Any) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from arclight.errors import UserError
 from arclight.network import address, hub, refusal, why_not
+from arclight.reading import read_json
 from arclight.run_directory import RunDirectory
 
 __all__ = ["facts_behind", "find_file", "load_pretrained"]
@@ -19,6 +20,9 @@ log = logging.getLogger("arclight.models")
 
 ARCHITECTURE = "architecture"
 """A folder with the config of a model alone, in a run whose checkpoints bring the weights."""
+
+
+ADAPTER = "adapter_config.json"
 
 
 def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
@@ -46,8 +50,13 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
             if not hasattr(kind, "from_config"):
                 return kind(known)
             return kind.from_config(known, trust_remote_code=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # of as many kinds as there are ways to be wrong
             raise UserError(f"{folder} holds no config of a model: {_why(error)}.") from error
+    if here and (folder / ADAPTER).is_file():
+        raise UserError(
+            f"model.pretrained={name} is an adapter of another model, which {ADAPTER} names: merge "
+            "the two (merge_and_unload() of peft), and name the folder of what comes of it."
+        )
     repo, revision = (str(folder), None) if here else address(name)[::2]
     with nullcontext(True) if here else hub() as within:
         try:
@@ -62,7 +71,7 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
                     output_loading_info=True,
                     **options,
                 )
-        except (OSError, ValueError) as error:
+        except Exception as error:  # likewise
             if not within or (not here and refusal(error)):
                 raise UserError(out_of_reach(name, within, error)) from error
             raise UserError(
@@ -98,7 +107,7 @@ def _require_its_own(kind: Any, name: str, share: float) -> None:
         share: of the parameters, what was made anew.
     """
     config = find_file(name, "config.json")
-    theirs = json.loads(config.read_text()).get("model_type") if config else None
+    theirs = read_json(config).get("model_type") if config else None
     ours = getattr(getattr(kind, "config_class", None), "model_type", None)
     if ours and theirs != ours:
         raise UserError(
@@ -199,5 +208,5 @@ def file_metadata(file: Path) -> dict[str, str]:
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +19,8 @@ OF_A_RUN = (
     "predictions.parquet",
 )
 OF_A_SEARCH = ("search.yaml", "trials.csv", "best.yaml", "report.md")
+LARGEST = 4 * 2**30  # bytes of all that is in one
+MOST_TIMES = 200  # that compression makes a file smaller
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip's earliest time, so that like content gives like bytes
 
 
@@ -65,9 +68,20 @@ def unpacked(file: Path) -> Iterator[tuple[Path, Record]]:
     folder = Path(tempfile.mkdtemp(prefix="arclight-"))
     try:
         with zipfile.ZipFile(file) as archive:
+            _require_small(archive, file)
             archive.extractall(folder)  # which keeps names with .. inside the folder
         yield folder, read_record(folder)
-    except zipfile.BadZipFile as error:
-        raise UserError(f"artifact={file} is no zip file: {error}.") from error
+    # zlib and zipfile let all of these escape from a damaged file.
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"artifact={file} is no zip file, or damaged: {error}.") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_small(archive: zipfile.ZipFile, file: Path) -> None:
+    """Raises `UserError` where unpacking would fill the disk."""
+    size = sum(member.file_size for member in archive.infolist())
+    if size > LARGEST or size > MOST_TIMES * file.stat().st_size + 2**20:
+        raise UserError(
+            f"artifact={file} would take {size:,} bytes, which is no artifact of a paper."
+        )

@@ -52,9 +52,9 @@ def read_examples(file: Path) -> Examples | None:
     try:
         table = parquet.read_table(file)
         columns = [table[name].to_numpy() for name in ("id", "target", "prediction", "score")]
-    except (ArrowException, OSError, KeyError) as error:
+        names = json.loads((table.schema.metadata or {}).get(b"class_names", b"[]"))
+    except (ArrowException, OSError, KeyError, ValueError, RecursionError) as error:
         raise UserError(f"{file} cannot be read as predictions: {error}") from error
-    names = json.loads((table.schema.metadata or {}).get(b"class_names", b"[]"))
     ids, targets, predictions, scores = columns
     return Examples(ids, targets, predictions, scores, names)
 

@@ -69,8 +69,13 @@ def read_record(folder: Path) -> Record:
     if not file.is_file():
         raise UserError(f"{folder} is no paper: it holds no {FILE}.")
     content = read_json(file)
-    entries = [Entry(**entry) for entry in content["entries"]]
-    return Record(content["settings"], entries, content["notes"])
+    try:
+        entries = [Entry(**entry) for entry in content["entries"]]
+        record = Record(dict(content["settings"]), entries, list(content["notes"]))
+        _ = record.paper
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file} is damaged: it does not say what a paper is.") from error
+    return record
 
 
 def record_of(paper: Paper, node: dict[str, Any], cells: Sequence[Cell], folder: Path) -> Record:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from arclight.console import say
-from arclight.files import lock
+from arclight.files import lock, open_lock
 from arclight.paper.cells import Cell
 from arclight.paper.settings import Paper
 from arclight.run_directory import RunDirectory, create, open_run
@@ -63,7 +63,7 @@ class Cells(Processes[Claimed]):
             if cell.path in mine:
                 continue
             cell.path.parent.mkdir(parents=True, exist_ok=True)
-            file = (cell.path.parent / f".{cell.path.name}.lock").open("w")
+            file = open_lock(cell.path.parent / f".{cell.path.name}.lock")
             if not lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 file.close()
                 continue

@@ -16,7 +16,7 @@ import yaml
 from arclight.config.freeze import flatten
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
-from arclight.reading import read_json, read_mapping, read_summary, read_words
+from arclight.reading import read_manifest, read_mapping, read_summary, read_words
 
 Row = dict[str, Any]
 MOST = 4  # metrics that are shown unasked of runs whose monitor is not among them
@@ -116,6 +116,8 @@ def read(path: Path) -> Result:
     """One run directory."""
     summary = read_summary(path / "summary.json")
     config, typed = read_mapping(path / "config.yaml"), read_words(path)
+    if missing := [k for k in ("trainer", "data", "callbacks") if k not in config]:
+        raise UserError(f"{path}/config.yaml is no config of a run: it has no {missing[0]}.")
     finished = summary["status"] == "finished"
     measured = {**(summary.get("metrics") or {}), **{k: summary.get(k) for k in FIGURES}}
     return Result(
@@ -124,7 +126,7 @@ def read(path: Path) -> Result:
         error=str(summary.get("error") or "").partition("\n")[0],
         typed=dict(_word(word) for word in typed),
         config=dict(flatten(config)),
-        choices=read_json(path / "manifest.json").get("choices", {}),
+        choices=read_manifest(path / "manifest.json").get("choices", {}),
         figures={k: v for k, v in measured.items() if v is not None} if finished else {},
     )
 

@@ -44,8 +44,10 @@ def _log(search: Search, figures: dict[str, Path], node: dict[str, Any]) -> None
     from arclight.training.loggers import wandb_mode
 
     mode, number = wandb_mode(node.get("mode", "auto")), summary_id(search)
-    for old in (search.path / "wandb").glob(f"offline-run-*-{number}"):
-        shutil.rmtree(old)  # what it told of is told anew
+    kept = search.path / "wandb"
+    for old in kept.glob(f"offline-run-*-{number}") if not kept.is_symlink() else ():
+        if not old.is_symlink():
+            shutil.rmtree(old)  # what it told of is told anew
     if mode == "offline":
         print(f"W&B is offline; later, with a key: wandb sync {search.path}/wandb/offline-run-*")
     run = wandb.init(
@@ -59,7 +61,7 @@ def _log(search: Search, figures: dict[str, Path], node: dict[str, Any]) -> None
         mode=mode,
         dir=str(search.path),
         config=_best_config(search),
-        settings=wandb.Settings(silent=True),
+        settings=wandb.Settings(silent=True, disable_git=True),
     )
     try:
         run.log(_content(search, figures))

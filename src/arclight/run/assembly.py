@@ -1,7 +1,7 @@
 """What a config builds before there is a trainer: the data, and the task with its model."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -11,9 +11,16 @@ import lightning as L
 import torch
 
 import arclight.libraries.quiet  # noqa: F401
+from arclight.config.allowed import is_library
 from arclight.config.annotations import fits
 from arclight.config.build import build, find
-from arclight.config.only_reading import only_reading
+from arclight.config.only_reading import (
+    OnlyReadingError,
+    guarded,
+    is_wanted,
+    only_reading,
+    wants_more,
+)
 from arclight.config.signature import parameters, signature, takes
 from arclight.data.exact.randomness import isolated, seed_all
 from arclight.data.facts import Facts, PlainFacts, read_facts
@@ -65,29 +72,39 @@ def build_data(config: dict[str, Any], folder: Path) -> L.LightningDataModule:
             "LightningDataModule."
         )
     if isinstance(data, DataModule):
-        if weights := from_environment(config.get("model", {}).get("pretrained")):
+        weights = from_environment(config.get("model", {}).get("pretrained"))
+        if isinstance(weights, str) and weights:  # libraries have flags of that name
             manifest = RunDirectory(folder).manifest_file
             before = RunDirectory(folder).manifest.get("data") if manifest.is_file() else None
             data.follow_weights(weights, before)
         data.folder = folder
         data.setup("fit")
     else:
-        _draw_alike(data, config["seed"])
+        only_reads = is_wanted("data") and is_library(config["data"]["_target_"])
+        _draw_alike(data, config["seed"], guarded if only_reads else nullcontext)
     return data
 
 
-def _draw_alike(data: L.LightningDataModule, seed: int) -> None:
+def _draw_alike(
+    data: L.LightningDataModule, seed: int, guard: Callable[[], AbstractContextManager[None]]
+) -> None:
     """Lets each `prepare_data` and `setup` draw the same numbers, whatever was drawn before.
 
     A split that is drawn there without a generator is the same in training, in the test, and when
     the run is resumed.
+
+    Args:
+        guard: around each of them.
     """
     for name in ("prepare_data", "setup"):
         plain = getattr(data, name)
 
         def hook(*args: Any, plain: Callable[..., Any] = plain, **kwargs: Any) -> Any:
-            with _same_numbers(seed):
-                return plain(*args, **kwargs)
+            with _same_numbers(seed), guard():
+                try:
+                    return plain(*args, **kwargs)
+                except OnlyReadingError as error:
+                    raise UserError(wants_more(type(data).__name__, error)) from error
 
         # by `wraps` Lightning still sees whether the user has defined it
         setattr(data, name, wraps(plain)(hook))
@@ -209,6 +226,9 @@ def load_task(run: RunDirectory, checkpoint: str | None = None) -> L.LightningMo
 
 def recorded_facts(run: RunDirectory) -> Facts:
     """The facts of the data that a run has read, from its manifest."""
-    facts = read_facts(run.manifest["data"])
+    try:
+        facts = read_facts(run.manifest["data"])
+    except UserError as error:
+        raise UserError(f"{run.manifest_file}: {error}") from error
     known = bool(facts.sizes or facts.fingerprint) and not isinstance(facts, PlainFacts)
     return facts if known else UNKNOWN

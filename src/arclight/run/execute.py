@@ -25,6 +25,7 @@ from arclight.processes.nodes import keeps_records, this_node
 from arclight.processes.watch import die_if_left_alone, die_with_watcher
 from arclight.provenance.code import note_code
 from arclight.provenance.manifest import git_state
+from arclight.run.moved import Whereabouts, followed
 from arclight.run_directory import RunDirectory, interrupted, open_run
 from arclight.signals import exit_on_signals, hold_signals, ignore_signals, last_words
 
@@ -96,6 +97,12 @@ def _launched(run: RunDirectory) -> int:
 
 
 def _work(run: RunDirectory, rank: int | None = None) -> int:
+    """See `_share`."""
+    with followed(run) as place:
+        return _share(run, place, rank)
+
+
+def _share(run: RunDirectory, place: Whereabouts, rank: int | None) -> int:
     """This process's share of the run; the first process keeps the directory's records.
 
     Args:
@@ -108,14 +115,15 @@ def _work(run: RunDirectory, rank: int | None = None) -> int:
     def end(status: str, **values: object) -> None:
         ignore_signals()  # the run has ended one way; a second would make nonsense of it
         die_if_left_alone()  # another execution may hold the directory already
-        if first:
-            seconds = run.summary.get("seconds", 0.0) + time.monotonic() - began
-            run.update_summary(status=status, seconds=round(seconds, 3), **values)
+        if first and (found := place.now):
+            seconds = found.summary.get("seconds", 0.0) + time.monotonic() - began
+            found.update_summary(status=status, seconds=round(seconds, 3), **values)
 
     def fail(sentence: str) -> int:
+        sentence = place.sentence() if place.has_left else sentence
         log.error(f"error: {sentence}")
         tell_launcher(sentence)
-        with suppress(OSError):  # a disk that cannot be written is what may have been said
+        with suppress(OSError, UserError):  # what cannot be written may have been said
             end("failed", error=sentence)
         return EXIT_USER_ERROR
 
@@ -138,8 +146,12 @@ def _work(run: RunDirectory, rank: int | None = None) -> int:
             return fail(str(error))
         except Exception as error:
             die_if_left_alone()
+            if place.has_left:
+                return fail(place.sentence())
             if isinstance(error, OSError) and error.errno in UNWRITABLE:
                 return fail(unwritable(run.path, error))
+            if "DataLoader worker" in str(error) and (said := _of_workers(error)):
+                return fail(said)
             if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
                 return fail(_out_of_memory(run.config, error))
             log.error(traceback.format_exc())
@@ -152,9 +164,15 @@ def _work(run: RunDirectory, rank: int | None = None) -> int:
             code = stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130
             end("interrupted")
             if rank is None:  # else the launcher knows whether that was the cause
-                say(interrupted(run))
+                say(place.sentence() if place.has_left else interrupted(run))
             return code
         return 0
+
+
+def _of_workers(error: Exception) -> str | None:
+    from arclight.run.failures import of_workers  # which imports torch
+
+    return of_workers(error)
 
 
 def _out_of_memory(config: dict[str, Any], error: BaseException) -> str:

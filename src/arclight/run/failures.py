@@ -1,12 +1,62 @@
 """What to do about failures of training, in a sentence."""
 
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import lightning as L
 import torch
 
 from arclight.data.module import DataModule
+from arclight.libraries.pytorch import NOT_HANDED_ON
 from arclight.run.assembly import Parts
+
+SHARED = Path("/dev/shm")  # by which processes hand tensors to each other
+SPARE = 2**16  # bytes
+
+
+_WORKER = re.compile(r"DataLoader worker \(pid(\(s\))? [\d, ]+\) (?P<end>.*)", re.DOTALL)
+AGAIN = "Then execute the run again: it goes on from its last checkpoint."
+
+
+def of_workers(error: BaseException) -> str | None:
+    """The sentence about a data worker that has ended; None: it is about something else."""
+    ends = list(_ends(error))  # one that was raised from another tells less
+    if not ends:
+        return None
+    end = " ".join(ends)
+    if f"exit code {NOT_HANDED_ON}" in end or _is_full(SHARED):
+        return (
+            f"A data worker cannot hand on its batches: {SHARED} is full. Give it more room "
+            f"(docker run --shm-size=1g), or type data.num_workers=0. {AGAIN}"
+        )
+    if "killed by signal" in end:
+        name = end.partition(": ")[2].partition(".")[0]
+        return (
+            f"A data worker was killed ({name}), as the kernel does where memory is short: type a "
+            f"smaller data.num_workers, or data.num_workers=0. {AGAIN}"
+        )
+    return (
+        "A data worker has ended before its batch was read: data.num_workers=0 reads in the run's "
+        f"own process, and shows why. {AGAIN}"
+    )
+
+
+def _ends(error: BaseException | None) -> Iterator[str]:
+    while error is not None:
+        if found := _WORKER.match(str(error)):
+            yield found["end"]
+        error = error.__cause__ or error.__context__
+
+
+def _is_full(place: Path) -> bool:
+    """Whether a disk has hardly a page left."""
+    try:
+        disk = os.statvfs(place)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < SPARE
 
 
 def another_model(file: Path, error: Exception) -> str:

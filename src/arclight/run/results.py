@@ -7,6 +7,7 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
+from arclight.console import say
 from arclight.costs.timing import forward_seconds
 from arclight.errors import UserError
 from arclight.run.assembly import Parts
@@ -17,6 +18,7 @@ from arclight.run.trainer import recorder
 from arclight.run_directory import RunDirectory
 from arclight.tasks.task import Task
 from arclight.training.checkpoint_files import BEST, LAST, load_weights
+from arclight.training.checkpoints import Checkpoints
 from arclight.training.steps import steps_done
 
 
@@ -25,7 +27,9 @@ def test_best(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> dict[str, 
     trainer.strategy.barrier()  # the first process may still have been writing it
     best = run.checkpoints / BEST
     tested = best if best.exists() else run.checkpoints / LAST
-    step, validated = load_weights(parts.task, tested)
+    if tested != best and any(c.best for c in _checkpoints(trainer)):
+        say(f"warning: {best} is missing: {tested.name} is tested.")
+    step, validated = load_weights(parts.task, tested, run.manifest["run_id"])
     figures: dict[str, float] = {}
     if is_tested(parts):
         try:
@@ -40,6 +44,11 @@ def test_best(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> dict[str, 
         **_spent(parts, trainer),
         "skipped_examples": parts.facts.skipped,
     }
+
+
+def _checkpoints(trainer: L.Trainer) -> list[Checkpoints]:
+    found: Any = trainer
+    return [one for one in found.callbacks if isinstance(one, Checkpoints)]
 
 
 def is_tested(parts: Parts) -> bool:

@@ -127,7 +127,7 @@ def follow_exactness(run: RunDirectory, parts: Parts) -> Exactness:
 def _note(run: RunDirectory, trainer: L.Trainer, record: Record, metrics: dict[str, Any]) -> None:
     """Metrics belong to the stage whose loop logged them, whatever they are called."""
     if trainer.state.fn == "fit":
-        record.evaluated(metrics, steps_done(trainer))
+        record.evaluated(metrics)
     elif trainer.is_global_zero:  # so that a test that is repeated has one row
         run.update_summary(tested=sorted(metrics))
 

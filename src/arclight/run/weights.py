@@ -47,6 +47,8 @@ def build_model(
     name = config.get("pretrained")
     plain = {k: v for k, v in config.items() if k != "pretrained"}
     door = "pretrained" in parameters(config["_target_"])  # it loads what a library saved
+    if door and isinstance(name, bool):  # a flag of the library's own
+        return _built({**plain, "pretrained": name and not begun}, found)
     with sizes(begun or name) as folder:
         if door and name and not folder and not _of_this_project(name):
             return _built(config, found)
@@ -64,15 +66,21 @@ def _built(config: dict[str, Any], found: dict[str, Any]) -> nn.Module:
 def _of_this_project(name: str) -> bool:
     """A run, or a file that was exported from one; not a library's folder or hub id."""
     place = Path(name).expanduser()
-    return RunDirectory(place).config_file.is_file() or place.is_file()
+    return _is_run(place) or place.is_file()
+
+
+def _is_run(place: Path) -> bool:
+    """Whether it looks like a run directory, whole or not."""
+    run = RunDirectory(place)
+    return run.config_file.exists() or run.summary_file.exists()
 
 
 def keep_sizes(model: nn.Module, config: dict[str, Any], folder: Path) -> None:
     """What published weights brought along lies in the run's directory from now on."""
     net: Any = getattr(model, "net", None)
-    if net is None or not config.get("pretrained"):
+    name = from_environment(config.get("pretrained"))
+    if net is None or not isinstance(name, str) or not name:
         return
-    name = from_environment(config["pretrained"])
     with sizes(name) as known:
         if known or not _of_this_project(name):
             net.config.save_pretrained(folder / ARCHITECTURE)
@@ -99,7 +107,7 @@ def sizes(of: str | Path | None) -> Iterator[str | None]:
 def _weights(name: str, load_run: LoadRun) -> dict[str, Tensor]:
     """The state dict of a run, of a file, of a folder with one, or of a hub id."""
     place = Path(name).expanduser()
-    if (place / "config.yaml").is_file():
+    if _is_run(place):
         return _of_run(open_checked(place), load_run)
     file = place if place.is_file() else find_file(name, WEIGHTS)
     if file is None:

@@ -14,7 +14,7 @@ from arclight.config.compose import hydra_ready, typed_words
 from arclight.config.environment import hidden
 from arclight.config.freeze import differences
 from arclight.errors import UserError
-from arclight.files import write_text
+from arclight.files import open_lock, write_text
 from arclight.masking import masked_words
 from arclight.provenance.code import changed_since, named
 from arclight.reading import read_mapping
@@ -169,7 +169,7 @@ def _work(
         if signum:
             say("Interrupted; the same command continues the search.")
             return 128 + signum
-        with (folder / ".end.lock").open("w") as file:  # whoever gets here first writes it down
+        with open_lock(folder / ".end.lock") as file:  # whoever gets here first writes it down
             fcntl.flock(file, fcntl.LOCK_EX)
             if study.study.user_attrs.get("concluded") != study.ended:
                 conclude(folder)

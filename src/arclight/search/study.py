@@ -20,7 +20,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from arclight.errors import UserError
-from arclight.files import lock
+from arclight.files import lock, open_lock
 from arclight.libraries.optuna import PlainCmaEsSampler
 from arclight.search.settings import Objective, Search
 from arclight.search.space import Assignment, Parameter, assignments
@@ -82,7 +82,7 @@ class Study:
         if self.folder is None:
             yield
             return
-        with (self.folder / ".lock").open("w") as file:
+        with open_lock(self.folder / ".lock") as file:
             lock(file, fcntl.LOCK_EX)
             yield
 
@@ -173,7 +173,7 @@ class Study:
         if folder is None:
             return open(os.devnull)
         (folder / "trials").mkdir(exist_ok=True)
-        file = (folder / "trials" / f".{number:04d}.lock").open("w")
+        file = open_lock(folder / "trials" / f".{number:04d}.lock")
         if not lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
             file.close()
             return None
@@ -285,7 +285,7 @@ class KernelLock(JournalFileOpenLock):
         self._file: IO[str] | None = None
 
     def acquire(self) -> bool:
-        self._file = self._journal.with_suffix(".lock").open("w")
+        self._file = open_lock(self._journal.with_suffix(".lock"))
         fcntl.flock(self._file, fcntl.LOCK_EX)
         content = self._journal.stat().st_size
         if content:

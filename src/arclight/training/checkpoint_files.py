@@ -32,6 +32,8 @@ def read(path: Path, shards: bool = True) -> dict[str, Any]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
+                raise UnreadableCheckpointError(f"{path} is compressed, as no checkpoint is")
             damaged = archive.testzip()  # torch itself does not verify the checksums it writes
         if damaged:
             raise UnreadableCheckpointError(f"{path} is damaged")
@@ -97,7 +99,7 @@ def load_weights(
         run_id: of the run that the file is to be of; None: of any.
 
     Returns:
-        The step they were saved at, and what a validation at that step measured.
+        The step they were saved at, and what the last validation until then measured.
 
     Raises:
         UserError: the file cannot be read, is of another run, or holds the weights of another model

@@ -1,5 +1,6 @@
 """When checkpoints are saved, and which of them are kept."""
 
+import errno
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from arclight.errors import UserError
 from arclight.libraries.lightning import is_accumulating
 from arclight.ranges import Count
+from arclight.signals import in_a_step
 from arclight.training.checkpoint_files import BEST, LAST, PREVIOUS, link_over
 from arclight.training.finite import require_finite_weights
 from arclight.training.steps import last_step, steps_done
@@ -97,6 +99,8 @@ class Checkpoints(Checkpoint):
             NonFiniteError: a weight is not finite; nothing is written.
         """
         require_finite_weights(trainer)
+        if not self.folder.is_dir():  # which is not to be made again
+            raise FileNotFoundError(errno.ENOENT, "the run directory has gone", str(self.folder))
         step, best = steps_done(trainer), list(self.best)
         self._saved, self._validated = step, False
         last = self.folder / LAST
@@ -107,7 +111,11 @@ class Checkpoints(Checkpoint):
             write()
             self.settle(step, best)
 
-        trainer.save_checkpoint(last, weights_only=False, storage_options=commit)
+        in_a_step(True)
+        try:
+            trainer.save_checkpoint(last, weights_only=False, storage_options=commit)
+        finally:
+            in_a_step(False)
 
     def settle(self, step: int, scores: list[tuple[int, float]]) -> None:
         """Makes the best files what the scores say, given that `last.ckpt` is of `step`.

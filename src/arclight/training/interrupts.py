@@ -12,7 +12,15 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from arclight.libraries.lightning import is_accumulating
-from arclight.signals import IMPATIENT, SIGNALS, end_by_force, exit_on_signals, take_over
+from arclight.signals import (
+    IMPATIENT,
+    SIGNALS,
+    end_by_force,
+    exit_on_signals,
+    heard,
+    in_a_step,
+    take_over,
+)
 from arclight.training.checkpoints import Checkpoints
 
 PATIENCE = 6.0  # seconds that a run which is to end waits for its next batch
@@ -47,6 +55,7 @@ class Interrupts(Callback):
         self.signum = take_over() or self.signum
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
+        heard()
         again = self.signum and time.monotonic() - self._told_at[0] > IMPATIENT
         if again and not self._computing:
             end_by_force(signum)
@@ -64,6 +73,7 @@ class Interrupts(Callback):
 
     def _count(self, computing: bool) -> None:
         self._computing, self._batches = computing, self._batches + 1
+        in_a_step(computing)
 
     def on_train_batch_start(self, *_: Any) -> None:
         self._count(computing=True)
@@ -107,4 +117,5 @@ class Interrupts(Callback):
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        in_a_step(False)
         exit_on_signals()

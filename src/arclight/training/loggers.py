@@ -15,6 +15,7 @@ from arclight.errors import UserError
 from arclight.files import write_text
 from arclight.libraries.wandb import service_gone
 from arclight.masking import masked
+from arclight.reading import DamagedFileError, read_rows
 from arclight.tasks.pictures import log_picture
 
 
@@ -64,10 +65,16 @@ class MetricsFile(Logger):
             tested: names of metrics that a test before has logged; their rows go.
             mark: which the checkpoint has kept; without one all rows up to `step` are kept.
         """
-        rows = read_metrics(self.path) if self.path.exists() else []
-        if mark is None:
+        there = self.path.exists()
+        rows = read_metrics(self.path) if there else []
+        if mark is None or not there:
             rows = [row for row in rows if int(row["step"]) <= step]
         else:
+            if len(rows) < mark["rows"]:
+                raise DamagedFileError(
+                    f"{self.path} is damaged: it had {mark['rows']} rows when the checkpoint was "
+                    f"saved, and has {len(rows)}. Put back a copy, or remove it to do without."
+                )
             self._columns, rows = mark["columns"], rows[: mark["rows"]]
             rows = [{c: row.get(c, "") for c in self._columns} for row in rows]
         self._rewrite([r for r in rows if not any(v and k in tested for k, v in r.items())])
@@ -98,10 +105,26 @@ def _number(value: float) -> str:
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
-    """The rows of a `metrics.csv`, values as text; a last line cut short by a kill is left out."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [row for row in rows if None not in row.values() and row["step"].isdigit()]
+    """The rows of a `metrics.csv`, values as text; a last line cut short by a kill is left out.
+
+    Raises:
+        DamagedFileError: it cannot be read, or holds something else.
+    """
+    rows = read_rows(path)
+    if rows and not rows[-1].get("step", "").isdigit():
+        rows.pop()
+    for number, row in enumerate(rows, start=2):
+        if not row.get("step", "").isdigit() or not all(map(_is_number, row.values())):
+            raise DamagedFileError(f"{path} is damaged: line {number} holds more than numbers.")
+    return rows
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text or 0)
+        return True
+    except ValueError:
+        return False
 
 
 class WandbRun(WandbLogger):
@@ -143,7 +166,8 @@ def wandb_logger(
 ) -> Logger:
     """A W&B run under the run directory's own id, so that a resumed run goes on in the same one.
 
-    The packages are in the run's manifest: W&B's own list of them would take 0.1 s of each start.
+    The packages and the state of git are in the run's manifest: W&B's own list of packages would
+    take 0.1 s of each start.
     """
     import wandb
 
@@ -164,7 +188,8 @@ def wandb_logger(
             notes=masked(notes) if notes else None,
             mode=mode,
             resume="allow",
-            settings=wandb.Settings(x_save_requirements=False),
+            # W&B's own patch of the code would hold what that of the manifest leaves out.
+            settings=wandb.Settings(x_save_requirements=False, disable_git=True),
         )
 
 

@@ -50,7 +50,6 @@ class Record(Callback):
         self.padded = False
         self.latest: dict[str, float] = {}  # for the progress bar
         self.validated: dict[str, float] = {}  # by the last validation
-        self._validated_at = -1
         self.clock = StepClock()
         self._peak_flops: float | None = None
         self._restored: list[list[float]] | None = None
@@ -69,10 +68,9 @@ class Record(Callback):
             self.tokens_per_example = task.tokens_per_example(facts)
             self.padded = task.padded
 
-    def evaluated(self, metrics: dict[str, Any], step: int) -> None:
+    def evaluated(self, metrics: dict[str, Any]) -> None:
         """Takes what a validation within training has measured, before it is logged."""
         self.validated = {name: float(value) for name, value in metrics.items()}
-        self._validated_at = step
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if isinstance(pl_module, Task):
@@ -202,16 +200,13 @@ class Record(Callback):
         if isinstance(pl_module, Task):
             checkpoint["sums"] = pl_module.sums.state()
         checkpoint["recorded"] = self._last
-        now = self._validated_at == steps_done(trainer)
-        checkpoint["validated"] = self.validated if now else {}
+        checkpoint["validated"] = self.validated
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self._restored, self._recorded = checkpoint.get("sums"), checkpoint.get("recorded")
         self.validated = checkpoint["validated"]
-        if self.validated:
-            self._validated_at = checkpoint["steps"]
 
 
 def _rates(trainer: L.Trainer) -> dict[str, float]:

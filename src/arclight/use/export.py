@@ -62,13 +62,15 @@ def export(
     chosen_checkpoint(directory, checkpoint)  # before torch is imported
     warn_of_changes(directory)
 
+    from safetensors import SafetensorError
+
     from arclight.use.formats import write
     from arclight.use.trained import trained
 
     one = trained(directory, checkpoint)
     part = place.parent / f".{place.name}.{os.getpid()}.new"
-    part.mkdir()
     try:
+        part.mkdir()
         difference, size = write(one, format, part / place.name, merge)
         if not difference <= TOLERANCE * size:
             raise UserError(
@@ -77,6 +79,11 @@ def export(
                 "another format."
             )
         settle(part, place)
+    except (OSError, SafetensorError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        raise UserError(
+            f"{place} cannot be written: {said}. Type output=PATH of a place with room that can."
+        ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     print(

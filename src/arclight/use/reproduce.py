@@ -30,6 +30,7 @@ def reproduce(run: str, output: str | None = None, tolerance: str = "0.01") -> i
             f"type python train.py resume={run} first."
         )
     largest = _number(tolerance)
+    weights = _final_weights(old)
     config = old.config
     before = old.manifest
     now = {**describe(config), "hardware": hardware(), "choices": before.get("choices", {})}
@@ -41,7 +42,8 @@ def reproduce(run: str, output: str | None = None, tolerance: str = "0.01") -> i
         code = execute(new)
     if code:
         return code
-    return _compare(old, new, exact=config["deterministic"] and not changed, tolerance=largest)
+    exact = config["deterministic"] and not changed
+    return _compare(old, new, weights, exact, tolerance=largest)
 
 
 def _number(text: str) -> float:
@@ -78,19 +80,35 @@ def _git(then: dict[str, Any] | None, now: dict[str, Any]) -> list[str]:
 _PATCH = "patch: the uncommitted changes are others (see manifest.json)"
 
 
-def _compare(old: RunDirectory, new: RunDirectory, exact: bool, tolerance: float) -> int:
-    from arclight.training.checkpoint_files import read
+def _final_weights(run: RunDirectory) -> dict[str, Any]:
+    """Those with which a run has ended.
 
+    Raises:
+        UserError: they cannot be read.
+    """
+    from arclight.training.checkpoint_files import UnreadableCheckpointError, read
+
+    try:
+        weights: dict[str, Any] = read(run.checkpoints / "last.ckpt")["state_dict"]
+    except UnreadableCheckpointError as error:
+        raise UserError(f"{error}: put back a good one, with which to compare.") from error
+    return weights
+
+
+def _compare(
+    old: RunDirectory,
+    new: RunDirectory,
+    weights: dict[str, Any],
+    exact: bool,
+    tolerance: float,
+) -> int:
     if old.manifest["data"]["fingerprint"] != new.manifest["data"]["fingerprint"]:
         print("changed since: the data are others (their fingerprint differs)")
     before, after = old.summary["metrics"], new.summary["metrics"]
     rows = {k: (before[k], after.get(k, math.nan)) for k in before}
     for key, (a, b) in rows.items():
         print(f"{key}: {a} then, {b} now, difference {abs(a - b):.3g}")
-    same = _same_weights(
-        read(old.checkpoints / "last.ckpt")["state_dict"],
-        read(new.checkpoints / "last.ckpt")["state_dict"],
-    )
+    same = _same_weights(weights, _final_weights(new))
     print(f"final weights: {'equal, bit by bit' if same else 'not equal bit by bit'}")
     close = all(abs(a - b) <= tolerance for a, b in rows.values())
     good = same and before == after if exact else close

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from arclight.config.project import PROJECT
 from arclight.console import say
 from arclight.errors import UserError
-from arclight.files import lock
+from arclight.files import lock, open_lock
 from arclight.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def train(path: str | Path, *words: str) -> "LoadedRun":
 
     place = Path(path).expanduser()
     place.parent.mkdir(parents=True, exist_ok=True)
-    with (place.parent / f".{place.name}.lock").open("w") as held:
+    with open_lock(place.parent / f".{place.name}.lock") as held:
         lock(held, fcntl.LOCK_EX)
         if not _has_finished(place):
             command = [sys.executable, str(PROJECT / "train.py"), *words, f"run_dir={place}"]

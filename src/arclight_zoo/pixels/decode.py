@@ -1,6 +1,7 @@
 """From an image file to a model's input: one code for training, evaluation and prediction."""
 
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,12 @@ Take = Callable[[Decoded, bytes], Any]
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError)
 _ORIENTATION = 0x0112  # the Exif tag by which cameras note how they were held
 
+
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+"""What is read; Pillow knows more, of which some start other programs, as EPS does."""
+
+LARGEST = 256 * 2**20  # bytes of an image file
+warnings.simplefilter("error", Image.DecompressionBombWarning)  # Pillow decodes it all the same
 
 OR_SKIP = ", or type data.on_error=skip to leave out what cannot be read"
 """What else can be done about an image of a data set."""
@@ -70,17 +77,30 @@ def read_image(encoded: Encoded, where: str, otherwise: str = "", take: Take = u
         UserError: it cannot be read as an image.
     """
     try:
-        stored = encoded if isinstance(encoded, bytes) else encoded.read_bytes()
+        stored = encoded if isinstance(encoded, bytes) else _content(encoded)
         if stored.startswith(MAGIC):
             return take(read_array(stored), stored)
-        with Image.open(io.BytesIO(stored)) as image:
+        with Image.open(io.BytesIO(stored), formats=FORMATS) as image:
             return take(image, stored)
-    # Pillow's readers let all of these escape from a damaged file.
-    except (*_DAMAGED, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UserError(
+            f"{where} has more than {Image.MAX_IMAGE_PIXELS:,} pixels, which would fill the "
+            f"memory: make it smaller{otherwise}."
+        ) from error
+    except _DAMAGED as error:  # which Pillow's readers let escape from a damaged file
         why = f" ({error})" if type(error) is ValueError and "its pixels" in str(error) else ""
         raise UserError(
             f"{where} cannot be read as an image{why}: replace or remove it{otherwise}."
         ) from error
+
+
+def _content(file: Path) -> bytes:
+    """All of a file, unless it has no end, as a device has none, or is no image by its size."""
+    with file.open("rb") as opened:
+        content = opened.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError("too large")
+    return content
 
 
 @dataclass(frozen=True)

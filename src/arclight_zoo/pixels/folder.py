@@ -103,7 +103,12 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _images(folder: Path) -> Iterator[Path]:
     """Image files below the folder, in the order of their names on every file system."""
+    seen: set[str] = set()  # a link may lead back
     for here, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(here)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for file in sorted(files):
             if file.lower().endswith(IMAGE_SUFFIXES) and not file.startswith("."):

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arclight_zoo.pixels.decode import Take, upright
+from arclight_zoo.reading.classes import require_short
 
 
 class Split(Protocol):
@@ -60,3 +61,6 @@ class Source:
     class_names: list[str]
     splits: dict[str, Split]
     label_column: str | None = None
+
+    def __post_init__(self) -> None:
+        require_short(self.class_names)

@@ -24,6 +24,7 @@ from arclight_zoo.pixels.decode import OR_SKIP, Take, read_image, upright
 from arclight_zoo.pixels.folder import IMAGE_SUFFIXES
 from arclight_zoo.pixels.source import Source, Split
 from arclight_zoo.reading.cache import cached
+from arclight_zoo.reading.classes import require_short
 from arclight_zoo.reading.numbering import require_all
 from arclight_zoo.reading.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
 
@@ -213,6 +214,7 @@ def _samples(file: Path, label_column: str | None) -> Iterator[tuple[int, int, s
                 f"{key} in shard {file} has no label ({wanted}): add it, or remove the image; if "
                 "its .json has it by another name, type data.label_column=NAME."
             )
+        require_short([labels[key]])
         yield offset, size, labels[key]
     for key in labels.keys() - images.keys():
         raise UserError(
@@ -226,7 +228,7 @@ def _label(content: bytes, suffix: str, label_column: str | None) -> str | None:
         return content.decode(errors="replace").strip() or None
     try:
         fields = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     keys = _LABEL_KEYS if label_column is None else (label_column,)
     found = (fields[key] for key in keys if key in fields) if isinstance(fields, dict) else ()

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from arclight.errors import UserError
 from arclight.models.pretrained import facts_behind, find_file
 from arclight_zoo.pixels.image_facts import WEIGHTS_KNOW
 
@@ -31,7 +32,10 @@ def _read(name: str, file: str) -> dict[str, Any]:
     found = find_file(name, file)
     if found is None:
         return {}
-    content = json.loads(found.read_text())
+    try:
+        content = json.loads(found.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{found} is damaged: it is not valid JSON ({error}).") from error
     return content if isinstance(content, dict) else {}
 
 

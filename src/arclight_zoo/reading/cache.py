@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from arclight.errors import UserError
-from arclight.files import NoLocksError, lock, write_whole
+from arclight.files import NoLocksError, lock, open_lock, write_whole
 
 
 def cache_folder(given: str | None) -> Path:
@@ -78,7 +78,7 @@ def _kept(folder: Path, key: str, write: Callable[[IO[bytes]], None]) -> NDArray
     if not file.exists():
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with file.with_suffix(".lock").open("w") as held:
+            with open_lock(file.with_suffix(".lock")) as held:
                 with suppress(NoLocksError):  # which would only spare others the same work
                     lock(held, fcntl.LOCK_EX)
                 if not file.exists():

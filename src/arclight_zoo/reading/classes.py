@@ -5,6 +5,7 @@ from typing import Any
 
 from arclight.errors import UserError
 
+LONGEST = 1000  # characters of a class's name
 FEW = 20  # values that may be classes, however few samples each has
 _WITHHELD = (-1, "-1")  # how the hub says that nobody may know
 
@@ -17,6 +18,7 @@ def numbered(values: Mapping[str, Sequence[Any]]) -> tuple[list[str], dict[str, 
     """
     known = {s: own for s, own in values.items() if any(v not in _WITHHELD for v in own)}
     distinct = sorted({value for own in known.values() for value in own})
+    require_short(distinct)
     number = {value: i for i, value in enumerate(distinct)}
     numbers = {s: [number[v] if s in known else -1 for v in own] for s, own in values.items()}
     return [str(value) for value in distinct], numbers
@@ -44,6 +46,17 @@ def untrained(names: Sequence[str], counts: Sequence[int]) -> list[str]:
         return []
     some = ", ".join(missing[:5]) + (", ..." if missing[5:] else "")
     return [f"No training row has the {'classes' if missing[1:] else 'class'} {some}."]
+
+
+def require_short(names: Sequence[Any]) -> None:
+    """Raises `UserError` where a value is too long to be the name of a class."""
+    for name in names:
+        if isinstance(name, str) and len(name) > LONGEST:
+            raise UserError(
+                f"A label has {len(name):,} characters and begins with {name[:40]!r}: it is no "
+                f"name of a class, which has at most {LONGEST:,}. Choose another column, or mend "
+                "the data."
+            )
 
 
 def require_shared(path: str, column: str, names: Sequence[str], count: int) -> None:

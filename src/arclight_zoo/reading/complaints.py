@@ -154,7 +154,7 @@ def _broken_line(file: Path) -> int | None:
         for number, line in enumerate(lines, 1):
             try:
                 good = not line.strip() or isinstance(json.loads(line), dict)
-            except ValueError:
+            except (ValueError, RecursionError):
                 good = False
             if not good:
                 return number

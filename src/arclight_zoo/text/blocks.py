@@ -183,7 +183,7 @@ def _field(file: str, place: int, line: bytes, column: str) -> str | None:
 def _fields(file: str, place: int, line: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
         raise UserError(f"The line at byte {place} of {file} is no JSON object: mend it.")

@@ -8,7 +8,7 @@ import numpy as np
 
 from arclight.errors import UserError
 from arclight_zoo.reading.cells import Cells
-from arclight_zoo.reading.classes import numbered, require_several, require_shared
+from arclight_zoo.reading.classes import numbered, require_several, require_shared, require_short
 from arclight_zoo.reading.folds import carve_fold, group_numbers, joined
 from arclight_zoo.reading.missing import require_none_missing, which_rows
 from arclight_zoo.reading.splits import Rows, carve, choose_splits, limited, same_content
@@ -107,6 +107,7 @@ def open_classes(
     if names is None:
         names, values = numbered(values)
         require_shared(path, label, names, sum(map(len, values.values())))
+    require_short(names)
     labels = {split: np.array(given, dtype=np.int64) for split, given in values.items()}
     texts = _texts(path, table, text, "text_column")
     require_several(path, names)

@@ -89,12 +89,12 @@ def published(name: str) -> Tokenizer:
     """The tokenizer of a local folder or file, or of a Hugging Face hub id.
 
     Raises:
-        UserError: it is not there, or out of reach.
+        UserError: it is not there, damaged, or out of reach.
     """
     place = Path(name).expanduser()
     file = place / FILE if place.is_dir() else place
     if file.is_file():
-        return Tokenizer.from_file(str(file))
+        return _read(file)
     if place.exists():
         raise UserError(f"data.tokenizer={name} holds no {FILE}; name a folder that does.")
     repo, _, revision = address(name)
@@ -126,7 +126,15 @@ def literal(tokenizer: Tokenizer) -> Tokenizer:
 def load(folder: Path) -> Tokenizer | None:
     """The tokenizer that a run keeps, which is `literal`, or None before it has one."""
     file = folder / FILE
-    return literal(Tokenizer.from_file(str(file))) if file.is_file() else None
+    return literal(_read(file)) if file.exists() else None
+
+
+def _read(file: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises nothing more special
+        said = " ".join(str(error).split())[:200]
+        raise UserError(f"{file} is damaged: it is no tokenizer ({said}).") from error
 
 
 def keep(tokenizer: Tokenizer, folder: Path) -> None:

@@ -1,0 +1,57 @@
+"""A data worker that ends before its time is a sentence, and no wait without an end."""
+
+import os
+import re
+import signal
+from typing import Any
+
+import pytest
+from torch.utils.data import DataLoader, Dataset
+
+from arclight.data.exact.loader import ExactLoader
+from arclight.run.failures import of_workers
+
+
+class Unsent:
+    """A sample for which there is no room in the memory that processes share."""
+
+    def __reduce__(self) -> Any:
+        raise OSError(28, "No space left on device")
+
+
+class Samples(Dataset[Any]):
+    def __init__(self, then: str) -> None:
+        self.then = then
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> Any:
+        if self.then == "unsent":
+            return Unsent()
+        if self.then == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(1)
+
+
+@pytest.mark.parametrize(
+    ("then", "sentence"),
+    [
+        ("unsent", r"cannot hand on its batches: /dev/shm is full.*--shm-size"),
+        ("killed", r"was killed \(Killed\).*data\.num_workers=0"),
+        ("gone", r"has ended before its batch was read.*data\.num_workers=0"),
+    ],
+)
+def test_it_is_said(then: str, sentence: str) -> None:
+    loader: Any = DataLoader(Samples(then), 2, num_workers=1, collate_fn=list)
+    exact = ExactLoader(loader, seed=0)
+    with pytest.raises(RuntimeError, match="DataLoader worker") as raised:
+        list(exact)
+    exact.close()
+    said = of_workers(raised.value)
+    assert said is not None
+    assert re.search(sentence, said)
+
+
+def test_of_anything_else_nothing_is_said() -> None:
+    assert of_workers(RuntimeError("CUDA error")) is None

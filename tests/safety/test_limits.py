@@ -1,0 +1,131 @@
+"""What would fill the memory, or never end, is a sentence within two seconds."""
+
+import gc
+import io
+import resource
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from arclight.errors import UserError
+from arclight_zoo.pixels.decode import LARGEST, read_image
+from arclight_zoo.pixels.image_data import ImageData
+from arclight_zoo.reading.classes import LONGEST, numbered, require_short
+
+MOST = 500 * 2**20  # bytes that the process may grow by
+
+
+def png(width: int, height: int) -> bytes:
+    """A picture that says so of its size, with hardly a pixel in it."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + check
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(b"\0" * 1_000_000)
+    start = b"\x89PNG\r\n\x1a\n"
+    return start + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def tiff(width: int, height: int) -> bytes:
+    """Likewise; one strip that is not there."""
+    rows = [(256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, 1), (262, 3, 1)]
+    rows += [(273, 4, 8), (277, 3, 1), (278, 4, height), (279, 4, width * height % 2**32)]
+    tags = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in rows)
+    return struct.pack("<2sHIH", b"II", 42, 8, len(rows)) + tags + b"\0" * 4
+
+
+def bmp(width: int, height: int) -> bytes:
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 60, 0, 0, 54) + header
+
+
+BOMBS = {
+    "PNG of 100000x100000": png(100_000, 100_000),
+    "PNG of 13000x13000": png(13_000, 13_000),
+    "PNG of 2**31 columns": png(2**31 - 1, 1),
+    "TIFF of 100000x100000": tiff(100_000, 100_000),
+    "BMP of 60000x60000": bmp(60_000, 60_000),
+    "PPM of 100000x100000": b"P6 100000 100000 255\n",
+    "GIF of 65535x65535": b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b",",
+}
+
+
+@pytest.fixture
+def growth() -> Callable[[], int]:
+    """Bytes by which the process has been larger since than before."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return lambda: 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+
+
+@pytest.mark.parametrize("content", BOMBS.values(), ids=BOMBS)
+def test_an_absurd_image_is_not_decoded(content: bytes, growth: Callable[[], int]) -> None:
+    with pytest.raises(UserError, match=r"^a\.png (has more than|cannot be read)"):
+        read_image(content, "a.png")
+    assert growth() < MOST
+
+
+def test_an_image_without_an_end_is_not_read(growth: Callable[[], int]) -> None:
+    with pytest.raises(UserError, match=r"cannot be read as an image"):
+        read_image(Path("/dev/zero"), "/dev/zero")
+    assert growth() < MOST + LARGEST
+
+
+def test_a_large_photograph_is_read() -> None:
+    picture = io.BytesIO()
+    Image.new("L", (9000, 9000)).save(picture, "PNG")
+    assert read_image(picture.getvalue(), "a.png").size == (9000, 9000)
+
+
+def _csv(place: Path, name: str) -> None:
+    place.mkdir()
+    Image.new("L", (8, 8)).save(place / "a.png")
+    (place / "metadata.csv").write_text(f"file_name,label\na.png,{name}\n")
+
+
+def _parquet(place: Path, name: str) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    place.mkdir()
+    picture = io.BytesIO()
+    Image.new("L", (8, 8)).save(picture, "PNG")
+    image = {"bytes": picture.getvalue(), "path": None}
+    table = pyarrow.table({"image": [image] * 4, "label": ["a", "a", name, name]})
+    parquet.write_table(table, place / "train.parquet")
+
+
+def _tar(place: Path, name: str) -> None:
+    import tarfile
+
+    place.mkdir()
+    picture = io.BytesIO()
+    Image.new("L", (8, 8)).save(picture, "PNG")
+    with tarfile.open(place / "train-000000.tar", "w") as shard:
+        for suffix, content in ((".png", picture.getvalue()), (".cls", name.encode())):
+            member = tarfile.TarInfo(f"a{suffix}")
+            member.size = len(content)
+            shard.addfile(member, io.BytesIO(content))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("write", [_csv, _parquet, _tar], ids=["csv", "parquet", "tar"])
+def test_a_label_of_megabytes_is_no_class(
+    tmp_path: Path, write: Callable[[Path, str], None], growth: Callable[[], int]
+) -> None:
+    write(tmp_path / "data", "x" * 4_000_000)
+    with pytest.raises(UserError, match="has 4,000,000 characters") as raised:
+        ImageData(str(tmp_path / "data"), image_column="image").setup("fit")
+    assert len(str(raised.value)) < 400
+    gc.collect()  # of files that `datasets` leaves open
+    assert growth() < MOST
+
+
+def test_a_name_as_long_as_they_are_is_a_class() -> None:
+    require_short(["x" * LONGEST])
+    assert numbered({"train": ["a", "x" * LONGEST]})[0][1] == "x" * LONGEST
