@@ -75,8 +75,8 @@ def _stalled(folder: Path) -> list[str]:
 
 
 def _small_shared_memory(folder: Path) -> list[str]:
-    """A few KB of /dev/shm: worker processes cannot hand on what they read."""
-    mount = "mount -t tmpfs -o size=4k tmpfs /dev/shm"
+    """64 KB of /dev/shm: worker processes cannot hand on what they read."""
+    mount = "mount -t tmpfs -o size=64k tmpfs /dev/shm"
     inside = ("unshare", "-rm", "bash", "-c")
     done = subprocess.run([*inside, mount], capture_output=True, text=True)
     if done.returncode:
@@ -104,7 +104,7 @@ def _killed_worker(folder: Path) -> list[str]:
 def _with_workers(run: RunDirectory, *prefix: str) -> Command:
     """A run whose data come from worker processes."""
     project = made_project(run.path.parent)
-    words = ("task=classifier", "data=Plain", "data.num_workers=2", "trainer.max_epochs=300")
+    words = ("task=classifier", "data=Weighted", "data.num_workers=2", "trainer.max_epochs=300")
     start = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
     command = (*prefix, sys.executable, str(project / "train.py"), f"run_dir={run.path}", *words)
     more = ("preflight=false", "callbacks.checkpoints.every_n_steps=6")

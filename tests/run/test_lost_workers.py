@@ -53,5 +53,22 @@ def test_it_is_said(then: str, sentence: str) -> None:
     assert re.search(sentence, said)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError(
+            "Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback: unable to "
+            "allocate shared memory(shm) for file </torch_1_2_0>: No space left on device (28)"
+        ),
+        RuntimeError("DataLoader worker (pid 3) is killed by signal: Bus error. It is possible"),
+    ],
+)
+def test_every_end_by_a_full_shared_memory_is_said(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arclight.run.failures._is_full", lambda place: True)
+    assert "/dev/shm is full" in str(of_workers(error))
+
+
 def test_of_anything_else_nothing_is_said() -> None:
     assert of_workers(RuntimeError("CUDA error")) is None

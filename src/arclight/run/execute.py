@@ -148,10 +148,11 @@ def _share(run: RunDirectory, place: Whereabouts, rank: int | None) -> int:
             die_if_left_alone()
             if place.has_left:
                 return fail(place.sentence())
+            about_workers = isinstance(error, OSError) or "DataLoader worker" in str(error)
+            if about_workers and (said := _of_workers(error)):
+                return fail(said)
             if isinstance(error, OSError) and error.errno in UNWRITABLE:
                 return fail(unwritable(run.path, error))
-            if "DataLoader worker" in str(error) and (said := _of_workers(error)):
-                return fail(said)
             if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
                 return fail(_out_of_memory(run.config, error))
             log.error(traceback.format_exc())

@@ -1,5 +1,6 @@
 """What to do about failures of training, in a sentence."""
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -21,16 +22,18 @@ AGAIN = "Then execute the run again: it goes on from its last checkpoint."
 
 
 def of_workers(error: BaseException) -> str | None:
-    """The sentence about a data worker that has ended; None: it is about something else."""
+    """The sentence about a data worker that has ended or could not begin; None: it is neither."""
     ends = list(_ends(error))  # one that was raised from another tells less
-    if not ends:
-        return None
-    end = " ".join(ends)
-    if f"exit code {NOT_HANDED_ON}" in end or _is_full(SHARED):
+    end, said = " ".join(ends), str(error)
+    no_room = "shared memory(shm)" in said and os.strerror(errno.ENOSPC) in said
+    no_start = isinstance(error, OSError) and error.errno == errno.ENOSPC and _is_full(SHARED)
+    if no_room or no_start or f"exit code {NOT_HANDED_ON}" in end or (ends and _is_full(SHARED)):
         return (
             f"A data worker cannot hand on its batches: {SHARED} is full. Give it more room "
             f"(docker run --shm-size=1g), or type data.num_workers=0. {AGAIN}"
         )
+    if not ends:
+        return None
     if "killed by signal" in end:
         name = end.partition(": ")[2].partition(".")[0]
         return (
