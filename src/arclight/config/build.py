@@ -3,8 +3,8 @@
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Collection, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +19,7 @@ from arclight.config.signature import Signature, signature
 from arclight.config.source import resolve
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
+from arclight.libraries.huggingface import offline
 from arclight.masking import from_environment
 
 LONGEST = 300  # characters of a library's complaint
@@ -142,7 +143,7 @@ def _called(
         return made(*positional, **values)
     only_reads = _only_reads(target, path)
     try:
-        with guarded() if only_reads else nullcontext():
+        with _kept_from_more() if only_reads else nullcontext():
             return made(*positional, **values)
     except OnlyReadingError as error:
         raise UserError(wants_more(f"{f'{path}: ' if path else ''}{target}", error)) from error
@@ -154,6 +155,13 @@ def _called(
         where = f"{path}: " if path else ""
         said = " ".join(str(error).split())[:LONGEST]
         raise UserError(f"{where}{target} does not accept this: {said}") from error
+
+
+@contextmanager
+def _kept_from_more() -> Iterator[None]:
+    """Nothing but reading; the hub's library, which tries a network again and again, is told so."""
+    with guarded(), offline(True):
+        yield
 
 
 def _only_reads(target: str, path: str) -> bool:
