@@ -201,7 +201,7 @@ def file_metadata(file: Path) -> dict[str, str]:
     try:
         with safe_open(file, "pt") as opened:
             return dict(opened.metadata() or {})
-    except SafetensorError:  # which loading the weights will complain of
+    except (SafetensorError, OSError):  # which loading the weights will complain of
         return {}
 
 

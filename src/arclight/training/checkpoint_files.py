@@ -14,6 +14,7 @@ from arclight.files import TEMPORARY
 from arclight.models.sharded import is_shard
 from arclight.training.finite import require_finite
 
+MOST_VALUES = 10**8  # of a checkpoint; a handful of lists can stand for more
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
@@ -38,6 +39,8 @@ def read(path: Path, shards: bool = True) -> dict[str, Any]:
         if damaged:
             raise UnreadableCheckpointError(f"{path} is damaged")
         content = torch.load(path, map_location="cpu", weights_only=True)
+        if _count(content, {}) > MOST_VALUES:
+            raise UnreadableCheckpointError(f"{path} holds more values than any of a run")
     except UnreadableCheckpointError:
         raise
     except Exception as error:
@@ -58,6 +61,21 @@ def read(path: Path, shards: bool = True) -> dict[str, Any]:
             except Exception as error:  # of as many kinds as there are ways to be wrong
                 raise UnreadableCheckpointError(f"{folder} is damaged") from error
     return content
+
+
+def _count(value: Any, known: dict[int, int]) -> int:
+    """How many values there are in containers; one that is in several counts in each.
+
+    Args:
+        known: the counts of those that have been looked at, by their ids.
+    """
+    if not isinstance(value, dict | list | tuple | set):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = MOST_VALUES + 1  # where it holds itself
+        inner = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_count(one, known) for one in inner)
+    return known[id(value)]
 
 
 def step_of(content: dict[str, Any]) -> int:
