@@ -64,9 +64,9 @@ def open_lock(path: Path) -> IO[str]:
     Raises:
         UserError: it is a link.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    more = os.O_CREAT | os.O_NOFOLLOW
     try:
-        return os.fdopen(os.open(path, flags, 0o666), "r+")
+        return open(path, "r+", opener=lambda name, flags: os.open(name, flags | more, 0o666))
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise

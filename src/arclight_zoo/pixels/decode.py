@@ -4,6 +4,7 @@ import io
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from arclight_zoo.pixels.image_facts import ImageFacts
 Encoded = bytes | Path
 Take = Callable[[Decoded, bytes], Any]
 """What is wanted of an opened image, which decodes when it is loaded, and of its file."""
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError)
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, MemoryError)
 _ORIENTATION = 0x0112  # the Exif tag by which cameras note how they were held
 
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 """What is read; Pillow knows more, of which some start other programs, as EPS does."""
 
 LARGEST = 256 * 2**20  # bytes of an image file
@@ -80,7 +81,7 @@ def read_image(encoded: Encoded, where: str, otherwise: str = "", take: Take = u
         stored = encoded if isinstance(encoded, bytes) else _content(encoded)
         if stored.startswith(MAGIC):
             return take(read_array(stored), stored)
-        with Image.open(io.BytesIO(stored), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(stored), formats=_formats()) as image:
             return take(image, stored)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(
@@ -92,6 +93,13 @@ def read_image(encoded: Encoded, where: str, otherwise: str = "", take: Take = u
         raise UserError(
             f"{where} cannot be read as an image{why}: replace or remove it{otherwise}."
         ) from error
+
+
+@cache
+def _formats() -> list[str]:
+    """Those of them that this Pillow was built with."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _content(file: Path) -> bytes:
