@@ -26,7 +26,8 @@ CNN = "arclight_zoo/image/cnn.py"
 def a_run(path: Path, code: dict[str, str] | None = None, **manifest: Any) -> RunDirectory:
     """A finished run of today's code, but for `code`."""
     manifest = {"git": IN_GIT, "code": {**digests(), **(code or {})}, **manifest}
-    run = create(path, path.parent, "run", {"scheduler": {}}, [], manifest)
+    config = {key: {} for key in ("scheduler", "trainer", "data", "callbacks")}
+    run = create(path, path.parent, "run", config, [], manifest)
     run.update_summary(status="finished", times_resumed=1)
     return run
 
