@@ -57,7 +57,7 @@ safety: $(READY) ## attack the commands with files of strangers, damage and secr
 		tests/config/test_only_reading.py tests/training/test_shards.py tests/test_cells.py \
 		tests/run/test_lost_workers.py tests/test_signals.py -m "" -q --table
 
-faults: $(READY) ## kill, interrupt and starve runs for an hour, and print what came out
+faults: $(READY) ## kill, interrupt and starve runs for hours, and print what came out
 	$(BIN)/python scripts/faults.py
 
 benchmark: $(READY) ## what the project costs over a bare loop, on a quiet machine

@@ -25,7 +25,7 @@ else: its runs are killed at random times and continued, in one process and two,
 workers if data.num_workers is a key. Weights and metrics.csv must end equal to those of a run that
 nobody disturbed. Choose words with which it trains for half a minute or so.
 
-Exit code 1 where anything failed. All of it takes about three hours on two cores.
+Exit code 1 where anything failed. All of it takes about four hours on two cores.
 """
 
 import os
