@@ -6,7 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
-from arclight.config.entry import in_a_sentence, plain_errors
+from arclight.config.complaints import in_a_sentence
+from arclight.config.entry import plain_errors
 from arclight.config.words import quoted
 from arclight.errors import UserError
 from tests.conftest import CONFIGS

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from typing import Any
 
-from arclight.config.annotations import fits, in_words
+from arclight.config.annotations import fits
 from arclight.config.combinations import faults_of_combinations
+from arclight.config.fault import ConfigError, Fault
 from arclight.config.layout import COMMAND_KEYS, GIVEN, GROUPS, NAMED, ROOT, WRITTEN
-from arclight.config.node_faults import Place, faults_of_node, of_no_target
+from arclight.config.node_faults import Place, faults_of_node, misfit, of_no_target
 from arclight.config.options import options
 from arclight.config.suggest import nearest
 from arclight.config.typed import shown
 from arclight.config.unused import unused
-from arclight.errors import UserError
 
 Config = dict[str, Any]
 
@@ -19,14 +19,14 @@ LONGEST_NAME = 200  # a file system takes 255 bytes, and the run adds the time
 
 
 def check(config: Config) -> None:
-    """Raises `UserError` with one line for each fault of the config."""
+    """Raises `ConfigError` with one line for each fault of the config."""
     faults = [*_missing(config, ""), *_of_the_root(config), *_of_the_groups(config)]
     faults += faults_of_combinations(config)
     if faults:
-        raise UserError("\n".join(faults))
+        raise ConfigError(faults)
 
 
-def _missing(node: Any, path: str) -> Iterator[str]:
+def _missing(node: Any, path: str) -> Iterator[Fault]:
     if isinstance(node, dict):
         for key, value in node.items():
             yield from _missing(value, f"{path}.{key}".lstrip("."))
@@ -34,16 +34,16 @@ def _missing(node: Any, path: str) -> Iterator[str]:
         for i, value in enumerate(node):
             yield from _missing(value, f"{path}[{i}]")
     elif node == "???":
-        yield f"{path} must be given: type {path}=VALUE."
+        yield Fault(f"{path} must be given: type {path}=VALUE.", (path,))
 
 
-def _of_the_root(config: Config) -> Iterator[str]:
+def _of_the_root(config: Config) -> Iterator[Fault]:
     for key, expected in ROOT.items():
         if key in config and config[key] != "???" and not fits(config[key], expected):
-            yield f"{key}={shown(config[key])} should be {in_words(expected)}."
+            yield misfit(key, config[key], expected)
     seed, name = config.get("seed", 0), config.get("name", "run")
     if isinstance(seed, int) and seed < 0:
-        yield f"seed={seed} should be a whole number of 0 or more."
+        yield Fault(f"seed={seed} should be a whole number of 0 or more.", ("seed",))
     if isinstance(name, str) and (
         not name.strip()
         or name in (".", "..")
@@ -51,22 +51,24 @@ def _of_the_root(config: Config) -> Iterator[str]:
         or not name.isprintable()
         or len(name) > LONGEST_NAME
     ):
-        yield f"name={shown(name)} should be a name of at least one letter, not a path."
+        said = f"name={shown(name)} should be a name of at least one letter, not a path."
+        yield Fault(said, ("name",))
     known = (*ROOT, *GROUPS, *WRITTEN, *COMMAND_KEYS)
     for key in config:
         if key not in known:
             close = nearest(str(key), known)
-            hint = f": did you mean {close}?" if close else f"; leave it out, or type ~{key}."
-            yield f"{key} is not a key of the config{hint}"
+            hint = f": did you mean {close}?" if close else "."
+            yield Fault(f"{key} is not a key of the config{hint}", (str(key),), unset=True)
 
 
-def _of_the_groups(config: Config) -> Iterator[str]:
+def _of_the_groups(config: Config) -> Iterator[Fault]:
     whole = set(config) != {"search"}
     needless = unused(config) if whole else set(GROUPS)
     for group, wanted in GROUPS.items():
         value = config.get(group)
         if group == "callbacks" and whole and group not in config:
-            yield "A run has callbacks, the checkpoints among them: type callbacks=NAME."
+            said = "A run has callbacks, the checkpoints among them: type callbacks=NAME."
+            yield Fault(said, (group,))
         elif group in NAMED:
             yield from _of_several(value, group, wanted)
         elif value is not None or group in config:
@@ -76,7 +78,7 @@ def _of_the_groups(config: Config) -> Iterator[str]:
             yield _must_be_chosen(group)
 
 
-def _of_one(value: Any, group: str, wanted: str, optional: bool) -> Iterator[str]:
+def _of_one(value: Any, group: str, wanted: str, optional: bool) -> Iterator[Fault]:
     target = value.get("_target_") if isinstance(value, dict) else None
     if target == "???":
         return  # named already, as all that must be given
@@ -91,7 +93,7 @@ def _of_one(value: Any, group: str, wanted: str, optional: bool) -> Iterator[str
         yield _must_be_chosen(group, value)
 
 
-def _of_several(value: Any, group: str, wanted: str) -> Iterator[str]:
+def _of_several(value: Any, group: str, wanted: str) -> Iterator[Fault]:
     if value is None:
         return
     if not isinstance(value, dict):
@@ -103,19 +105,21 @@ def _of_several(value: Any, group: str, wanted: str) -> Iterator[str]:
         if node is None or node in ({}, "???"):
             continue
         if name == "_target_":
-            yield f"{group} holds several nodes: put {path} under a name, {group}.NAME._target_."
+            said = f"{group} holds several nodes: put {path} under a name, {group}.NAME._target_."
+            yield Fault(said, (path,))
         elif not isinstance(node, dict):
-            yield f"{path}={shown(node)} should be a node with a _target_, or null."
+            yield Fault(f"{path}={shown(node)} should be a node with a _target_, or null.", (path,))
         elif node.get("_target_") is None:
             yield of_no_target(node, path)
         else:
             yield from faults_of_node(node, path, place)
 
 
-def _must_be_chosen(group: str, value: Any = None) -> str:
+def _must_be_chosen(group: str, value: Any = None) -> Fault:
     choices = options(group)
     listed = f": the choices are {', '.join(choices)}" if choices else ""
     if not value:
         article = "an" if group == "optimizer" else "a"
-        return f"A run needs {article} {group}: type {group}=NAME{listed}."
-    return f"{group}={shown(value)} is not one of its choices: type {group}=NAME{listed}."
+        return Fault(f"A run needs {article} {group}: type {group}=NAME{listed}.", (group,))
+    said = f"{group}={shown(value)} is not one of its choices: type {group}=NAME{listed}."
+    return Fault(said, (group,))

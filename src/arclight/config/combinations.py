@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from arclight.config.fault import Fault
 from arclight.config.lineage import lineage
 from arclight.config.source import resolve
+from arclight.config.typed import shown
 
 Config = dict[str, Any]
 
@@ -15,36 +17,102 @@ WHOLE_STEPS = "arclight.data.module.DataModule"
 _PLACE = re.compile(r"(^|_)(path|root|folder|dir|file)$")
 
 
-def faults_of_combinations(config: Config) -> Iterator[str]:
-    """One line for each."""
+def faults_of_combinations(config: Config) -> Iterator[Fault]:
+    """One fault for each."""
     trainer, data = config.get("trainer"), config.get("data")
     if isinstance(trainer, dict):
         yield from _of_the_end(trainer)
+        yield from _of_precision(trainer)
+        yield from _of_shards(trainer, config)
     if isinstance(data, dict):
         yield from _of_empty_places(data)
         if isinstance(trainer, dict):
             yield from _of_shares(trainer, data)
 
 
-def _of_the_end(trainer: Config) -> Iterator[str]:
+def _of_the_end(trainer: Config) -> Iterator[Fault]:
     epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps", -1)
-    if epochs not in (None, -1) or steps != -1:
+    if epochs in (None, -1) and steps == -1:
+        if not (trainer.get("max_time") or trainer.get("fast_dev_run")):
+            said = (
+                f"trainer.max_epochs={shown(epochs)} with trainer.max_steps=-1 never ends: type "
+                "trainer.max_epochs=N or trainer.max_steps=N."
+            )
+            yield Fault(said, ("trainer.max_epochs", "trainer.max_steps"))
+    for unit, most in (("epochs", epochs), ("steps", steps)):
+        least = trainer.get(f"min_{unit}")
+        if _count(least) and _count(most) and least > most:
+            said = (
+                f"trainer.min_{unit}={least} is more than trainer.max_{unit}={most}: type "
+                f"trainer.max_{unit}={least} or trainer.min_{unit}=null."
+            )
+            yield Fault(said, (f"trainer.min_{unit}", f"trainer.max_{unit}"))
+
+
+def _of_precision(trainer: Config) -> Iterator[Fault]:
+    """What the processor does not compute with."""
+    if trainer.get("accelerator") != "cpu":
         return
-    if not (trainer.get("max_time") or trainer.get("fast_dev_run")):
-        said = "null" if epochs is None else epochs
-        yield (
-            f"trainer.max_epochs={said} with trainer.max_steps=-1 never ends: type "
-            "trainer.max_epochs=N or trainer.max_steps=N."
+    precision = trainer.get("precision")
+    if isinstance(precision, str) and precision.startswith(("16-", "transformer-engine")):
+        said = (
+            f"trainer.precision={precision} needs a GPU; on a CPU type "
+            "trainer.precision=32-true, or choose trainer=gpu."
         )
+        yield Fault(said, ("trainer.precision", "trainer.accelerator"))
+    if trainer.get("float8") is True:
+        said = "trainer.float8=true needs a GPU: type trainer.float8=false, or choose trainer=gpu."
+        yield Fault(said, ("trainer.float8", "trainer.accelerator"))
+    if isinstance(devices := trainer.get("devices"), list):
+        said = (
+            f"trainer.devices={shown(devices)} names GPUs, and a CPU has none: type "
+            f"trainer.devices={max(1, len(devices))} for so many processes."
+        )
+        yield Fault(said, ("trainer.devices", "trainer.accelerator"))
 
 
-def _of_empty_places(data: Config) -> Iterator[str]:
+def _of_shards(trainer: Config, config: Config) -> Iterator[Fault]:
+    """What sharding a model over processes rules out."""
+    key = "trainer.sharded_checkpoints"
+    if trainer.get("strategy") != "fsdp":
+        if trainer.get("sharded_checkpoints") is True and isinstance(trainer.get("strategy"), str):
+            said = (
+                f"{key}=true is for trainer.strategy=fsdp, where there are shards: type "
+                f"{key}=false, or choose trainer=fsdp."
+            )
+            yield Fault(said, (key, "trainer.strategy"))
+        return
+    if trainer.get("precision") == "16-mixed" and trainer.get("accelerator") != "cpu":
+        said = (
+            "trainer.precision=16-mixed scales the loss, which trainer.strategy=fsdp does not: "
+            "type trainer.precision=bf16-mixed or 32-true, or trainer.strategy=ddp."
+        )
+        yield Fault(said, ("trainer.precision", "trainer.strategy"))
+    callbacks = config.get("callbacks")
+    nodes = callbacks if isinstance(callbacks, dict) else {}
+    checkpoints, ema = nodes.get("checkpoints"), nodes.get("ema")
+    if isinstance(ema, dict) and ema.get("decay") is not None:
+        said = (
+            f"callbacks.ema.decay={shown(ema['decay'])} keeps a whole copy of the weights, which "
+            "trainer.strategy=fsdp shards: type callbacks.ema.decay=null, or trainer.strategy=ddp."
+        )
+        yield Fault(said, ("callbacks.ema.decay", "trainer.strategy"))
+    asynchronous = isinstance(checkpoints, dict) and checkpoints.get("asynchronous") is True
+    if asynchronous and trainer.get("sharded_checkpoints") is True:
+        said = (
+            "callbacks.checkpoints.asynchronous=true writes from one process, "
+            f"{key}=true from all: set one of them to false."
+        )
+        yield Fault(said, ("callbacks.checkpoints.asynchronous", key))
+
+
+def _of_empty_places(data: Config) -> Iterator[Fault]:
     for key, value in data.items():
-        if value == "" and _PLACE.search(key):
-            yield f"data.{key} is empty: type data.{key}=PATH."
+        if isinstance(value, str) and not value.strip() and _PLACE.search(key):
+            yield Fault(f"data.{key} is empty: type data.{key}=PATH.", (f"data.{key}",))
 
 
-def _of_shares(trainer: Config, data: Config) -> Iterator[str]:
+def _of_shares(trainer: Config, data: Config) -> Iterator[Fault]:
     """A step's samples are shared by all processes, and by the batches that are accumulated."""
     target = data.get("_target_")
     found = resolve(target) if isinstance(target, str) else None
@@ -53,23 +121,27 @@ def _of_shares(trainer: Config, data: Config) -> Iterator[str]:
     if WHOLE_STEPS not in {one if isinstance(one, str) else one.name for one in lineage(found)}:
         return
     batch = data.get("batch_size")
-    counts = [_devices(trainer), trainer.get("num_nodes", 1)]
-    counts.append(trainer.get("accumulate_grad_batches", 1))
-    if not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in (batch, *counts)):
+    devices, nodes = _devices(trainer), trainer.get("num_nodes", 1)
+    parts = trainer.get("accumulate_grad_batches", 1)
+    if not all(map(_count, (batch, devices, nodes, parts))):
         return
-    devices, nodes, parts = counts
     share = devices * nodes * parts
     if batch % share:
         named = [f"trainer.devices={devices}"]
         named += [f"trainer.num_nodes={nodes}"] if nodes > 1 else []
         named += [f"trainer.accumulate_grad_batches={parts}"] if parts > 1 else []
         near = max(1, round(batch / share)) * share
-        yield (
+        said = (
             f"data.batch_size={batch} cannot be shared equally by {' and '.join(named)}: type "
             f"data.batch_size={near}, or another number of devices."
         )
+        yield Fault(said, ("data.batch_size", *(name.partition("=")[0] for name in named)))
 
 
 def _devices(trainer: Config) -> Any:
     devices = trainer.get("devices")
     return len(devices) if isinstance(devices, list) else devices
+
+
+def _count(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number > 0

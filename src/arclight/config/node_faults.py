@@ -7,6 +7,7 @@ from typing import Any
 
 from arclight.config.allowed import refusal
 from arclight.config.annotations import fits, has_node, in_words, is_node
+from arclight.config.fault import Fault
 from arclight.config.kinds import KINDS, kinds
 from arclight.config.layout import ENGINE_KEYS, FACTORIES, HYDRA_KEYS, OWNED, SHARED
 from arclight.config.lineage import is_dataclass
@@ -17,7 +18,7 @@ from arclight.config.returns import classes, kind_wanted
 from arclight.config.signature import Parameter, Signature, signature
 from arclight.config.source import resolve
 from arclight.config.suggest import did_you_mean, nearest
-from arclight.config.typed import shown
+from arclight.config.typed import pasted, shown
 
 Node = dict[str, Any]
 
@@ -39,19 +40,22 @@ class Place:
     also: frozenset[str] = field(default_factory=frozenset)
 
 
-def faults_of_node(node: Node, path: str, place: Place) -> Iterator[str]:
+def faults_of_node(node: Node, path: str, place: Place) -> Iterator[Fault]:
     """The faults of a node with a `_target_`, and of all nodes within it."""
     target = node["_target_"]
     if said := refusal(target, place.wanted, place.also):
-        yield f"{path}._target_={target} {said}"
+        yield Fault(f"{path}._target_={shown(target)} {said}", (f"{path}._target_",))
         for key, value in node.items():
             yield from within(value, f"{path}.{key}")
         return
     yield from _of_hydras_words(node, path)
     if node.get("_partial_") is True and place.group not in (None, *FACTORIES):
-        yield f"{path}._partial_=true makes none, and a run needs one: type ~{path}._partial_."
+        said = f"{path}._partial_=true makes none, and a run needs one: type ~{path}._partial_."
+        yield Fault(said, (f"{path}._partial_",))
     if place.group == "trainer":
-        yield from (f"{path}.{k} is the run's own: {OWNED[k]}." for k in node if k in OWNED)
+        for key in node.keys() & OWNED.keys():
+            said = f"{path}.{key} is the run's own: {OWNED[key]}."
+            yield Fault(said, (f"{path}.{key}",), unset=True)
         node = {key: value for key, value in node.items() if key not in OWNED}
     known = signature(target)
     engines = _engine_keys(place.group, known)
@@ -61,7 +65,7 @@ def faults_of_node(node: Node, path: str, place: Place) -> Iterator[str]:
             continue
         if key in engines:
             if not fits(value, engines[key]):
-                yield f"{path}.{key}={shown(value)} should be {in_words(engines[key])}."
+                yield misfit(f"{path}.{key}", value, engines[key])
         elif parameter := known.parameters.get(key):
             yield from _of_value(value, f"{path}.{key}", parameter, place)
         else:  # of an open signature, or named already
@@ -73,22 +77,32 @@ def faults_of_node(node: Node, path: str, place: Place) -> Iterator[str]:
     yield from _required(node, path, known, place, len(arguments))
 
 
-def of_no_target(node: Node, path: str) -> str:
+def misfit(path: str, value: Any, expected: ast.expr | None) -> Fault:
+    """Of a value that its annotation does not take."""
+    said = f"{path}={shown(value)} should be {in_words(expected)}."
+    if isinstance(value, int | float) and fits(str(value), expected):
+        said += f" For the text, type {pasted(path, str(value))}."
+    return Fault(said, (path,))
+
+
+def of_no_target(node: Node, path: str) -> Fault:
     """Of a node with keys that should have a `_target_`."""
     if "_target_" in node:
-        return f"{path}._target_ names nothing: type {path}._target_=PACKAGE.MODULE.CLASS."
+        said = f"{path}._target_ names nothing: type {path}._target_=PACKAGE.MODULE.CLASS."
+        return Fault(said, (f"{path}._target_",))
     group = path.split(".")[0]
     choices = options(group) if path == group else []
     hint = f", or choose one: {path}={'|'.join(choices)}" if choices else ""
     keys = [f"{path}.{key}" for key in node]
     does = "do" if len(keys) > 1 else "does"
-    return (
+    said = (
         f"{' and '.join(keys)} {does} nothing, since {path} has no _target_: leave "
         f"{'them' if len(keys) > 1 else 'it'} out{hint}."
     )
+    return Fault(said, tuple(keys))
 
 
-def within(value: Any, path: str, place: Place | None = None) -> Iterator[str]:
+def within(value: Any, path: str, place: Place | None = None) -> Iterator[Fault]:
     """The faults of the nodes in a value: itself, in its lists, or in its mappings."""
     if is_node(value):
         if value["_target_"] is None:
@@ -103,10 +117,10 @@ def within(value: Any, path: str, place: Place | None = None) -> Iterator[str]:
             yield from within(inner, f"{path}[{i}]", place)
 
 
-def _of_hydras_words(node: Node, path: str) -> Iterator[str]:
+def _of_hydras_words(node: Node, path: str) -> Iterator[Fault]:
     for key, expected in HYDRA_KEYS.items():
         if key in node and not fits(node[key], expected):
-            yield f"{path}.{key}={shown(node[key])} should be {in_words(expected)}."
+            yield misfit(f"{path}.{key}", node[key], expected)
 
 
 def _engine_keys(group: str | None, known: Signature) -> dict[str, ast.expr]:
@@ -114,12 +128,12 @@ def _engine_keys(group: str | None, known: Signature) -> dict[str, ast.expr]:
     return {key: expected for key, expected in keys.items() if key not in known.parameters}
 
 
-def _of_value(value: Any, path: str, parameter: Parameter, place: Place) -> Iterator[str]:
+def _of_value(value: Any, path: str, parameter: Parameter, place: Place) -> Iterator[Fault]:
     if value is None and (place.group == "model" or parameter.name in place.given):
         return  # filled when it is built
     module = parameter.module
     if not fits(value, parameter.annotation, lambda named: _is_part(named, module)):
-        yield f"{path}={shown(value)} should be {in_words(parameter.annotation)}."
+        yield misfit(path, value, parameter.annotation)
         return
     if has_node(value):
         named = classes(parameter.annotation, module)
@@ -147,8 +161,8 @@ def _is_part(named: ast.expr, module: Module | None) -> bool:
 
 def _unknown(
     node: Node, path: str, known: Signature, place: Place, engines: dict[str, ast.expr]
-) -> Iterator[str]:
-    """Names unknown keys: each with what was meant, or all with the words that remove them."""
+) -> Iterator[Fault]:
+    """Names unknown keys: each with what was meant, or all at once."""
     if known.open:
         return
     unknown = [k for k in node if k not in known.parameters and k not in (*engines, *HYDRA_KEYS)]
@@ -157,29 +171,27 @@ def _unknown(
     if len(unknown) == 1 or all(nearest(str(key), choices) for key in unknown):
         for key in unknown:
             said = f"{path}.{key} is unknown to {name}{did_you_mean(str(key), choices, f'{path}.')}"
-            removal = f" Type ~{path}.{key} to leave it out." if "[" not in path else ""
-            yield said + ("" if nearest(str(key), choices) else removal)
+            yield Fault(said, (f"{path}.{key}",), unset="[" not in path)
         return
-    keys = [f"{path}.{key}" for key in unknown]
-    removal = f" Type {' '.join(f'~{key}' for key in keys)} to leave them out."
-    yield (
-        f"{', '.join(keys)} are unknown to {name}{did_you_mean('', choices)}"
-        f"{removal if '[' not in path else ''}"
-    )
+    if keys := tuple(f"{path}.{key}" for key in unknown):
+        said = f"{', '.join(keys)} are unknown to {name}{did_you_mean('', choices)}"
+        yield Fault(said, keys, unset="[" not in path)
 
 
-def _of_count(arguments: list[Any], path: str, known: Signature, target: str) -> Iterator[str]:
+def _of_count(arguments: list[Any], path: str, known: Signature, target: str) -> Iterator[Fault]:
     if len(arguments) > len(known.positional) and not known.variadic:
-        yield (
+        said = (
             f"{path}._args_ has {len(arguments)} values, and {target.rpartition('.')[2]} takes "
             f"{len(known.positional)} by position."
         )
+        yield Fault(said, (f"{path}._args_",))
 
 
-def _required(node: Node, path: str, known: Signature, place: Place, count: int) -> Iterator[str]:
+def _required(node: Node, path: str, known: Signature, place: Place, count: int) -> Iterator[Fault]:
     if node.get("_partial_") is True or place.group == "model":
         return  # the rest comes later
     by_position = known.positional[:count]
     for name, parameter in known.parameters.items():
         if parameter.required and name not in (*node, *by_position, *place.given):
-            yield f"{path}.{name} must be given: type +{path}.{name}=VALUE."
+            said = f"{path}.{name} must be given: type +{path}.{name}=VALUE."
+            yield Fault(said, (f"{path}.{name}", f"{path}._target_"))

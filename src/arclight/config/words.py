@@ -7,6 +7,19 @@ from arclight.config.layout import NAMED
 from arclight.config.options import options
 from arclight.errors import UserError
 
+
+class WordsError(UserError):
+    """Words of a command line cannot be read; its message has a line for each.
+
+    Attributes:
+        rest: the words that can.
+    """
+
+    def __init__(self, faults: Sequence[str], rest: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.rest = list(rest)
+
+
 _SPECIAL = set("\"'[]{}(),\\")  # of a value that is more than a name, or quoted already
 
 
@@ -14,18 +27,23 @@ def quoted(words: Sequence[str]) -> list[str]:
     """The same, with quotes around values of letters that Hydra reads only so: `data.path=Töne`.
 
     Raises:
-        UserError: a word has no key, or chooses a config group by what is no name.
+        WordsError: a word has no key, or chooses a config group by what is no name.
     """
-    for word in words:
-        if word.startswith("="):
-            raise UserError(f"{word} is not of the form KEY=VALUE.")
-        if word.endswith("=None") and not word.startswith("-"):
-            raise UserError(
-                f"{word} is the text None: a config writes null, so type {word[:-4]}null."
-            )
-        if not word.startswith(("-", "~")) and not _is_choice(word):
-            raise UserError(_no_choice(word))
-    return [_quoted(word) for word in words]
+    faults = {word: fault for word in words if (fault := _fault(word))}
+    readable = [_quoted(word) for word in words if word not in faults]
+    if faults:
+        raise WordsError(list(faults.values()), readable)
+    return readable
+
+
+def _fault(word: str) -> str | None:
+    if word.startswith("="):
+        return f"{word} is not of the form KEY=VALUE."
+    if word.endswith("=None") and not word.startswith("-"):
+        return f"{word} is the text None: a config writes null, so type {word[:-4]}null."
+    if not word.startswith(("-", "~")) and not _is_choice(word):
+        return _no_choice(word)
+    return None
 
 
 def _is_choice(word: str) -> bool:

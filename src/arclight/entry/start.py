@@ -10,10 +10,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from arclight.config.check import check
 from arclight.config.compose import typed_words
 from arclight.config.entry import EXIT_USER_ERROR
 from arclight.config.freeze import differences, freeze
+from arclight.config.located import check_typed
 from arclight.config.only_reading import only_reading
 from arclight.entry.job import AnotherConfigError, start_job
 from arclight.errors import RunFailedError, UserError
@@ -63,9 +63,14 @@ def start(cfg: DictConfig) -> None:
         sys.exit(code)
 
 
-def _preflight(cfg: DictConfig, hydra: Any) -> None:
+def _checked(cfg: DictConfig, hydra: Any) -> dict[str, Any]:
     config = freeze(cfg, hydra.runtime.choices, hydra.overrides.task)
-    check(config)
+    check_typed(config, typed_words(hydra))
+    return config
+
+
+def _preflight(cfg: DictConfig, hydra: Any) -> None:
+    config = _checked(cfg, hydra)
     from arclight.entry.preflight import preflight_only
 
     preflight_only(config)
@@ -92,8 +97,7 @@ def _resumed(cfg: DictConfig, overrides: list[str]) -> RunDirectory:
 
 
 def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:
-    config = freeze(cfg, hydra.runtime.choices, hydra.overrides.task)
-    check(config)
+    config = _checked(cfg, hydra)
     path = Path(cfg.run_dir).expanduser() if cfg.run_dir else None
     if config["trainer"]["num_nodes"] > 1:
         if path is None:

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from arclight.config.check import check
 from arclight.config.compose import composed, freeze_as_composed
-from arclight.config.entry import in_a_sentence
+from arclight.config.complaints import in_a_sentence
 from arclight.config.freeze import flatten
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError

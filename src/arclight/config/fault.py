@@ -1,0 +1,45 @@
+"""What is wrong with a config: a sentence, and the keys that it is about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from arclight.errors import UserError
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of a config.
+
+    Attributes:
+        said: what was given, what was expected, what to type instead.
+        paths: the keys that it is about, such as `optimizer.lr`.
+        unset: whether to leave these keys out is a mend.
+    """
+
+    said: str
+    paths: tuple[str, ...] = ()
+    unset: bool = False
+
+    @property
+    def alone(self) -> str:
+        """The sentence, where it is not known what has set the keys."""
+        return f"{self.said}{self.removal}" if self.unset and not self.has_hint else self.said
+
+    @property
+    def has_hint(self) -> bool:
+        """Whether the sentence says which key was meant."""
+        return ": did you mean" in self.said
+
+    @property
+    def removal(self) -> str:
+        """The sentence that says how to leave the keys out."""
+        keys = " ".join(f"~{path}" for path in self.paths)
+        return f" Type {keys} to leave {'them' if len(self.paths) > 1 else 'it'} out."
+
+
+class ConfigError(UserError):
+    """A config has faults; its message has a line for each."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("\n".join(fault.alone for fault in faults))
+        self.faults = tuple(faults)
