@@ -41,9 +41,9 @@ def _of_the_root(config: Config) -> Iterator[Fault]:
     for key, expected in ROOT.items():
         if key in config and config[key] != "???" and not fits(config[key], expected):
             yield misfit(key, config[key], expected)
-    seed, name = config.get("seed", 0), config.get("name", "run")
-    if isinstance(seed, int) and seed < 0:
-        yield Fault(f"seed={seed} should be a whole number of 0 or more.", ("seed",))
+    name, runs = config.get("name", "run"), config.get("runs")
+    if isinstance(runs, str) and not runs.strip():
+        yield Fault("runs is empty: type runs=PATH.", ("runs",))
     if isinstance(name, str) and (
         not name.strip()
         or name in (".", "..")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from arclight.config.options import options
-from arclight.config.suggest import did_you_mean, nearest
+from arclight.config.suggest import did_you_mean, key_meant
 from arclight.config.typed import pasted
 
 _MARKS = " '\""
@@ -33,21 +33,24 @@ def in_a_sentence(
             f"'{key}=[{values}]' for a list, or {pasted(key, values)} with quotes for one text."
         )
     if twice := _TWICE.search(text):
-        key = twice["key"]
+        key = twice["key"] or twice["again"]
         typed = [w.lstrip("+") for w in words if w.startswith(f"+{key}=")]
         return f"{key} is in the config already: type {typed[0] if typed else key + '=NAME'}."
     if missing := _NOT_FOUND.search(text):
         return _unknown_option(missing["group"], missing["option"], error)
     if unknown := _NO_KEY.search(text):
-        return f"{unknown['key']} is not a key of the config{_suggest(unknown['key'], keys)}"
+        return f"{unknown['key']} is not a key of the config{key_meant(unknown['key'], keys)}"
     if group := _NO_GROUP.search(text):
-        return f"{group['key']} is not a group of the config{_suggest(group['key'], keys)}"
+        return f"{group['key']} is not a group of the config{key_meant(group['key'], keys)}"
     cause = f" {error.__cause__}" if error.__cause__ else ""
     return " ".join(line.strip() for line in (text + cause).splitlines() if line.strip())
 
 
 _SEVERAL = re.compile(r"Ambiguous value for argument '(?P<word>[^']*)'")
-_TWICE = re.compile(r"Multiple values for (?P<key>[\w/@]+)\. To override")
+_TWICE = re.compile(
+    r"Multiple values for (?P<key>[\w/@]+)\. To override"
+    r"|(?P<again>[\w/@]+) appears more than once in the final defaults list"
+)
 _NOT_FOUND = re.compile(r"Could not find '(?P<group>[^']*)/(?P<option>[^'/]*)'")
 _NO_GROUP = re.compile(r"Could not override '?(?P<key>[\w/@]+)'?")
 
@@ -63,7 +66,7 @@ def culprit(error: Exception, words: Sequence[str]) -> str | None:
     key = f"{found['group']}" if found else ""
     for pattern in (_TWICE, _NO_KEY, _NO_GROUP):
         if not key and (match := pattern.search(text)):
-            key = match["key"]
+            key = match["key"] or match["again"]
     named = [w for w in words if key and re.split("[=@]", w.lstrip("+~"))[0] == key.split("@")[0]]
     return named[-1] if named else None
 
@@ -73,6 +76,9 @@ def _unreadable(word: str) -> str:
     key, equals, value = word.partition("=")
     if not equals or not key.strip("+~ ") or not value.strip():
         return f"{word} is not of the form KEY=VALUE, without spaces around the sign."
+    if key != key.strip():
+        said = f"{word} is not of the form KEY=VALUE, without spaces around the sign: type "
+        return f"{said}{key.strip()}={value.strip()}."
     return f"{word} cannot be read: type {pasted(key, value.strip(_MARKS))} with all its quotes."
 
 
@@ -85,18 +91,3 @@ def _unknown_option(group: str, option: str, error: Any) -> str:
     else:
         close = f": the choices are {', '.join(sorted(found))}."
     return f"{group}={option} is not there{close}"
-
-
-def _suggest(key: str, keys: Iterable[str]) -> str:
-    """Its sibling, or any other key that is spelled like it; else all siblings."""
-    known = list(keys)
-    parent, _, name = key.rpartition(".")
-    siblings = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == parent != ""]
-    if close := nearest(name, siblings):
-        return f": did you mean {parent}.{close}?"
-    if close := nearest(key, [k for k in known if ("." in k) == bool(parent)]):
-        if name in close.split(".") or not parent:
-            return f": did you mean {close}?"
-    if siblings:
-        return did_you_mean("", [f"{parent}.{sibling}" for sibling in siblings])
-    return did_you_mean(key, [k for k in known if "." not in k])

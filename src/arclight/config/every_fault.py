@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from arclight.config.complaints import culprit, in_a_sentence
 from arclight.config.compose import freeze_as_composed, typed_words
-from arclight.config.freeze import flatten
+from arclight.config.freeze import flatten, plain
 from arclight.config.located import check_typed
 from arclight.errors import UserError
 
@@ -35,7 +35,8 @@ def every_fault(arguments: Sequence[str], configs: Path) -> list[str]:
             try:
                 cfg = compose("train", overrides=left, return_hydra_config=True)
                 config = freeze_as_composed(cfg)
-                keys = [*(k for k, _ in flatten(config)), *config]
+                searched = {"search": plain(cfg.search)} if cfg.get("search") else {}
+                keys = [*dict.fromkeys([*(k for k, _ in flatten({**config, **searched})), *config])]
                 check_typed(config, typed_words(cfg.hydra))
             except UserError as error:
                 checked = str(error).splitlines()

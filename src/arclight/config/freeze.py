@@ -37,7 +37,7 @@ def freeze(
     try:
         config = plain(cfg, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(_unresolved(str(error).splitlines()[0])) from error
+        raise UserError(_unresolved(error)) from error
     config = adopt(config, typed)
     sources = _interpolated_from(cfg) - {*ROOT, *GROUPS, *WRITTEN}
     left_out = unused(config)
@@ -62,12 +62,14 @@ def _with_checkpoints(callbacks: Any) -> Any:
     return {**callbacks, "checkpoints": own}
 
 
-def _unresolved(said: str) -> str:
+def _unresolved(error: OmegaConfBaseException) -> str:
+    said, key = str(error).splitlines()[0], error.full_key
     none = re.search(r"node `(?P<node>[^`]*)` is not a container .* contain `(?P<key>[^`]*)`", said)
     if none:
         node = none["node"]
         return f"{node} cannot be left out: other keys of the config take {node}.{none['key']}."
-    return f"The config does not resolve: {said.rstrip('.')}."
+    of = f"{key} does" if key and key not in said else "The config does"
+    return f"{of} not resolve: {said.rstrip('.')}."
 
 
 def _interpolated_from(cfg: DictConfig) -> set[str]:

@@ -7,7 +7,7 @@ ROOT = {
     key: annotation(words)
     for key, words in {
         "name": "str",
-        "seed": "int",
+        "seed": "Seed",
         "compile": 'bool | Literal["whole", "blocks", "max-autotune", "cudagraphs"]',
         "deterministic": "bool",
         "preflight": 'bool | Literal["only"]',
@@ -16,8 +16,17 @@ ROOT = {
     }.items()
 }
 
-# What says where and how to start a run, not what the run is.
-COMMAND_KEYS = ("run_dir", "resume", "search")
+COMMANDS = {
+    key: annotation(words)
+    for key, words in {
+        "run_dir": "str | int | None",
+        "resume": "str | int | None",
+        "check": 'Literal["only"] | None',
+        "explain": "str | None",
+    }.items()
+}
+COMMAND_KEYS = (*COMMANDS, "search")
+"""What says where and how to start a run, not what the run is."""
 
 GROUPS = {
     "model": "Module",

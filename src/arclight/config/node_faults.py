@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from arclight.config.aliases import spelled_out
 from arclight.config.allowed import refusal
 from arclight.config.annotations import fits, has_node, in_words, is_node
 from arclight.config.fault import Fault
@@ -132,8 +133,9 @@ def _of_value(value: Any, path: str, parameter: Parameter, place: Place) -> Iter
     if value is None and (place.group == "model" or parameter.name in place.given):
         return  # filled when it is built
     module = parameter.module
-    if not fits(value, parameter.annotation, lambda named: _is_part(named, module)):
-        yield misfit(path, value, parameter.annotation)
+    expected = spelled_out(parameter.annotation, module)
+    if not fits(value, expected, lambda named: _is_part(named, module)):
+        yield misfit(path, value, expected)
         return
     if has_node(value):
         named = classes(parameter.annotation, module)

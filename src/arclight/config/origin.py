@@ -56,6 +56,7 @@ class Origins:
             loader = GlobalHydra.instance().config_loader()
             found: Any = loader.compute_defaults_list("train", list(words), RunMode.RUN)
             folders = _folders(loader)
+        self.words = {re.split("[=@]", word.lstrip("+"))[0] for word in words}
         self.typed: list[Override] = found.config_overrides
         self.metadata = found.overrides.override_metadata
         self.choices: dict[str, str | None] = dict(found.overrides.known_choices)
@@ -88,16 +89,20 @@ class Origins:
             path = path.rpartition(".")[0]
         return None
 
+    def chosen(self, group: str) -> str:
+        """Which word or file has chosen the group's option; empty: the list of defaults."""
+        if group in self.words:
+            return f"typed {group}={self.choices.get(group)}"
+        known = self.metadata.get(group)
+        inside = known and known.containing_config_path
+        return f"{group}={self.choices.get(group)} in {self._named(inside)}" if inside else ""
+
     def _because(self, default: Any) -> str:
         group, _, option = default.config_path.rpartition("/")
-        known = self.metadata.get(group)
         if default.parent in (None, "<root>"):
             return ""
-        if known is not None and self.choices.get(group) == option:
-            if known.external_override:
-                return f"typed {group}={option}"
-            if known.containing_config_path:
-                return f"{group}={option} in {self._named(known.containing_config_path)}"
+        if self.choices.get(group) == option and (said := self.chosen(group)):
+            return said
         said = f"{group}={option} in " if self.choices.get(group) == option else "from "
         return f"{said}{self._named(default.parent)}"
 

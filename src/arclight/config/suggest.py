@@ -14,5 +14,21 @@ def did_you_mean(word: str, choices: Iterable[str], prefix: str = "") -> str:
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice that is spelled most like the word, if any is much like it."""
-    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
-    return close[0] if close else None
+    spelled = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(word.lower(), list(spelled), n=1, cutoff=0.6)
+    return spelled[close[0]] if close else None
+
+
+def key_meant(key: str, keys: Iterable[str]) -> str:
+    """The end of a sentence about an unknown key: its sibling, or another that is spelled like it."""
+    known = list(keys)
+    parent, _, name = key.rpartition(".")
+    siblings = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == parent != ""]
+    if close := nearest(name, siblings):
+        return f": did you mean {parent}.{close}?"
+    if close := nearest(key, [k for k in known if ("." in k) == bool(parent)]):
+        if name in close.split(".") or not parent:
+            return f": did you mean {close}?"
+    if siblings:
+        return did_you_mean("", [f"{parent}.{sibling}" for sibling in siblings])
+    return did_you_mean(key, [k for k in known if "." not in k])

@@ -50,9 +50,12 @@ def _is_choice(word: str) -> bool:
     """Whether the value is a name, or names, if the key is a config group."""
     key, equals, value = word.partition("=")
     value = value.strip(" '\"")
-    if not equals or not (value in ("", "null") or value[0] in "[{"):
+    if not equals or not (value in ("", "null") or value[0] in "[{" or ".." in value):
         return True
-    known = options(key_of(word)) if key.lstrip("+").isidentifier() else []
+    group = key_of(word)
+    known = options(group) if key.lstrip("+").isidentifier() else []
+    if known and value.startswith("[") and group not in NAMED:
+        return False
     names = value.strip("[]").split(",") if value.startswith("[") else [value]
     return not known or all(name.strip(" '\"") in known for name in names)
 

@@ -37,6 +37,8 @@ class Multirun(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Shows what came of the jobs; the exit code says whether all have finished."""
+        if config.get("check") or config.get("explain"):
+            return  # there are no runs
         if config.get("search"):
             return  # the jobs are workers of one search, which says what came of it
         finished = False

@@ -12,9 +12,15 @@ from omegaconf import DictConfig
 
 from arclight.config.compose import typed_words
 from arclight.config.entry import EXIT_USER_ERROR
-from arclight.config.freeze import differences, freeze
-from arclight.config.located import check_typed
+from arclight.config.freeze import differences
 from arclight.config.only_reading import only_reading
+from arclight.entry.asked import (
+    check_only,
+    checked,
+    explain_only,
+    require_alone,
+    require_commands,
+)
 from arclight.entry.job import AnotherConfigError, start_job
 from arclight.errors import RunFailedError, UserError
 from arclight.masking import masked, masked_words
@@ -35,6 +41,13 @@ def start(cfg: DictConfig) -> None:
     several = hydra.mode == RunMode.MULTIRUN
     try:
         refuse_torchrun()
+        require_commands(cfg, hydra)
+        if cfg.get("explain"):
+            explain_only(cfg, hydra)
+            return
+        if cfg.get("check"):
+            check_only(cfg, hydra)
+            return
         if several and not cfg.get("search"):
             start_job(lambda: _made(cfg, hydra), cfg)
             return
@@ -52,7 +65,7 @@ def start(cfg: DictConfig) -> None:
         with only_reading() if cfg.resume else nullcontext():
             code = execute(run)
     except UserError as error:
-        if several:
+        if several and not (cfg.get("check") or cfg.get("explain")):
             raise RunFailedError(str(error)) from error
         said = masked(str(error))  # here, since Hydra adds a line to what it sees
         print(f"error: {said}", file=sys.stderr)
@@ -63,14 +76,8 @@ def start(cfg: DictConfig) -> None:
         sys.exit(code)
 
 
-def _checked(cfg: DictConfig, hydra: Any) -> dict[str, Any]:
-    config = freeze(cfg, hydra.runtime.choices, hydra.overrides.task)
-    check_typed(config, typed_words(hydra))
-    return config
-
-
 def _preflight(cfg: DictConfig, hydra: Any) -> None:
-    config = _checked(cfg, hydra)
+    config = checked(cfg, hydra)
     from arclight.entry.preflight import preflight_only
 
     preflight_only(config)
@@ -87,18 +94,13 @@ def _search(cfg: DictConfig, several: bool) -> None:
 
 
 def _resumed(cfg: DictConfig, overrides: list[str]) -> RunDirectory:
-    others = [o for o in overrides if o.split("=")[0] not in ("resume", "runs")]
-    if others:
-        raise UserError(
-            f"resume={cfg.resume} continues a run with its own config; "
-            f"leave out {' '.join(others)}."
-        )
-    return newest_unfinished(Path(cfg.runs)) if cfg.resume == "auto" else open_checked(cfg.resume)
+    require_alone(cfg, overrides)
+    return newest_unfinished(Path(cfg.runs)) if cfg.resume == "auto" else open_checked(str(cfg.resume))
 
 
 def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:
-    config = _checked(cfg, hydra)
-    path = Path(cfg.run_dir).expanduser() if cfg.run_dir else None
+    config = checked(cfg, hydra)
+    path = Path(str(cfg.run_dir)).expanduser() if cfg.run_dir else None
     if config["trainer"]["num_nodes"] > 1:
         if path is None:
             raise UserError(

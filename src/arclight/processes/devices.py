@@ -19,9 +19,11 @@ def require_devices(trainer: Trainer, choice: str | None = None) -> None:
     Args:
         choice: the option of the config group that was chosen; None: it is not known.
     """
+    accelerator, devices = resolve_accelerator(trainer), trainer["devices"]
+    if accelerator == "cpu":
+        return
     import torch
 
-    accelerator, devices = resolve_accelerator(trainer), trainer["devices"]
     if accelerator == "gpu":
         there = torch.cuda.device_count()
         if not there:

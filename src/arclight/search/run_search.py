@@ -13,6 +13,7 @@ from arclight.config.check import check
 from arclight.config.compose import hydra_ready, typed_words
 from arclight.config.environment import hidden
 from arclight.config.freeze import differences
+from arclight.config.located import check_typed
 from arclight.errors import UserError
 from arclight.files import open_lock, write_text
 from arclight.masking import masked_words
@@ -28,33 +29,35 @@ FILE = "search.yaml"
 SHOWN = 3  # trials of a dry run
 
 
-def search(cfg: DictConfig) -> int:
+def search(cfg: DictConfig, only_check: bool = False) -> int:
     """Starts or continues the search that the config describes; returns the exit code.
 
     0: all trials have ended well. 1: some failed. 128 + n: stopped by signal n.
+
+    Args:
+        only_check: start nothing.
 
     Raises:
         UserError: something of the search or of a trial's config is not as it should be.
     """
     with hydra_ready():
-        return _search(cfg)
+        settings, node = _settings(cfg)
+        return run_search(settings, node, typed_words(HydraConfig.get()), only_check)
 
 
-def _search(cfg: DictConfig) -> int:
-    settings, node = _settings(cfg)
-    return run_search(settings, node, typed_words(HydraConfig.get()))
-
-
-def run_search(settings: Search, node: dict[str, Any], words: list[str]) -> int:
+def run_search(
+    settings: Search, node: dict[str, Any], words: list[str], only_check: bool = False
+) -> int:
     """Starts or continues a search within `hydra_ready`; see `search`.
 
     Args:
         node: the settings as `search.yaml` keeps them.
         words: what makes the config of a trial, but for its values.
+        only_check: start nothing.
     """
     space = parse(settings.space)
     composer = Composer(words, space)
-    check(composer.base)
+    check_typed(composer.base, words)
     space = fitted(space, composer)
     if composer.base["trainer"]["num_nodes"] > 1:
         raise UserError(
@@ -65,6 +68,8 @@ def run_search(settings: Search, node: dict[str, Any], words: list[str]) -> int:
     if settings.sampler == "grid":
         for parameter in space:
             parameter.points()
+    if only_check:
+        return 0
     if settings.dry_run:
         _show(settings, space, aims, composer)
         return 0

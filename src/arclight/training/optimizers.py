@@ -52,7 +52,7 @@ def adamw(
     fused: bool,
     lr: Positive = 1e-3,
     weight_decay: NonNegative = 0.05,
-    betas: tuple[float, float] = (0.9, 0.999),
+    betas: tuple[Share, Share] = (0.9, 0.999),
     eps: Positive = 1e-8,
     layer_decay: Positive = 1.0,
 ) -> torch.optim.Optimizer:

@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from arclight.errors import UserError
-from arclight.ranges import Share
+from arclight.ranges import Length, Share
 
 
 def steps_of(length: float | str, total_steps: int, steps_per_epoch: int) -> int:
@@ -34,7 +34,7 @@ def cosine(
     optimizer: Optimizer,
     total_steps: int,
     steps_per_epoch: int,
-    warmup: float | str = 0.1,
+    warmup: Share | Length = 0.1,
     min_lr_ratio: Share = 0.0,
 ) -> LRScheduler:
     """Warm-up, then half a cosine to `min_lr_ratio` of the peak (Loshchilov & Hutter, 2017)."""
@@ -50,7 +50,7 @@ def linear(
     optimizer: Optimizer,
     total_steps: int,
     steps_per_epoch: int,
-    warmup: float | str = 0.1,
+    warmup: Share | Length = 0.1,
     min_lr_ratio: Share = 0.0,
 ) -> LRScheduler:
     """Warm-up, then a straight line to `min_lr_ratio` of the peak."""
@@ -62,7 +62,7 @@ def constant(
     optimizer: Optimizer,
     total_steps: int,
     steps_per_epoch: int,
-    warmup: float | str = 0.0,
+    warmup: Share | Length = 0.0,
 ) -> LRScheduler:
     """Warm-up, then the peak."""
     warm = steps_of(warmup, total_steps, steps_per_epoch)

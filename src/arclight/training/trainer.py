@@ -21,7 +21,7 @@ from arclight.errors import UserError
 from arclight.libraries.lightning import leave_signals_alone, require_names
 from arclight.libraries.lightning_loops import settle_loops
 from arclight.libraries.lightning_results import require_results
-from arclight.ranges import Count, Natural, NonNegative, Share
+from arclight.ranges import Count, Duration, Natural, NonNegative, Part, Share
 from arclight.training.checkpoint_io import WholeCheckpointIO
 from arclight.training.checkpoints import Checkpoints
 
@@ -65,16 +65,16 @@ def make_trainer(
     min_epochs: Count | None = None,
     max_steps: Count | Literal[-1] = -1,
     min_steps: Count | None = None,
-    max_time: str | dict[str, int] | None = None,
+    max_time: Duration | dict[str, int] | None = None,
     fast_dev_run: bool | Count = False,
     overfit_batches: Natural | Share = 0.0,
     gradient_clip_val: NonNegative | None = None,
     gradient_clip_algorithm: Literal["norm", "value"] | None = None,
     accumulate_grad_batches: Count = 1,
     check_val_every_n_epoch: Count | None = 1,
-    val_check_interval: Count | Share = 1.0,
+    val_check_interval: Count | Part = 1.0,
     num_sanity_val_steps: Natural | Literal[-1] = 0,
-    limit_train_batches: Count | Share = 1.0,
+    limit_train_batches: Count | Part = 1.0,
     limit_val_batches: Natural | Share = 1.0,
     limit_test_batches: Natural | Share = 1.0,
     limit_predict_batches: Natural | Share = 1.0,

@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from arclight.errors import UserError
 from arclight.models.checks import check_choice, check_probability, nearest_divisor
-from arclight.ranges import Count, Positive, Share
+from arclight.ranges import Count, Pixels, Positive, Share
 from arclight_zoo.nets.transformer import TransformerBlock, init_trunc_normal
 
 
@@ -93,7 +93,7 @@ class ViT(nn.Module):
 
     def __init__(
         self,
-        image_size: Count,
+        image_size: Pixels,
         patch_size: Count | None,
         num_classes: Count,
         d_model: Count,

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from arclight.models.pretrained import load_pretrained
 from arclight.models.sharded import all_ended
-from arclight.ranges import Count, Share
+from arclight.ranges import Count, Pixels, Share
 from arclight_zoo.nets.fitting import (
     check_heads,
     check_images,
@@ -48,7 +48,7 @@ class BLIP(nn.Module):
 
     def __init__(
         self,
-        image_size: Count,
+        image_size: Pixels,
         in_channels: Count,
         patch_size: Count,
         vocab_size: Count,

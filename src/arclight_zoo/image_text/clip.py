@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from arclight.models.checks import check_choice
 from arclight.models.pretrained import load_pretrained
-from arclight.ranges import Count, Positive
+from arclight.ranges import Count, Pixels, Positive
 from arclight_zoo.nets.fitting import (
     check_heads,
     check_images,
@@ -54,7 +54,7 @@ class CLIP(nn.Module):
 
     def __init__(
         self,
-        image_size: Count,
+        image_size: Pixels,
         in_channels: Count,
         patch_size: Count,
         vocab_size: Count,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from arclight.errors import UserError
 from arclight.models.pretrained import load_pretrained
 from arclight.models.sharded import is_sharded
-from arclight.ranges import Count
+from arclight.ranges import Count, Pixels
 from arclight_zoo.nets.causal_lm import CausalLM
 from arclight_zoo.nets.encoder_decoder import EncoderDecoder
 from arclight_zoo.nets.fitting import check_images, check_places, check_vocabulary
@@ -157,7 +157,7 @@ def auto(
     pretrained: str | None,
     *,
     num_classes: Count | None = None,
-    image_size: Count | None = None,
+    image_size: Pixels | None = None,
     in_channels: Count | None = None,
     vocab_size: Count | None = None,
     context: Count | None = None,

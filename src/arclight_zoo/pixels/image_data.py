@@ -16,7 +16,7 @@ from arclight.data.module import DataModule, require_counts, require_fractions
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.windows import within_windows
 from arclight.errors import UserError
-from arclight.ranges import Count, Natural, NonNegative, Share
+from arclight.ranges import Count, Natural, NonNegative, Pixels, Seed, Share
 from arclight_zoo.pixels.augment import Augment, Finish
 from arclight_zoo.pixels.copies import copies
 from arclight_zoo.pixels.decode import Normalise, Shape
@@ -110,7 +110,7 @@ class ImageData(DataModule):
         train_split: str | None = None,
         val_split: str | None = None,
         test_split: str | None = None,
-        image_size: Count | Literal["auto"] | None = None,
+        image_size: Pixels | Literal["auto"] | None = None,
         channels: Count | None = None,
         value_range: list[float] | None = None,
         eval_crop: Share | None = None,
@@ -118,7 +118,7 @@ class ImageData(DataModule):
         eval_batch_size: Count | None = None,
         val_fraction: Share = 0.1,
         test_fraction: Share = 0.1,
-        split_seed: int = 0,
+        split_seed: Seed = 0,
         folds: Count | None = None,
         fold: Natural = 0,
         group_column: str | None = None,
@@ -134,7 +134,7 @@ class ImageData(DataModule):
         on_error: Literal["raise", "skip"] = "raise",
         max_errors: Natural = 100,
         cache: str | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
         targets: Literal["classes", "multilabel", "values"] = "classes",
     ) -> None:
         super().__init__(path, batch_size, eval_batch_size, seed)

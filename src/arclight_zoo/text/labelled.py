@@ -10,7 +10,7 @@ from arclight.data.module import require_counts, require_fractions
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.rows import RowLoader
 from arclight.errors import UserError
-from arclight.ranges import Count, Natural, Share
+from arclight.ranges import Count, Natural, Seed, Share
 from arclight_zoo.reading.cache import cache_folder
 from arclight_zoo.reading.cells import Cells
 from arclight_zoo.reading.classes import alike, untrained
@@ -79,7 +79,7 @@ class LabelledText(TextModule):
         test_split: str | None = None,
         val_fraction: Share = 0.1,
         test_fraction: Share = 0.1,
-        split_seed: int = 0,
+        split_seed: Seed = 0,
         folds: Count | None = None,
         fold: Natural = 0,
         group_column: str | None = None,
@@ -92,7 +92,7 @@ class LabelledText(TextModule):
         eval_batch_size: Count | None = None,
         limit: Count | None = None,
         cache: str | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(path, batch_size, eval_batch_size, seed)
         require_counts(vocab_size=vocab_size, limit=limit)

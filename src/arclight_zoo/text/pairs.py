@@ -12,7 +12,7 @@ from arclight.data.module import require_counts, require_fractions
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.rows import RowLoader
 from arclight.errors import UserError
-from arclight.ranges import Count, Natural, Share
+from arclight.ranges import Count, Natural, Seed, Share
 from arclight_zoo.reading.cache import cache_folder
 from arclight_zoo.reading.cells import Cells
 from arclight_zoo.reading.folds import require_fold
@@ -90,7 +90,7 @@ class TextPairs(TextModule):
         test_split: str | None = None,
         val_fraction: Share = 0.1,
         test_fraction: Share = 0.1,
-        split_seed: int = 0,
+        split_seed: Seed = 0,
         folds: Count | None = None,
         fold: Natural = 0,
         encoding: str | None = None,
@@ -103,7 +103,7 @@ class TextPairs(TextModule):
         eval_batch_size: Count | None = None,
         limit: Count | None = None,
         cache: str | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(path, batch_size, eval_batch_size, seed)
         require_counts(vocab_size=vocab_size, limit=limit)

@@ -17,7 +17,7 @@ from arclight.data.module import require_counts, require_fractions
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.rows import RowLoader
 from arclight.errors import UserError
-from arclight.ranges import Count, Share
+from arclight.ranges import Count, Seed, Share
 from arclight.seeds import mix
 from arclight_zoo.reading.cache import cache_folder, cached, grown
 from arclight_zoo.text.token_files import (
@@ -81,7 +81,7 @@ class TextStream(TextModule):
         test_split: str | None = None,
         val_fraction: Share = 0.1,
         test_fraction: Share = 0.1,
-        split_seed: int = 0,
+        split_seed: Seed = 0,
         tokenizer: str | None = "bpe",
         vocab_size: Count = 1024,
         sample_mb: Count = 100,
@@ -90,7 +90,7 @@ class TextStream(TextModule):
         eval_batch_size: Count | None = None,
         limit: Count | None = None,
         cache: str | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(path, batch_size, eval_batch_size, seed)
         require_counts(vocab_size=vocab_size, sample_mb=sample_mb, context=context, limit=limit)

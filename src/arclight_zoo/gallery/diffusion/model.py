@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from arclight.errors import UserError
 from arclight.models.checks import check_probability
-from arclight.ranges import Count, Share
+from arclight.ranges import Count, Pixels, Share
 
 
 def time_embedding(times: Tensor, width: int) -> Tensor:
@@ -69,7 +69,7 @@ class UNet(nn.Module):
     def __init__(
         self,
         in_channels: Count,
-        image_size: Count,
+        image_size: Pixels,
         widths: tuple[Count, ...] = (32, 64),
         dropout: Share = 0.0,
     ) -> None:

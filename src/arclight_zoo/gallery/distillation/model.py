@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from arclight.ranges import Count
+from arclight.ranges import Count, Pixels
 
 
 class Student(nn.Module):
@@ -16,7 +16,7 @@ class Student(nn.Module):
     """
 
     def __init__(
-        self, num_classes: Count, in_channels: Count, image_size: Count, hidden: Count = 32
+        self, num_classes: Count, in_channels: Count, image_size: Pixels, hidden: Count = 32
     ) -> None:
         super().__init__()
         self.body = nn.Sequential(

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from arclight.errors import UserError
-from arclight.ranges import Count
+from arclight.ranges import Count, Pixels
 
 
 class Generator(nn.Module):
@@ -85,7 +85,7 @@ class GAN(nn.Module):
     """
 
     def __init__(
-        self, latent: Count, in_channels: Count, image_size: Count, width: Count = 64
+        self, latent: Count, in_channels: Count, image_size: Pixels, width: Count = 64
     ) -> None:
         super().__init__()
         if image_size % 4:

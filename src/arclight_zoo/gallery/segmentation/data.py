@@ -12,7 +12,7 @@ from arclight import DataModule, Facts, UserError
 from arclight.data.module import require_counts, require_fractions
 from arclight.data.order import EvalBatches, TrainBatches, random_table
 from arclight.data.rows import RowLoader
-from arclight.ranges import Count, Share
+from arclight.ranges import Count, Pixels, Seed, Share
 from arclight_zoo.gallery.segmentation.augment import PairAugment
 from arclight_zoo.gallery.segmentation.pairs import open_pairs
 from arclight_zoo.gallery.segmentation.stack import black_and_white, find_shape, stacked
@@ -72,18 +72,18 @@ class SegmentationData(DataModule):
         train_split: str | None = None,
         val_split: str | None = None,
         test_split: str | None = None,
-        image_size: Count | None = None,
+        image_size: Pixels | None = None,
         channels: Count | None = None,
         class_names: list[str] | None = None,
         batch_size: Count = 32,
         eval_batch_size: Count | None = None,
         val_fraction: Share = 0.1,
         test_fraction: Share = 0.1,
-        split_seed: int = 0,
+        split_seed: Seed = 0,
         limit: Count | None = None,
         augment: PairAugment | None = None,
         cache: str | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(path, batch_size, eval_batch_size, seed)
         require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)

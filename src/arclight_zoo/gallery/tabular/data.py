@@ -14,7 +14,7 @@ from arclight import DataModule, Facts, UserError
 from arclight.data.module import require_counts, require_fractions
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.rows import RowLoader
-from arclight.ranges import Count, Share
+from arclight.ranges import Count, Seed, Share
 from arclight_zoo.gallery.tabular.columns import as_numbers, as_texts, fit_columns, is_numeric
 from arclight_zoo.gallery.tabular.facts import TableFacts
 from arclight_zoo.gallery.tabular.table import listed, open_table, require_target
@@ -82,9 +82,9 @@ class TableData(DataModule):
         eval_batch_size: Count | None = 1024,
         val_fraction: Share = 0.1,
         test_fraction: Share = 0.2,
-        split_seed: int = 0,
+        split_seed: Seed = 0,
         limit: Count | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(path, batch_size, eval_batch_size, seed)
         require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)

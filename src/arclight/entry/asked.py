@@ -1,0 +1,86 @@
+"""What the command line asks beside training: `check=only` and `explain=KEY`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from arclight.config.annotations import fits
+from arclight.config.compose import typed_words
+from arclight.config.explain import explain
+from arclight.config.fault import Fault
+from arclight.config.freeze import freeze
+from arclight.config.layout import COMMANDS
+from arclight.config.located import check_typed, located
+from arclight.config.node_faults import misfit
+from arclight.errors import UserError
+
+
+def require_commands(cfg: DictConfig, hydra: Any) -> None:
+    """Raises `UserError` where what says how to start a run is of the wrong type."""
+    faults, given = [], OmegaConf.to_container(cfg.copy(), resolve=False)
+    assert isinstance(given, dict)
+    for key, expected in COMMANDS.items():
+        value = given.get(key)
+        if not fits(value, expected):
+            faults.append(misfit(key, value, expected))
+        elif isinstance(value, str) and not value.strip():
+            faults.append(Fault(f"{key} is empty: type {key}=VALUE, or leave it out.", (key,)))
+    if faults:
+        raise UserError("\n".join(located(faults, typed_words(hydra))))
+
+
+def require_alone(cfg: DictConfig, words: Sequence[str]) -> None:
+    """Raises `UserError` where keys of the config were typed beside `resume`."""
+    others = [word for word in words if word.split("=")[0] not in ("resume", "runs", "check")]
+    if others:
+        raise UserError(
+            f"resume={cfg.resume} continues a run with its own config; "
+            f"leave out {' '.join(others)}."
+        )
+
+
+def checked(cfg: DictConfig, hydra: Any) -> dict[str, Any]:
+    """The frozen config of the command.
+
+    Raises:
+        UserError: one line for each fault of it.
+    """
+    config = freeze(cfg, hydra.runtime.choices, hydra.overrides.task)
+    check_typed(config, typed_words(hydra))
+    return config
+
+
+def check_only(cfg: DictConfig, hydra: Any) -> None:
+    """Checks the config, and whether the machine has the devices; reads no data.
+
+    Raises:
+        UserError: there are faults.
+    """
+    from arclight.processes.devices import require_devices
+
+    if cfg.resume:
+        require_alone(cfg, typed_words(hydra))
+        from arclight.run.opened import open_checked
+
+        config, name = open_checked(cfg.resume).config, str(cfg.resume)
+    elif cfg.get("search"):
+        from arclight.search.run_search import search
+
+        search(cfg, only_check=True)
+        print(f"The search {cfg.search.name} is sound. Nothing was started: check=only.")
+        return
+    else:
+        config = checked(cfg, hydra)
+        name = config["name"]
+    require_devices(config["trainer"], hydra.runtime.choices.get("trainer"))
+    print(f"The config of {name} is sound. Nothing was started: check=only.")
+
+
+def explain_only(cfg: DictConfig, hydra: Any) -> None:
+    """Prints where the value of a key came from.
+
+    Raises:
+        UserError: there is no such key.
+    """
+    print(explain(cfg, cfg.explain, typed_words(hydra)))

@@ -1,0 +1,105 @@
+"""Types words that are wrong, each in a fork of this process, and says how each ends.
+
+    python -m tests.safety.mistakes FILE FOLDER [ready]
+
+A line of JSON for each line of the file: the words, the exit code, what was printed on stderr, and
+whether torch was imported. FOLDER is the working directory. With `ready` torch and Lightning are
+imported before, and a config without a fault trains for a step; else it is only checked.
+"""
+
+import json
+import os
+import runpy
+import shlex
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+LIMIT = 120  # seconds
+
+
+def lines(file: Path) -> list[tuple[str, list[str]]]:
+    """The words, and what the first line of the answer must hold."""
+    found = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line.strip() and not line.startswith("#"):
+            words, *wanted = line.split(" | ")
+            found.append((words.strip(), [want.strip() for want in wanted]))
+    return found
+
+
+def attempt(words: str, more: list[str]) -> dict[str, object]:
+    """Types the words to train.py in a fork of this process."""
+    with tempfile.TemporaryFile("w+") as said:
+        began = time.monotonic()
+        child = os.fork()
+        if not child:
+            _type([*shlex.split(words), *more], said.fileno())
+        seconds = 0.0
+        while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
+            time.sleep(0.005)
+            if (seconds := time.monotonic() - began) > LIMIT:
+                os.kill(child, signal.SIGKILL)
+        said.seek(0)
+        text = said.read()
+    answer, _, imported = text.rpartition("\nimported: ")
+    return {
+        "words": words,
+        "code": os.waitstatus_to_exitcode(ended[1]),
+        "said": answer,
+        "torch": imported.strip() == "True",
+        "seconds": round(seconds, 2),
+    }
+
+
+def _type(words: list[str], output: int) -> None:
+    code = 1
+    try:
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        sys.argv = ["train.py", *words]
+        runpy.run_path(str(PROJECT / "train.py"), run_name="__main__")
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.write(output, f"\nimported: {'torch' in sys.modules}\n".encode())
+        os._exit(code)
+
+
+def main() -> None:
+    file, folder = Path(sys.argv[1]).resolve(), sys.argv[2]
+    if "ready" in sys.argv:
+        import torch
+
+        import arclight.run.fit
+
+        torch.set_num_threads(1)
+        more = ["preflight=false"]
+        assert arclight.run.fit
+    else:
+        import arclight.config.check
+        import arclight.config.located
+        import arclight.entry.start
+
+        assert "torch" not in sys.modules
+        more = ["check=only"]
+        assert arclight.config.check
+        assert arclight.config.located
+        assert arclight.entry.start
+    os.chdir(folder)
+    for words, _ in lines(file):
+        given = [] if words.startswith(("check=", "explain=")) else more
+        print(json.dumps(attempt(words, given)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
