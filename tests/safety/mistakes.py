@@ -83,7 +83,7 @@ def main() -> None:
         import arclight.run.fit
 
         torch.set_num_threads(1)
-        more = ["preflight=false"]
+        more = ["preflight=false", "data.limit=100", "trainer.max_steps=2"]
         assert arclight.run.fit
     else:
         import arclight.config.check
@@ -97,7 +97,10 @@ def main() -> None:
         assert arclight.entry.start
     os.chdir(folder)
     for words, _ in lines(file):
-        given = [] if words.startswith(("check=", "explain=")) else more
+        alone = words.startswith(("check=", "explain=", "resume="))
+        short = [w for w in more if w.partition("=")[0] not in words]
+        given = ["check=only"] * (words.startswith("resume=") and more == ["check=only"])
+        given = given if alone else short
         print(json.dumps(attempt(words, given)), flush=True)
 
 

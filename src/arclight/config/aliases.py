@@ -25,7 +25,7 @@ class _SpelledOut(ast.NodeTransformer):
         self.module = module
         self.seen = seen
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> ast.expr:
         if node.id in RANGES or node.id in self.seen:
             return node
         module, name = self.module, node.id
@@ -44,7 +44,7 @@ class _SpelledOut(ast.NodeTransformer):
         )
         return spelled
 
-    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:  # noqa: N802
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         literal = isinstance(node.value, ast.Name) and node.value.id == "Literal"
         if not literal:
             node.slice = self.visit(node.slice)

@@ -11,12 +11,12 @@ from arclight.ranges import RANGES
 IsPart = Callable[[ast.expr], bool]
 """Whether an annotation names a class of which only a node with a `_target_` makes an object."""
 
-_LISTS = {
+LISTS = {
     *("list", "List", "Sequence", "MutableSequence", "Iterable", "Collection", "Container"),
     *("set", "Set", "frozenset", "FrozenSet", "AbstractSet", "deque"),
 }
-_MAPPINGS = {"dict", "Dict", "Mapping", "MutableMapping", "OrderedDict", "defaultdict"}
-_TUPLES = {"tuple", "Tuple"}
+MAPPINGS = {"dict", "Dict", "Mapping", "MutableMapping", "OrderedDict", "defaultdict"}
+TUPLES = {"tuple", "Tuple"}
 
 
 def _no_part(_: ast.expr) -> bool:
@@ -36,7 +36,7 @@ def fits(value: object, expected: ast.expr | None, is_part: IsPart = _no_part) -
     """
     if is_node(value) or (isinstance(value, str) and READ.search(value)):
         return True
-    match _simplified(expected):
+    match simplified(expected):
         case ast.Constant(value=None):
             return value is None
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
@@ -46,13 +46,13 @@ def fits(value: object, expected: ast.expr | None, is_part: IsPart = _no_part) -
         case ast.Attribute() as named:
             return named.attr != "Tensor" and not is_part(named)
         case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
-            same = [c for c in _literals(choices) if isinstance(c, bool) == isinstance(value, bool)]
+            same = [c for c in literals(choices) if isinstance(c, bool) == isinstance(value, bool)]
             return value in same
-        case ast.Subscript(value=ast.Name(id=name), slice=item) if name in _LISTS:
+        case ast.Subscript(value=ast.Name(id=name), slice=item) if name in LISTS:
             return isinstance(value, list) and all(fits(v, item, is_part) for v in value)
-        case ast.Subscript(value=ast.Name(id=name), slice=item) if name in _TUPLES:
+        case ast.Subscript(value=ast.Name(id=name), slice=item) if name in TUPLES:
             return isinstance(value, list) and _fits_tuple(value, item, is_part)
-        case ast.Subscript(value=ast.Name(id=name), slice=item) if name in _MAPPINGS:
+        case ast.Subscript(value=ast.Name(id=name), slice=item) if name in MAPPINGS:
             of = item.elts[-1] if isinstance(item, ast.Tuple) else None
             return isinstance(value, dict) and all(fits(v, of, is_part) for v in value.values())
         case _:
@@ -73,9 +73,9 @@ def _fits_name(value: object, name: str, is_part: IsPart) -> bool:
             return isinstance(value, str)
         case "Tensor":
             return False
-        case _ if name in _LISTS | _TUPLES:
+        case _ if name in LISTS | TUPLES:
             return isinstance(value, list)
-        case _ if name in _MAPPINGS:
+        case _ if name in MAPPINGS:
             return isinstance(value, dict)
         case _:
             return not is_part(ast.Name(id=name))
@@ -108,15 +108,15 @@ def _is_ellipsis(node: ast.expr) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _simplified(node: ast.expr | None) -> ast.expr | None:
+def simplified(node: ast.expr | None) -> ast.expr | None:
     """The same in fewer forms: no strings, module prefixes, `Optional`, `Union` or `Annotated`."""
     match node:
         case ast.Constant(value=str() as text):
-            return _simplified(parsed(text))
+            return simplified(parsed(text))
         case ast.Attribute(attr=name) if name in _KNOWN:
             return ast.Name(id=name)
         case ast.Subscript(value=head, slice=inner):
-            head = _simplified(head) or head
+            head = simplified(head) or head
             match head, inner:
                 case ast.Name(id="Optional"), _:
                     return ast.BinOp(inner, ast.BitOr(), ast.Constant(value=None))
@@ -124,20 +124,21 @@ def _simplified(node: ast.expr | None) -> ast.expr | None:
                     joined = first
                     for other in others:
                         joined = ast.BinOp(joined, ast.BitOr(), other)
-                    return _simplified(joined)
+                    return simplified(joined)
                 case ast.Name(id="Union"), _:
-                    return _simplified(inner)
+                    return simplified(inner)
                 case ast.Name(id="Annotated"), ast.Tuple(elts=[first, *_]):
-                    return _simplified(first)
+                    return simplified(first)
                 case ast.Name(id="Final" | "InitVar" | "Required" | "NotRequired"), _:
-                    return _simplified(inner)
+                    return simplified(inner)
                 case _:
                     return ast.Subscript(head, inner)
         case _:
             return node
 
 
-def _literals(choices: ast.expr) -> list[object]:
+def literals(choices: ast.expr) -> list[object]:
+    """The values of a `Literal`."""
     nodes = choices.elts if isinstance(choices, ast.Tuple) else [choices]
     return [ast.literal_eval(n) for n in nodes if isinstance(n, ast.Constant | ast.UnaryOp)]
 
@@ -151,14 +152,14 @@ _WORDS = {
 }
 _KNOWN = {
     *("Literal", "Optional", "Union", "Annotated", "Final", "InitVar", "Required", "NotRequired"),
-    *(*_LISTS, *_MAPPINGS, *_TUPLES, *_WORDS, *RANGES),
+    *(*LISTS, *MAPPINGS, *TUPLES, *_WORDS, *RANGES),
 }
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 def in_words(expected: ast.expr | None) -> str:
     """The annotation as a person would say it: "a whole number or null"."""
-    match _simplified(expected):
+    match simplified(expected):
         case ast.Constant(value=None):
             return "null"
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
@@ -169,12 +170,12 @@ def in_words(expected: ast.expr | None) -> str:
         case ast.Attribute(attr=name):
             return name
         case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
-            return " or ".join(map(_literal_in_words, _literals(choices)))
-        case ast.Subscript(value=ast.Name(id=name), slice=item) if name in _LISTS:
+            return " or ".join(map(_literal_in_words, literals(choices)))
+        case ast.Subscript(value=ast.Name(id=name), slice=item) if name in LISTS:
             return f"a list of {_several(item)}"
-        case ast.Subscript(value=ast.Name(id=name), slice=items) if name in _TUPLES:
+        case ast.Subscript(value=ast.Name(id=name), slice=items) if name in TUPLES:
             return _tuple_in_words(items)
-        case ast.Subscript(value=ast.Name(id=name), slice=item) if name in _MAPPINGS:
+        case ast.Subscript(value=ast.Name(id=name), slice=item) if name in MAPPINGS:
             if isinstance(item, ast.Tuple) and _plain(item.elts[-1]):
                 return f"a mapping to {_several(item.elts[-1])}"
             return "a mapping"
@@ -189,9 +190,9 @@ def _name_in_words(name: str) -> str:
         return RANGES[name].words
     if name in _WORDS:
         return _WORDS[name][0]
-    if name in _LISTS | _TUPLES:
+    if name in LISTS | TUPLES:
         return "a list"
-    return "a mapping" if name in _MAPPINGS else name
+    return "a mapping" if name in MAPPINGS else name
 
 
 def _literal_in_words(value: object) -> str:
@@ -201,13 +202,13 @@ def _literal_in_words(value: object) -> str:
 
 
 def _plain(node: ast.expr) -> bool:
-    node = _simplified(node) or node
+    node = simplified(node) or node
     return isinstance(node, ast.Name) and (node.id in _WORDS or node.id in RANGES)
 
 
 def _several(item: ast.expr) -> str:
     """Many of them: "whole numbers", "numbers of 0 or more", "lists of whole numbers"."""
-    simple = _simplified(item)
+    simple = simplified(item)
     match simple:
         case ast.Name(id=name) if name in _WORDS:
             return _WORDS[name][1]

@@ -148,7 +148,8 @@ def _called(
     except OnlyReadingError as error:
         raise UserError(wants_more(f"{f'{path}: ' if path else ''}{target}", error)) from error
     except Exception as error:
-        if not (only_reads or isinstance(error, TypeError | ValueError | ImportError)):
+        theirs = type(error).__module__.split(".")[0] == target.split(".")[0]
+        if not (only_reads or theirs or isinstance(error, TypeError | ValueError | ImportError)):
             raise
         if _passed_through_own_code(error.__traceback__):
             raise

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from arclight.config.fault import Fault
 from arclight.config.lineage import lineage
@@ -22,7 +22,7 @@ def faults_of_combinations(config: Config) -> Iterator[Fault]:
     trainer, data = config.get("trainer"), config.get("data")
     if isinstance(trainer, dict):
         yield from _of_the_end(trainer)
-        yield from _of_precision(trainer)
+        yield from faults_of_processor(trainer)
         yield from _of_shards(trainer, config)
     if isinstance(data, dict):
         yield from _of_empty_places(data)
@@ -32,13 +32,13 @@ def faults_of_combinations(config: Config) -> Iterator[Fault]:
 
 def _of_the_end(trainer: Config) -> Iterator[Fault]:
     epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps", -1)
-    if epochs in (None, -1) and steps == -1:
-        if not (trainer.get("max_time") or trainer.get("fast_dev_run")):
-            said = (
-                f"trainer.max_epochs={shown(epochs)} with trainer.max_steps=-1 never ends: type "
-                "trainer.max_epochs=N or trainer.max_steps=N."
-            )
-            yield Fault(said, ("trainer.max_epochs", "trainer.max_steps"))
+    ends = trainer.get("max_time") or trainer.get("fast_dev_run")
+    if epochs in (None, -1) and steps == -1 and not ends:
+        said = (
+            f"trainer.max_epochs={shown(epochs)} with trainer.max_steps=-1 never ends: type "
+            "trainer.max_epochs=N or trainer.max_steps=N."
+        )
+        yield Fault(said, ("trainer.max_epochs", "trainer.max_steps"))
     for unit, most in (("epochs", epochs), ("steps", steps)):
         least = trainer.get(f"min_{unit}")
         if _count(least) and _count(most) and least > most:
@@ -49,8 +49,8 @@ def _of_the_end(trainer: Config) -> Iterator[Fault]:
             yield Fault(said, (f"trainer.min_{unit}", f"trainer.max_{unit}"))
 
 
-def _of_precision(trainer: Config) -> Iterator[Fault]:
-    """What the processor does not compute with."""
+def faults_of_processor(trainer: Config) -> Iterator[Fault]:
+    """What a run on the processor cannot have."""
     if trainer.get("accelerator") != "cpu":
         return
     precision = trainer.get("precision")
@@ -143,5 +143,5 @@ def _devices(trainer: Config) -> Any:
     return len(devices) if isinstance(devices, list) else devices
 
 
-def _count(number: Any) -> bool:
+def _count(number: Any) -> TypeGuard[int]:
     return isinstance(number, int) and not isinstance(number, bool) and number > 0

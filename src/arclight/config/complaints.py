@@ -10,7 +10,9 @@ from arclight.config.suggest import did_you_mean, key_meant
 from arclight.config.typed import pasted
 
 _MARKS = " '\""
-_NO_KEY = re.compile(r"Could not (?:override|delete from config\.|append to config\.) '(?P<key>[^']+)'")
+_NO_KEY = re.compile(
+    r"Could not (?:override|delete from config\.|append to config\.) '(?P<key>[^']+)'"
+)
 
 
 def in_a_sentence(
@@ -69,7 +71,6 @@ def culprit(error: Exception, words: Sequence[str]) -> str | None:
             key = match["key"] or match["again"]
     named = [w for w in words if key and re.split("[=@]", w.lstrip("+~"))[0] == key.split("@")[0]]
     return named[-1] if named else None
-
 
 
 def _unreadable(word: str) -> str:

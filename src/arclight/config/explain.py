@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig
 
@@ -31,7 +31,7 @@ def explain(cfg: DictConfig, path: str, words: Sequence[str]) -> str:
     """
     origins = Origins(words)
     config = _resolved(cfg)
-    value, found = config, True
+    found, value = True, cast(Any, config)
     for part in path.split("."):
         found = found and isinstance(value, dict) and part in value
         value = value[part] if found else None

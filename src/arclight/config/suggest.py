@@ -20,15 +20,15 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
 
 
 def key_meant(key: str, keys: Iterable[str]) -> str:
-    """The end of a sentence about an unknown key: its sibling, or another that is spelled like it."""
+    """The end of a sentence about an unknown key: its sibling, or another spelled like it."""
     known = list(keys)
     parent, _, name = key.rpartition(".")
     siblings = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == parent != ""]
     if close := nearest(name, siblings):
         return f": did you mean {parent}.{close}?"
-    if close := nearest(key, [k for k in known if ("." in k) == bool(parent)]):
-        if name in close.split(".") or not parent:
-            return f": did you mean {close}?"
+    close = nearest(key, [k for k in known if ("." in k) == bool(parent)])
+    if close and (name in close.split(".") or not parent):
+        return f": did you mean {close}?"
     if siblings:
         return did_you_mean("", [f"{parent}.{sibling}" for sibling in siblings])
     return did_you_mean(key, [k for k in known if "." not in k])

@@ -95,7 +95,9 @@ def _search(cfg: DictConfig, several: bool) -> None:
 
 def _resumed(cfg: DictConfig, overrides: list[str]) -> RunDirectory:
     require_alone(cfg, overrides)
-    return newest_unfinished(Path(cfg.runs)) if cfg.resume == "auto" else open_checked(str(cfg.resume))
+    return (
+        newest_unfinished(Path(cfg.runs)) if cfg.resume == "auto" else open_checked(str(cfg.resume))
+    )
 
 
 def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:

@@ -3,11 +3,16 @@
 import os
 from typing import Any
 
+from arclight.config.combinations import faults_of_processor
+from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 
 Trainer = dict[str, Any]
 """The config's `trainer`."""
 
+
+OWN_STRATEGIES = ("auto", "ddp", "fsdp")
+"""Names that need no look at Lightning's."""
 
 _ON_CPUS = {name: f"{name}_cpu" for name in ("ddp", "fsdp")}
 """Options that say the same of processes on the CPU."""
@@ -20,6 +25,9 @@ def require_devices(trainer: Trainer, choice: str | None = None) -> None:
         choice: the option of the config group that was chosen; None: it is not known.
     """
     accelerator, devices = resolve_accelerator(trainer), trainer["devices"]
+    for fault in faults_of_processor({**trainer, "accelerator": accelerator}):
+        raise UserError(fault.said)
+    _require_strategy(trainer["strategy"])
     if accelerator == "cpu":
         return
     import torch
@@ -28,8 +36,8 @@ def require_devices(trainer: Trainer, choice: str | None = None) -> None:
         there = torch.cuda.device_count()
         if not there:
             raise UserError(
-                f"trainer={choice or 'gpu'} needs a CUDA device and this machine shows none; "
-                f"type trainer={_ON_CPUS.get(choice or '', 'cpu')}."
+                f"{_asked(choice)} needs a CUDA device and this machine shows none; "
+                f"type {_on_the_cpu(choice)}."
             )
         if isinstance(devices, int) and devices > there:
             raise UserError(
@@ -45,6 +53,29 @@ def require_devices(trainer: Trainer, choice: str | None = None) -> None:
         raise UserError(
             "trainer=mps needs an Apple GPU and this machine has none; type trainer=cpu."
         )
+
+
+def _asked(choice: str | None) -> str:
+    """What asks for a GPU: the option, or the key where an option of the CPU was changed."""
+    changed = choice in ("cpu", *_ON_CPUS.values())
+    return "trainer.accelerator=gpu" if changed else f"trainer={choice or 'gpu'}"
+
+
+def _on_the_cpu(choice: str | None) -> str:
+    changed = choice in ("cpu", *_ON_CPUS.values())
+    return "trainer.accelerator=cpu" if changed else f"trainer={_ON_CPUS.get(choice or '', 'cpu')}"
+
+
+def _require_strategy(strategy: Any) -> None:
+    """Raises `UserError` where it is the name of none; Lightning is asked of names not our own."""
+    if not isinstance(strategy, str) or strategy in OWN_STRATEGIES:
+        return
+    from lightning.pytorch.strategies import StrategyRegistry
+
+    known = StrategyRegistry.available_strategies()
+    if strategy not in known:
+        hint = did_you_mean(strategy, [*OWN_STRATEGIES, *known], "trainer.strategy=")
+        raise UserError(f"trainer.strategy={strategy} is not the name of a strategy{hint}")
 
 
 def resolve_accelerator(trainer: Trainer) -> str:

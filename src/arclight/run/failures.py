@@ -3,15 +3,18 @@
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
 
+from arclight.config.freeze import flatten
 from arclight.data.module import DataModule
 from arclight.libraries.pytorch import NOT_HANDED_ON
 from arclight.run.assembly import Parts
+from arclight.tasks.task import Task
 
 SHARED = Path("/dev/shm")  # by which processes hand tensors to each other
 SPARE = 2**16  # bytes
@@ -87,4 +90,64 @@ def out_of_memory(parts: Parts, trainer: L.Trainer) -> str:
         f"trainer.accumulate_grad_batches={cut * 2} for half the memory ({in_parts(parts.task)}), "
         "a smaller data.batch_size, trainer.precision=bf16-mixed, or, where the model has it, "
         "model.activation_checkpointing=true."
+    )
+
+
+def not_measured(config: Mapping[str, Any], name: str, known: Collection[str]) -> str:
+    """Of a metric that the config names and that nothing logs."""
+    keys = [key for key, value in flatten(dict(config)) if value == name]
+    named = " and ".join(f"{key}={name}" for key in keys) or name
+    return f"{named} is not measured: choose from {', '.join(sorted(known))}."
+
+
+def unknown_metric(parts: Parts, trainer: L.Trainer, error: Exception) -> str | None:
+    """The sentence, where the failure is Lightning's about a metric that is not logged."""
+    found = re.search(r"conditioned on metric `?(?P<name>[^\s`]+)`? which is not", str(error))
+    if found is None:
+        return None
+    return not_measured(parts.config, found["name"], set(trainer.callback_metrics))
+
+
+def unvalidated_metric(
+    parts: Parts, validated: Mapping[str, Any], tested: Collection[str]
+) -> str | None:
+    """The sentence, where a run too short to validate names a metric that its task has not.
+
+    A `Task` measures the same in validation and test.
+    """
+    monitor = (parts.config["callbacks"].get("checkpoints") or {}).get("monitor")
+    known = {f"val/{name.partition('/')[2]}" for name in tested}
+    if validated or not known or monitor is None or not isinstance(parts.task, Task):
+        return None
+    if not monitor.startswith("val/") or monitor in known:
+        return None
+    return not_measured(parts.config, monitor, known)
+
+
+def other_sizes(parts: Parts, error: Exception) -> str | None:
+    """The sentence about sizes in the model's config that are not those of the data.
+
+    None where all are: then the failure has another cause.
+    """
+    model, known = parts.config.get("model") or {}, parts.facts.for_model()
+    differ = {k: v for k, v in known.items() if model.get(k) not in (None, v)}
+    if not differ:
+        return None
+    given = " and ".join(f"model.{key}={model[key]}" for key in differ)
+    have = ", ".join(f"{key} {value}" for key, value in differ.items())
+    mend = " ".join(f"model.{key}=null" for key in differ)
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:200].rstrip(".")
+    return f"{given}, where the data have {have}: type {mend} to take it from the data ({said})."
+
+
+def long_interval(parts: Parts, error: Exception) -> str:
+    """Of a `val_check_interval` beyond the batches of an epoch, which Lightning counts."""
+    given = parts.config["trainer"]["val_check_interval"]
+    batches = re.search(r"training batches \((\d+)\)", str(error))
+    if batches is None:
+        return f"trainer.val_check_interval={given}: {' '.join(str(error).split())}"
+    return (
+        f"trainer.val_check_interval={given} is more than the {batches[1]} batches of an epoch: "
+        f"type trainer.val_check_interval={batches[1]} or less, or "
+        "trainer.check_val_every_n_epoch=null to count over epochs."
     )

@@ -18,7 +18,13 @@ from arclight.errors import UserError
 from arclight.provenance.manifest import hardware
 from arclight.report.plots import confusion_matrix, curves
 from arclight.run.assembly import UNKNOWN, Parts, build_parts, build_task
-from arclight.run.failures import another_model, out_of_memory
+from arclight.run.failures import (
+    another_model,
+    long_interval,
+    other_sizes,
+    out_of_memory,
+    unknown_metric,
+)
 from arclight.run.panels import closing, network_of, opening
 from arclight.run.results import (
     is_tested,
@@ -147,15 +153,16 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
     except torch.OutOfMemoryError as error:
         raise UserError(out_of_memory(parts, trainer)) from error
     except MisconfigurationException as error:
-        raise UserError(f"Lightning refuses this: {' '.join(str(error).split())}") from error
-    except ValueError as error:
-        if "`val_check_interval`" in str(error):  # which is known once the data are
-            said = " ".join(str(error).split())
-            raise UserError(f"trainer.val_check_interval: {said}") from error
-        raise
-    except RuntimeError as error:
+        said = unknown_metric(parts, trainer, error)
+        said = said or f"Lightning refuses this: {' '.join(str(error).split())}"
+        raise UserError(said) from error
+    except (ValueError, IndexError, RuntimeError) as error:
         if start and "Error(s) in loading state_dict" in str(error):
             raise UserError(another_model(start, error)) from error
+        if "`val_check_interval`" in str(error):  # which is known once the data are
+            raise UserError(long_interval(parts, error)) from error
+        if sentence := unknown_metric(parts, trainer, error) or other_sizes(parts, error):
+            raise UserError(sentence) from error
         raise
     if interrupts.signum:  # it came after the last step
         raise SystemExit(128 + interrupts.signum)

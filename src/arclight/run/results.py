@@ -11,7 +11,7 @@ from arclight.console import say
 from arclight.costs.timing import forward_seconds
 from arclight.errors import UserError
 from arclight.run.assembly import Parts
-from arclight.run.failures import out_of_memory
+from arclight.run.failures import out_of_memory, unvalidated_metric
 from arclight.run.panels import parameters
 from arclight.run.predictions import kept_predictions
 from arclight.run.trainer import recorder
@@ -37,6 +37,8 @@ def test_best(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> dict[str, 
                 figures = test(trainer, parts)
         except torch.OutOfMemoryError as error:
             raise UserError(out_of_memory(parts, trainer)) from error
+    if sentence := unvalidated_metric(parts, recorder(trainer).validated, figures):
+        raise UserError(sentence)
     return {
         "metrics": {**rounded(validated), **figures},
         "tested_checkpoint": tested.name,

@@ -67,7 +67,7 @@ class Checkpoints(Checkpoint):
         if score is None:
             known = ", ".join(sorted(trainer.callback_metrics))
             raise UserError(
-                f"callbacks.checkpoints.monitor={self.monitor} is not measured; "
+                f"callbacks.checkpoints.monitor={self.monitor} is not measured: "
                 + (f"choose from {known}." if known else "nothing is: log it in validation_step.")
             )
         better = -1.0 if self.mode == "max" else 1.0

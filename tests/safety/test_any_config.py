@@ -1,0 +1,143 @@
+"""Whatever stands in a config, in a word or in a table: it is taken, or refused in a sentence."""
+
+import copy
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.errors import HydraException
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from omegaconf.errors import OmegaConfBaseException
+
+from arclight.config.check import check
+from arclight.config.complaints import in_a_sentence
+from arclight.config.compose import composed as compose_words
+from arclight.config.compose import freeze_as_composed
+from arclight.config.freeze import flatten
+from arclight.config.words import quoted
+from arclight.errors import UserError
+from arclight_zoo.gallery.tabular.data import TableData
+from tests.conftest import CONFIGS
+from tests.safety.whole import WHOLE, examples
+
+KEYS = st.sampled_from(["_target_", "_args_", "_partial_", "_convert_", "a", "lr", "", "a.b", "0"])
+TARGETS = st.sampled_from(
+    [
+        *("torch.nn.Linear", "arclight_zoo.image.cnn.CNN", "os.system", "torch", "a..b", "???", "é"),
+        *("arclight.training.optimizers.adamw", "project.model.Denoiser", "__main__.x", "lightning."),
+    ]
+)
+PLAIN = st.one_of(
+    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), TARGETS)
+)
+VALUES = st.recursive(
+    PLAIN,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=6,
+)
+TRIED: dict[str, Any] = {
+    **{"deadline": None, "suppress_health_check": list(HealthCheck), "database": None},
+    "derandomize": not WHOLE,
+}
+
+
+def at(config: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    """The config with a value at a path."""
+    changed = copy.deepcopy(config)
+    node = changed
+    for part in path[:-1]:
+        node = node[part]
+    node[path[-1]] = value
+    return changed
+
+
+@pytest.fixture(scope="module")
+def base(composed: Any) -> dict[str, Any]:
+    config: dict[str, Any] = composed()
+    return config
+
+
+@pytest.fixture(scope="module")
+def places(base: dict[str, Any]) -> list[list[str]]:
+    """Every key of the config, and every mapping."""
+    leaves = [key.split(".") for key, _ in flatten(base)]
+    return sorted({".".join(key[:n]): key[:n] for key in leaves for n in range(1, len(key) + 1)}.values())
+
+
+def test_any_value_is_taken_or_refused(base: dict[str, Any], places: list[list[str]]) -> None:
+    @settings(max_examples=examples(200), **TRIED)
+    @given(st.lists(st.tuples(st.sampled_from(places), VALUES), min_size=1, max_size=2))
+    def attempt(changes: list[tuple[list[str], Any]]) -> None:
+        config = base
+        for path, value in changes:
+            try:
+                config = at(config, path, value)
+            except (KeyError, TypeError):  # the first change took the second one's place away
+                continue
+        try:
+            check(config)
+        except UserError as error:
+            assert str(error).strip()
+
+    attempt()
+
+
+@pytest.fixture(scope="module")
+def hydra() -> Iterator[None]:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        yield
+
+
+def test_any_word_is_read_or_refused(hydra: None, places: list[list[str]]) -> None:
+    starts = st.sampled_from(["", "+", "++", "~"])
+    keys = st.sampled_from([".".join(path) for path in places]) | st.text(max_size=8)
+    letters = st.characters(blacklist_categories=["Cs"], blacklist_characters="\0")
+    values = st.text(letters, max_size=12) | st.sampled_from(["null", "[1,2]", "{a: 1}", "${seed}"])
+
+    @settings(max_examples=examples(40, 1000), **TRIED)
+    @given(starts, keys, values)
+    def attempt(start: str, key: str, value: str) -> None:
+        try:
+            check(freeze_as_composed(compose_words(quoted([f"{start}{key}={value}"]))))
+        except UserError as error:
+            assert str(error).strip()
+        except (HydraException, OmegaConfBaseException) as error:
+            assert in_a_sentence(error).strip()
+
+    attempt()
+
+
+CELLS = st.one_of(
+    *(st.text(max_size=6), st.integers().map(str), st.floats().map(str), st.just(""), st.just("nan")),
+    *(st.sampled_from(["a", "b", "1", "0", '"', "a,b", "None", "true", "1e999", "2026-01-01"]),),
+)
+
+
+@pytest.mark.slow
+def test_any_table_is_read_or_refused() -> None:
+    rows = st.lists(st.lists(CELLS, min_size=1, max_size=3), max_size=12)
+    names = st.lists(st.text(max_size=4) | st.sampled_from(["y", "x", "split"]), max_size=3)
+
+    @settings(max_examples=examples(60), **TRIED)
+    @given(names, rows, st.sampled_from(["csv", "jsonl", "cut"]), st.sampled_from(["y", "x", None]))
+    def attempt(header: list[str], table: list[list[str]], kind: str, target: str | None) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / ("table.jsonl" if kind == "jsonl" else "table.csv")
+            if kind == "jsonl":
+                lines = [json.dumps(dict(zip(header, row, strict=False))) for row in table]
+            else:
+                lines = [",".join(row) for row in [header, *table]]
+            content = "\n".join(lines).encode("utf-8", "surrogatepass")
+            file.write_bytes(content[: len(content) // 2] if kind == "cut" else content)
+            data = TableData(path=str(file), target=target, batch_size=1)
+            try:
+                data.setup("fit")
+            except UserError as error:
+                assert str(error).strip()
+
+    attempt()
