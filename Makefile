@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train project test test-slow test-ray lint format audit safety faults benchmark lock clean
+.PHONY: help setup train project test test-slow test-ray lint format schemas audit safety faults benchmark lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1@/' | column -t -s@
@@ -47,6 +47,9 @@ lint: $(READY) ## ruff, mypy --strict and import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+schemas: $(READY) ## tell editors what the config files may hold (configs/.schema), after a change of a key
+	$(BIN)/python -m arclight.config.schema
 
 audit: $(READY) ## look up known vulnerabilities of the locked packages (needs a network)
 	for lock in requirements.lock requirements-ray.lock; do \

@@ -67,7 +67,11 @@ IMAGES = "arclight_zoo.pixels.image_data.ImageData"
         ("trainer", "{max_epochs: many}", "not valid under any"),
         ("trainer", "{precision: fp16}", "not valid under any"),
         ("experiment", "{seed: -1}", "not valid under any"),
-        ("experiment", "{optimizer: {_target_: arclight.training.optimizers.sgd, lr: fast}}", "any"),
+        (
+            "experiment",
+            "{optimizer: {_target_: arclight.training.optimizers.sgd, lr: fast}}",
+            "any",
+        ),
         ("experiment", "{trainer: {max_epochs: 0.5}}", "not valid under any"),
         ("callbacks", "{ema: {_target_: arclight.training.callbacks.ema, dekay: 1}}", "not valid"),
         ("data", f"{{_target_: {IMAGES}, batch_size: 0}}", "not valid under any"),

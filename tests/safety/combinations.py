@@ -35,8 +35,13 @@ from arclight.run_directory import create
 
 OFTEN = 0.5
 RARELY = {
-    **{"task": 0.05, "data": 0.15, "trainer": 0.2, "finetune": 0.2, "logger": 0.3},
-    **{"experiment": 0.15, "debug": 0.1},
+    "task": 0.05,
+    "data": 0.15,
+    "trainer": 0.2,
+    "finetune": 0.2,
+    "logger": 0.3,
+    "experiment": 0.15,
+    "debug": 0.1,
 }
 """How often a group is chosen, where most of its options suit few of the others'."""
 
@@ -52,10 +57,21 @@ SETTINGS = {
     "on_nonfinite": ["stop", "skip"],
 }
 SHORT = {
-    **{"trainer.max_steps": 2, "trainer.max_time": "null", "trainer.log_every_n_steps": 1},
-    **{"trainer.devices": 1, "data.limit": 24, "data.batch_size": 4, "data.eval_batch_size": 4},
-    **{"data.num_workers": 0, "model.n_layers": 1, "model.image_n_layers": 1, "task.samples": 8},
-    **{"model.text_n_layers": 1, "compile": "false", "preflight": "false", "name": "run"},
+    "trainer.max_steps": 2,
+    "trainer.max_time": "null",
+    "trainer.log_every_n_steps": 1,
+    "trainer.devices": 1,
+    "data.limit": 24,
+    "data.batch_size": 4,
+    "data.eval_batch_size": 4,
+    "data.num_workers": 0,
+    "model.n_layers": 1,
+    "model.image_n_layers": 1,
+    "task.samples": 8,
+    "model.text_n_layers": 1,
+    "compile": "false",
+    "preflight": "false",
+    "name": "run",
 }
 """What makes a run quick, where it has such a key."""
 

@@ -28,8 +28,21 @@ from tests.safety.whole import WHOLE, examples
 KEYS = st.sampled_from(["_target_", "_args_", "_partial_", "_convert_", "a", "lr", "", "a.b", "0"])
 TARGETS = st.sampled_from(
     [
-        *("torch.nn.Linear", "arclight_zoo.image.cnn.CNN", "os.system", "torch", "a..b", "???", "é"),
-        *("arclight.training.optimizers.adamw", "project.model.Denoiser", "__main__.x", "lightning."),
+        *(
+            "torch.nn.Linear",
+            "arclight_zoo.image.cnn.CNN",
+            "os.system",
+            "torch",
+            "a..b",
+            "???",
+            "é",
+        ),
+        *(
+            "arclight.training.optimizers.adamw",
+            "project.model.Denoiser",
+            "__main__.x",
+            "lightning.",
+        ),
     ]
 )
 PLAIN = st.one_of(
@@ -41,9 +54,16 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 TRIED: dict[str, Any] = {
-    **{"deadline": None, "suppress_health_check": list(HealthCheck), "database": None},
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    "database": None,
     "derandomize": not WHOLE,
 }
+
+
+def require_sentence(said: str) -> None:
+    assert said.strip()
+    assert "Traceback" not in said
 
 
 def at(config: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
@@ -66,7 +86,9 @@ def base(composed: Any) -> dict[str, Any]:
 def places(base: dict[str, Any]) -> list[list[str]]:
     """Every key of the config, and every mapping."""
     leaves = [key.split(".") for key, _ in flatten(base)]
-    return sorted({".".join(key[:n]): key[:n] for key in leaves for n in range(1, len(key) + 1)}.values())
+    return sorted(
+        {".".join(key[:n]): key[:n] for key in leaves for n in range(1, len(key) + 1)}.values()
+    )
 
 
 def test_any_value_is_taken_or_refused(base: dict[str, Any], places: list[list[str]]) -> None:
@@ -82,7 +104,7 @@ def test_any_value_is_taken_or_refused(base: dict[str, Any], places: list[list[s
         try:
             check(config)
         except UserError as error:
-            assert str(error).strip()
+            require_sentence(str(error))
 
     attempt()
 
@@ -105,15 +127,21 @@ def test_any_word_is_read_or_refused(hydra: None, places: list[list[str]]) -> No
         try:
             check(freeze_as_composed(compose_words(quoted([f"{start}{key}={value}"]))))
         except UserError as error:
-            assert str(error).strip()
+            require_sentence(str(error))
         except (HydraException, OmegaConfBaseException) as error:
-            assert in_a_sentence(error).strip()
+            require_sentence(in_a_sentence(error))
 
     attempt()
 
 
 CELLS = st.one_of(
-    *(st.text(max_size=6), st.integers().map(str), st.floats().map(str), st.just(""), st.just("nan")),
+    *(
+        st.text(max_size=6),
+        st.integers().map(str),
+        st.floats().map(str),
+        st.just(""),
+        st.just("nan"),
+    ),
     *(st.sampled_from(["a", "b", "1", "0", '"', "a,b", "None", "true", "1e999", "2026-01-01"]),),
 )
 
@@ -138,6 +166,6 @@ def test_any_table_is_read_or_refused() -> None:
             try:
                 data.setup("fit")
             except UserError as error:
-                assert str(error).strip()
+                require_sentence(str(error))
 
     attempt()

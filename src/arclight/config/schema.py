@@ -121,8 +121,8 @@ def _node(group: str, targets: list[str], comments: dict[str, str]) -> tuple[Sch
     any_of = {
         key: {"anyOf": [_named(key, i) for i in range(len(kinds))]} for key, kinds in names.items()
     }
-    target = {"type": ["string", "null"], "examples": targets}
-    node = {"type": "object", "properties": {**any_of, "_target_": target}, "allOf": each}
+    of_target = {"type": ["string", "null"], "examples": targets}
+    node = {"type": "object", "properties": {**any_of, "_target_": of_target}, "allOf": each}
     defined = {f"{k}.{i}": one for k, kinds in names.items() for i, one in enumerate(kinds)}
     return node, defined
 

@@ -1,9 +1,12 @@
 """A multirun as a whole: where it lies, and what came of its jobs."""
 
+import atexit
 import hashlib
 import re
 import shlex
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,16 +32,20 @@ class Multirun(Callback):
                 print(f"error: {_NAMES_ONE[key]}", file=sys.stderr)
                 sys.exit(EXIT_USER_ERROR)
         hydra = config.hydra
-        if any(word.startswith("hydra.sweep.dir=") for word in hydra.overrides.hydra):
+        if config.get("check") or config.get("explain"):  # there are no runs
+            hydra.sweep.dir = tempfile.mkdtemp()
+            atexit.register(shutil.rmtree, hydra.sweep.dir, ignore_errors=True)
+        elif any(word.startswith("hydra.sweep.dir=") for word in hydra.overrides.hydra):
             return
-        hydra.sweep.dir = str(Path(hydra.sweep.dir) / name_of(hydra.overrides.task))
+        else:
+            hydra.sweep.dir = str(Path(hydra.sweep.dir) / name_of(hydra.overrides.task))
         quoted = hydra.sweep.dir.replace("'", "\\'")
         hydra.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")  # each job composes anew
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Shows what came of the jobs; the exit code says whether all have finished."""
         if config.get("check") or config.get("explain"):
-            return  # there are no runs
+            return
         if config.get("search"):
             return  # the jobs are workers of one search, which says what came of it
         finished = False

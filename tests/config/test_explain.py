@@ -1,0 +1,125 @@
+"""Where the values of a config came from, and the check alone."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from arclight.config.check import check
+from arclight.config.compose import freeze_as_composed
+from arclight.config.explain import explain
+from arclight.config.fault import ConfigError
+from arclight.config.located import check_typed
+from arclight.errors import UserError
+from tests.conftest import CONFIGS, PROJECT
+
+
+def explained(path: str, words: Sequence[str]) -> str:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        cfg = compose("train", list(words), return_hydra_config=True)
+        return explain(cfg, path, words)
+
+
+def line_of(file: str, text: str) -> str:
+    """`configs/FILE:LINE` of the first line that begins so."""
+    lines = (CONFIGS / file).read_text().splitlines()
+    place = next(i for i, line in enumerate(lines, 1) if line.strip().startswith(text))
+    return f"configs/{file}:{place}"
+
+
+def test_each_file_and_word_is_a_link() -> None:
+    said = explained(
+        "trainer.max_epochs", ["model=bert_masked", "trainer=ddp_cpu", "trainer.max_epochs=3"]
+    ).splitlines()
+    assert said[0] == "trainer.max_epochs = 3"
+    assert "40" in said[1]
+    assert line_of("trainer/cpu.yaml", "max_epochs") in said[1]
+    assert line_of("model/bert_masked.yaml", "max_epochs") in said[2]
+    assert "typed model=bert_masked" in said[2]
+    assert said[3].endswith("typed: trainer.max_epochs=3")
+
+
+def test_interpolations_are_followed() -> None:
+    said = explained("callbacks.early_stopping.monitor", ["model=vit"])
+    assert "${callbacks.checkpoints.monitor}" in said
+    assert "  callbacks.checkpoints.monitor = val/accuracy" in said
+    assert line_of("task/image_classification.yaml", "monitor") in said
+
+
+def test_a_group_shows_who_chose_it_and_each_of_its_keys() -> None:
+    said = explained("model", ["experiment=digits_vit"])
+    assert said.startswith("model=vit is the option: model=vit in configs/experiment/digits_vit")
+    assert "  model.n_heads = " in said
+
+
+def test_a_secret_is_not_shown() -> None:
+    assert "hunter22" not in explained("data.api_key", ["+data.api_key=hunter22"])
+
+
+def test_an_unknown_key_is_answered_with_the_one_that_was_meant() -> None:
+    with pytest.raises(UserError, match=r"did you mean trainer\.max_epochs"):
+        explained("trainer.max_epoch", [])
+
+
+def faults(*words: str) -> list[str]:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = freeze_as_composed(compose("train", list(words), return_hydra_config=True))
+        with pytest.raises(ConfigError):
+            check(config)
+        with pytest.raises(UserError) as said:
+            check_typed(config, words)
+    return str(said.value).splitlines()
+
+
+def test_a_file_is_named_and_not_the_user_blamed() -> None:
+    (said,) = faults("model=bert_masked", "optimizer=sgd")
+    assert "optimizer.betas is unknown to sgd" in said
+    assert "~optimizer.betas" in said
+    assert line_of("model/bert_masked.yaml", "betas") in said
+
+
+def test_a_word_that_adds_a_key_is_to_be_left_out() -> None:
+    (said,) = faults("+data.zzz=1")
+    assert said.endswith("Leave out +data.zzz=1.")
+
+
+def test_what_takes_over_a_faulty_value_is_not_at_fault_itself() -> None:
+    assert faults("seed=x") == ["seed=x should be a whole number from 0 to 4294967295."]
+
+
+def train(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(PROJECT / "train.py"), *words],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=os.environ | {"HYDRA_FULL_ERROR": "0"},
+    )
+
+
+def test_every_fault_is_said_at_once_whoever_finds_it(tmp_path: Path) -> None:
+    done = train(tmp_path, "=3", "model=null", "trainer.max_epoch=3", "optimizer.lr=x", "seed=-1")
+    assert done.returncode == 2
+    said = done.stderr.splitlines()
+    assert said[0].startswith("error: =3 is not of the form")
+    assert [line.split(" ")[0] for line in said[1:]] == [
+        *("model=null", "trainer.max_epoch", "seed=-1", "optimizer.lr=x"),
+    ]
+
+
+def test_the_check_alone_reads_and_writes_nothing(tmp_path: Path) -> None:
+    done = train(tmp_path, "check=only", "data=image_folder", "data.path=/not/there")
+    assert done.returncode == 0, done.stderr
+    assert "is sound" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_multirun_is_checked_job_by_job(tmp_path: Path) -> None:
+    done = train(tmp_path, "-m", "check=only", "optimizer.lr=0.1,fast")
+    assert done.returncode == 2
+    assert "optimizer.lr=fast should be a number above 0" in done.stderr
+    assert not list(tmp_path.iterdir())
