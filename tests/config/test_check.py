@@ -34,7 +34,7 @@ def test_every_experiment_is_sound_and_says_what_to_expect(
         ),
         ("trainer.gradient_clip_val=-1", "trainer.gradient_clip_val=-1 should be a number of 0"),
         ("trainer.max_epochs=0", "trainer.max_epochs=0 should be a whole number of 1 or more"),
-        ("trainer.limit_train_batches=2.5", "1 or more or a number from 0 to 1."),
+        ("trainer.limit_train_batches=2.5", "1 or more or a number above 0, up to 1."),
         ("data.batch_size=0", "data.batch_size=0 should be a whole number of 1 or more."),
         ("data.val_fraction=1.5", "data.val_fraction=1.5 should be a number from 0 to 1."),
         ("optimizer.weight_decay=-1", "optimizer.weight_decay=-1 should be a number of 0 or more."),
@@ -53,7 +53,7 @@ def test_every_experiment_is_sound_and_says_what_to_expect(
         ("+model.widht=3", "model.widht is unknown to CNN"),
         ("+optimizer.weight_deacy=3", "did you mean optimizer.weight_decay?"),
         ("data.path=???", "data.path must be given: type data.path=VALUE."),
-        ("seed=one", "seed=one should be a whole number."),
+        ("seed=one", "seed=one should be a whole number from 0 to 4294967295."),
     ],
 )
 def test_a_fault_is_named_with_its_mend(composed: Composed, override: str, sentence: str) -> None:

@@ -221,7 +221,7 @@ def test_a_users_class(
         ("+finetune.rank=4", "finetune.rank does nothing"),
         ("+callbacks.foo.x=1", "callbacks.foo.x does nothing"),
         ("model.widths=[a,b]", "model.widths=[a,b] should be a list of whole numbers of 1"),
-        ("seed=-1", "seed=-1 should be a whole number of 0 or more."),
+        ("seed=-1", "seed=-1 should be a whole number from 0 to 4294967295."),
         ("name=''", "name= should be a name of at least one letter, not a path."),
         ("name=../x", "name=../x should be a name of at least one letter, not a path."),
         ("~model._target_", "since model has no _target_"),

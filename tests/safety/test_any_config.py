@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shlex
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from arclight.config.complaints import in_a_sentence
 from arclight.config.compose import composed as compose_words
 from arclight.config.compose import freeze_as_composed
 from arclight.config.freeze import flatten
+from arclight.config.typed import pasted
 from arclight.config.words import quoted
 from arclight.errors import UserError
 from arclight_zoo.gallery.tabular.data import TableData
@@ -130,6 +133,19 @@ def test_any_word_is_read_or_refused(hydra: None, places: list[list[str]]) -> No
             require_sentence(str(error))
         except (HydraException, OmegaConfBaseException) as error:
             require_sentence(in_a_sentence(error))
+
+    attempt()
+
+
+def test_any_text_can_be_pasted() -> None:
+    letters = st.characters(blacklist_categories=["Cs"], blacklist_characters="\0$\r\n")
+    marks = st.text("\\'\" ,[]{}()=:#~a1", max_size=8)
+
+    @settings(max_examples=examples(200), **TRIED)
+    @given(st.text(letters, max_size=12) | marks)
+    def attempt(value: str) -> None:
+        (word,) = shlex.split(pasted("key", value))
+        assert OverridesParser.create().parse_override(word).value() == value
 
     attempt()
 

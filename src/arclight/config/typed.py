@@ -14,12 +14,17 @@ def as_typed(value: Any) -> str:
             return value
         if "'" in value and not set('"\\') & set(value):
             return f'"{value}"'
-        return "'" + value.replace("\\'", "\\\\'").replace("'", "\\'") + "'"
+        # Backslashes mean something before a quote alone; the last ones stand before the closing.
+        return "'" + re.sub(r"(\\*)('|$)", _escaped, value) + "'"
     if isinstance(value, list):
         return f"[{','.join(map(as_typed, value))}]"
     if isinstance(value, dict):
         return f"{{{','.join(f'{k}:{as_typed(v)}' for k, v in value.items())}}}"
     return repr(value) if isinstance(value, float) else json.dumps(value)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[1] * 2 + ("\\'" if found[2] else "")
 
 
 def shown(value: Any) -> str:

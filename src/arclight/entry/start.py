@@ -14,6 +14,7 @@ from arclight.config.compose import typed_words
 from arclight.config.entry import EXIT_USER_ERROR
 from arclight.config.freeze import differences
 from arclight.config.only_reading import only_reading
+from arclight.config.typed import pasted
 from arclight.entry.asked import (
     check_only,
     checked,
@@ -124,7 +125,7 @@ def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:
         if changes:
             raise UserError(
                 f"{path} is a run with another config; name another run_dir, or type "
-                f"resume={path} to continue it as it was. The differences:\n  "
+                f"{pasted('resume', str(path))} to continue it as it was. The differences:\n  "
                 + "\n  ".join(changes)
             )
         return run
