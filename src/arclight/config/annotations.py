@@ -46,8 +46,7 @@ def fits(value: object, expected: ast.expr | None, is_part: IsPart = _no_part) -
         case ast.Attribute() as named:
             return named.attr != "Tensor" and not is_part(named)
         case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
-            same = [c for c in literals(choices) if isinstance(c, bool) == isinstance(value, bool)]
-            return value in same
+            return any(type(c) is type(value) and c == value for c in literals(choices))
         case ast.Subscript(value=ast.Name(id=name), slice=item) if name in LISTS:
             return isinstance(value, list) and all(fits(v, item, is_part) for v in value)
         case ast.Subscript(value=ast.Name(id=name), slice=item) if name in TUPLES:

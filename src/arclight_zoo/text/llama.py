@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from arclight.errors import UserError
+from arclight.models.checks import nearest_divisor
 from arclight.models.pretrained import load_pretrained
 from arclight.ranges import Count, Positive
 from arclight_zoo.nets.causal_lm import CausalLM
+from arclight_zoo.nets.fitting import check_heads
 
 
 class Llama(CausalLM):
@@ -28,7 +31,7 @@ class Llama(CausalLM):
         activation_checkpointing: recompute each block in the backward pass.
 
     Raises:
-        UserError: `pretrained` cannot be loaded.
+        UserError: `pretrained` cannot be loaded, or sizes do not fit each other.
     """
 
     def __init__(
@@ -53,6 +56,8 @@ class Llama(CausalLM):
             if net.config.vocab_size < vocab_size:
                 net.resize_token_embeddings(vocab_size)
         else:
+            check_heads("", d_model, n_heads)
+            _check_head_size(d_model, n_heads, n_kv_heads or n_heads)
             net = LlamaForCausalLM(
                 LlamaConfig(
                     vocab_size=vocab_size,
@@ -72,3 +77,18 @@ class Llama(CausalLM):
         super().__init__(net)
         if activation_checkpointing:
             net.activation_checkpointing_enable()
+
+
+def _check_head_size(d_model: int, n_heads: int, n_kv_heads: int) -> None:
+    """Raises `UserError` where keys are not shared equally, or positions cannot turn in pairs."""
+    if n_heads % n_kv_heads:
+        raise UserError(
+            f"model.n_kv_heads={n_kv_heads} does not divide model.n_heads={n_heads}: type "
+            f"model.n_kv_heads={nearest_divisor(n_heads, n_kv_heads)}."
+        )
+    if d_model // n_heads % 2:
+        raise UserError(
+            f"model.d_model={d_model} in model.n_heads={n_heads} heads makes "
+            f"{d_model // n_heads} numbers a head, which rotary positions turn in pairs: type "
+            f"model.d_model={d_model + n_heads}, or another number of heads."
+        )

@@ -63,7 +63,7 @@ class T5(EncoderDecoder):
                 num_heads=n_heads,
                 num_layers=n_layers,
                 num_decoder_layers=n_decoder_layers,
-                d_kv=d_kv or d_model // n_heads,
+                d_kv=d_kv or max(1, d_model // n_heads),
                 d_ff=d_ff or 4 * d_model,
                 feed_forward_proj=activation,
                 **options,
