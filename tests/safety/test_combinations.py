@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import PROJECT
 from tests.safety.whole import WHOLE
 
-SAMPLE = (1000, 1001, 1002, 1003, 1004, 1005)
+SAMPLE = (1000, 1002, 1003, 1005, 1007, 1022, 1025, 1027, 1031, 1039, 1041, 1055, 1061, 1063)
 SEEDS = range(1000, 1500) if WHOLE else SAMPLE
 
 

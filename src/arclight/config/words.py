@@ -37,7 +37,7 @@ def quoted(words: Sequence[str]) -> list[str]:
 
 
 def _fault(word: str) -> str | None:
-    if word.startswith("="):
+    if key_of(word) == "" and not word.startswith("-"):  # also +=3, ~ and ++
         return f"{word} is not of the form KEY=VALUE."
     if word.endswith("=None") and not word.startswith("-"):
         return f"{word} is the text None: a config writes null, so type {word[:-4]}null."
