@@ -11,6 +11,8 @@ import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
+__all__ = ["OnlyReadingError", "guarded", "is_wanted", "only_reading", "wants_more"]
+
 VARIABLE = "ARCLIGHT_ONLY_READING"  # which the processes of a run inherit
 FREE = {
     "logger": {"Logger"},

@@ -14,9 +14,13 @@ def did_you_mean(word: str, choices: Iterable[str], prefix: str = "") -> str:
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice that is spelled most like the word, if any is much like it."""
-    spelled = {choice.lower(): choice for choice in choices}
+    spelled: dict[str, list[str]] = {}
+    for choice in choices:
+        spelled.setdefault(choice.lower(), []).append(choice)
     close = difflib.get_close_matches(word.lower(), list(spelled), n=1, cutoff=0.6)
-    return spelled[close[0]] if close else None
+    if not close:
+        return None
+    return max(spelled[close[0]], key=lambda c: difflib.SequenceMatcher(None, word, c).ratio())
 
 
 def key_meant(key: str, keys: Iterable[str]) -> str:

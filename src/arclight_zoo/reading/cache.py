@@ -12,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from arclight.config.only_reading import is_wanted
 from arclight.errors import UserError
 from arclight.files import NoLocksError, lock, open_lock, write_whole
 
@@ -19,8 +20,10 @@ from arclight.files import NoLocksError, lock, open_lock, write_whole
 def cache_folder(given: str | None) -> Path:
     """`given`, else `$ARCLIGHT_CACHE`, else `~/.cache/arclight`.
 
-    A user without a home, as in containers, has a folder among the temporary files.
+    A config that is found on disk does not choose where something is written. A user without a
+    home, as in containers, has a folder among the temporary files.
     """
+    given = None if is_wanted("data") else given
     place = Path(given or os.environ.get("ARCLIGHT_CACHE") or "~/.cache/arclight")
     try:
         return place.expanduser()
