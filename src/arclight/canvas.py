@@ -1,5 +1,6 @@
 """Where figures are drawn: matplotlib's own canvas, without a window and without global state."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -28,6 +29,11 @@ def figure(
 
 
 def save(drawn: "Figure", target: Path) -> Path:
-    """Writes the figure, as its suffix says, and returns the file."""
-    drawn.savefig(target, dpi=120)
+    """Writes the figure, as its suffix says, and returns the file.
+
+    Characters that matplotlib's font lacks are drawn as boxes.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        drawn.savefig(target, dpi=120)
     return target

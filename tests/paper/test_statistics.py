@@ -7,7 +7,8 @@ from scipy import stats
 
 from arclight.paper import differences as d
 from arclight.paper import statistics as s
-from arclight.paper.examples import Examples, mistakes, paired
+from arclight.paper.examples import mistakes, paired
+from arclight.report.examples import Examples
 
 RANDOM = np.random.default_rng(0)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from arclight.paper.examples import read_examples
+from arclight.report.examples import read_examples
 from arclight.run.execute import execute
 from arclight.run_directory import create
 from arclight.tasks.predictions import Predictions

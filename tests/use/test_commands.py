@@ -58,6 +58,9 @@ def test_a_run_leaves_all_that_the_design_names(trained: tuple[RunDirectory, str
         "checkpoints/last.ckpt",
         "plots/curves.png",
         "plots/confusion_matrix.png",
+        "plots/class_scores.png",
+        "plots/calibration.png",
+        "plots/mistakes.png",
         "predictions.parquet",
     }
     assert "test/accuracy" in said

@@ -10,7 +10,7 @@ from lightning import LightningDataModule
 
 from arclight.data.ahead import on_device
 from arclight.data.facts import Facts
-from arclight.data.order import EvalBatches, TrainBatches
+from arclight.data.order import ChosenBatch, EvalBatches, TrainBatches
 from arclight.errors import UserError
 
 __all__ = ["DataModule", "require_counts", "require_fractions"]
@@ -104,6 +104,14 @@ class DataModule(LightningDataModule, ABC):
                 "the training samples, or data.test_split=NAME."
             )
         return self._evaluation("test")
+
+    def examples(self, stage: str, places: Sequence[int]) -> Any:
+        """A batch of samples of "val" or "test", on the CPU, as evaluation is given them.
+
+        Args:
+            places: of the samples in their set, as `id` in `predictions.parquet`; one or more.
+        """
+        return next(iter(self.make_loader(stage, ChosenBatch(places), torch.device("cpu"))))
 
     def _evaluation(self, stage: str) -> Any:
         rank, world, device = self._process()

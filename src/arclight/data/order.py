@@ -182,3 +182,14 @@ class EvalBatches:
     def __iter__(self) -> Iterator[Tensor]:
         share = torch.arange(self.rank, self.n, self.world)
         return iter(share.tensor_split(self._batches))
+
+
+class ChosenBatch(EvalBatches):
+    """Some samples of a set in one batch, in the order that they are given in."""
+
+    def __init__(self, places: Sequence[int]) -> None:
+        super().__init__(len(places), len(places))
+        self._places = torch.tensor(places)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter([self._places])

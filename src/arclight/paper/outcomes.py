@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arclight.paper.examples import Examples, read_examples
 from arclight.paper.record import Entry, Record
 from arclight.reading import DamagedFileError, read_json, read_summary
+from arclight.report.examples import Examples, read_examples
 
 ENDINGS = ("finished", "diverged", "failed", "missing")
 

@@ -1,11 +1,8 @@
-"""The pictures of a run: learning curves and the confusion matrix."""
+"""Learning curves of a run."""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-import torch
 
 from arclight.canvas import figure, save
 from arclight.training.loggers import read_metrics
@@ -47,22 +44,3 @@ def _by_name(rows: Sequence[dict[str, str]]) -> dict[str, dict[str, str]]:
         if match and any(row.get(column) for row in rows):
             found.setdefault(match["name"], {}).setdefault(match["stage"], column)
     return found
-
-
-def confusion_matrix(matrix: torch.Tensor, class_names: list[str], target: Path) -> Path:
-    """Rows are the true classes, columns the predicted, colours shares of the row."""
-    counts = matrix.numpy()
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    few = len(class_names) <= 20
-    drawn, (axis,) = figure(1, 5.5 if few else 8.0)
-    axis.imshow(shares, vmin=0, vmax=1, cmap="Blues")
-    axis.set(xlabel="predicted", ylabel="true")
-    if few:
-        places = range(len(class_names))
-        axis.set_xticks(places, class_names, rotation=45, ha="right")
-        axis.set_yticks(places, class_names)
-        for i, j in np.ndindex(*counts.shape):
-            if counts[i, j]:
-                colour = "white" if shares[i, j] > 0.5 else "black"
-                axis.text(j, i, str(counts[i, j]), ha="center", va="center", color=colour)
-    return save(drawn, target)

@@ -2,7 +2,6 @@
 
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -16,7 +15,6 @@ from arclight.console import say, table
 from arclight.data.facts import Facts
 from arclight.errors import UserError
 from arclight.provenance.manifest import hardware
-from arclight.report.plots import confusion_matrix, curves
 from arclight.run.assembly import UNKNOWN, Parts, build_parts, build_task
 from arclight.run.failures import (
     another_model,
@@ -26,12 +24,8 @@ from arclight.run.failures import (
     unknown_metric,
 )
 from arclight.run.panels import closing, network_of, opening
-from arclight.run.results import (
-    is_tested,
-    latency_ms,
-    pruned_results,
-    test_best,
-)
+from arclight.run.pictures import draw
+from arclight.run.results import latency_ms, pruned_results, test_best
 from arclight.run.trainer import (
     assemble,
     build_loggers,
@@ -41,7 +35,6 @@ from arclight.run.trainer import (
 )
 from arclight.run.weights import keep_sizes
 from arclight.run_directory import RunDirectory, Status
-from arclight.tasks.task import Task
 from arclight.training.checkpoint_files import newest_readable, read, step_of
 from arclight.training.compilation import compile_task
 from arclight.training.epoch_metrics import KEY
@@ -88,7 +81,7 @@ def fit(run: RunDirectory) -> dict[str, Any]:
         if "latency_ms" in parts.config.get("trial", {}).get("objectives", ()):
             results["latency_ms"] = round(latency_ms(parts, trainer), 4)
         if trainer.is_global_zero:
-            pictures = _draw(run, parts)
+            pictures = draw(run, parts)
             conclude(loggers, results["metrics"], pictures, results["steps"])
             say(table(closing(run, results), "Results"))
         status = "finished"
@@ -167,19 +160,6 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
     if interrupts.signum:  # it came after the last step
         raise SystemExit(128 + interrupts.signum)
     return time.perf_counter() - began
-
-
-def _draw(run: RunDirectory, parts: Parts) -> list[Path]:
-    task = parts.task
-    images = (
-        [curves(run.metrics_file, run.plots / "curves.png")] if run.metrics_file.exists() else []
-    )
-    if isinstance(task, Task) and task.confusion_matrix is not None:
-        target = run.plots / "confusion_matrix.png"
-        images.append(confusion_matrix(task.confusion_matrix, task.class_names, target))
-    if isinstance(task, Task) and is_tested(parts):
-        images += task.pictures(run.plots)
-    return [image for image in images if image]
 
 
 def _say_what_it_is(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> None:

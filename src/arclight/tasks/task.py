@@ -4,7 +4,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import lightning as L
 import torch
@@ -21,6 +21,9 @@ from arclight.tasks.pictures import log_picture
 from arclight.tasks.predictions import Predictions
 from arclight.tasks.question import Question, Rows
 from arclight.tasks.sums import Sums
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Answer", "OptimizerFactory", "ScheduleFactory", "Task"]
 
@@ -258,6 +261,18 @@ class Task(L.LightningModule):
             The files.
         """
         return []
+
+    def draw_example(self, axis: "Axes", batch: Any, place: int) -> None:
+        """Draws an example as people see it, without its answer: `mistakes.png` is made of these.
+
+        A task that does not define it has no such picture.
+
+        Args:
+            axis: matplotlib's, without ticks and frame.
+            batch: as `test_step` is given it, on the CPU.
+            place: of the example in the batch.
+        """
+        raise NotImplementedError
 
     def show(self, picture: Path) -> None:
         """Gives a picture to the run's loggers now, such as samples after each epoch."""

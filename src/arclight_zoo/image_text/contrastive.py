@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -19,8 +19,12 @@ from arclight.tasks.task import Answer, OptimizerFactory, ScheduleFactory, Task
 from arclight_zoo.image_text.data import CaptionedImages
 from arclight_zoo.image_text.exports import random_pairs, save_pair_model
 from arclight_zoo.image_text.facts import ImageTextFacts
+from arclight_zoo.pixels.drawing import draw_image
 from arclight_zoo.pixels.questions import image_batches
 from arclight_zoo.tokens.questions import encode, kept_tokenizer
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 ROWS = 1024  # of a table of similarities that are held at once
@@ -86,6 +90,10 @@ class Contrastive(Task):
         mask = tokens.new_ones(tokens.shape, dtype=torch.bool)
         return images, tokens, mask, tokens[:, 0].clone()
 
+    def draw_example(self, axis: "Axes", batch: Batch, place: int) -> None:
+        assert isinstance(self.facts, ImageTextFacts)
+        draw_image(axis, batch[0][place], self.facts)
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._collect(batch)
 
@@ -115,6 +123,7 @@ class Contrastive(Task):
             self._count("accuracy", (logits.argmax(1) == target).sum())
             if self.confusion is not None:
                 self.confusion.update(logits, target)
+                self.keep_classes(logits, target)
             right = own[:, None] == every_class
             ranks = {
                 "text": ranks_of(image[rows] @ every_text.T, right),

@@ -1,6 +1,6 @@
 """What tasks on images share, whatever they learn."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -8,8 +8,12 @@ from torch import Tensor
 from arclight.data.facts import Facts
 from arclight.errors import UserError
 from arclight.tasks.task import Task
+from arclight_zoo.pixels.drawing import draw_image
 from arclight_zoo.pixels.image_facts import ImageFacts
 from arclight_zoo.pixels.questions import random_images
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class PixelTask(Task):
@@ -37,6 +41,9 @@ class PixelTask(Task):
     def blank_batch(self, facts: Facts, examples: int) -> Any:
         """Blank images and class 0 for each, `(examples,)`."""
         return self.blank_images(facts, examples), torch.zeros(examples, dtype=torch.long)
+
+    def draw_example(self, axis: "Axes", batch: Any, place: int) -> None:
+        draw_image(axis, batch[0][place], self.known())
 
     def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
         return {"images": random_images(self.known(), examples, draw)}

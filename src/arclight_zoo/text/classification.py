@@ -1,8 +1,9 @@
 """Text classification with any model that maps tokens and their mask to logits."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,9 @@ from arclight_zoo.nets.hf_folder import write_model
 from arclight_zoo.tokens.hf_tokenizer import write_tokenizer
 from arclight_zoo.tokens.questions import kept_tokenizer, random_mask, random_tokens, text_batches
 from arclight_zoo.tokens.text_facts import TextFacts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -102,6 +106,14 @@ class TextClassification(Task):
         figures, self.confusion_matrix = self.scores.read(stage)
         self.class_names = self.class_names or list(map(str, range(len(self.confusion_matrix))))
         return figures
+
+    def draw_example(self, axis: "Axes", batch: Batch, place: int) -> None:
+        """The beginning of the text, as it is read from its tokens."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        tokens, mask, _ = batch
+        text = kept_tokenizer(data.folder).decode(tokens[place][mask[place]].tolist())
+        lines = textwrap.wrap(text, 24, max_lines=8, placeholder=" ...")
+        axis.text(0, 1, "\n".join(lines), va="top", fontsize=6, parse_math=False)
 
     def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
         facts = self.known()

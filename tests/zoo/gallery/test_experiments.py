@@ -30,15 +30,17 @@ BARS = {  # below what seeds 0 to 2 reach; configs/model/*.yaml have theirs in t
     "tabular_regression": ("test/r2", 0.45),
 }
 CURVES, MATRIX, SHEETS = "curves.png", "confusion_matrix.png", {"samples", "samples.png"}
+SCORES = "class_scores.png"
+CLASSES = {MATRIX, SCORES, "calibration.png"}
 PICTURES = {
-    "segmentation": {CURVES, MATRIX, "overlays.png"},
+    "segmentation": {CURVES, MATRIX, SCORES, "overlays.png"},
     "multilabel": {CURVES, "precision_recall.png"},
-    "tabular": {CURVES, MATRIX},
+    "tabular": {CURVES, *CLASSES},
     "tabular_regression": {CURVES, "values.png"},
     "gan": {CURVES, *SHEETS},
     "diffusion": {CURVES, *SHEETS},
-    "self_supervised": {CURVES, MATRIX},
-    "distillation": {CURVES, MATRIX},
+    "self_supervised": {CURVES, *CLASSES, "mistakes.png"},
+    "distillation": {CURVES, *CLASSES, "mistakes.png"},
 }
 
 

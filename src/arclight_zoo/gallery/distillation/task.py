@@ -93,7 +93,9 @@ class Distillation(PixelTask):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images, classes = batch
-        self.scores.add(self.model(images), classes)
+        logits = self.model(images)
+        self.scores.add(logits, classes)
+        self.keep_classes(logits, classes)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self.validation_step(batch, batch_idx)

@@ -105,7 +105,9 @@ class SimCLR(PixelTask):
         images, labels = batch
         assert self._probes is not None
         of_model, of_random = self._probes
-        self.scores.add(of_model(self.model(images)), labels)
+        logits = of_model(self.model(images))
+        self.scores.add(logits, labels)
+        self.keep_classes(logits, labels)
         self.scores_at_random.add(of_random(self._at_random[0](images)), labels)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:

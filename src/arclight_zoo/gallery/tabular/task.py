@@ -84,12 +84,14 @@ class Tabular(Task):
         outputs = self.model(rows).float()
         if self.class_names:
             self.of_classes.add(outputs, targets)
+            self.keep_classes(outputs, targets)
             self.measure(outputs, targets)
             return
         found = outputs[:, 0]
         self.loss_sum.update(F.mse_loss(found, targets, reduction="sum"))
         found, targets = self._unscaled(found), self._unscaled(targets)
         self.seen.update(found[:, None], targets[:, None])
+        self.keep(targets, found, -(found - targets).abs())
         self.measure(found, targets)
 
     test_step = validation_step
