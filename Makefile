@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train project test test-slow test-ray lint format schemas audit safety faults benchmark lock clean
+.PHONY: help setup train project test test-slow test-ray lint format schemas audit safety faults benchmark notebook lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1@/' | column -t -s@
@@ -52,7 +52,7 @@ schemas: $(READY) ## tell editors what the config files may hold (configs/.schem
 	$(BIN)/python -m arclight.config.schema
 
 audit: $(READY) ## look up known vulnerabilities of the locked packages (needs a network)
-	for lock in requirements.lock requirements-ray.lock; do \
+	for lock in requirements.lock requirements-ray.lock requirements-notebook.lock; do \
 		$(BIN)/uv tool run pip-audit==2.9.0 --require-hashes --disable-pip -r $$lock || exit 1; done
 
 safety: $(READY) ## attack the commands with files of strangers, damage and secrets, and print a table
@@ -66,6 +66,11 @@ faults: $(READY) ## kill, interrupt and starve runs for hours, and print what ca
 benchmark: $(READY) ## what the project costs over a bare loop, on a quiet machine
 	$(BIN)/python scripts/benchmark.py all
 
+notebook: $(READY) ## install Jupyter and open the notebooks, which are made of notebooks/*.py
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-notebook.lock
+	$(BIN)/jupytext --quiet --update --to ipynb --set-kernel python3 notebooks/*.py
+	$(BIN)/jupyter lab notebooks
+
 format: $(READY) ## format and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -74,9 +79,10 @@ RESOLVE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--custom-compile-command "make lock" pyproject.toml
 EXTRAS = --extra tensorboard --extra export --extra launchers --extra low-precision --extra dev
 
-lock: $(READY) ## resolve requirements.lock, and that of Ray, anew for every platform
+lock: $(READY) ## resolve requirements.lock, and those of Ray and Jupyter, anew for every platform
 	$(RESOLVE) $(EXTRAS) --output-file requirements.lock
 	$(RESOLVE) --extra ray --extra dev --output-file requirements-ray.lock
+	$(RESOLVE:pyproject.toml=notebooks/requirements.in) --constraint $(LOCK) --output-file requirements-notebook.lock
 
 clean: ## remove caches and the environment, never runs
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -111,13 +111,7 @@ class SelfAttention(nn.Module):
     ) -> Tensor:
         """`(batch, tokens, d_model)` to the same shape; for the others see `TransformerBlock`."""
         batch, tokens, d_model = x.shape
-        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
-        # Three of (batch, n_heads, tokens, d_head). Cut before they are turned: the gradients are
-        # then joined by one copy; of one view with five axes they would take two.
-        q, k, v = (
-            part.view(batch, tokens, self.n_heads, -1).transpose(1, 2)
-            for part in qkv.chunk(3, dim=-1)
-        )
+        q, k, v = self._projected(x)
         if self.scale is not None:
             q = q * self.scale[:, None, None]
             mask = self._others(tokens, mask)
@@ -141,6 +135,33 @@ class SelfAttention(nn.Module):
         out = out.transpose(1, 2).reshape(batch, tokens, d_model)
         projected: Tensor = self.out_proj(out)
         return projected
+
+    def _projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each `(batch, n_heads, tokens, d_head)`."""
+        batch, tokens, _ = x.shape
+        # Cut before they are turned: the gradients are then joined by one copy; of one view with
+        # five axes they would take two.
+        q, k, v = (
+            part.view(batch, tokens, self.n_heads, -1).transpose(1, 2)
+            for part in F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
+        )
+        return q, k, v
+
+    def weights(self, x: Tensor) -> Tensor:
+        """How much each token looks at each, without mask and dropout, to be looked at.
+
+        Args:
+            x: `(batch, tokens, d_model)`.
+
+        Returns:
+            `(batch, n_heads, tokens, tokens)`; rows sum to 1.
+        """
+        q, k, _ = self._projected(x)
+        scores = q @ k.transpose(2, 3)
+        if self.scale is None:
+            return (scores / q.shape[-1] ** 0.5).softmax(-1)
+        hidden = self._others(x.shape[1], None)
+        return (scores * self.scale[:, None, None]).masked_fill(hidden, -torch.inf).softmax(-1)
 
     def _others(self, tokens: int, mask: Tensor | None) -> Tensor:
         """What locality self-attention hides, each token from itself."""
