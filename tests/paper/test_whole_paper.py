@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from arclight.config.compose import hydra_ready
-from arclight.paper.cells import plan
 from arclight.paper.compose import settings_of
+from arclight.paper.run_paper import run_paper
 from arclight.report.results import collect
 from tests.conftest import PROJECT, options
 
@@ -85,11 +85,16 @@ def test_a_paper_that_is_killed_several_times_has_the_same_tables(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", options("paper"))
-def test_every_paper_that_ships_composes(name: str, tmp_path: Path) -> None:
+def test_every_paper_that_ships_says_what_it_would_run(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"paper={name}", f"paper.dir={tmp_path}"]
+    assert run_paper([*words, "paper.dry_run=true"]) == 0
     with hydra_ready():
-        found, _ = settings_of([f"paper={name}", f"paper.dir={tmp_path}"])
-        cells = plan(found, [], tmp_path, untuned=True)
-    rows, columns = len(found.all_rows()), len(found.all_columns())
+        found, _ = settings_of(words)
+    count = len(found.all_rows()) * len(found.all_columns()) * len(found.seeds)
     assert found.name == name
-    assert len(cells) == rows * columns * len(found.seeds)
-    assert found.all_claims()
+    said = capsys.readouterr().out
+    assert f"{count} of {count} cells would run" in said
+    assert all(claim.text in said for claim in found.all_claims())
+    assert not list(tmp_path.iterdir())

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from arclight.config.complaints import in_a_sentence
 from arclight.errors import UserError
 from arclight.paper.settings import WHOLE, Paper, Row
 from arclight.report.results import INCIDENTAL
+from arclight.run_directory import RunDirectory
 from arclight.search.composer import Composer, as_overrides
 
 Config = dict[str, Any]
@@ -78,6 +79,30 @@ def plan(paper: Paper, typed: Sequence[str], folder: Path, untuned: bool = False
             found += _cells(paper, row, column, words, folder)
     place = {seed: i for i, seed in enumerate(paper.seeds)}
     return sorted(found, key=lambda cell: place[cell.seed])
+
+
+def plan_before(paper: Paper, typed: Sequence[str], folder: Path) -> list[Cell]:
+    """The runs that rows need, `paper.before`, in folders of their names.
+
+    Used within `hydra_ready`.
+
+    Raises:
+        UserError: a config is not as it should be, or is not that of the run that is there.
+    """
+    found = []
+    first = replace(paper, seeds=paper.seeds[:1], vary=["init", "order"])
+    for row in paper.all_before():
+        words = merged(paper.overrides, row.words, typed)
+        (made,) = _cells(first, row, Row(WHOLE, []), words, folder)
+        cell = replace(made, path=folder / "before" / row.name)
+        there = (cell.path / "config.yaml").is_file()
+        if there and digest(RunDirectory(cell.path).config) != digest(cell.config):
+            raise UserError(
+                f"{cell.path} was made with another config, and runs begin with its weights: type "
+                "paper.dir=PATH to begin the paper anew."
+            )
+        found.append(cell)
+    return found
 
 
 def words_of(paper: Paper, row: Row, column: Row, typed: Sequence[str]) -> list[str]:

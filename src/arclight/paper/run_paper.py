@@ -9,7 +9,7 @@ from arclight.console import attach, say
 from arclight.errors import UserError
 from arclight.masking import masked_words
 from arclight.paper.artifact import unpacked
-from arclight.paper.cells import Cell, plan
+from arclight.paper.cells import Cell, plan, plan_before
 from arclight.paper.compose import divided, settings_of
 from arclight.paper.foretell import foretell
 from arclight.paper.judge import Judgement, exit_code, look
@@ -20,6 +20,7 @@ from arclight.paper.settings import Paper
 from arclight.paper.table import for_reading
 from arclight.paper.write import write
 from arclight.report.tables import markdown
+from arclight.run_directory import open_run
 
 
 def run_paper(words: Sequence[str]) -> int:
@@ -70,9 +71,7 @@ def rebuild(artifact: str, output: str) -> int:
 def _run(
     paper: Paper, node: dict[str, Any], cells: list[Cell], typed: Sequence[str], folder: Path
 ) -> tuple[int, list[Cell]]:
-    from arclight.paper.run_cells import Cells
     from arclight.paper.tuning import tune
-    from arclight.search.slots import slots_of
     from arclight.signals import exit_on_signals
 
     exit_on_signals()
@@ -81,6 +80,11 @@ def _run(
     with attach(log):
         for line in foretell(Outcomes(record, folder)):
             say(line)
+    first = plan_before(paper, typed, folder)
+    if first:
+        if code := _execute(paper, first, folder):
+            return code, cells
+        require_finished(first)
     if code := tune(paper, typed, folder):
         return code, cells
     if paper.tune is not None:
@@ -89,18 +93,38 @@ def _run(
         raise UserError(
             f"paper {paper.name} has no cell to run: the tuning of every row has failed."
         )
+    return _execute(paper, cells, folder), cells
+
+
+def _execute(paper: Paper, cells: list[Cell], folder: Path) -> int:
+    """Runs those that have not finished; returns a signal's exit code or 0."""
+    from arclight.paper.run_cells import Cells
+    from arclight.search.slots import slots_of
+    from arclight.signals import exit_on_signals
+
     configs = {cell.config["trainer"]["accelerator"]: cell.config for cell in cells}
     base = configs.get("gpu") or next(iter(configs.values()))
     slots = slots_of(paper.workers, paper.gpus_per_trial, base, "paper")
     work = Cells(paper, cells, slots)
-    with attach(log):
-        say(f"paper {paper.name}: {work.count} of {work.total} cells are there; {folder}")
+    with attach(folder / "paper.log"):
+        say(f"paper {paper.name}: {work.count} of {work.total} runs are there; {folder}")
         signum = work.run() if work.open_cells else 0
         exit_on_signals()
         if signum:
             say("Interrupted; the same command continues the paper.")
-            return 128 + signum, cells
-    return 0, cells
+            return 128 + signum
+    return 0
+
+
+def require_finished(cells: Sequence[Cell]) -> None:
+    """Raises `UserError` where a run that others need has not finished."""
+    for cell in cells:
+        run = open_run(cell.path)
+        if run.status != "finished":
+            raise UserError(
+                f"{cell.path} has {run.status}, and rows need it: see its train.log, and type "
+                "paper.again=true to go on with it."
+            )
 
 
 def _show(paper: Paper, node: dict[str, Any], cells: Sequence[Cell], folder: Path) -> None:

@@ -57,6 +57,7 @@ class Paper:
     title: str | None = None
     columns: Any = None
     overrides: list[str] = field(default_factory=list)
+    before: Any = None
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4])
     vary: list[str] = field(default_factory=lambda: ["init", "order"])
     folds: Count | None = None
@@ -106,6 +107,9 @@ class Paper:
 
     def all_columns(self) -> list[Row]:
         return _named(self.columns, "columns") if self.columns else [Row(WHOLE, [])]
+
+    def all_before(self) -> list[Row]:
+        return _named(self.before, "before") if self.before else []
 
     def all_claims(self) -> list[Claim]:
         """Raises `UserError` where one cannot be read or speaks of what is not there."""

@@ -6,12 +6,13 @@ from arclight.files import write_text
 from arclight.paper.artifact import NAME, pack
 from arclight.paper.checklist import checklist
 from arclight.paper.examples import mistakes
-from arclight.paper.figures import draw
+from arclight.paper.figures import draw, save
 from arclight.paper.judge import Judgement, judge
 from arclight.paper.outcomes import Outcomes
 from arclight.paper.page import page
 from arclight.paper.pages import claims_markdown, claims_rows
 from arclight.paper.record import Record
+from arclight.paper.scaling import draw_scaling, scaling, scaling_rows
 from arclight.paper.table import as_csv, as_latex, as_markdown
 from arclight.paper.tuning import best_so_far, draw_tuning
 from arclight.report.tables import comma_separated, markdown
@@ -43,9 +44,15 @@ def write(record: Record, folder: Path, target: Path, looks: int) -> list[Judgem
     if (tuned := draw_tuning(outcomes, target / "figures" / "tuning")) is not None:
         pictures.append(tuned)
         write_text(target / "tuning.csv", comma_separated(best_so_far(outcomes)) + "\n")
+    fits = scaling(outcomes)
+    fitted = scaling_rows(fits)
+    if fits:
+        pictures.append(save(draw_scaling(fits, outcomes), target / "figures" / "scaling"))
+        write_text(target / "scaling.csv", comma_separated(fitted) + "\n")
     title = outcomes.paper.title or outcomes.paper.name
     notes = "\n".join(f"- {note}" for note in record.notes)
     parts = [f"# {title}", table, claims.replace("# ", "## "), notes]
+    parts += ["## Error against examples per parameter", markdown(fitted)] if fits else []
     parts += ["## Runs", markdown(runs), listed.replace("# ", "## ")]
     parts += ["## Most frequent mistakes", markdown(wrong[:20])] if wrong else []
     write_text(target / "report.html", page(title, [p for p in parts if p], pictures))

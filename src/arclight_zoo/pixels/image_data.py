@@ -48,8 +48,8 @@ class ImageData(DataModule):
     attached, its rank, device, accumulation and position are used.
 
     Args:
-        path: `sklearn:digits`, a folder (of class folders, of tar shards, or of parquet files
-            named by split as on the hub), or a Hugging Face hub id.
+        path: `sklearn:digits`, `matplotlib:letters`, a folder (of class folders, of tar shards, or
+            of parquet files named by split as on the hub), or a Hugging Face hub id.
         image_column: of a parquet or hub data set; None: the only one that holds images.
         label_column: likewise; None: the only one that holds classes, or what `targets` says.
             Several columns give several `values`.
@@ -74,6 +74,7 @@ class ImageData(DataModule):
         group_column: of a parquet or hub data set; images with the same value in it stay on one
             side; None: only copies of one image do.
         limit: use so many images of each split; None: all.
+        train_limit: use so many of the training images alone; None: as many as `limit` leaves.
         loader: `memory` decodes all once and augments whole batches, `workers` decodes as it
             goes, `auto` takes memory where the decoded images fit into `memory_limit_gb`.
         memory_limit_gb: see `loader`.
@@ -123,6 +124,7 @@ class ImageData(DataModule):
         fold: Natural = 0,
         group_column: str | None = None,
         limit: Count | None = None,
+        train_limit: Count | None = None,
         loader: Literal["auto", "memory", "workers"] = "auto",
         memory_limit_gb: NonNegative = 4.0,
         num_workers: Natural = 4,
@@ -142,7 +144,7 @@ class ImageData(DataModule):
         self.fitted = image_size == "auto"
         size = None if isinstance(image_size, str) else image_size
         require_counts(image_size=size, channels=channels, limit=limit)
-        require_counts(shuffle_window=shuffle_window)
+        require_counts(train_limit=train_limit, shuffle_window=shuffle_window)
         if value_range is not None and (len(value_range) != 2 or value_range[0] >= value_range[1]):
             raise UserError(
                 f"data.value_range={value_range} should be two numbers, black and white, such as "
@@ -165,7 +167,7 @@ class ImageData(DataModule):
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         require_fold(fold, folds)
         self.fold, self.folds, self.group_column = fold, folds, group_column
-        self.split_seed, self.limit = split_seed, limit
+        self.split_seed, self.limit, self.train_limit = split_seed, limit, train_limit
         self.loader, self.memory_limit_gb = loader, memory_limit_gb
         self.num_workers, self.scaled_decode = num_workers, scaled_decode
         self.shuffle_window = shuffle_window
@@ -355,6 +357,8 @@ class ImageData(DataModule):
             rows = {**rows, "train": carved[0]}
             rows.setdefault("val", carved[1])
             rows.setdefault("test", carved[2])
+        if self.train_limit is not None:
+            rows["train"] = limited(rows["train"], self.train_limit, self.split_seed)
         none = np.arange(0)
         return {
             stage: part(stage, limited(rows.get(stage, none), self.limit, self.split_seed))

@@ -18,7 +18,8 @@ def open_source(
     targets: Targets = "classes",
     group_column: str | None = None,
 ) -> Source:
-    """Opens `sklearn:digits`, `sklearn:scenes`, a folder, a `.npz` file, or a hub id.
+    """Opens `sklearn:digits`, `sklearn:scenes`, `matplotlib:letters`, a folder, a `.npz` file, or a
+    hub id.
 
     A folder is of class folders, tar shards or parquet files.
 
@@ -45,6 +46,10 @@ def open_source(
         from arclight_zoo.pixels.digits import open_digits
 
         return converted(open_digits(), targets)
+    if path == "matplotlib:letters":
+        from arclight_zoo.pixels.letters import open_letters
+
+        return converted(open_letters(cache or cache_folder(None)), targets)
     if path == "sklearn:scenes":
         from arclight_zoo.pixels.scenes import open_scenes
 
@@ -91,7 +96,7 @@ def _is_table(path: str) -> bool:
 
     folder = Path(path).expanduser()
     if not folder.is_dir():
-        return path != "sklearn:digits"
+        return path not in ("sklearn:digits", "matplotlib:letters")
     return not holds_class_folders(folder) and not holds_tars(folder)
 
 
