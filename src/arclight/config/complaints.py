@@ -9,6 +9,7 @@ from arclight.config.options import options
 from arclight.config.suggest import did_you_mean, key_meant
 from arclight.config.typed import pasted
 
+FOLDS = ("data.fold", "data.folds")  # keys that those data have which can be cross-validated
 _MARKS = " '\""
 _NO_KEY = re.compile(
     r"Could not (?:override|delete from config\.|append to config\.) '(?P<key>[^']+)'"
@@ -40,7 +41,13 @@ def in_a_sentence(
         return f"{key} is in the config already: type {typed[0] if typed else key + '=NAME'}."
     if missing := _NOT_FOUND.search(text):
         return _unknown_option(missing["group"], missing["option"], error)
-    if unknown := _NO_KEY.search(text):
+    unknown = _NO_KEY.search(text)
+    if unknown and unknown["key"] in FOLDS:
+        return (
+            f"{unknown['key']} is not a key of these data, which are not cut into folds: folds are "
+            "for sets whose splits are drawn example by example. Leave it out."
+        )
+    if unknown:
         return f"{unknown['key']} is not a key of the config{key_meant(unknown['key'], keys)}"
     if group := _NO_GROUP.search(text):
         return f"{group['key']} is not a group of the config{key_meant(group['key'], keys)}"

@@ -5,8 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hydra import compose
+from hydra.errors import HydraException
 
+from arclight.config.compose import hydra_ready
+from arclight.config.complaints import in_a_sentence
 from arclight.errors import UserError
+from arclight_zoo.gallery.segmentation.data import SegmentationData
+from arclight_zoo.gallery.tabular.data import TableData
 from arclight_zoo.pixels.image_data import ImageData
 from arclight_zoo.reading.folds import carve_fold, fold_of, group_numbers, joined, require_fold
 from arclight_zoo.tokens.labelled_tables import Division, divide, open_classes
@@ -90,3 +96,45 @@ def test_texts_of_one_group_stay_on_one_side(tmp_path: Path) -> None:
         used = divide(found.texts, found.labels, division, found.groups)
         authors = [set(table["author"].iloc[rows]) for _, rows in used.values()]
         assert sum(map(len, authors)) == 10  # no author on two sides
+
+
+def test_the_folds_of_a_table_keep_groups_out_of_the_inputs_and_together(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    table = pd.DataFrame(draw.normal(size=(90, 2)), columns=["x", "y"])
+    table["patient"], table["target"] = np.repeat(np.arange(30), 3), draw.integers(0, 2, 90)
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    tested = []
+    for fold in range(3):
+        data = TableData(str(tmp_path / "rows.csv"), folds=3, fold=fold, group_column="patient")
+        data.setup()
+        inputs = data.facts.columns
+        assert inputs.numbers == ["x", "y"]
+        rows = {
+            name: np.abs(
+                part[0][:, :1].numpy() * inputs.stds[0] + inputs.means[0] - table["x"].to_numpy()
+            ).argmin(1)
+            for name, part in data.parts.items()
+        }
+        patients = {name: set(table["patient"][own]) for name, own in rows.items()}
+        assert not patients["test"] & (patients["train"] | patients["val"])
+        assert not patients["train"] & patients["val"]
+        tested += rows["test"].tolist()
+    assert sorted(tested) == list(range(90))
+
+
+def test_the_folds_of_masks_are_tested_once_each() -> None:
+    tested = [
+        data.parts["test"]
+        for fold in range(2)
+        for data in [SegmentationData("sklearn:scenes", folds=2, fold=fold)]
+        if data.setup() is None
+    ]
+    assert [len(part) for part in tested] == [800, 800]
+    assert len({part.numpy().tobytes() for one in tested for part in one}) == 1600
+
+
+@pytest.mark.parametrize("words", [["model=gpt"], ["experiment=project"]])
+def test_data_that_are_not_cut_into_folds_say_so(words: list[str]) -> None:
+    with hydra_ready(), pytest.raises(HydraException) as raised:
+        compose("train", overrides=[*words, "data.folds=5"])
+    assert "are not cut into folds" in in_a_sentence(raised.value)

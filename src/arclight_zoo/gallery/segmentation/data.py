@@ -12,7 +12,7 @@ from arclight import DataModule, Facts, UserError
 from arclight.data.module import require_counts, require_fractions
 from arclight.data.order import EvalBatches, TrainBatches, random_table
 from arclight.data.rows import RowLoader
-from arclight.ranges import Count, Pixels, Seed, Share
+from arclight.ranges import Count, Natural, Pixels, Seed, Share
 from arclight_zoo.gallery.segmentation.augment import PairAugment
 from arclight_zoo.gallery.segmentation.pairs import open_pairs
 from arclight_zoo.gallery.segmentation.stack import black_and_white, find_shape, stacked
@@ -20,6 +20,7 @@ from arclight_zoo.pixels.decode import Normalise
 from arclight_zoo.pixels.image_facts import ImageFacts
 from arclight_zoo.pixels.probe import find_span, mean_and_std
 from arclight_zoo.reading.cache import cache_folder
+from arclight_zoo.reading.folds import carve_fold, require_fold
 from arclight_zoo.reading.splits import carve, choose_splits, limited, same_content
 
 HOLDS = "images with masks"
@@ -51,6 +52,9 @@ class SegmentationData(DataModule):
         val_fraction: see `val_split`.
         test_fraction: see `test_split`.
         split_seed: decides who is in which split, independently of the run's seed.
+        folds: the training split is cut into so many parts, of which `fold` is tested on, in the
+            place of the test split; None: it is not.
+        fold: see `folds`.
         limit: use so many images of each split; None: all.
         augment: what is done to training pairs; None: nothing.
         cache: folder of decoded images; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
@@ -80,6 +84,8 @@ class SegmentationData(DataModule):
         val_fraction: Share = 0.1,
         test_fraction: Share = 0.1,
         split_seed: Seed = 0,
+        folds: Count | None = None,
+        fold: Natural = 0,
         limit: Count | None = None,
         augment: PairAugment | None = None,
         cache: str | None = None,
@@ -88,6 +94,8 @@ class SegmentationData(DataModule):
         super().__init__(path, batch_size, eval_batch_size, seed)
         require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
         require_counts(image_size=image_size, limit=limit)
+        require_fold(fold, folds)
+        self.fold, self.folds = fold, folds
         self.columns, self.class_names = (image_column, mask_column), class_names
         self.split_names = (train_split, val_split, test_split)
         self.image_size, self.channels = image_size, channels
@@ -106,6 +114,8 @@ class SegmentationData(DataModule):
         source = open_pairs(self.path, *self.columns, self.cache)
         names = choose_splits(source.splits, *self.split_names)
         used = {s: source.splits[n] for s, n in zip(STAGES, names, strict=True) if n is not None}
+        if self.folds is not None:
+            used.pop("test", None)  # a fold takes its place
         channels, size, deep = find_shape(used.values(), self.image_size, self.channels)
         train = used["train"]
         where = train.image, train.count, train.fingerprint, self.cache
@@ -143,7 +153,11 @@ class SegmentationData(DataModule):
         )
         train = stacks["train"]
         same = same_content(one[:-1].tobytes() for one in train)
-        rows = carve(np.zeros(len(train), dtype=np.int64), same, val, test, self.split_seed)
+        alike = np.zeros(len(train), dtype=np.int64)  # pictures of no class
+        if self.folds is None:
+            rows = carve(alike, same, val, test, self.split_seed)
+        else:
+            rows = carve_fold(alike, same, val, self.fold, self.folds, self.split_seed)
         whole = {s: (stacks[s], np.arange(len(stacks[s]))) for s in STAGES[1:] if s in stacks}
         made = {stage: (train, own) for stage, own in zip(STAGES, rows, strict=True)} | whole
         return {

@@ -14,12 +14,13 @@ from arclight import DataModule, Facts, UserError
 from arclight.data.module import require_counts, require_fractions
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.rows import RowLoader
-from arclight.ranges import Count, Seed, Share
+from arclight.ranges import Count, Natural, Seed, Share
 from arclight_zoo.gallery.tabular.columns import as_numbers, as_texts, fit_columns, is_numeric
 from arclight_zoo.gallery.tabular.facts import TableFacts
 from arclight_zoo.gallery.tabular.table import listed, open_table, require_target
 from arclight_zoo.reading.cells import Cells
 from arclight_zoo.reading.classes import alike, numbered, require_several, require_shared, untrained
+from arclight_zoo.reading.folds import carve_fold, group_numbers, joined, require_fold
 from arclight_zoo.reading.splits import carve, choose_splits, limited, same_content
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ class TableData(DataModule):
         val_fraction: see `val_split`; of each class, and equal rows stay together.
         test_fraction: see `test_split`.
         split_seed: decides which row is in which split, independently of the run's seed.
+        folds: the training split is cut into so many parts, of which `fold` is tested on, in the
+            place of the test split; None: it is not.
+        fold: see `folds`.
+        group_column: rows with the same value in it stay on one side; it is no input. None: only
+            equal rows do.
         limit: use so many rows of each split; None: all.
         seed: the run's seed, for the order.
 
@@ -83,12 +89,17 @@ class TableData(DataModule):
         val_fraction: Share = 0.1,
         test_fraction: Share = 0.2,
         split_seed: Seed = 0,
+        folds: Count | None = None,
+        fold: Natural = 0,
+        group_column: str | None = None,
         limit: Count | None = None,
         seed: Seed = 0,
     ) -> None:
         super().__init__(path, batch_size, eval_batch_size, seed)
         require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
         require_counts(limit=limit)
+        require_fold(fold, folds)
+        self.fold, self.folds, self.group_column = fold, folds, group_column
         self.target, self.predict = target, predict
         self.categorical, self.drop = categorical or [], drop or []
         self.split_names = (train_split, val_split, test_split)
@@ -147,9 +158,15 @@ class TableData(DataModule):
                     f"data.{key} names {wrong[0]}, which is no column of {self.path}: type some of "
                     f"{listed(known)}."
                 )
+        if self.group_column is not None and self.group_column not in known:
+            raise UserError(
+                f"data.group_column={self.group_column} is no column of {self.path}: type one of "
+                f"{listed(known)}."
+            )
         if target in self.drop:
             raise UserError(f"data.drop names {target}, which is what is learnt: leave it out.")
-        return [name for name in known if name != target and name not in self.drop]
+        others = (target, self.group_column, *self.drop)
+        return [name for name in known if name not in others]
 
     def _targets(
         self, splits: "dict[str, DataFrame]", target: str
@@ -180,6 +197,8 @@ class TableData(DataModule):
         """Rows and targets of each stage; what the source lacks is carved out of training rows."""
         chosen = choose_splits(splits, *self.split_names)
         found = {s: name for s, name in zip(STAGES, chosen, strict=True) if name is not None}
+        if self.folds is not None:
+            found.pop("test", None)  # a fold takes its place
         val, test = (
             0.0 if stage in found else share
             for stage, share in zip(STAGES[1:], self.fractions, strict=True)
@@ -188,7 +207,13 @@ class TableData(DataModule):
         truth = targets[found["train"]]
         same = same_content(repr(row).encode() for row in train.itertuples(index=False, name=None))
         strata = truth if classes else np.zeros(len(train), dtype=np.int64)
-        rows = dict(zip(STAGES, carve(strata, same, val, test, self.split_seed), strict=True))
+        if self.group_column is not None:
+            same = joined(same, group_numbers(train[self.group_column].tolist()))
+        if self.folds is None:
+            carved_rows = carve(strata, same, val, test, self.split_seed)
+        else:
+            carved_rows = carve_fold(strata, same, val, self.fold, self.folds, self.split_seed)
+        rows = dict(zip(STAGES, carved_rows, strict=True))
         tables, truths = {}, {}
         for stage in STAGES:
             name = found.get(stage, found["train"])
