@@ -1,5 +1,6 @@
 """The transformer block that ViT and GPT are built from."""
 
+import math
 from typing import Literal
 
 import torch
@@ -157,9 +158,9 @@ class SelfAttention(nn.Module):
             `(batch, n_heads, tokens, tokens)`; rows sum to 1.
         """
         q, k, _ = self._projected(x)
-        scores = q @ k.transpose(2, 3)
+        scores: Tensor = q @ k.transpose(2, 3)
         if self.scale is None:
-            return (scores / q.shape[-1] ** 0.5).softmax(-1)
+            return (scores / math.sqrt(q.shape[-1])).softmax(-1)
         hidden = self._others(x.shape[1], None)
         return (scores * self.scale[:, None, None]).masked_fill(hidden, -torch.inf).softmax(-1)
 

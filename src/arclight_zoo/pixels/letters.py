@@ -77,4 +77,5 @@ def _draw(
     whole.paste(page, (round((side - wide) / 2 + x), round(1 + y)))
     bits = np.asarray(whole) > 127
     counts = bits.reshape(SIDE, BLOCK, SIDE, BLOCK).sum((1, 3))
-    return np.round(counts * (255 / BLOCK**2)).astype(np.uint8)
+    shades: NDArray[np.uint8] = np.round(counts * (255 / BLOCK**2)).astype(np.uint8)
+    return shades
