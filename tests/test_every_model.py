@@ -26,7 +26,7 @@ def test_it_trains_and_is_evaluated_from_its_directory(
     shallow += ["task.weight=0"] if model == "student" else []  # without a teacher
     published = [f"model.pretrained={saved(vit, tmp_path / 'vit')}"] if model == "auto" else []
     config = composed(f"model={model}", *FEW, *shallow, *published)
-    monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])
+    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
     monkeypatch.setattr("arclight_zoo.generation.judge.STEPS", 10)  # what judges samples
     run = create(tmp_path / model, tmp_path, model, config, [], {})
     assert execute(run) == 0

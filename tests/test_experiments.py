@@ -97,7 +97,7 @@ def test_imagenet_recipes_take_steps_on_a_folder(
         composed, name, f"data.path={folder}", "trainer=cpu", "trainer.max_epochs=1",
         "data.batch_size=6", "data.image_size=64", "data.num_workers=1", "compile=false", *small,
     )  # fmt: skip
-    monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])
+    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
     run = create(tmp_path / name, tmp_path, name, config, [], {})
     assert execute(run) == 0
     assert run.summary["steps"] == 2

@@ -61,7 +61,7 @@ def test_latency_is_of_the_device_and_the_precision_asked_for() -> None:
 def test_a_run_keeps_what_it_cost(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])
+    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
     words = ("model=gpt", "data.limit=64", "data.batch_size=8", "trainer.log_every_n_steps=2")
     small = ("model.d_model=16", "model.n_layers=1", "trainer.accumulate_grad_batches=2")
     steps = ("trainer.max_steps=8", "trainer.val_check_interval=8")

@@ -37,7 +37,7 @@ STEPS = 18
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No pictures, and no threads that wait for each other in small steps."""
-    monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])
+    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -190,7 +190,7 @@ def test_a_run_that_was_stopped_after_its_test_measures_once(
     undisturbed, run = made("undisturbed"), made("stopped")
     assert execute(undisturbed) == 0
     with monkeypatch.context() as patch:
-        patch.setattr("arclight.run.fit._draw", stopped)
+        patch.setattr("arclight.run.fit.draw", stopped)
         assert execute(run) == 143
     assert run.status == "interrupted"
     assert execute(run) == 0

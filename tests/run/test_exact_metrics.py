@@ -153,7 +153,7 @@ Made = Callable[..., RunDirectory]
 def made(composed: Composed, package: Package, tmp_path: Path, monkeypatch: Any) -> Made:
     """A run of a plain module, not executed yet; its directory is copied at each save."""
     package(lit=LIT, spots=RELOADED, many=MANY)
-    monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])
+    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
 
     def make(
         task: str,

@@ -151,7 +151,7 @@ def test_what_compiling_took_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_summary_leaves_out_what_was_spent_compiling(
     graphs: list[Any], composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])
+    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
     words = ("model=cnn", "data.limit=64", "data.batch_size=8", "trainer.max_steps=8")
     words += ("trainer.log_every_n_steps=2", "compile=whole", "preflight=false")
     run = create(tmp_path / "run", tmp_path, "run", composed(*words), [], {})

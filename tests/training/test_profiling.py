@@ -21,7 +21,7 @@ SMALL = ("model=vit", "model.d_model=16", "model.n_layers=1", "data.limit=96", "
 def test_a_profiled_run_says_where_its_time_went(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])
+    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
     config = composed(*SMALL, "debug=profile", "callbacks.profile.batches=3")
     run = create(tmp_path / "run", tmp_path, "run", config, [], {})
     assert execute(run) == 0
@@ -41,7 +41,7 @@ def test_a_profiled_run_says_where_its_time_went(
 def test_a_run_too_short_to_profile_says_so(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])
+    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
     config = composed(*SMALL, "debug=profile", "trainer.max_epochs=1", "trainer.max_steps=4")
     run = create(tmp_path / "run", tmp_path, "run", config, [], {})
     assert execute(run) == 0

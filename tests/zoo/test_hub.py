@@ -109,7 +109,7 @@ def test_a_run_outlives_the_hub_s_absence(
     """Gone in the middle of training: a sentence; executed again: the bits of an unbroken run."""
     hurried(monkeypatch)
     monkeypatch.setattr(remote_files, "_TRIES", 1)
-    monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])  # pictures take their time
+    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])  # pictures take their time
     monkeypatch.setattr("arclight_zoo.text.text_shards.LANES", 1)  # so that few blocks are kept
     words: list[Any] = [
         *texts(offered(served, "datasets", "texts")), "data.path=org/texts", "data.batch_size=16",

@@ -15,6 +15,7 @@ from arclight.console import say, table
 from arclight.data.facts import Facts
 from arclight.errors import UserError
 from arclight.provenance.manifest import hardware
+from arclight.report.run_pictures import draw
 from arclight.run.assembly import UNKNOWN, Parts, build_parts, build_task
 from arclight.run.failures import (
     another_model,
@@ -24,8 +25,7 @@ from arclight.run.failures import (
     unknown_metric,
 )
 from arclight.run.panels import closing, network_of, opening
-from arclight.run.pictures import draw
-from arclight.run.results import latency_ms, pruned_results, test_best
+from arclight.run.results import is_tested, latency_ms, pruned_results, test_best
 from arclight.run.trainer import (
     assemble,
     build_loggers,
@@ -81,7 +81,7 @@ def fit(run: RunDirectory) -> dict[str, Any]:
         if "latency_ms" in parts.config.get("trial", {}).get("objectives", ()):
             results["latency_ms"] = round(latency_ms(parts, trainer), 4)
         if trainer.is_global_zero:
-            pictures = draw(run, parts)
+            pictures = draw(run, parts.task, parts.data, is_tested(parts))
             conclude(loggers, results["metrics"], pictures, results["steps"])
             say(table(closing(run, results), "Results"))
         status = "finished"

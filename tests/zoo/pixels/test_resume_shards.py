@@ -77,7 +77,7 @@ def test_a_run_goes_on_exactly(
             shutil.copytree(run.path, tmp_path / f"at-{trainer.global_step}")
 
     monkeypatch.setattr(Checkpoints, "save", save_and_copy)
-    monkeypatch.setattr("arclight.run.fit._draw", lambda *_: [])  # pictures take their time
+    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])  # pictures take their time
     assert execute(run) == 0
     expected = outcome(run)
     assert expected["step"] >= 12

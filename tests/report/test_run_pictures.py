@@ -8,9 +8,9 @@ import torch
 
 from arclight.report.class_plots import calibration_error, class_scores
 from arclight.report.examples import Examples, read_examples
+from arclight.report.run_pictures import COLUMNS, ROWS, worst_of
 from arclight.run.assembly import build_parts
 from arclight.run.execute import execute
-from arclight.run.pictures import COLUMNS, ROWS, worst_of
 from arclight.run_directory import create
 from tests.conftest import Composed
 
@@ -79,7 +79,7 @@ def test_classes_that_never_occur_or_were_never_predicted_are_drawn(tmp_path: Pa
 
 
 def test_a_run_without_mistakes_has_no_picture_of_them(composed: Composed, tmp_path: Path) -> None:
-    from arclight.run.pictures import mistakes
+    from arclight.report.run_pictures import mistakes
 
     found = examples([0, 1], [0, 1], [1.0, 1.0])
     parts = build_parts(composed("data.limit=8", "data.batch_size=8"), tmp_path)

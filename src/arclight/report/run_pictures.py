@@ -12,8 +12,6 @@ from arclight.data.module import DataModule
 from arclight.report.class_plots import calibration, class_scores, confusion_matrix
 from arclight.report.examples import Examples, read_examples
 from arclight.report.plots import curves
-from arclight.run.assembly import Parts
-from arclight.run.results import is_tested
 from arclight.run_directory import RunDirectory
 from arclight.tasks.task import Task
 
@@ -21,15 +19,21 @@ COLUMNS, ROWS = 6, 3  # of the mistakes
 LETTERS = 16  # of a class's name
 
 
-def draw(run: RunDirectory, parts: Parts) -> list[Path]:
+def draw(
+    run: RunDirectory, task: L.LightningModule, data: L.LightningDataModule, tested: bool
+) -> list[Path]:
     """Draws what is known of the run: learning curves, and what its test has found.
 
     Of a classifier these are the confusion matrix, the scores of each class, the calibration and
     the worst mistakes.
+
+    Args:
+        task: as its test has left it.
+        tested: whether there was a test.
     """
-    task, folder = parts.task, run.plots
+    folder = run.plots
     images = [curves(run.metrics_file, folder / "curves.png")] if run.metrics_file.exists() else []
-    if isinstance(task, Task) and is_tested(parts):
+    if isinstance(task, Task) and tested:
         if (matrix := task.confusion_matrix) is not None:
             images += [
                 confusion_matrix(matrix, task.class_names, folder / "confusion_matrix.png"),
@@ -39,7 +43,7 @@ def draw(run: RunDirectory, parts: Parts) -> list[Path]:
         if found is not None and found.are_classes:
             if ((found.score >= 0) & (found.score <= 1)).all():
                 images.append(calibration(found, folder / "calibration.png"))
-            images.append(mistakes(task, parts.data, found, folder / "mistakes.png"))
+            images.append(mistakes(task, data, found, folder / "mistakes.png"))
         images += task.pictures(folder)
     return [image for image in images if image]
 
