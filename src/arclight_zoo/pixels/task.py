@@ -43,7 +43,9 @@ class PixelTask(Task):
         return self.blank_images(facts, examples), torch.zeros(examples, dtype=torch.long)
 
     def draw_example(self, axis: "Axes", batch: Any, place: int) -> None:
-        draw_image(axis, batch[0][place], self.known())
+        if not isinstance(self.facts, ImageFacts):
+            raise NotImplementedError("these facts do not tell how images were normalised")
+        draw_image(axis, batch[0][place], self.facts)
 
     def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
         return {"images": random_images(self.known(), examples, draw)}

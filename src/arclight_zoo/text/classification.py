@@ -17,6 +17,7 @@ from arclight.tasks.scores import ClassScores
 from arclight.tasks.task import Answer, OptimizerFactory, ScheduleFactory, Task
 from arclight_zoo.learning.losses import classification_loss
 from arclight_zoo.nets.hf_folder import write_model
+from arclight_zoo.tokens import tokenizer as tokenizers
 from arclight_zoo.tokens.hf_tokenizer import write_tokenizer
 from arclight_zoo.tokens.questions import kept_tokenizer, random_mask, random_tokens, text_batches
 from arclight_zoo.tokens.text_facts import TextFacts
@@ -110,8 +111,11 @@ class TextClassification(Task):
     def draw_example(self, axis: "Axes", batch: Batch, place: int) -> None:
         """The beginning of the text, as it is read from its tokens."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
+        tokenizer = tokenizers.load(data.folder)
+        if tokenizer is None:
+            raise NotImplementedError("these data keep no tokenizer")
         tokens, mask, _ = batch
-        text = kept_tokenizer(data.folder).decode(tokens[place][mask[place]].tolist())
+        text = tokenizer.decode(tokens[place][mask[place]].tolist())
         lines = textwrap.wrap(text, 24, max_lines=8, placeholder=" ...")
         axis.text(0, 1, "\n".join(lines), va="top", fontsize=6, parse_math=False)
 
