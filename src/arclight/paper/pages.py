@@ -36,7 +36,8 @@ def reason(judgement: Judgement) -> str:
         return f"{size} from {found.n} seed; two are the least" + _more(judgement)
     interval = f"[{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
     said = f"{size} {interval} over {found.n} seeds, p = {judgement.p:.2g}"
-    return f"{judgement.verdict}: {said}" + _more(judgement)
+    verdict = "" if judgement.verdict == "undecided" else f"{judgement.verdict}: "
+    return verdict + said + _more(judgement)
 
 
 def _more(judgement: Judgement) -> str:
