@@ -12,7 +12,17 @@ if TYPE_CHECKING:
 
 
 def draw_image(axis: "Axes", image: Tensor, facts: ImageFacts) -> None:
-    """A normalised image `(channels, height, width)`, as it was before."""
+    """A normalised image `(channels, height, width)`, as it was before.
+
+    Of more channels than three the first three are drawn, of two the first.
+    """
     mean, std = (torch.tensor(values)[:, None, None] for values in (facts.mean, facts.std))
-    pixels = (image * std + mean).clamp(0, 1).permute(1, 2, 0).squeeze(2)
-    axis.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    pixels = (image * std + mean).clamp(0, 1)
+    shown = pixels[:3] if len(pixels) >= 3 else pixels[:1]
+    axis.imshow(
+        shown.permute(1, 2, 0).squeeze(2).numpy(),
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
