@@ -123,12 +123,12 @@ def draw_scaling(curves: Sequence[Curve], outcomes: Outcomes) -> "Figure":
             color=style.colour,
             linestyle=style.dash,
             marker=style.mark,
-            markevery=[0],
+            markevery=[],  # only the legend shows it
             label=label,
         )
     metric = outcomes.paper.metric
     axis.set(xscale="log", yscale="log", xlabel="training examples per parameter")
     axis.set_ylabel(f"1 - {metric}" if outcomes.paper.upwards else metric)
     axis.grid(alpha=0.3, which="both")
-    axis.legend(fontsize=8)
+    drawn.legend(loc="outside lower center", fontsize=8)
     return drawn
