@@ -13,7 +13,18 @@ from weakref import WeakSet
 from arclight.errors import UserError
 from arclight.masking import masked
 
-__all__ = ["NoLocksError", "lock", "open_lock", "write_json", "write_text", "write_whole"]
+__all__ = [
+    "NoLocksError",
+    "lock",
+    "only_reading_is_asked",
+    "open_lock",
+    "write_json",
+    "write_text",
+    "write_whole",
+]
+
+ONLY_READING = "ARCLIGHT_ONLY_READING"
+"""An environment variable, which the processes of a run inherit."""
 
 TEMPORARY = ".part"
 
@@ -143,3 +154,8 @@ def remove_leftovers(folder: Path) -> None:
             shutil.rmtree(part)
         else:
             part.unlink(missing_ok=True)
+
+
+def only_reading_is_asked() -> bool:
+    """Whether a config that was found on disk is being built, which chooses no place to write."""
+    return ONLY_READING in os.environ

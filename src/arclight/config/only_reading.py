@@ -11,9 +11,8 @@ import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-__all__ = ["OnlyReadingError", "guarded", "is_wanted", "only_reading", "wants_more"]
+from arclight.files import ONLY_READING
 
-VARIABLE = "ARCLIGHT_ONLY_READING"  # which the processes of a run inherit
 FREE = {
     "logger": {"Logger"},
     "callbacks": {"Callback"},
@@ -61,18 +60,18 @@ def wants_more(what: str, error: OnlyReadingError) -> str:
 @contextmanager
 def only_reading() -> Iterator[None]:
     """From now on library constructors may only read, here and in processes that are started."""
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = "1"
+    before = os.environ.get(ONLY_READING)
+    os.environ[ONLY_READING] = "1"
     try:
         yield
     finally:
         if before is None:
-            del os.environ[VARIABLE]
+            del os.environ[ONLY_READING]
 
 
 def is_wanted(path: str, kinds: Collection[str] = ()) -> bool:
     """Whether what is built at this path of the config, of these types, may only read."""
-    return VARIABLE in os.environ and not FREE.get(path.split(".")[0], set()) & set(kinds)
+    return ONLY_READING in os.environ and not FREE.get(path.split(".")[0], set()) & set(kinds)
 
 
 @contextmanager

@@ -12,9 +12,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from arclight.config.only_reading import is_wanted
 from arclight.errors import UserError
-from arclight.files import NoLocksError, lock, open_lock, write_whole
+from arclight.files import NoLocksError, lock, only_reading_is_asked, open_lock, write_whole
 
 
 def cache_folder(given: str | None) -> Path:
@@ -23,7 +22,7 @@ def cache_folder(given: str | None) -> Path:
     A config that is found on disk does not choose where something is written. A user without a
     home, as in containers, has a folder among the temporary files.
     """
-    given = None if is_wanted("data") else given
+    given = None if only_reading_is_asked() else given
     place = Path(given or os.environ.get("ARCLIGHT_CACHE") or "~/.cache/arclight")
     try:
         return place.expanduser()
