@@ -135,7 +135,7 @@ def test_two_runs_are_shown_side_by_side(make_run: MakeRun, script: Script, tmp_
         ("val/loss<0.09", 2),
         ("optimizer.lr<1e-2", 6),
         ("seed=1", 2),
-        ("model.widths=[64, 128, 256]", 3),
+        ("optimizer.betas=[0.9, 0.999]", 6),
     ],
 )
 def test_runs_are_chosen_by_conditions(runs: Path, conditions: str, count: int) -> None:

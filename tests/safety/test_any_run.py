@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arclight.errors import UserError
-from arclight.paper.examples import read_examples
 from arclight.provenance.code import last_executed
+from arclight.report.examples import read_examples
 from arclight.report.results import read
 from arclight.run.assembly import recorded_facts
 from arclight.run.opened import open_checked

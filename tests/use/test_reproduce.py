@@ -70,6 +70,7 @@ def test_what_has_changed_is_named_first(
     run = create(tmp_path / "run", tmp_path, "run", config, [], manifest)
     run.update_summary(status="finished")
     monkeypatch.setattr("arclight.use.reproduce.execute", lambda _: 7)
+    monkeypatch.setattr("arclight.use.reproduce._final_weights", lambda _: {})
     assert reproduce(str(run.path)) == 7
     said = capsys.readouterr().out.splitlines()
     assert len(said) == len(lines)
