@@ -4,7 +4,7 @@ import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -152,8 +152,59 @@ def test_libraries_open_the_folder(composed: Composed, tmp_path: Path) -> None:
     run = run_of(composed, tmp_path / "b", "vit")
     folder = export(str(run.path), "hf", str(tmp_path / "vit"))
     processor = AutoImageProcessor.from_pretrained(folder)
-    assert list(processor.image_mean) == run.manifest["data"]["mean"]
+    assert list(processor.image_mean) == run.manifest["data"]["mean"] * 3  # grey as coloured
     assert (processor.size["height"], processor.size["width"]) == (8, 8)
+
+
+def test_pipelines_of_transformers_answer_as_the_run_does(
+    composed: Composed, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, pipeline
+
+    run = run_of(composed, tmp_path / "a", "vit")
+    folder = export(str(run.path), "hf", str(tmp_path / "vit"))
+    picture(1, (8, 8), "L").save(tmp_path / "grey.png")
+    found = pipeline("image-classification", model=str(folder), top_k=10)(
+        str(tmp_path / "grey.png")
+    )
+    one = trained(run)
+    with torch.inference_mode():
+        wanted = one.model(model_input(tmp_path / "grey.png", cast(ImageFacts, one.facts))).softmax(
+            1
+        )
+    names = run.manifest["data"]["class_names"]
+    for answer in found:
+        assert answer["score"] == pytest.approx(
+            wanted[0, names.index(answer["label"])].item(), abs=1e-4
+        )
+
+    run = run_of(composed, tmp_path / "b", "bert")
+    folder = export(str(run.path), "hf", str(tmp_path / "bert"))
+    ask = pipeline("text-classification", model=str(folder))
+    assert ask("def open the file " * 200, truncation=True)
+    assert ask.tokenizer.model_max_length == run.manifest["data"]["context"]
+    assert ask.model.config.label2id == {v: k for k, v in ask.model.config.id2label.items()}
+
+    run = run_of(composed, tmp_path / "c", "t5")
+    folder = export(str(run.path), "hf", str(tmp_path / "t5"))
+    end = AutoTokenizer.from_pretrained(folder).eos_token_id
+    assert AutoModelForSeq2SeqLM.from_pretrained(folder).generation_config.eos_token_id == end
+
+
+def test_programs_tell_of_their_data(composed: Composed, tmp_path: Path) -> None:
+    import onnx
+
+    run = run_of(composed, tmp_path, "cnn")
+    known = {
+        entry.key: entry.value for entry in onnx.load(export(str(run.path), "onnx")).metadata_props
+    }
+    more = {"metadata.json": ""}
+    torch.export.load(export(str(run.path), "torch_export"), extra_files=more)
+    assert json.loads(more["metadata.json"]).items() <= known.items()
+    facts = run.manifest["data"]
+    assert json.loads(known["mean"]) == facts["mean"]
+    assert json.loads(known["classes"]) == facts["class_names"]
+    assert known["interpolation"] == "bilinear"
 
 
 def test_the_library_crops_as_evaluation_does(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from arclight.tasks.task import Answer, Task
 from arclight.training.finetune import merge_adapters
 from arclight.use.trained import Trained
 
+METADATA = "metadata.json"
 TRACED, ASKED = 2, 3
 """Batch sizes: of the example that a program is made from, and of what it is then asked."""
 
@@ -113,14 +114,17 @@ def metadata(one: Trained) -> dict[str, str]:
 
 
 def as_torch_export(one: Trained, place: Path, merge: bool) -> Answer:
-    """A program of torch, which needs neither this project nor the libraries of the model."""
-    torch.export.save(_program(one), place)
+    """A program of torch, which needs neither this project nor the libraries of the model.
+
+    The file `metadata.json` in it, one of its `extra_files`, tells of the data.
+    """
+    torch.export.save(_program(one), place, extra_files={METADATA: json.dumps(metadata(one))})
     again = torch.export.load(place).module()
     return lambda inputs: outputs(again(*inputs.values()))
 
 
 def as_onnx(one: Trained, place: Path, merge: bool) -> Answer:
-    """A program for onnxruntime and other engines."""
+    """A program for onnxruntime and other engines, whose metadata tell of the data."""
     missing = [n for n in ("onnx", "onnxscript", "onnxruntime") if not importlib.util.find_spec(n)]
     if missing:
         raise UserError(f'format=onnx needs {", ".join(missing)}: type pip install -e ".[export]".')
@@ -128,6 +132,7 @@ def as_onnx(one: Trained, place: Path, merge: bool) -> Answer:
     names = list(one.inputs(TRACED))
     made = torch.onnx.export(_program(one), input_names=names, dynamo=True, verbose=False)
     assert made is not None
+    made.model.metadata_props.update(metadata(one))
     made.save(place)
     session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
 

@@ -26,11 +26,16 @@ def write_timm(model: Any, facts: ImageFacts, folder: Path) -> Answer:
         "std": facts.std,
         "input_size": (facts.channels, facts.image_size, facts.image_size),
         "crop_pct": facts.eval_crop,
+        "interpolation": "bilinear",
     }
     timm.models.save_for_hf(
         model,
         str(folder),
-        model_config={"num_classes": facts.num_classes, "pretrained_cfg": shape},
+        model_config={
+            "num_classes": facts.num_classes,
+            "label_names": facts.class_names,
+            "pretrained_cfg": shape,
+        },
         model_args={"in_chans": facts.channels},
         safe_serialization=True,
     )

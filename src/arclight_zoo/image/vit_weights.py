@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from arclight_zoo.image.vit import ViT
 
 
+GREY = (0.299, 0.587, 0.114)
+"""How much red, green and blue add to grey (ITU-R BT.601, as Pillow converts)."""
+
+
 def as_transformers_vit(model: "ViT") -> tuple[Any, dict[str, Tensor]]:
     from transformers import ViTConfig
 
@@ -32,11 +36,12 @@ def as_transformers_vit(model: "ViT") -> tuple[Any, dict[str, Tensor]]:
             f"transformers' ViT is one of {' '.join(missing)}, which this run's is not: type "
             "format=safetensors, onnx or torch_export."
         )
+    grey = patches.in_channels == 1  # transformers opens every image with three channels
     options: dict[str, Any] = {"num_labels": model.head.out_features}
     config = ViTConfig(
         image_size=model.image_size,
         patch_size=patches.kernel_size[0],
-        num_channels=patches.in_channels,
+        num_channels=3 if grey else patches.in_channels,
         hidden_size=model.head.in_features,
         num_attention_heads=first.attn.n_heads,
         num_hidden_layers=len(model.transformer),
@@ -54,6 +59,9 @@ def as_transformers_vit(model: "ViT") -> tuple[Any, dict[str, Tensor]]:
         **layer_weights("vit.layernorm", model.norm),
         **layer_weights("classifier", model.head),
     }
+    if grey:
+        key = "vit.embeddings.patch_embeddings.projection.weight"
+        weights[key] = weights[key] * weights[key].new_tensor(GREY).view(1, 3, 1, 1)
     for i, block in blocks_of(model):
         names = {
             "layernorm_before": block.ln1,

@@ -26,6 +26,6 @@ def random_pairs(facts: ImageTextFacts, examples: int, draw: torch.Generator) ->
 def save_pair_model(model: nn.Module, facts: ImageTextFacts, folder: Path, run: Path) -> Answer:
     """The model, its tokenizer and its image processor, in a folder that transformers opens."""
     again = write_model(model, folder, facts.class_names)
-    write_tokenizer(run, folder)
+    write_tokenizer(run, folder, facts.context)
     write_processor(model, facts, folder)
     return again

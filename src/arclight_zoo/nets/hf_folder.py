@@ -39,18 +39,31 @@ def _counterpart(model: Any, folder: Path, classes: Sequence[str]) -> Answer:
     from safetensors.torch import save_file
 
     config, weights = model.to_transformers()
-    config.id2label = dict(enumerate(classes)) or config.id2label
+    _name_classes(config, classes)
     config.save_pretrained(folder)
     plain = {name: value.contiguous() for name, value in weights.items()}
     save_file(plain, folder / "model.safetensors", {"format": "pt"})
     again = _open(getattr(transformers, config.architectures[0]), folder)
-    return lambda inputs: [again(*inputs.values()).logits]
+    channels = getattr(config, "num_channels", None)
+
+    def answer(inputs: dict[str, Tensor]) -> list[Tensor]:
+        if "images" in inputs and inputs["images"].shape[1] == 1 and channels == 3:
+            inputs = {**inputs, "images": inputs["images"].repeat(1, 3, 1, 1)}
+        return [again(*inputs.values()).logits]
+
+    return answer
+
+
+def _name_classes(config: Any, classes: Sequence[str]) -> None:
+    if classes:
+        config.id2label = dict(enumerate(classes))
+        config.label2id = {name: i for i, name in enumerate(classes)}
 
 
 def _wrapped(model: Any, folder: Path, classes: Sequence[str]) -> Answer:
     net: Any = model.net
-    if classes and hasattr(net.config, "num_labels"):
-        net.config.id2label = dict(enumerate(classes))
+    if hasattr(net.config, "num_labels"):
+        _name_classes(net.config, classes)
     grey = _as_coloured(net)
     net.save_pretrained(folder)
     model.net = _open(type(net), folder)

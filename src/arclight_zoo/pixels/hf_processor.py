@@ -16,11 +16,13 @@ def write_processor(model: nn.Module, facts: ImageFacts, folder: Path) -> None:
     net: Any = getattr(model, "net", None)
     kind = net.config.model_type if net is not None else "vit"
     side = {"height": facts.image_size, "width": facts.image_size}
-    times = 3 // facts.channels if kind == "blip" else 1
+    coloured = kind == "blip" or net is None  # both are written to take a grey image as coloured
+    times = 3 if coloured and facts.channels == 1 else 1
     how = {
         "image_processor_type": PROCESSORS.get(kind, "ViTImageProcessor"),
         "size": side,
         "do_center_crop": False,
+        "resample": 2,  # bilinear
     }
     if facts.eval_crop < 1:  # only CLIP's has a crop
         how = {

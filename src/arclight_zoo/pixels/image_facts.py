@@ -53,6 +53,7 @@ class ImageFacts(Facts):
         return {
             **{key: getattr(self, key) for key in WEIGHTS_KNOW},
             "classes": self.class_names,
+            "interpolation": "bilinear",
             **({"value_range": self.value_range} if self.value_range else {}),
         }
 

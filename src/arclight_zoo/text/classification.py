@@ -139,7 +139,7 @@ class TextClassification(Task):
 
     def save_hf(self, folder: Path, run: Path) -> Answer:
         again = write_model(self.model, folder, self.known().class_names)
-        write_tokenizer(run, folder)
+        write_tokenizer(run, folder, self.known().context)
         return again
 
     def known(self) -> TextFacts:

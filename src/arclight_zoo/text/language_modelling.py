@@ -179,5 +179,5 @@ class LanguageModelling(Task):
 
     def save_hf(self, folder: Path, run: Path) -> Answer:
         again = write_model(self.model, folder, self.facts.class_names)
-        write_tokenizer(run, folder, frame=False)
+        write_tokenizer(run, folder, self.facts.context, frame=False)
         return again

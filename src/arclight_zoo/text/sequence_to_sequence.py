@@ -144,7 +144,7 @@ class SequenceToSequence(Task):
 
     def save_hf(self, folder: Path, run: Path) -> Answer:
         again = write_model(self.model, folder, self.facts.class_names)
-        write_tokenizer(run, folder)
+        write_tokenizer(run, folder, self.facts.context)
         return again
 
 

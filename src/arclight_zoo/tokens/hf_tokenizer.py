@@ -1,17 +1,24 @@
 """A run's tokenizer, as transformers reads it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+from arclight.files import write_json
 from arclight_zoo.tokens import tokenizer as tokenizers
 
+_WRITERS = ("LM", "ConditionalGeneration")  # in the names of classes that generate
 
-def write_tokenizer(run: Path, folder: Path, frame: bool = True) -> None:
+
+def write_tokenizer(run: Path, folder: Path, longest: int, frame: bool = True) -> None:
     """Writes the run's tokenizer beside an exported model; a run without one has none to write.
+
+    A model that generates is told the token that ends a text, at which it stops.
 
     Args:
         run: the run's directory.
         folder: of the exported model.
+        longest: tokens of a text, with its frame, at which `truncation=True` cuts.
         frame: put a start and an end around each text, as training did.
     """
     from transformers import PreTrainedTokenizerFast
@@ -32,4 +39,15 @@ def write_tokenizer(run: Path, folder: Path, frame: bool = True) -> None:
     if end is not None:
         known["eos_token"] = str(tokenizer.id_to_token(end))
     fast: Any = PreTrainedTokenizerFast
-    fast(tokenizer_object=tokenizer, **known).save_pretrained(folder)
+    fast(tokenizer_object=tokenizer, model_max_length=longest, **known).save_pretrained(folder)
+    if end is not None:
+        _tell_end(folder, end)
+
+
+def _tell_end(folder: Path, end: int) -> None:
+    for name in ("config.json", "generation_config.json"):
+        file = folder / name
+        known = json.loads(file.read_text()) if file.is_file() else {}
+        kind = (known.get("architectures") or ["LM"])[0]
+        if known and known.get("eos_token_id") is None and any(word in kind for word in _WRITERS):
+            write_json(file, {**known, "eos_token_id": end})
