@@ -9,7 +9,6 @@ from tests.search.conftest import Searched
 from tests.zoo.gallery import miniature
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", miniature.MINIATURE)
 def test_it_is_searched(searched: Searched, name: str) -> None:
     alone = ("task.weight=0",) if name == "distillation" else ()  # without a teacher
