@@ -37,10 +37,10 @@ def copies(parts: Mapping[str, Part], fingerprint: str, cache: Path) -> list[str
 
     *others, classes = cached(cache, f"copies 1|{fingerprint}", count).tolist()
     said = [
-        f"Of the {stage} images, {n:,} are training images too: their score is too good."
+        f"Copies of training images in {stage}: {n:,}. They make its score too high."
         for stage, n in zip(list(held)[1:], others, strict=True)
         if n
     ]
     if classes:
-        said.append(f"Images that stand under more than one label: {classes:,}.")
+        said.append(f"Images with copies under another label: {classes:,}.")
     return said

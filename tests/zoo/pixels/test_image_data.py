@@ -287,8 +287,8 @@ def test_copies_across_splits_and_classes_are_said(tmp_path: Path) -> None:
         assert notes == [
             f"{tmp_path} has no test split: 3 for test are taken from its training images "
             "(data.test_fraction).",
-            "Of the val images, 1 are training images too: their score is too good.",
-            "Images that stand under more than one label: 1.",
+            "Copies of training images in val: 1. They make its score too high.",
+            "Images with copies under another label: 1.",
         ]
 
 
