@@ -8,6 +8,7 @@ from typing import Any
 
 from arclight.config.only_reading import only_reading
 from arclight.errors import UserError
+from arclight.paper.side_by_side import side_by_side
 from arclight.report.results import collect
 from arclight.run.assembly import load_task
 from arclight.run.execute import execute
@@ -50,6 +51,11 @@ def pretrained(path: str) -> None:
     build_model({**node, "pretrained": path}, load_run=lambda run: load_task(run))
 
 
+def compare(path: str) -> None:
+    """As `results.py compare PATH PATH`."""
+    side_by_side(path, path)
+
+
 def data_of(path: str) -> None:
     """As a notebook asks for a run's data."""
     _ = load(path).data
@@ -65,6 +71,7 @@ COMMANDS: dict[str, Command] = {
     "resume": resume,
     "pretrained": pretrained,
     "results": results,
+    "compare": compare,
 }
 
 

@@ -6,7 +6,7 @@ from arclight.config.freeze import differences
 from arclight.paper.examples import paired
 from arclight.provenance.code import differing, last_executed
 from arclight.report.examples import read_examples
-from arclight.report.results import INCIDENTAL
+from arclight.report.results import INCIDENTAL, read
 from arclight.report.tables import markdown
 from arclight.run_directory import RunDirectory, open_run
 from arclight.training.loggers import read_metrics
@@ -18,9 +18,10 @@ def side_by_side(first: str, second: str) -> str:
     """A page of Markdown on two runs.
 
     Raises:
-        UserError: one of them is no run, or its predictions cannot be read.
+        UserError: one of them is not a run, or a file of it is damaged.
     """
     a, b = open_run(first), open_run(second)
+    results = read(a.path), read(b.path)
     parts = [
         f"# {first} and {second}",
         "## Config",
@@ -30,7 +31,7 @@ def side_by_side(first: str, second: str) -> str:
         "## Metrics",
         markdown(_metrics(a, b)) or "Neither has any.",
         "## Curves",
-        _curves(a, b),
+        _curves(a, b, results[0].monitor),
         "## Predictions",
         _predictions(a, b),
     ]
@@ -73,9 +74,8 @@ def _short(value: float | None) -> str:
     return "" if value is None else f"{value:+.4g}"
 
 
-def _curves(a: RunDirectory, b: RunDirectory) -> str:
-    """The validation metric that chooses the checkpoints, at a few steps that both have."""
-    monitor = a.config["callbacks"]["checkpoints"].get("monitor") or "val/loss"
+def _curves(a: RunDirectory, b: RunDirectory, monitor: str) -> str:
+    """The validation metric that selects the checkpoints, at a few steps that both runs have."""
     found = []
     for run in (a, b):
         rows = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
