@@ -40,12 +40,12 @@ def main() -> None:
 
         given = arguments(__doc__, required=("artifact", "output"))
         sys.exit(rebuild(given["artifact"], given["output"]))
-    from arclight.config.words import quoted
-    from arclight.masking import masked_words
+    from arclight.config.overrides import quoted
+    from arclight.masking import masked_overrides
     from arclight.paper.run_paper import require_words, run_paper
 
     require_words(words)
-    sys.argv[1:] = masked_words(words)  # which manifests keep
+    sys.argv[1:] = masked_overrides(words)  # which manifests keep
     sys.exit(run_paper(quoted(words)))
 
 

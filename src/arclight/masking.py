@@ -77,7 +77,7 @@ def masked(text: str) -> str:
     return text
 
 
-def masked_words(words: Sequence[str]) -> list[str]:
+def masked_overrides(words: Sequence[str]) -> list[str]:
     """The words of a command without the values that no file may hold."""
     found = []
     for word in words:

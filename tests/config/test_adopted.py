@@ -1,4 +1,4 @@
-"""Lightning's nodes for what the run directory does itself are read as the engine's own."""
+"""Lightning's nodes for the trainer and checkpoints are translated into the engine's own."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ CHECKPOINT = {
 }
 
 
-def test_a_trainer_of_lightnings_keeps_lightnings_defaults(composed: Composed) -> None:
+def test_lightnings_trainer_keeps_its_defaults(composed: Composed) -> None:
     config = composed()
     config["trainer"] = {**LIGHTNING, "max_steps": 7, "precision": 16}
     adopted = adopt(config)
@@ -34,7 +34,7 @@ def test_a_trainer_of_lightnings_keeps_lightnings_defaults(composed: Composed) -
     check(adopted)
 
 
-def test_what_is_deterministic_is_the_whole_run(composed: Composed) -> None:
+def test_deterministic_trainer_makes_the_whole_run_deterministic(composed: Composed) -> None:
     config = composed()
     for trainer in (LIGHTNING, config["trainer"]):
         adopted = adopt({**config, "trainer": {**trainer, "deterministic": True}})
@@ -42,13 +42,13 @@ def test_what_is_deterministic_is_the_whole_run(composed: Composed) -> None:
         assert "deterministic" not in adopted["trainer"]
 
 
-def test_keys_that_the_run_owns_are_refused(composed: Composed) -> None:
+def test_keys_that_the_run_sets_are_rejected(composed: Composed) -> None:
     config = {**composed(), "trainer": {**LIGHTNING, "enable_progress_bar": False}}
-    with pytest.raises(Exception, match=r"trainer\.enable_progress_bar is the run"):
+    with pytest.raises(Exception, match=r"trainer\.enable_progress_bar is set by the run"):
         check(adopt(config))
 
 
-def test_a_model_checkpoint_chooses_the_best(composed: Composed) -> None:
+def test_model_checkpoint_sets_monitor_and_mode(composed: Composed) -> None:
     config = composed()
     config["callbacks"] = {"model_checkpoint": CHECKPOINT}
     adopted = adopt(config)
@@ -58,14 +58,14 @@ def test_a_model_checkpoint_chooses_the_best(composed: Composed) -> None:
     check(adopted)
 
 
-def test_single_keys_of_ours_are_laid_over_it(composed: Composed) -> None:
+def test_single_keys_of_checkpoints_override_model_checkpoint(composed: Composed) -> None:
     config = composed()
     config["callbacks"] = {"model_checkpoint": CHECKPOINT, "checkpoints": {"every_n_steps": 7}}
     (node,) = adopt(config)["callbacks"].values()
     assert (node["monitor"], node["every_n_steps"]) == ("val/accuracy", 7)
 
 
-def test_beside_checkpoints_of_ours_it_stays(composed: Composed) -> None:
+def test_model_checkpoint_beside_our_checkpoints_is_kept(composed: Composed) -> None:
     config = composed()
     config["callbacks"] = {**config["callbacks"], "second": CHECKPOINT}
     assert adopt(config)["callbacks"] == config["callbacks"]
@@ -75,11 +75,11 @@ def test_beside_checkpoints_of_ours_it_stays(composed: Composed) -> None:
     ("name", "typed", "stays"),
     [("wandb", [], False), ("wandb", ["+logger.wandb.tags=[a]"], True), ("wandbb", [], True)],
 )
-def test_settings_of_a_logger_that_is_not_chosen(name: str, typed: list[str], stays: bool) -> None:
+def test_settings_of_unchosen_loggers_are_dropped(name: str, typed: list[str], stays: bool) -> None:
     config: dict[str, Any] = {"logger": {name: {"tags": ["a"]}}}
     assert (name in adopt(config, typed)["logger"]) is stays
 
 
-def test_other_configs_are_left_alone(composed: Composed) -> None:
+def test_other_configs_are_unchanged(composed: Composed) -> None:
     config = composed()
     assert adopt(config) == config

@@ -1,4 +1,4 @@
-"""What may be built is decided by `pyproject.toml` and by where a target is defined."""
+"""`pyproject.toml` and the place of a definition decide which targets may be built."""
 
 from typing import Any
 
@@ -97,7 +97,7 @@ def tools(package: Package) -> None:
 
 
 @pytest.mark.parametrize("target", ATTACKS)
-def test_what_is_no_part_is_not_built(package: Package, target: str) -> None:
+def test_targets_that_are_not_allowed_are_not_built(package: Package, target: str) -> None:
     tools(package)
     said = refusal(target)
     assert said is not None
@@ -110,14 +110,16 @@ def test_what_is_no_part_is_not_built(package: Package, target: str) -> None:
 
 @pytest.mark.parametrize(("group", "node"), NODES)
 @pytest.mark.parametrize("target", ["arclight.files.write_text", "os.system", "torch.load"])
-def test_wherever_it_stands(config: dict[str, Any], group: str, node: Any, target: str) -> None:
+def test_check_finds_them_at_any_depth(
+    config: dict[str, Any], group: str, node: Any, target: str
+) -> None:
     config[group] = node(target)
     with pytest.raises(UserError, match=f"_target_={target} "):
         check(config)
 
 
 @pytest.mark.parametrize("node", [node for group, node in NODES if group in ("model", "finetune")])
-def test_build_looks_as_deeply(node: Any) -> None:
+def test_build_finds_them_at_any_depth(node: Any) -> None:
     with pytest.raises(TargetError, match=r"arclight\.files\.write_text"):
         build(node("arclight.files.write_text"))
 
@@ -152,7 +154,7 @@ def test_build_looks_as_deeply(node: Any) -> None:
         ("mylab.tools.Net", "Module"),
     ],
 )
-def test_parts_are_built(package: Package, target: str, wanted: str) -> None:
+def test_allowed_targets(package: Package, target: str, wanted: str) -> None:
     tools(package)
     assert refusal(target, wanted) is None
 
@@ -163,7 +165,7 @@ def test_parts_are_built(package: Package, target: str, wanted: str) -> None:
         (
             "mynets.small.Small",
             "Module",
-            'If mynets is a package of yours, add "mynets" to packages under [tool.arclight] in '
+            'If mynets is your own package, add "mynets" to packages under [tool.arclight] in '
             "pyproject.toml",
         ),
         (
@@ -175,24 +177,22 @@ def test_parts_are_built(package: Package, target: str, wanted: str) -> None:
         ("torch.optim.RMSprop2", None, "did you mean torch.optim.RMSprop?"),
         ("torch.optim.Adam", "LRScheduler", "put it in configs/optimizer/ and type optimizer=NAME"),
         ("mylab.tools.Nett", "Module", "mylab.tools defines no class or function Nett"),
-        ("arclight.nowhere.Thing", "Module", "is not there"),
-        ("arclight.files.write_text", None, "of the engine only models, tasks"),
+        ("arclight.nowhere.Thing", "Module", "does not exist"),
+        ("arclight.files.write_text", None, "the engine allows only models, tasks"),
         ("Net", None, "is not the dotted name of a class or function"),
         (3, None, "is not the dotted name of a class or function"),
         (None, None, "is not the dotted name of a class or function"),
         ("a..b", None, "is not the dotted name of a class or function"),
     ],
 )
-def test_a_refusal_says_what_would_allow_it(
+def test_error_says_what_would_allow_the_target(
     package: Package, target: str, wanted: str, sentence: str
 ) -> None:
     tools(package)
     assert sentence in str(refusal(target, wanted))
 
 
-def test_a_part_of_another_type_is_told_where_it_belongs(
-    package: Package, config: dict[str, Any]
-) -> None:
+def test_error_says_where_another_type_belongs(package: Package, config: dict[str, Any]) -> None:
     package(
         lit="""
             import lightning as L
@@ -211,7 +211,7 @@ def test_a_part_of_another_type_is_told_where_it_belongs(
     assert refusal("mylab.lit.Config") is None
 
 
-def test_a_factory_is_allowed_by_its_name(package: Package) -> None:
+def test_listed_factory_is_allowed(package: Package) -> None:
     package()
     assert refusal("torch.hub.load") is not None
     project.PYPROJECT.write_text('[tool.arclight]\nlibraries = ["torch.hub.load"]\n')
@@ -220,7 +220,7 @@ def test_a_factory_is_allowed_by_its_name(package: Package) -> None:
     assert refusal("timm.create_model") is not None
 
 
-def test_the_file_may_say_nothing_and_must_say_it_well(package: Package) -> None:
+def test_pyproject_settings_are_optional_but_checked(package: Package) -> None:
     package()
     project.PYPROJECT.write_text("[project]\n")
     assert project.project() == project.Project()
@@ -231,7 +231,7 @@ def test_the_file_may_say_nothing_and_must_say_it_well(package: Package) -> None
     assert project.project() == project.Project()
 
 
-def test_what_is_allowed_where_a_parameter_names_it(composed: Composed) -> None:
+def test_class_in_an_annotation_is_allowed_for_that_parameter_only(composed: Composed) -> None:
     config = composed("data.augment.flip=true")
     check(config)
     assert refusal("arclight_zoo.pixels.augment.Augment") is not None
@@ -240,7 +240,7 @@ def test_what_is_allowed_where_a_parameter_names_it(composed: Composed) -> None:
         check(config)
 
 
-def test_a_class_method_of_a_users_package_makes_a_part(package: Package) -> None:
+def test_class_method_of_the_users_package_is_allowed(package: Package) -> None:
     package(
         net="""
             from torch import nn
@@ -265,12 +265,12 @@ def test_a_class_method_of_a_users_package_makes_a_part(package: Package) -> Non
         UserError, match=r"sise is unknown to mylab\.net\.Net\.of_size: did you mean"
     ):
         build({"_target_": "mylab.net.Net.of_size", "sise": 3}, group="model")
-    for name in ("grown", "load_from_checkpoint"):  # of an object, and of a library
+    for name in ("grown", "load_from_checkpoint"):  # a method, and one of a library's base class
         said = refusal(f"mylab.all.Net.{name}", "Module")
-        assert said == f"is not there: mylab.all.Net has no class or class method {name}."
+        assert said == f"does not exist: mylab.all.Net has no class or class method {name}."
 
 
-def test_what_was_meant_may_be_a_submodule_or_come_by_a_star(package: Package) -> None:
+def test_suggestions_include_submodules_and_star_imports(package: Package) -> None:
     package(network="class Convnet: pass", all="from mylab.network import *")
     assert "did you mean mylab.network?" in str(refusal("mylab.netwrok.Convnet"))
     assert "did you mean mylab.all.Convnet?" in str(refusal("mylab.all.Convnets"))

@@ -1,4 +1,4 @@
-"""Values are held against annotations as they are written, and faults said in words."""
+"""Values are checked against annotations, and annotations are described in words."""
 
 from typing import Any
 
@@ -34,19 +34,19 @@ from arclight.config.annotations import annotation, fits, in_words
         ("int", [{"_target_": "mylab.sizes.width"}], [{"a": 1}], "a whole number"),
     ],
 )
-def test_values_and_words(expected: str, good: list[Any], bad: list[Any], words: str) -> None:
+def test_fits_and_in_words(expected: str, good: list[Any], bad: list[Any], words: str) -> None:
     parsed = annotation(expected)
     assert all(fits(value, parsed) for value in good)
     assert not any(fits(value, parsed) for value in bad)
     assert in_words(parsed) == words
 
 
-def test_no_annotation_fits_all() -> None:
+def test_missing_annotation_fits_any_value() -> None:
     assert fits("x", None)
     assert fits(None, None)
 
 
-def test_a_class_wants_a_node() -> None:
+def test_class_annotation_needs_a_node() -> None:
     parsed = annotation("Augment | None")
     assert not fits(3, parsed, is_part=lambda named: True)
     assert not fits({"flip": True}, parsed, is_part=lambda named: True)

@@ -1,4 +1,4 @@
-"""`experiment=best_of path=PATH` stands for the words of the best config."""
+"""`experiment=best_of path=PATH` is replaced by the overrides of the best config."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from arclight.errors import UserError
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    words = "overrides: [model=vit, optimizer.lr=0.01, ++model.extra=1]\n"
-    (tmp_path / "best.yaml").write_text(words)
+    content = "overrides: [model=vit, optimizer.lr=0.01, ++model.extra=1]\n"
+    (tmp_path / "best.yaml").write_text(content)
     return tmp_path
 
 
-def test_the_words_take_the_place_of_the_two(folder: Path) -> None:
+def test_best_of_and_path_are_replaced(folder: Path) -> None:
     best = ["model=vit", "optimizer.lr=0.01", "++model.extra=1"]
     assert expand(["experiment=best_of", f"path={folder}"]) == best
     assert expand(["-m", "experiment=best_of", f"path={folder}/best.yaml", "seed=0,1"]) == [
@@ -24,21 +24,21 @@ def test_the_words_take_the_place_of_the_two(folder: Path) -> None:
     ]
 
 
-def test_what_is_typed_wins(folder: Path) -> None:
-    words = expand(["experiment=best_of", f"path={folder}", "model=cnn", "model.extra=2"])
-    assert words == ["optimizer.lr=0.01", "model=cnn", "model.extra=2"]
+def test_command_line_wins(folder: Path) -> None:
+    overrides = expand(["experiment=best_of", f"path={folder}", "model=cnn", "model.extra=2"])
+    assert overrides == ["optimizer.lr=0.01", "model=cnn", "model.extra=2"]
 
 
-def test_other_lines_are_left_alone() -> None:
-    words = ["experiment=digits_cnn", "data.path=somewhere"]
-    assert expand(words) == words
+def test_other_command_lines_are_unchanged() -> None:
+    overrides = ["experiment=digits_cnn", "data.path=somewhere"]
+    assert expand(overrides) == overrides
 
 
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
+def test_errors_say_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="type path=runs/search/NAME"):
         expand(["experiment=best_of", "data.path=somewhere"])
-    with pytest.raises(UserError, match=r"holds no best\.yaml"):
+    with pytest.raises(UserError, match=r"has no best\.yaml"):
         expand(["experiment=best_of", f"path={tmp_path}"])
     (tmp_path / "best.yaml").write_text("- a list")
-    with pytest.raises(UserError, match="is no best config"):
+    with pytest.raises(UserError, match="is not a best config"):
         expand(["experiment=best_of", f"path={tmp_path}"])

@@ -1,4 +1,4 @@
-"""What a node builds: Hydra's words, what the run adds, and the errors of libraries."""
+"""Building nodes: Hydra's keys, the run's arguments, and errors of libraries."""
 
 import functools
 from typing import Any
@@ -62,7 +62,7 @@ def test_nested_nodes_are_built_in_mappings_and_lists() -> None:
     assert box.items[3] == 5
 
 
-def test_hydras_words() -> None:
+def test_hydra_keys() -> None:
     partial = build({**NODE, "_partial_": True})
     assert isinstance(partial, functools.partial)
     assert partial(name="x").name == "x"
@@ -75,12 +75,12 @@ def test_hydras_words() -> None:
 
 
 @pytest.mark.parametrize("target", [STRICT, "mylab.parts.Child", "mylab.again.Renamed"])
-def test_what_is_given_wins_and_what_is_not_taken_is_left_out(target: str) -> None:
+def test_given_arguments_win_and_unknown_ones_are_left_out(target: str) -> None:
     made = build({"_target_": target, "width": 3, "name": "old"}, name="new", folder="x")
     assert (made.width, made.name) == (3, "new")
 
 
-def test_keywords_do_not_swallow_what_is_given() -> None:
+def test_given_arguments_do_not_go_into_kwargs() -> None:
     box = build({"_target_": BOX}, name="given", folder="x")
     assert box.name == "given"
     assert box.kwargs == {}
@@ -93,12 +93,12 @@ def test_find() -> None:
         find("torch.optim.RMSprop", "scheduler")
 
 
-def test_the_group_says_what_is_wanted() -> None:
+def test_group_sets_the_expected_type() -> None:
     with pytest.raises(TargetError, match="is an Optimizer, not a Callback"):
         build({"_target_": "torch.optim.RMSprop"}, group="callbacks")
 
 
-def test_keys_of_the_engine_are_taken_out() -> None:
+def test_engine_keys_are_not_passed_to_the_target() -> None:
     import torch
 
     weights = [torch.nn.Parameter(torch.zeros(2))]
@@ -107,7 +107,7 @@ def test_keys_of_the_engine_are_taken_out() -> None:
     assert optimizer.defaults["lr"] == 0.5
 
 
-def test_an_unknown_key_is_named() -> None:
+def test_unknown_key_is_reported() -> None:
     with pytest.raises(UserError, match=r"^widht is unknown to mylab\.parts\.Strict: did you mean"):
         build({"_target_": STRICT, "widht": 3})
 
@@ -126,12 +126,12 @@ def test_an_unknown_key_is_named() -> None:
         ),
     ],
 )
-def test_errors_of_libraries_are_sentences(node: dict[str, Any], sentence: str) -> None:
+def test_library_errors_become_user_errors(node: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         build(node, group="model")
 
 
-def test_unknown_keys_of_an_open_signature_are_named() -> None:
+def test_unknown_keys_of_an_open_signature_are_reported() -> None:
     with pytest.raises(UserError, match="does not accept this: Unexpected keyword arguments: `x`"):
         build({"_target_": "torchmetrics.MeanMetric", "x": 3})
     with pytest.raises(UserError, match=r"widht is unknown to mylab\.parts\.Made: did you mean"):
@@ -139,13 +139,13 @@ def test_unknown_keys_of_an_open_signature_are_named() -> None:
     assert build({"_target_": "mylab.parts.Made"}, width=3, folder="x").width == 3
 
 
-def test_own_errors_pass_untouched() -> None:
+def test_errors_of_own_code_are_unchanged() -> None:
     with pytest.raises(ValueError, match="of one's own"):
         build({**NODE, "width": 0})
     with pytest.raises(TypeError):
         build({"_target_": STRICT})
 
 
-def test_no_target() -> None:
+def test_missing_target() -> None:
     with pytest.raises(TargetError, match="is not the dotted name"):
         build({"width": 3})

@@ -12,16 +12,14 @@ from tests.conftest import Composed, options
 
 
 @pytest.mark.parametrize("group", ["model", "optimizer", "scheduler", "trainer", "logger", "debug"])
-def test_every_shipped_config_is_sound(composed: Composed, group: str) -> None:
+def test_every_shipped_config_passes(composed: Composed, group: str) -> None:
     given = {"auto": ["model.pretrained=FOLDER"]}
     for option in options(group):
         check(composed(f"{group}={option}", *given.get(option, [])))
 
 
 @pytest.mark.parametrize("experiment", options("experiment"))
-def test_every_experiment_is_sound_and_says_what_to_expect(
-    composed: Composed, experiment: str
-) -> None:
+def test_every_experiment_passes(composed: Composed, experiment: str) -> None:
     check(composed(f"experiment={experiment}", "data.path=somewhere"))
 
 
@@ -56,19 +54,19 @@ def test_every_experiment_is_sound_and_says_what_to_expect(
         ("seed=one", "seed=one should be a whole number from 0 to 4294967295."),
     ],
 )
-def test_a_fault_is_named_with_its_mend(composed: Composed, override: str, sentence: str) -> None:
+def test_fault_is_reported_with_its_fix(composed: Composed, override: str, sentence: str) -> None:
     with pytest.raises(UserError) as caught:
         check(composed(override))
     assert sentence in str(caught.value)
 
 
-def test_all_faults_are_reported_at_once(composed: Composed) -> None:
+def test_all_faults_are_reported_together(composed: Composed) -> None:
     with pytest.raises(UserError) as caught:
         check(composed("trainer.max_epochs=x", "optimizer.lr=y", "+data.z=1"))
     assert len(str(caught.value).splitlines()) == 3
 
 
-def test_a_signature_is_read_without_importing_torch() -> None:
+def test_signature_does_not_import_torch() -> None:
     code = (
         "import sys; from arclight.config.signature import parameters;"
         "assert 'num_classes' in parameters('arclight_zoo.image.cnn.CNN');"

@@ -1,4 +1,4 @@
-"""Settings that cannot train together are refused before data are read."""
+"""Settings that cannot train together are rejected before any data are read."""
 
 from typing import Any
 
@@ -11,27 +11,25 @@ from tests.conftest import Composed
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("overrides", "sentence"),
     [
         (["trainer.max_epochs=-1"], "never ends: type trainer.max_epochs=N or trainer.max_steps"),
         (["trainer.max_epochs=null"], "trainer.max_epochs=null with trainer.max_steps=-1 never"),
         (["data=image_folder", "data.path=''"], "data.path is empty: type data.path=PATH."),
-        (["trainer=ddp_cpu", "trainer.devices=9"], "equally by trainer.devices=9: type data.batch"),
-        (["trainer=ddp_cpu", "trainer.devices=[0,1,2]"], "equally by trainer.devices=3"),
+        (["trainer=ddp_cpu", "trainer.devices=9"], "among trainer.devices=9: type data.batch"),
+        (["trainer=ddp_cpu", "trainer.devices=[0,1,2]"], "equally among trainer.devices=3"),
         (["trainer.accumulate_grad_batches=5"], "and trainer.accumulate_grad_batches=5"),
         (["trainer=ddp_cpu", "trainer.num_nodes=3"], "and trainer.num_nodes=3: type data.batch_si"),
     ],
 )
-def test_they_are_named_with_what_to_type(
-    composed: Composed, words: list[str], sentence: str
-) -> None:
-    with pytest.raises(UserError) as said:
-        check(composed(*words))
-    assert sentence in str(said.value)
+def test_error_says_what_to_type(composed: Composed, overrides: list[str], sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        check(composed(*overrides))
+    assert sentence in str(error.value)
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [
         ["trainer.max_epochs=-1", "trainer.max_steps=3"],
         ["trainer.max_epochs=null", "trainer.max_time='00:00:01:00'"],
@@ -39,11 +37,11 @@ def test_they_are_named_with_what_to_type(
         ["trainer=ddp", "trainer.devices=auto"],
     ],
 )
-def test_others_pass(composed: Composed, words: list[str]) -> None:
-    assert not list(faults_of_combinations(composed(*words)))
+def test_valid_combinations_pass(composed: Composed, overrides: list[str]) -> None:
+    assert not list(faults_of_combinations(composed(*overrides)))
 
 
-def test_what_is_no_config_is_for_others_to_say() -> None:
+def test_malformed_configs_do_not_raise_here() -> None:
     odd: list[dict[str, Any]] = [
         {},
         {"trainer": None, "data": 3},

@@ -1,4 +1,4 @@
-"""Where the values of a config came from, and the check alone."""
+"""`explain=KEY` shows where values were set; `check=only` only checks the config."""
 
 import os
 import subprocess
@@ -25,13 +25,13 @@ def explained(path: str, words: Sequence[str]) -> str:
 
 
 def line_of(file: str, text: str) -> str:
-    """`configs/FILE:LINE` of the first line that begins so."""
+    """`configs/FILE:LINE` of the first line that begins with the text."""
     lines = (CONFIGS / file).read_text().splitlines()
     place = next(i for i, line in enumerate(lines, 1) if line.strip().startswith(text))
     return f"configs/{file}:{place}"
 
 
-def test_each_file_and_word_is_a_link() -> None:
+def test_each_file_and_override_has_a_line() -> None:
     said = explained(
         "trainer.max_epochs", ["model=bert_masked", "trainer=ddp_cpu", "trainer.max_epochs=3"]
     ).splitlines()
@@ -50,7 +50,7 @@ def test_interpolations_are_followed() -> None:
     assert line_of("task/image_classification.yaml", "monitor") in said
 
 
-def test_a_group_shows_who_chose_it_and_each_of_its_keys() -> None:
+def test_group_shows_its_origin_and_each_key() -> None:
     said = explained("model", ["experiment=digits_vit"])
     assert said.startswith("model=vit is the option: model=vit in configs/experiment/digits_vit")
     assert "  model.n_heads = " in said
@@ -60,7 +60,7 @@ def test_a_secret_is_not_shown() -> None:
     assert "hunter22" not in explained("data.api_key", ["+data.api_key=hunter22"])
 
 
-def test_an_unknown_key_is_answered_with_the_one_that_was_meant() -> None:
+def test_unknown_key_gets_a_suggestion() -> None:
     with pytest.raises(UserError, match=r"did you mean trainer\.max_epochs"):
         explained("trainer.max_epoch", [])
 
@@ -75,19 +75,19 @@ def faults(*words: str) -> list[str]:
     return str(said.value).splitlines()
 
 
-def test_a_file_is_named_and_not_the_user_blamed() -> None:
+def test_fault_of_a_file_is_reported_with_the_file() -> None:
     (said,) = faults("model=bert_masked", "optimizer=sgd")
     assert "optimizer.betas is unknown to sgd" in said
     assert "~optimizer.betas" in said
     assert line_of("model/bert_masked.yaml", "betas") in said
 
 
-def test_a_word_that_adds_a_key_is_to_be_left_out() -> None:
+def test_override_that_adds_a_key_should_be_left_out() -> None:
     (said,) = faults("+data.zzz=1")
     assert said.endswith("Leave out +data.zzz=1.")
 
 
-def test_what_takes_over_a_faulty_value_is_not_at_fault_itself() -> None:
+def test_key_interpolated_from_a_faulty_one_is_not_reported() -> None:
     assert faults("seed=x") == ["seed=x should be a whole number from 0 to 4294967295."]
 
 
@@ -101,7 +101,7 @@ def train(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_every_fault_is_said_at_once_whoever_finds_it(tmp_path: Path) -> None:
+def test_faults_of_hydra_and_of_the_check_are_reported_together(tmp_path: Path) -> None:
     done = train(tmp_path, "=3", "model=null", "trainer.max_epoch=3", "optimizer.lr=x", "seed=-1")
     assert done.returncode == 2
     said = done.stderr.splitlines()
@@ -111,14 +111,14 @@ def test_every_fault_is_said_at_once_whoever_finds_it(tmp_path: Path) -> None:
     ]
 
 
-def test_the_check_alone_reads_and_writes_nothing(tmp_path: Path) -> None:
+def test_check_only_reads_no_data_and_writes_nothing(tmp_path: Path) -> None:
     done = train(tmp_path, "check=only", "data=image_folder", "data.path=/not/there")
     assert done.returncode == 0, done.stderr
-    assert "is sound" in done.stdout
+    assert "is valid" in done.stdout
     assert not list(tmp_path.iterdir())
 
 
-def test_a_multirun_is_checked_job_by_job(tmp_path: Path) -> None:
+def test_multirun_checks_each_job(tmp_path: Path) -> None:
     done = train(tmp_path, "-m", "check=only", "optimizer.lr=0.1,fast")
     assert done.returncode == 2
     assert "optimizer.lr=fast should be a number above 0" in done.stderr

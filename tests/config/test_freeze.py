@@ -8,28 +8,28 @@ from arclight.errors import UserError
 from tests.conftest import Composed, Package
 
 
-def test_interpolations_are_resolved_and_command_keys_left_out() -> None:
+def test_interpolations_are_resolved_and_command_keys_are_left_out() -> None:
     cfg = OmegaConf.create({"seed": 3, "data": {"seed": "${seed}"}, "run_dir": "x", "resume": None})
     assert freeze(cfg) == {"seed": 3, "data": {"seed": 3}}
 
 
-def test_secrets_never_reach_the_disk() -> None:
+def test_secrets_are_not_frozen() -> None:
     cfg = OmegaConf.create({"logger": {"api_key": "s3cret", "token": "t", "tokens": 5, "key": "k"}})
     secrets = {k: f"${{oc.env:ARCLIGHT_SECRET_LOGGER_{k.upper()}}}" for k in ("api_key", "token")}
     assert freeze(cfg)["logger"] == {**secrets, "tokens": 5, "key": "k"}
 
 
-def test_an_interpolation_that_leads_nowhere_is_a_sentence() -> None:
-    with pytest.raises(UserError, match="does not resolve"):
+def test_failing_interpolation_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="cannot be resolved"):
         freeze(OmegaConf.create({"a": "${nowhere}"}))
 
 
-def test_a_node_that_others_refer_to_cannot_be_left_out(composed: Composed) -> None:
+def test_node_used_by_interpolations_cannot_be_left_out(composed: Composed) -> None:
     with pytest.raises(UserError, match=r"^callbacks\.checkpoints cannot be left out: other keys"):
         composed("callbacks.checkpoints=null")
 
 
-def test_differences_name_each_key_once() -> None:
+def test_differences_list_each_key_once() -> None:
     old, new = {"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4}
     assert differences(old, new) == ["a.c: 2 -> 3", "d: (absent) -> 4"]
 
@@ -91,7 +91,7 @@ def test_groups_that_the_task_does_not_take_are_left_out(
         ("finetune=lora", "takes no finetune"),
     ],
 )
-def test_typing_such_a_group_is_an_error(package: Package, word: str, sentence: str) -> None:
+def test_override_of_such_a_group_is_an_error(package: Package, word: str, sentence: str) -> None:
     package(**LIT)
     cfg = configured({"_target_": "mylab.lit.Bare"})
     with pytest.raises(UserError, match=sentence):
@@ -99,7 +99,7 @@ def test_typing_such_a_group_is_an_error(package: Package, word: str, sentence: 
     assert freeze(cfg, CHOICES, ["data=digits", "~model", "seed=1"])
 
 
-def test_what_is_only_interpolated_from_is_left_out() -> None:
+def test_keys_only_used_by_interpolations_are_left_out() -> None:
     cfg = OmegaConf.create(
         {
             "paths": {"root": "/data", "sets": "${paths.root}/sets"},
@@ -116,6 +116,6 @@ def test_what_is_only_interpolated_from_is_left_out() -> None:
     }
 
 
-def test_a_given_name_stays(composed: Composed) -> None:
+def test_given_name_is_kept(composed: Composed) -> None:
     assert composed("model=vit")["name"] == "vit-digits"
     assert composed("name=mine")["name"] == "mine"

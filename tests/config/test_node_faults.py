@@ -1,4 +1,4 @@
-"""The faults of nodes: their keys, the nodes within them, and Hydra's own words."""
+"""Faults of nodes: in their keys, the nodes within them, and Hydra's keys."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.conftest import Composed, Package
 
 
 def faults(config: dict[str, Any]) -> str:
-    """What the check says of a config; nothing: it is sound."""
+    """The error message of the check; empty if the config passes."""
     try:
         check(config)
     except UserError as error:
@@ -60,7 +60,7 @@ RMSPROP = {"_target_": "torch.optim.RMSprop", "lr": 0.1}
         ),
     ],
 )
-def test_library_nodes_are_sound(config: dict[str, Any], group: str, node: Any) -> None:
+def test_library_nodes_pass(config: dict[str, Any], group: str, node: Any) -> None:
     if group == "logger" and "tb" in node:
         node["tb"]["save_dir"] = "x"
     config[group] = node
@@ -77,7 +77,7 @@ def test_library_nodes_are_sound(config: dict[str, Any], group: str, node: Any) 
         (
             "optimizer",
             {**RMSPROP, "betas": [0.9], "nesterov": True},
-            "optimizer.betas, optimizer.nesterov are unknown to RMSprop: it knows alpha, ",
+            "optimizer.betas, optimizer.nesterov are unknown to RMSprop: it accepts alpha, ",
         ),
         (
             "optimizer",
@@ -91,8 +91,8 @@ def test_library_nodes_are_sound(config: dict[str, Any], group: str, node: Any) 
         ),
         ("optimizer", {**RMSPROP, "betas": 1}, "Type ~optimizer.betas to leave it out."),
         ("optimizer", {}, "A run needs an optimizer"),
-        ("optimizer", {"lr": 3}, "optimizer.lr does nothing, since optimizer has no _target_"),
-        ("optimizer", {"_target_": None, "lr": 3}, "optimizer._target_ names nothing: type"),
+        ("optimizer", {"lr": 3}, "optimizer.lr has no effect, since optimizer has no _target_"),
+        ("optimizer", {"_target_": None, "lr": 3}, "optimizer._target_ is empty: type"),
         ("optimizer", [1], "optimizer=[1] is not one of its choices: type optimizer=NAME: the"),
         ("optimizer", None, "A run needs an optimizer: type optimizer=NAME: the choices are adamw"),
         (
@@ -105,13 +105,13 @@ def test_library_nodes_are_sound(config: dict[str, Any], group: str, node: Any) 
             {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "interval": "day"},
             "scheduler.interval=day should be step or epoch.",
         ),
-        ("finetune", {"rank": 4}, "finetune.rank does nothing, since finetune has no _target_"),
+        ("finetune", {"rank": 4}, "finetune.rank has no effect, since finetune has no _target_"),
         ("finetune", {"rank": 4}, "finetune=full|head_only|layer_decay|lora"),
-        ("callbacks", {"foo": {"x": 1}}, "callbacks.foo.x does nothing, since callbacks.foo has"),
+        ("callbacks", {"foo": {"x": 1}}, "callbacks.foo.x has no effect, since callbacks.foo has"),
         ("callbacks", {"foo": 3}, "callbacks.foo=3 should be a node with a _target_, or null."),
         ("callbacks", [1], "callbacks=[1] is not one of its choices"),
         ("model", "cnn2", "model=cnn2 is not one of its choices: type model=NAME: the choices are"),
-        ("model", {"a": 1}, "model.a does nothing, since model has no _target_"),
+        ("model", {"a": 1}, "model.a has no effect, since model has no _target_"),
         (
             "data",
             {"_target_": "arclight_zoo.pixels.image_data.ImageData"},
@@ -119,7 +119,7 @@ def test_library_nodes_are_sound(config: dict[str, Any], group: str, node: Any) 
         ),
     ],
 )
-def test_a_fault_is_named(config: dict[str, Any], group: str, node: Any, sentence: str) -> None:
+def test_fault_is_reported(config: dict[str, Any], group: str, node: Any, sentence: str) -> None:
     config[group] = node
     assert sentence in faults(config)
 
@@ -132,7 +132,7 @@ def test_a_fault_is_named(config: dict[str, Any], group: str, node: Any, sentenc
         ("_args_", [1, 2, 3], "_args_ has 3 values, and ReLU takes 1 by position."),
         ("_recursive_", 1, "should be true or false."),
         ("_convert_", "some", "should be none or partial or all or object."),
-        ("_target_", None, "_target_ names nothing"),
+        ("_target_", None, "_target_ is empty"),
         ("inplaced", True, "did you mean "),
     ],
 )
@@ -218,43 +218,46 @@ def test_a_users_class(
     [
         ("+optimzer.lr=4", "optimzer is not a key of the config: did you mean optimizer?"),
         ("+loss=focal", "loss is not a key of the config"),
-        ("+finetune.rank=4", "finetune.rank does nothing"),
-        ("+callbacks.foo.x=1", "callbacks.foo.x does nothing"),
+        ("+finetune.rank=4", "finetune.rank has no effect"),
+        ("+callbacks.foo.x=1", "callbacks.foo.x has no effect"),
         ("model.widths=[a,b]", "model.widths=[a,b] should be a list of whole numbers of 1"),
         ("seed=-1", "seed=-1 should be a whole number from 0 to 4294967295."),
         ("name=''", "name= should be a name of at least one letter, not a path."),
         ("name=../x", "name=../x should be a name of at least one letter, not a path."),
         ("~model._target_", "since model has no _target_"),
-        ("model._target_=null", "model._target_ names nothing"),
+        ("model._target_=null", "model._target_ is empty"),
         ("~model", "A run needs a model: type model=NAME"),
         (
             "optimizer._target_=torch.optim.RMSprop",
             "Type ~optimizer.betas to leave it out.",
         ),
-        ("+trainer.callbacks=[]", "trainer.callbacks is the run's own: put them in configs/"),
-        ("+trainer.logger=false", "trainer.logger is the run's own: type logger=NAME"),
-        ("+trainer.enable_checkpointing=false", "callbacks.checkpoints says what is kept."),
+        ("+trainer.callbacks=[]", "trainer.callbacks is set by the run: put them in configs/"),
+        ("+trainer.logger=false", "trainer.logger is set by the run: type logger=NAME"),
+        (
+            "+trainer.enable_checkpointing=false",
+            "callbacks.checkpoints sets which checkpoints are kept.",
+        ),
         (
             "+task.metrics.x._target_=torch.nn.Identity",
             "task.metrics.x._target_=torch.nn.Identity is an nn.Module, not a Metric",
         ),
-        ("+model._partial_=true", "model._partial_=true makes none, and a run needs one"),
-        ("+callbacks.ema._partial_=true", "callbacks.ema._partial_=true makes none"),
+        ("+model._partial_=true", "model._partial_=true builds no object, but a run needs one"),
+        ("+callbacks.ema._partial_=true", "callbacks.ema._partial_=true builds no object"),
     ],
 )
-def test_words_that_trained_in_silence_or_raised(
+def test_overrides_that_would_be_ignored_or_raise_later(
     composed: Composed, words: str, sentence: str
 ) -> None:
     assert sentence in faults(composed(words))
 
 
-def test_what_it_says_mends_the_config(composed: Composed) -> None:
+def test_suggested_overrides_fix_the_config(composed: Composed) -> None:
     words = ["optimizer=muon", "optimizer._target_=torch.optim.RMSprop"]
     said = faults(composed(*words))
-    mend = [word for word in said.replace(" to leave", "\n").split() if word.startswith("~")]
-    assert mend == ["~optimizer.nesterov", "~optimizer.ns_steps", "~optimizer.betas"]
-    assert faults(composed(*words, *mend)) == ""
+    fix = [word for word in said.replace(" to leave", "\n").split() if word.startswith("~")]
+    assert fix == ["~optimizer.nesterov", "~optimizer.ns_steps", "~optimizer.betas"]
+    assert faults(composed(*words, *fix)) == ""
 
 
-def test_the_run_completes_a_partial_optimizer_in_any_case(composed: Composed) -> None:
+def test_partial_optimizer_and_scheduler_pass(composed: Composed) -> None:
     assert faults(composed("+optimizer._partial_=true", "+scheduler._partial_=true")) == ""

@@ -1,4 +1,4 @@
-"""What is built from a config that was found on disk may only read."""
+"""Objects built from a config that was found on disk may only read."""
 
 import os
 import pickle
@@ -15,7 +15,7 @@ from arclight.errors import UserError
 
 
 class Payload:
-    """Leaves a mark where it is unpickled."""
+    """Creates a folder when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -24,11 +24,11 @@ class Payload:
         return os.mkdir, (str(self.mark),)
 
 
-def test_a_library_may_neither_write_nor_unpickle(tmp_path: Path) -> None:
+def test_library_constructors_may_not_write_or_unpickle(tmp_path: Path) -> None:
     mark, weights = tmp_path / "mark", tmp_path / "weights.pth"
     torch.save({"state_dict": Payload(mark)}, weights)
     nodes: dict[str, dict[str, Any]] = {
-        "wants to change": {
+        "tries to change": {
             "_target_": "torchvision.datasets.MNIST",
             "root": str(tmp_path / "data"),
             "download": True,
@@ -49,7 +49,7 @@ def test_a_library_may_neither_write_nor_unpickle(tmp_path: Path) -> None:
     )
 
 
-DEEDS: dict[str, Callable[[Path], object]] = {
+ACTIONS: dict[str, Callable[[Path], object]] = {
     "write": lambda p: p.write_text("x"),
     "append": lambda p: p.open("a"),
     "update": lambda p: p.open("r+"),
@@ -65,14 +65,14 @@ DEEDS: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
-def test_it_is_stopped_before(deed: Callable[[Path], object], tmp_path: Path) -> None:
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
+def test_guarded_raises_before_the_action(action: Callable[[Path], object], tmp_path: Path) -> None:
     with guarded(), pytest.raises(OnlyReadingError):
-        deed(tmp_path / "x")
+        action(tmp_path / "x")
     assert not list(tmp_path.iterdir())
 
 
-def test_reading_goes_on_as_before(tmp_path: Path) -> None:
+def test_guarded_allows_reading(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("x")
     with guarded():
         assert (tmp_path / "x").read_text() == "x"

@@ -1,4 +1,4 @@
-"""The JSON schemas that editors hold the config files against."""
+"""The JSON schemas that editors use to check config files."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def stored() -> dict[str, Any]:
 
 
 def faults(stored: dict[str, Any], name: str, content: object) -> list[str]:
-    """What an editor would mark in a file of the group."""
+    """The errors that an editor would mark in a file of the group."""
     registry = Registry().with_resources(
         (f"{name}.json", Resource.from_contents(schema)) for name, schema in stored.items()
     )
@@ -29,8 +29,8 @@ def faults(stored: dict[str, Any], name: str, content: object) -> list[str]:
     return [error.message for error in validator.iter_errors(content)]
 
 
-def test_what_ships_is_fresh(stored: dict[str, Any]) -> None:
-    """Mend it by `make schemas`; classes of one's own packages come on top."""
+def test_stored_schemas_are_up_to_date(stored: dict[str, Any]) -> None:
+    """If it fails, run `make schemas`. Own packages may add classes."""
     made = json.loads(json.dumps(schemas()))
     assert set(made) == set(stored) >= {*GROUPS, "train", "experiment"}
     for name, schema in made.items():
@@ -41,7 +41,7 @@ def test_what_ships_is_fresh(stored: dict[str, Any]) -> None:
             assert case in stored[name]["allOf"], f"{name}: make schemas"
 
 
-def test_editors_know_them(stored: dict[str, Any]) -> None:
+def test_vscode_settings_list_the_schemas(stored: dict[str, Any]) -> None:
     given = json.loads((PROJECT / ".vscode" / "settings.json").read_text())
     assert given["yaml.schemas"] == settings(stored)["yaml.schemas"]
 
@@ -77,7 +77,7 @@ IMAGES = "arclight_zoo.pixels.image_data.ImageData"
         ("data", f"{{_target_: {IMAGES}, batch_size: 0}}", "not valid under any"),
     ],
 )
-def test_faults_are_marked(stored: dict[str, Any], group: str, text: str, said: str) -> None:
+def test_wrong_configs_do_not_fit(stored: dict[str, Any], group: str, text: str, said: str) -> None:
     assert said in " ".join(faults(stored, group, yaml.safe_load(text)))
 
 
@@ -89,13 +89,13 @@ def test_faults_are_marked(stored: dict[str, Any], group: str, text: str, said: 
         ("experiment", "{optimizer: {lr: '${oc.env:LR}'}}"),
     ],
 )
-def test_ones_own_classes_pass(stored: dict[str, Any], group: str, text: str) -> None:
+def test_own_classes_pass(stored: dict[str, Any], group: str, text: str) -> None:
     assert not faults(stored, group, yaml.safe_load(text))
 
 
-def test_a_key_says_what_it_means(stored: dict[str, Any]) -> None:
+def test_keys_have_descriptions(stored: dict[str, Any]) -> None:
     assert "a share of an epoch" in str(stored["trainer"]["definitions"]["val_check_interval.0"])
 
 
-def test_no_group_of_the_config_is_added() -> None:
+def test_schema_folder_has_no_configs() -> None:
     assert not list(Path(CONFIGS / FOLDER).glob("*.yaml"))

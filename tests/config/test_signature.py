@@ -1,4 +1,4 @@
-"""What a target takes is read from its source: through bases, `**kwargs` and re-exports."""
+"""Signatures are read from source, through bases, `**kwargs` and re-exports."""
 
 import subprocess
 import sys
@@ -123,14 +123,14 @@ def test_parameters_follow_the_source(
     assert not found.open
 
 
-def test_what_the_source_does_not_tell_is_open(package: Package) -> None:
+def test_signature_is_open_if_the_source_does_not_tell(package: Package) -> None:
     package(**MODULES)
     assert signature("mylab.base.Keeps").open
     assert takes("mylab.base.Keeps", "anything")
     assert signature("mylab.nowhere.Net").open
 
 
-def test_a_name_is_where_it_is_defined(package: Package) -> None:
+def test_resolve_follows_re_exports(package: Package) -> None:
     package(**MODULES)
     found = resolve("mylab.stars.Renamed")
     assert found is not None
@@ -141,7 +141,7 @@ def test_a_name_is_where_it_is_defined(package: Package) -> None:
     assert annotated.module is found.module
 
 
-def test_circles_of_imports_and_bases_end(package: Package) -> None:
+def test_cycles_of_imports_and_bases_end(package: Package) -> None:
     package(
         a="from .b import *\nfrom .b import X\n",
         b="from .a import *\nfrom .a import X\nclass Self(Self):\n    pass\n",
@@ -153,9 +153,9 @@ def test_circles_of_imports_and_bases_end(package: Package) -> None:
     assert signature("mylab.c.f").open
 
 
-def test_a_file_that_is_no_python_is_named(package: Package) -> None:
+def test_file_that_is_not_python_is_a_user_error(package: Package) -> None:
     package(broken="\nclass Model\n")
-    with pytest.raises(UserError, match=r"broken\.py, line 2, is no Python"):
+    with pytest.raises(UserError, match=r"broken\.py, line 2, is not valid Python"):
         signature("mylab.broken.Model")
 
 
@@ -195,7 +195,7 @@ def test_library_signatures_that_are_open(target: str, known: str | None) -> Non
     assert known is None or known in found.parameters
 
 
-def test_nothing_heavy_is_imported() -> None:
+def test_check_imports_no_large_library() -> None:
     code = (
         "import sys; from arclight.config.check import check;"
         "from arclight.config.allowed import refusal;"

@@ -1,4 +1,4 @@
-"""What advice says to type works when it is pasted."""
+"""Suggested overrides work when they are pasted."""
 
 import shlex
 from typing import Any
@@ -16,7 +16,7 @@ VALUES: list[Any] = [
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
-def test_it_comes_back(value: Any) -> None:
+def test_pasted_value_is_parsed_back(value: Any) -> None:
     words = shlex.split(pasted("key", value))
     assert len(words) == 1
     assert words[0].startswith("key=")
@@ -24,6 +24,6 @@ def test_it_comes_back(value: Any) -> None:
     assert OverridesParser.create().parse_override(f"key={as_typed(value)}").value() == value
 
 
-def test_a_sentence_shows_a_value_as_a_config_writes_it() -> None:
+def test_shown_writes_values_as_a_config_does() -> None:
     assert [shown(v) for v in (None, True, "a b", [1, None])] == ["null", "true", "a b", "[1,null]"]
     assert shown("\x1b[2J\n") == r"\x1b[2J\n"

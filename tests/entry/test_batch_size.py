@@ -1,4 +1,4 @@
-"""The largest batch that fits is found by real steps, within the memory that may be used."""
+"""The largest batch size is found with real training steps, within a memory limit."""
 
 import json
 from pathlib import Path
@@ -12,28 +12,28 @@ from arclight_zoo.text.classification import TextClassification
 from tests.conftest import Composed
 
 
-def test_it_is_the_largest_to_an_eighth(composed: Composed) -> None:
-    said: list[str] = []
+def test_result_is_the_largest_to_within_an_eighth(composed: Composed) -> None:
+    lines: list[str] = []
     config = composed("model=cnn", "data.limit=96")
-    found = largest_batch(config, 0.01, said.append)
-    assert f"data.batch_size={found}: fits" in said
-    misfits = [line for line in said if "needs about" in line]
+    found = largest_batch(config, 0.01, lines.append)
+    assert f"data.batch_size={found}: fits" in lines
+    misfits = [line for line in lines if "needs about" in line]
     assert misfits
     smallest = min(int(line.partition("=")[2].partition(":")[0]) for line in misfits)
     assert found < smallest <= found + max(1, found // 8)
 
 
-def test_an_evaluation_batch_that_does_not_fit_is_told_of(composed: Composed) -> None:
-    said: list[str] = []
+def test_too_large_evaluation_batch_is_reported(composed: Composed) -> None:
+    lines: list[str] = []
     config = composed("model=cnn", "data.limit=300", "data.eval_batch_size=300")
-    largest_batch(config, 0.008, said.append)
-    evaluation = [line for line in said if line.startswith("Evaluation needs about")]
+    largest_batch(config, 0.008, lines.append)
+    evaluation = [line for line in lines if line.startswith("Evaluation needs about")]
     assert len(evaluation) == 1
     assert 1 <= int(evaluation[0].partition("data.eval_batch_size=")[2].split()[0]) < 300
 
 
 @pytest.mark.slow
-def test_it_is_no_larger_than_the_training_set(composed: Composed) -> None:
+def test_result_is_at_most_the_training_set(composed: Composed) -> None:
     found = largest_batch(composed("model=cnn", "data.limit=20"), 8.0, lambda _: None)
     assert 18 <= found <= 20
 
@@ -41,7 +41,7 @@ def test_it_is_no_larger_than_the_training_set(composed: Composed) -> None:
 def test_the_longest_texts_are_tried(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that come first are mostly shorter."""
+    """The texts of the first batches are mostly shorter."""
     rows = [json.dumps({"text": f"short {i:02}", "label": i % 2}) for i in range(60)]
     (tmp_path / "rows.jsonl").write_text("\n".join(rows))
     given = (f"data.path={tmp_path / 'rows.jsonl'}", "data.tokenizer=characters", "data.limit=4")
@@ -53,11 +53,11 @@ def test_the_longest_texts_are_tried(
         return step(task, batch, index)
 
     monkeypatch.setattr(TextClassification, "training_step", noted)
-    words = ("model=bert", "task=text_classification", "data=text_classification")
-    assert largest_batch(composed(*words, *given, *small), 4.0, lambda _: None) == 4
+    groups = ("model=bert", "task=text_classification", "data=text_classification")
+    assert largest_batch(composed(*groups, *given, *small), 4.0, lambda _: None) == 4
     assert lengths[-4:] == [10, 10, 128, 128]
 
 
-def test_where_nothing_fits_it_says_what_to_try(composed: Composed) -> None:
+def test_error_says_what_to_try_if_nothing_fits(composed: Composed) -> None:
     with pytest.raises(UserError, match=r"Not even data\.batch_size=1 fits"):
         largest_batch(composed("model=cnn", "data.limit=20"), 0.001, lambda _: None)

@@ -1,4 +1,4 @@
-"""Several jobs by one line: each is a run directory, and the same line does what is missing."""
+"""A multirun: each job is a run directory, and the same command continues missing jobs."""
 
 import os
 import shutil
@@ -22,14 +22,14 @@ from tests.conftest import PROJECT, Composed
 TINY = ("data.limit=64", "data.batch_size=32", "trainer.max_epochs=1")
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, str(PROJECT / "train.py"), "-m", *words]
+def command(*overrides: str) -> list[str]:
+    return [sys.executable, str(PROJECT / "train.py"), "-m", *overrides]
 
 
-def multirun(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}  # the bits depend on the number
+def multirun(*overrides: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}  # exact results depend on the number of threads
     return subprocess.run(
-        command(*words), cwd=cwd, env=env, capture_output=True, text=True, check=False
+        command(*overrides), cwd=cwd, env=env, capture_output=True, text=True, check=False
     )
 
 
@@ -44,22 +44,22 @@ LINE = ("optimizer.lr=0.01,fast,100000", "seed=3", *TINY)
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """Three jobs: one that finishes, one that cannot begin, one whose loss is not finite."""
+    """Three jobs: one finishes, one cannot start, one gets a loss that is not finite."""
     folder = tmp_path_factory.mktemp("mixed")
     done = multirun(*LINE, "trainer.log_every_n_steps=1", cwd=folder)
     assert done.returncode == 1, done.stderr
     return folder, done.stdout, done.stderr
 
 
-def test_what_fails_leaves_the_others_running(mixed: tuple[Path, str, str]) -> None:
+def test_failed_job_does_not_stop_the_others(mixed: tuple[Path, str, str]) -> None:
     first, second, third = jobs(mixed[0])
     assert (first.status, second.status) == ("finished", "failed")
     assert "optimizer.lr=fast should be a number" in second.summary["error"]
     assert "optimizer.lr=fast should be a number" in second.log_file.read_text()
-    assert third.status in ("finished", "failed")  # it was executed, whatever came of it
+    assert third.status in ("finished", "failed")  # it was executed
 
 
-def test_the_end_shows_every_job(mixed: tuple[Path, str, str]) -> None:
+def test_table_at_the_end_lists_every_job(mixed: tuple[Path, str, str]) -> None:
     _, out, errors = mixed
     table = [line for line in out.splitlines() if line.startswith("|")]
     assert len(table) == 2 + 3
@@ -70,7 +70,7 @@ def test_the_end_shows_every_job(mixed: tuple[Path, str, str]) -> None:
     assert "should be a number" in errors
 
 
-def test_a_job_is_the_run_that_it_would_be_alone(
+def test_job_equals_a_single_run(
     mixed: tuple[Path, str, str], composed: Composed, tmp_path: Path
 ) -> None:
     config = composed("optimizer.lr=0.01", "seed=3", *TINY, "trainer.log_every_n_steps=1")
@@ -83,7 +83,7 @@ def test_a_job_is_the_run_that_it_would_be_alone(
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[1])
 
 
-def test_the_same_line_does_what_is_missing_and_another_config_is_refused(
+def test_same_command_runs_missing_jobs_and_rejects_another_config(
     mixed: tuple[Path, str, str], tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(mixed[0], tmp_path / "again"))
@@ -95,7 +95,7 @@ def test_the_same_line_does_what_is_missing_and_another_config_is_refused(
     assert done.returncode == 1
     assert done.stdout.count("finished already") == 2
     assert first.summary == before
-    assert second.status == "failed"  # it was begun anew
+    assert second.status == "failed"  # it was started again
 
     config = first.config_file.read_text()
     first.config_file.write_text(config.replace("weight_decay: 0.0", "weight_decay: 0.7"))
@@ -105,7 +105,7 @@ def test_the_same_line_does_what_is_missing_and_another_config_is_refused(
     assert "hydra.sweep.dir=PATH" in done.stderr
 
 
-def test_another_line_has_another_folder() -> None:
+def test_each_command_has_its_own_folder() -> None:
     assert name_of(["seed=0,1"]) == name_of(["seed=0,1"])
     assert name_of(["seed=0,1"]) != name_of(["seed=0,1,2"])
     assert name_of(["seed=0,1", "runs=elsewhere"]) == name_of(["seed=0,1"])
@@ -118,10 +118,10 @@ def test_another_line_has_another_folder() -> None:
     ("word", "sentence"),
     [
         ("run_dir=here", "type hydra.sweep.dir=PATH"),
-        ("resume=auto", "a multirun is continued by the same line"),
+        ("resume=auto", "repeat the same command to continue a multirun"),
     ],
 )
-def test_what_names_one_run_is_refused(tmp_path: Path, word: str, sentence: str) -> None:
+def test_keys_of_a_single_run_are_rejected(tmp_path: Path, word: str, sentence: str) -> None:
     done = multirun(word, "seed=0,1", cwd=tmp_path)
     assert done.returncode == 2
     assert sentence in done.stderr
@@ -129,10 +129,14 @@ def test_what_names_one_run_is_refused(tmp_path: Path, word: str, sentence: str)
 
 
 @pytest.mark.slow
-def test_a_signal_stops_all_and_the_same_line_goes_on(tmp_path: Path) -> None:
-    words = ("seed=0,1", "trainer.max_epochs=12", "trainer.log_every_n_steps=1")
+def test_signal_stops_all_jobs_and_the_same_command_continues(tmp_path: Path) -> None:
+    overrides = ("seed=0,1", "trainer.max_epochs=12", "trainer.log_every_n_steps=1")
     process = subprocess.Popen(
-        command(*words), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command(*overrides),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("runs/multirun/*/0/checkpoints/last.ckpt")):
@@ -140,12 +144,12 @@ def test_a_signal_stops_all_and_the_same_line_goes_on(tmp_path: Path) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
-    assert "The same line continues the multirun." in said
+    assert "The same command continues the multirun." in output
     (first,) = jobs(tmp_path)
     assert first.status == "interrupted"
-    done = multirun(*words, cwd=tmp_path)
+    done = multirun(*overrides, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [job.status for job in jobs(tmp_path)] == ["finished", "finished"]
     assert [job.summary["times_resumed"] for job in jobs(tmp_path)] == [1, 0]
@@ -160,10 +164,10 @@ def test_jobs_may_have_several_processes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_launcher_may_run_them_in_processes_of_its_own(tmp_path: Path) -> None:
+def test_launcher_may_run_jobs_in_its_own_processes(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    words = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "optimizer.lr=0.01,fast", *TINY)
-    done = multirun(*words, cwd=tmp_path)
+    launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    done = multirun(*launcher, "optimizer.lr=0.01,fast", *TINY, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert [job.status for job in jobs(tmp_path)] == ["finished", "failed"]
     assert "finished" in done.stdout

@@ -1,4 +1,4 @@
-"""From a command to its run directory: what is kept of it, and what is refused."""
+"""From a command to its run directory: what is kept, and what is rejected."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +15,12 @@ from arclight.run_directory import RunDirectory
 from tests.conftest import CONFIGS
 
 Started = Callable[..., int]
-FIGURES = "step,train/loss\n50,0.5\n"
+METRICS = "step,train/loss\n50,0.5\n"
 
 
 @pytest.fixture
 def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Started:
-    """Does what `python train.py` does, but for the training; returns the exit code."""
+    """Does what `python train.py` does, except for training; returns the exit code."""
     monkeypatch.chdir(tmp_path)
 
     def go(*overrides: str, executed: Callable[[RunDirectory], Any]) -> int:
@@ -41,40 +41,40 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Started:
     return go
 
 
-def test_a_new_run_that_was_refused_leaves_nothing(started: Started, tmp_path: Path) -> None:
+def test_rejected_new_run_leaves_no_folder(started: Started, tmp_path: Path) -> None:
     assert started(executed=lambda run: run.metrics_file.touch()) == EXIT_USER_ERROR
     assert not list((tmp_path / "runs").iterdir())
 
 
-def test_the_name_of_a_run_that_was_refused_is_free_again(started: Started, tmp_path: Path) -> None:
-    for words in (("data.batch_size=64",), ("data.batch_size=32",)):
-        assert started("run_dir=mine", *words, executed=lambda run: None) == EXIT_USER_ERROR
+def test_name_of_a_rejected_run_is_free_again(started: Started, tmp_path: Path) -> None:
+    for overrides in (("data.batch_size=64",), ("data.batch_size=32",)):
+        assert started("run_dir=mine", *overrides, executed=lambda run: None) == EXIT_USER_ERROR
         assert not (tmp_path / "mine").exists()
 
 
-def test_a_run_that_other_nodes_look_at_is_kept(started: Started, tmp_path: Path) -> None:
-    words = ("trainer=ddp_cpu", "trainer.num_nodes=2", "run_dir=mine")
-    assert started(*words, executed=lambda run: None) == EXIT_USER_ERROR
+def test_run_on_several_nodes_is_kept(started: Started, tmp_path: Path) -> None:
+    overrides = ("trainer=ddp_cpu", "trainer.num_nodes=2", "run_dir=mine")
+    assert started(*overrides, executed=lambda run: None) == EXIT_USER_ERROR
     assert RunDirectory(tmp_path / "mine").status == "created"
 
 
-def test_a_run_that_trained_before_it_failed_is_kept(started: Started, tmp_path: Path) -> None:
-    started(executed=lambda run: run.metrics_file.write_text(FIGURES))
+def test_run_that_trained_before_it_failed_is_kept(started: Started, tmp_path: Path) -> None:
+    started(executed=lambda run: run.metrics_file.write_text(METRICS))
     (kept,) = (tmp_path / "runs").iterdir()
-    assert (kept / "metrics.csv").read_text() == FIGURES
+    assert (kept / "metrics.csv").read_text() == METRICS
 
 
-def test_a_run_that_cannot_be_continued_is_kept(started: Started, tmp_path: Path) -> None:
-    """Its data may be on a disk that is not mounted, or a GPU be missing."""
-    started(executed=lambda run: run.metrics_file.write_text(FIGURES))
+def test_run_that_cannot_be_resumed_is_kept(started: Started, tmp_path: Path) -> None:
+    """Its data may be on a disk that is not mounted, or a GPU may be missing."""
+    started(executed=lambda run: run.metrics_file.write_text(METRICS))
     (kept,) = (tmp_path / "runs").iterdir()
-    (kept / "metrics.csv").unlink()  # it was killed before the first figures
-    for words in ([f"resume={kept}"], ["resume=auto"]):
-        assert started(*words, executed=lambda run: None) == EXIT_USER_ERROR
+    (kept / "metrics.csv").unlink()  # as if it was killed before it logged metrics
+    for overrides in ([f"resume={kept}"], ["resume=auto"]):
+        assert started(*overrides, executed=lambda run: None) == EXIT_USER_ERROR
         assert RunDirectory(kept).status == "created"
 
 
-def test_torchrun_is_refused_with_what_to_type(
+def test_torchrun_is_rejected_with_what_to_type(
     started: Started,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

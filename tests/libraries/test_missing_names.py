@@ -1,4 +1,4 @@
-"""A library that has renamed what is needed of it is an error that says so, not a lost feature."""
+"""A missing name of a library raises an error; it does not silently disable a feature."""
 
 import importlib
 from types import SimpleNamespace
@@ -50,7 +50,7 @@ def test_lightning_without_a_connector(name: str) -> None:
         lightning.require_names(trainer)
 
 
-def test_lightning_without_what_is_set() -> None:
+def test_lightning_without_an_attribute() -> None:
     average = WeightAveraging()
     del average._average_model
     with fails("lightning", "_average_model"):
@@ -60,7 +60,7 @@ def test_lightning_without_what_is_set() -> None:
         lightning.shard_over_all_processes(strategy)
 
 
-def test_lightning_ends_the_workers_of_a_loader() -> None:
+def test_lightning_stops_the_workers_of_a_loader() -> None:
     loader = Loader()
     combined = CombinedLoader(loader)
     iter(combined)
@@ -71,7 +71,7 @@ def test_lightning_ends_the_workers_of_a_loader() -> None:
     assert loader._iterator is None
 
 
-def test_workers_end_when_told() -> None:
+def test_workers_stop_immediately() -> None:
     loader = DataLoader(NUMBERS, num_workers=2)
     batches, workers = pytorch.start_workers(loader)
     assert [worker.is_alive() for worker in workers] == [True, True]
@@ -79,7 +79,7 @@ def test_workers_end_when_told() -> None:
     assert [worker.is_alive() for worker in workers] == [False, False]
 
 
-def test_torch_without_the_place_of_workers() -> None:
+def test_torch_without_the_iterator_of_a_loader() -> None:
     loader = DataLoader(NUMBERS)
     del loader._iterator
     with fails("torch", "_iterator"):
@@ -87,7 +87,7 @@ def test_torch_without_the_place_of_workers() -> None:
 
 
 @pytest.mark.parametrize("name", ["_workers", "_shutdown_workers"])
-def test_torch_without_what_ends_workers(name: str) -> None:
+def test_torch_without_the_workers_of_an_iterator(name: str) -> None:
     batches = SimpleNamespace(**{n: [] for n in {"_workers", "_shutdown_workers"} - {name}})
 
     class Renamed:
@@ -99,8 +99,8 @@ def test_torch_without_what_ends_workers(name: str) -> None:
 
         def __next__(self) -> None: ...
 
-        def __getattr__(self, asked: str) -> Any:
-            return getattr(batches, asked)
+        def __getattr__(self, attribute: str) -> Any:
+            return getattr(batches, attribute)
 
     loader: Any = Renamed()
     with fails("torch", name):
@@ -112,7 +112,7 @@ def test_torch_without_an_operator() -> None:
         pytorch._operator("_gone")
 
 
-@pytest.mark.filterwarnings("ignore")  # the compiler's own
+@pytest.mark.filterwarnings("ignore")  # warnings of the compiler
 def test_graphs_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     before = pytorch.graphs_so_far()
     torch.compile(lambda x: x + 1, backend="eager")(torch.ones(2))
@@ -123,7 +123,7 @@ def test_graphs_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     torch._dynamo.reset()
 
 
-def test_shapes_alone_are_no_values() -> None:
+def test_tensors_without_values() -> None:
     assert pytorch.has_values(torch.ones(2))
     assert not pytorch.has_values(torch.ones(2, device="meta"))
     with pytorch.FakeTensorMode():
@@ -144,7 +144,7 @@ def test_huggingface_hub_without_a_constant(name: str, monkeypatch: pytest.Monke
         pass
 
 
-def test_offline_is_as_before_afterwards() -> None:
+def test_offline_restores_the_former_mode() -> None:
     for library in (huggingface, datasets_library):
         before = library.is_offline()
         with library.offline(not before):
@@ -152,7 +152,7 @@ def test_offline_is_as_before_afterwards() -> None:
         assert library.is_offline() is before
 
 
-def test_hub_libraries_look_at_what_is_set() -> None:
+def test_hub_library_uses_the_offline_mode() -> None:
     hub = importlib.import_module("huggingface_hub")
     with huggingface.offline(True):
         assert hub.is_offline_mode()
@@ -166,7 +166,7 @@ def test_datasets_without_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-def test_optuna_without_what_cma_es_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_optuna_without_a_method_of_cma_es(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("optuna.samplers.CmaEsSampler._init_optimizer")
     with fails("optuna", "_init_optimizer"):
         PlainCmaEsSampler(seed=0)

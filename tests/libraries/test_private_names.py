@@ -1,4 +1,4 @@
-"""Private names of libraries are used in the files that guard them, and nowhere else."""
+"""Private names of libraries are used only in the files that check for them."""
 
 import ast
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ PLACES = {
     "arclight_zoo/reading/datasets_library.py",
 }
 INTERNAL = ("wandb.sdk", "huggingface_hub.constants", "hydra._internal")
-"""Modules that are no part of a library's interface, though not all of their names say so."""
-DOCUMENTED = {"_replace", "_exit"}  # of named tuples and `os`: public in spite of their names
-ASKING = ("getattr", "setattr", "hasattr", "delattr")
+"""Modules that are not public, although their names do not begin with `_`."""
+DOCUMENTED = {"_replace", "_exit"}  # public names of named tuples and `os`
+ATTRIBUTE_FUNCTIONS = ("getattr", "setattr", "hasattr", "delattr")
 
 
 def is_private(name: object) -> bool:
@@ -39,7 +39,7 @@ def is_of_self(node: ast.Attribute) -> bool:
 
 
 def defined(tree: ast.AST) -> set[str]:
-    """Names that the file itself gives to its classes' attributes and methods."""
+    """Names of attributes and methods that the file itself defines."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -58,7 +58,7 @@ def defined(tree: ast.AST) -> set[str]:
 
 
 def found(source: str) -> Iterator[str]:
-    """Every use of a private name that is not the file's own."""
+    """Every use of a private name that the file does not define."""
     tree = ast.parse(source)
     own = defined(tree)
     for node in ast.walk(tree):
@@ -81,7 +81,7 @@ def found(source: str) -> Iterator[str]:
                 ):
                     yield f"{node.lineno}: {ast.unparse(node)}"
             case ast.Call(func=ast.Name(id=name), args=[_, ast.Constant(value=attr), *_]):
-                if name in ASKING and is_private(attr) and attr not in own:
+                if name in ATTRIBUTE_FUNCTIONS and is_private(attr) and attr not in own:
                     yield f"{node.lineno}: {ast.unparse(node)}"
 
 
@@ -99,16 +99,16 @@ def found(source: str) -> Iterator[str]:
         "torch.ops.aten._fused_rms_norm",
     ],
 )
-def test_a_private_name_is_seen(source: str) -> None:
+def test_private_names_are_found(source: str) -> None:
     assert len(list(found(source))) >= 1
 
 
-def test_names_of_the_file_itself_are_its_own_business() -> None:
+def test_private_names_of_the_file_itself_are_allowed() -> None:
     source = "class A:\n    def _f(self): self._x = 1\ndef g(a): return a._x, a._f(), t._replace()"
     assert not list(found(source))
 
 
-def test_private_names_of_libraries_are_used_in_few_files() -> None:
+def test_private_names_are_used_only_in_the_listed_files() -> None:
     files = {str(f.relative_to(SRC)): f.read_text() for f in sorted(SRC.rglob("*.py"))}
     assert set(files) >= PLACES
     assert not [f"{f}:{use}" for f in set(files) - PLACES for use in found(files[f])]

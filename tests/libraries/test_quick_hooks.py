@@ -1,4 +1,4 @@
-"""The shortcut for the names of hooks lasts as long as training, and changes nothing else."""
+"""`QuickHooks` is active during training only and changes nothing else."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class Module(L.LightningModule):
     def training_step(self, batch: Tensor) -> Tensor:
         self.during.append("__setattr__" in vars(type(self)))
         assert self._current_fx_name == "training_step"
-        self.log("loss", 0.0)  # which looks the name of the hook up
+        self.log("loss", 0.0)  # looks up the name of the hook
         self.extra = nn.Linear(1, 1)
         if self.fails:
             raise ValueError("a failure")
@@ -45,7 +45,7 @@ def trained(module: Module) -> None:
     trainer.fit(module, DataLoader(torch.randn(2, 2)))  # type: ignore[arg-type]
 
 
-def test_it_lasts_as_long_as_training() -> None:
+def test_active_during_training_only() -> None:
     module = Module()
     trained(module)
     assert module.during == [True, True]
@@ -53,13 +53,13 @@ def test_it_lasts_as_long_as_training() -> None:
     assert "__setattr__" not in vars(Module)
 
 
-def test_a_failure_ends_it() -> None:
+def test_failure_restores_setattr() -> None:
     with pytest.raises(ValueError, match="a failure"):
         trained(Module(fails=True))
     assert "__setattr__" not in vars(Module)
 
 
-def test_a_class_keeps_its_own() -> None:
+def test_class_keeps_its_own_setattr() -> None:
     class Own(Module):
         names: list[str] = []
 

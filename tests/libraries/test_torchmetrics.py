@@ -1,4 +1,4 @@
-"""What is left out of a start is there for whoever asks for it later."""
+"""The modules that torchmetrics is imported without can still be imported later."""
 
 import subprocess
 import sys
@@ -15,6 +15,6 @@ from scipy.signal import convolve
 """
 
 
-def test_scipy_signal_is_whole_after_torchmetrics() -> None:
+def test_scipy_signal_is_complete_after_torchmetrics() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""What other launchers leave in the environment of a process is not believed."""
+"""Environment variables of other launchers are ignored."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from arclight.run_directory import create
 from arclight.training.loggers import read_metrics
 from tests.conftest import Composed
 
-# By torchrun, Kubernetes' PyTorchJob, or a line of a shell's start; by salloc, or srun of several.
+# Set by torchrun, Kubernetes' PyTorchJob or a shell profile; by salloc, or srun of several tasks.
 LEFT_OVER = (
     *("RANK=1", "LOCAL_RANK=1", "GROUP_RANK=1", "NODE_RANK=1", "WORLD_SIZE=4"),
     *("MASTER_ADDR=nowhere.invalid", "MASTER_PORT=1"),
@@ -21,7 +21,7 @@ TINY = ("data.limit=64", "trainer.max_epochs=1", "trainer.log_every_n_steps=1")
 
 
 @pytest.mark.parametrize("trainer", ["cpu", "fsdp_cpu"])
-def test_a_run_of_one_process_keeps_its_records_in_any_shell(
+def test_run_with_one_process_writes_its_records_in_any_shell(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trainer: str
 ) -> None:
     monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])

@@ -1,4 +1,4 @@
-"""What the launcher of several processes makes of their ends."""
+"""How the launcher of several processes handles their failures."""
 
 import os
 import subprocess
@@ -28,17 +28,17 @@ def ended(code: int, message: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("rank", "said"), [(0, ""), (1, "error: no room; type less (process 1)\n")]
+    ("rank", "printed"), [(0, ""), (1, "error: no room; type less (process 1)\n")]
 )
-def test_a_fault_that_only_another_process_met_is_said(
-    run: RunDirectory, capsys: pytest.CaptureFixture[str], rank: int, said: str
+def test_user_error_of_another_rank_is_printed(
+    run: RunDirectory, capsys: pytest.CaptureFixture[str], rank: int, printed: str
 ) -> None:
     assert _failed(run, rank, ended(EXIT_USER_ERROR, "no room; type less")) == EXIT_USER_ERROR
-    assert capsys.readouterr().err == said  # the first process says its own
+    assert capsys.readouterr().err == printed  # rank 0 prints its own errors
     assert run.summary["error"] == "no room; type less"
 
 
-def test_a_process_that_a_signal_ended_interrupts_the_run(
+def test_process_ended_by_a_signal_interrupts_the_run(
     run: RunDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _failed(run, 1, ended(143, "")) == 143
@@ -46,7 +46,7 @@ def test_a_process_that_a_signal_ended_interrupts_the_run(
     assert f"resume={run.path} continues it" in capsys.readouterr().out
 
 
-def test_the_records_are_kept_by_the_first_node(
+def test_only_the_first_node_writes_the_status(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ARCLIGHT_NODE", "1")
@@ -54,19 +54,19 @@ def test_the_records_are_kept_by_the_first_node(
     assert run.status == "created"
 
 
-def test_the_only_node_keeps_them_whatever_its_number(
+def test_a_single_node_writes_the_status_whatever_its_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = {"trainer": {"num_nodes": 1}}
     run = create(tmp_path / "alone", tmp_path, "run", config, [], {})
-    monkeypatch.setenv("SLURM_NODEID", "1")  # of a job on several nodes, with a run on each
+    monkeypatch.setenv("SLURM_NODEID", "1")  # a job on several nodes, with a run on each
     assert _failed(run, 0, ended(1, "Traceback\nValueError: x")) == 1
     assert run.status == "failed"
 
 
 @pytest.fixture
 def launched(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Launches the run with a launcher of torch's that does what it is given."""
+    """Launches the run with a fake elastic launcher that calls the given function."""
 
     def go(does: Any, processes: int = 2) -> int:
         monkeypatch.setattr("arclight.processes.ranks.elastic_launch", lambda *_: lambda *_: does())
@@ -77,20 +77,20 @@ def launched(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("kind", [RendezvousTimeoutError, DistNetworkError])
-def test_nodes_that_do_not_meet_are_a_sentence_and_a_failure(
+def test_nodes_that_cannot_connect_fail_with_a_sentence(
     launched: Any, run: RunDirectory, capsys: pytest.CaptureFixture[str], kind: type[Exception]
 ) -> None:
     def does() -> None:
-        raise kind("nobody there\nException raised from ...")
+        raise kind("no answer\nException raised from ...")
 
     assert launched(does) == EXIT_USER_ERROR
     assert run.status == "failed"
-    said = capsys.readouterr().err
-    assert "could not meet, or lost each other, at localhost:0 (nobody there): " in said
-    assert said.strip() == f"error: {run.summary['error']}"
+    errors = capsys.readouterr().err
+    assert "could not connect, or lost their connection, at localhost:0 (no answer): " in errors
+    assert errors.strip() == f"error: {run.summary['error']}"
 
 
-def test_a_run_that_was_over_when_its_nodes_lost_each_other_stays_so(
+def test_finished_run_stays_finished_when_nodes_lose_their_connection(
     launched: Any, run: RunDirectory
 ) -> None:
     def does() -> None:
@@ -101,7 +101,7 @@ def test_a_run_that_was_over_when_its_nodes_lost_each_other_stays_so(
     assert run.status == "finished"
 
 
-def test_any_other_fault_of_the_launcher_is_a_failure(launched: Any, run: RunDirectory) -> None:
+def test_other_errors_of_the_launcher_fail_the_run(launched: Any, run: RunDirectory) -> None:
     def does() -> None:
         raise RuntimeError("no more processes")
 
@@ -110,9 +110,7 @@ def test_any_other_fault_of_the_launcher_is_a_failure(launched: Any, run: RunDir
     assert run.summary["error"] == "RuntimeError: no more processes"
 
 
-def test_a_launch_leaves_nothing_in_the_environment_of_the_next(
-    launched: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_launch_restores_the_environment(launched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("arclight.processes.ranks.cores", lambda: 8)
     before, threads = dict(os.environ), []
@@ -122,7 +120,7 @@ def test_a_launch_leaves_nothing_in_the_environment_of_the_next(
     assert threads == ["2", "4"]
 
 
-def test_processes_import_what_the_command_does_and_nothing_of_the_working_directory(
+def test_processes_do_not_import_from_the_working_directory(
     run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "downloads").mkdir()
@@ -130,18 +128,18 @@ def test_processes_import_what_the_command_does_and_nothing_of_the_working_direc
     (tmp_path / "beside.py").write_text("FOUND = True")
     monkeypatch.chdir(tmp_path / "downloads")
     monkeypatch.syspath_prepend(tmp_path)
-    asked: list[str] = []
+    origins: list[str] = []
 
     def elastic(config: Any, *_: Any) -> Any:
-        def started(*words: str) -> None:
-            options = words[: words.index("-m")]
+        def started(*arguments: str) -> None:
+            options = arguments[: arguments.index("-m")]
             code = "import beside, importlib.util as i; print(i.find_spec('lightning').origin)"
             command = [sys.executable, *options, "-c", code]
-            asked.append(subprocess.run(command, capture_output=True, text=True).stdout)
+            origins.append(subprocess.run(command, capture_output=True, text=True).stdout)
 
         return started
 
     monkeypatch.setattr("arclight.processes.ranks.elastic_launch", elastic)
     monkeypatch.setattr("arclight.processes.ranks.exit_on_signals", lambda: None)
     launch(run, processes=2, nodes=1)
-    assert asked[0].strip().endswith("site-packages/lightning/__init__.py")
+    assert origins[0].strip().endswith("site-packages/lightning/__init__.py")

@@ -14,7 +14,7 @@ import pytest
 from arclight.run_directory import RunDirectory
 from tests.conftest import PROJECT
 
-JOB = str(os.getpid())  # which the port of several nodes follows
+JOB = str(os.getpid())  # the port for several nodes depends on it
 FILES = sorted((PROJECT / "scripts" / "slurm").glob("*.sbatch"))
 
 SRUN = """#!/bin/sh
@@ -61,7 +61,7 @@ def cluster(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
-def test_a_job_file_is_sound_and_asks_to_be_requeued(file: Path) -> None:
+def test_job_file_is_valid_and_requests_requeueing(file: Path) -> None:
     subprocess.run(["bash", "-n", file], check=True)
     text = file.read_text()
     for line in ("--requeue", "--open-mode=append", "--signal=B:USR1@"):
@@ -73,7 +73,7 @@ Job = Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture
 def job() -> Iterator[Job]:
-    """Starts a job file; what is still running at the end of the test is killed."""
+    """Starts a job file; kills it at the end of the test if it is still running."""
     jobs: list[subprocess.Popen[bytes]] = []
 
     def start(name: str, *words: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -97,14 +97,14 @@ def wait_for_checkpoint(run: RunDirectory) -> None:
 
 
 @pytest.mark.slow
-def test_a_job_out_of_time_is_saved_requeued_and_continued(
+def test_job_out_of_time_is_saved_requeued_and_continued(
     job: Job, cluster: dict[str, str], tmp_path: Path
 ) -> None:
     words = ("trainer=cpu", "data.batch_size=32", "trainer.max_epochs=20")
     run = RunDirectory(tmp_path / "run")
     first = job("one_gpu", *words, env=cluster)
     wait_for_checkpoint(run)
-    first.send_signal(signal.SIGUSR1)  # SLURM's warning goes to the batch shell alone
+    first.send_signal(signal.SIGUSR1)  # SLURM sends its warning only to the batch shell
     assert first.wait(60) == 138
     assert run.status == "interrupted"
     assert (tmp_path / "requeued").read_text() == f"requeue {JOB}\n"
@@ -114,13 +114,13 @@ def test_a_job_out_of_time_is_saved_requeued_and_continued(
 
 
 @pytest.mark.slow
-def test_a_preempted_job_is_saved_and_left_for_slurm_to_requeue(
+def test_preempted_job_is_saved_and_not_requeued_by_the_script(
     job: Job, cluster: dict[str, str], tmp_path: Path
 ) -> None:
     run = RunDirectory(tmp_path / "run")
     first = job("one_gpu", "trainer=cpu", "trainer.max_epochs=100", env=cluster)
     wait_for_checkpoint(run)
-    first.send_signal(signal.SIGTERM)  # SLURM tells the batch shell and the tasks
+    first.send_signal(signal.SIGTERM)  # SLURM signals the batch shell and the tasks
     for task in (tmp_path / "tasks").read_text().split():
         os.kill(int(task), signal.SIGTERM)
     assert first.wait(60) == 143
@@ -142,7 +142,7 @@ def test_two_nodes_train_one_run(
 
 
 @pytest.mark.slow
-def test_an_array_takes_a_line_for_each_task(
+def test_array_uses_one_line_of_the_file_for_each_task(
     job: Job, cluster: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "sweep.txt").write_text("seed=1\nseed=2 optimizer.lr=0.01\n")
@@ -154,14 +154,14 @@ def test_an_array_takes_a_line_for_each_task(
     assert config["optimizer"]["lr"] == 0.01
 
 
-def test_jobs_that_share_a_machine_meet_at_ports_of_their_own(
+def test_jobs_on_the_same_machine_use_different_ports(
     cluster: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "srun").write_text("#!/bin/sh\necho $ARCLIGHT_RENDEZVOUS\n")
     file = PROJECT / "scripts" / "slurm" / "many_nodes.sbatch"
-    said = []
+    outputs = []
     for number in ("29999", "30000"):
         env = {**cluster, "SLURM_JOB_ID": number, "SLURM_JOB_NUM_NODES": "2"}
         done = subprocess.run(["bash", file], cwd=PROJECT, env=env, capture_output=True, text=True)
-        said.append(done.stdout.strip())
-    assert said == ["localhost:19999", "localhost:20000"]
+        outputs.append(done.stdout.strip())
+    assert outputs == ["localhost:19999", "localhost:20000"]

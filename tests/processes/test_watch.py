@@ -1,4 +1,4 @@
-"""What becomes of a process whose launcher has died, or that a signal does not get through to."""
+"""A process is killed if its launcher has died, or if a signal has no effect on it."""
 
 import os
 import signal
@@ -11,11 +11,11 @@ from typing import NoReturn
 import pytest
 
 from arclight.processes import watch
-from arclight.processes.watch import DEAF, WATCHER
+from arclight.processes.watch import GRACE, WATCHER
 from arclight.run import execute
 from arclight.run_directory import create
 
-# While its main thread is in native code, the signal goes to another: Python is told, and waits.
+# While the main thread is in native code, another thread gets the signal, and its handler waits.
 WAITING = """
 import ctypes, signal, sys
 from pathlib import Path
@@ -34,8 +34,8 @@ print("done")
 KEEPS = "signal.signal(signal.SIGTERM, lambda *_: None)"  # as while it trains
 
 
-def deaf(folder: Path, seconds: int, before: str = "") -> tuple[int, str, float]:
-    """Sends SIGTERM to a process in native code: its exit code, what it said, and the seconds."""
+def send_signal(folder: Path, seconds: int, before: str = "") -> tuple[int, str, float]:
+    """Sends SIGTERM to a process in native code; returns its exit code, output and seconds."""
     ready = folder / "ready"
     code = WAITING.format(before=before, seconds=seconds)
     process = subprocess.Popen(
@@ -48,38 +48,38 @@ def deaf(folder: Path, seconds: int, before: str = "") -> tuple[int, str, float]
         time.sleep(0.02)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=60)[0]
-    return process.returncode, said, time.monotonic() - began
+    output = process.communicate(timeout=60)[0]
+    return process.returncode, output, time.monotonic() - began
 
 
-def test_a_start_that_hears_no_signal_is_ended(tmp_path: Path) -> None:
-    code, _, seconds = deaf(tmp_path, 50)
+def test_starting_process_that_ignores_a_signal_is_killed(tmp_path: Path) -> None:
+    code, _, seconds = send_signal(tmp_path, 50)
     assert code == -signal.SIGKILL
-    assert DEAF <= seconds < 20
+    assert GRACE <= seconds < 20
 
 
 @pytest.mark.parametrize(("before", "expected"), [("", 128 + signal.SIGTERM), (KEEPS, 0)])
-def test_a_start_that_hears_it_late_and_a_training_that_saves_are_left_alone(
+def test_late_reaction_and_training_are_not_killed(
     tmp_path: Path, before: str, expected: int
 ) -> None:
-    seconds = 1 if expected else round(DEAF) + 2
-    code, said, _ = deaf(tmp_path, seconds, before)
+    seconds = 1 if expected else round(GRACE) + 2
+    code, output, _ = send_signal(tmp_path, seconds, before)
     assert code == expected
-    assert said.strip() == ("" if expected else "done")
+    assert output.strip() == ("" if expected else "done")
 
 
 @pytest.mark.usefixtures("handlers")
-@pytest.mark.parametrize("fault", [RuntimeError("connection closed by peer"), None])
-def test_a_process_whose_launcher_has_died_settles_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception | None
+@pytest.mark.parametrize("error", [RuntimeError("connection closed by peer"), None])
+def test_orphaned_process_does_not_change_the_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | None
 ) -> None:
-    """Another process of the run may have been gone a moment earlier, which looks like a fault."""
+    """Another process may have died a moment earlier, which looks like an error of this one."""
     run = create(None, tmp_path, "cnn-digits", {"seed": 0}, [], {})
 
     def fit(_: object) -> dict[str, object]:
         monkeypatch.setattr(watch, "_watcher", os.getpid())  # never its own parent
-        if fault:
-            raise fault
+        if error:
+            raise error
         return {"steps": 1}
 
     def killed() -> NoReturn:

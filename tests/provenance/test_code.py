@@ -1,4 +1,4 @@
-"""Whoever looks at a run, or continues it, is told of the code that has changed since."""
+"""Commands that read or continue a run warn of code that has changed since."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ CNN = "arclight_zoo/image/cnn.py"
 
 
 def a_run(path: Path, code: dict[str, str] | None = None, **manifest: Any) -> RunDirectory:
-    """A finished run of today's code, but for `code`."""
+    """A finished run of the current code, except for `code`."""
     manifest = {"git": IN_GIT, "code": {**digests(), **(code or {})}, **manifest}
     config = {key: {} for key in ("scheduler", "trainer", "data", "callbacks")}
     run = create(path, path.parent, "run", config, [], manifest)
@@ -60,7 +60,7 @@ def test_digests_are_of_packages_configs_and_the_entry(tmp_path: Path) -> None:
     assert differing(before, now) == changes
 
 
-def test_of_the_configs_those_count_that_a_run_was_made_of(
+def test_only_configs_that_the_run_used_count(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = {"configs/model/vit.yaml": OTHER, "configs/model/cnn.yaml": OTHER}
@@ -69,13 +69,11 @@ def test_of_the_configs_those_count_that_a_run_was_made_of(
     assert "this run: configs/model/vit.yaml; its" in capsys.readouterr().err
 
 
-def test_what_has_changed_is_named_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_changes_are_listed_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = a_run(tmp_path / "run", {CNN: OTHER, "models/gone.py": OTHER})
     warn_of_changes(run)
     out, errors = capsys.readouterr()
-    assert not out  # where predict writes its answers
+    assert not out  # predict writes its output there
     assert errors == (
         "warning: the code has changed since this run: arclight_zoo/image/cnn.py, "
         "models/gone.py (gone); its metrics may differ.\n"
@@ -87,7 +85,7 @@ def test_many_files_are_counted() -> None:
     assert named(names).endswith(f"models/{NAMED - 1}.py and 3 more")
 
 
-def test_what_cannot_change_a_figure_is_no_warning(
+def test_no_warning_for_code_that_cannot_change_metrics(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     unchanged = a_run(tmp_path / "unchanged")
@@ -109,19 +107,19 @@ def test_what_cannot_change_a_figure_is_no_warning(
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_run_that_goes_on_with_other_code_notes_it(tmp_path: Path) -> None:
+def test_run_continued_with_other_code_records_it(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", {CNN: OTHER, "models/gone.py": OTHER})
-    said: list[str] = []
+    warnings: list[str] = []
     now = {**IN_GIT, "patch": "diff"}
     for _ in range(2):  # the second time there is nothing new
-        note_code(run, lambda: now, said.append)
-    (sentence,) = said
+        note_code(run, lambda: now, warnings.append)
+    (sentence,) = warnings
     files = "arclight_zoo/image/cnn.py, models/gone.py (gone)"
     assert f"changed since this run was last executed: {files}." in sentence
     (entry,) = run.manifest["continued"]
     assert entry["code"] == {CNN: digests()[CNN], "models/gone.py": None}
     assert entry["git"] == now
-    assert run.manifest["code"][CNN] == OTHER  # what it was begun with
+    assert run.manifest["code"][CNN] == OTHER  # the code of its first execution
     assert last_executed(run.manifest) == digests()
     assert changed_since(run) == []
 
@@ -129,26 +127,26 @@ def test_a_run_that_goes_on_with_other_code_notes_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("git", "sentence"),
     [
-        ({"commit": None, "complaint": "git is not installed"}, "not kept (git is not installed)"),
+        ({"commit": None, "complaint": "git is not installed"}, "not saved (git is not installed)"),
         ({**IN_GIT, "left_out": ["src/arclight/models/mine.py"]}, "src/arclight/models/mine.py"),
         (IN_GIT, None),
     ],
 )
-def test_a_run_says_once_that_the_text_of_its_code_is_not_kept(
+def test_warning_that_code_is_not_saved_is_shown_once(
     tmp_path: Path, git: dict[str, Any], sentence: str | None
 ) -> None:
     run = a_run(tmp_path / "run", git=git)
-    said: list[str] = []
+    warnings: list[str] = []
     run.update_summary(times_resumed=0)
-    note_code(run, lambda: git, said.append)
+    note_code(run, lambda: git, warnings.append)
     run.update_summary(times_resumed=1)
-    note_code(run, lambda: git, said.append)
-    assert len(said) == (sentence is not None)
-    assert all(str(sentence) in line for line in said)
+    note_code(run, lambda: git, warnings.append)
+    assert len(warnings) == (sentence is not None)
+    assert all(str(sentence) in line for line in warnings)
     assert "continued" not in run.manifest
 
 
-def test_the_jobs_of_a_multirun_are_told_of_in_one_line(
+def test_multirun_warns_of_all_its_jobs_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number, code in enumerate([{}, {CNN: OTHER}, {"arclight/seeds.py": OTHER}]):

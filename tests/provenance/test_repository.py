@@ -1,4 +1,4 @@
-"""What a manifest keeps of the code: on the commit, the patch gives the very files."""
+"""The manifest's commit and patch restore the exact files of a run."""
 
 import json
 import subprocess
@@ -11,8 +11,9 @@ from arclight.provenance.repository import LARGEST, state
 MODULE = "src/arclight/models/mine.py"
 
 
-def git(folder: Path, *words: str, given: bytes | None = None) -> None:
-    subprocess.run(["git", "-C", str(folder), *words], input=given, check=True, capture_output=True)
+def git(folder: Path, *arguments: str, given: bytes | None = None) -> None:
+    command = ["git", "-C", str(folder), *arguments]
+    subprocess.run(command, input=given, check=True, capture_output=True)
 
 
 def write(folder: Path, files: dict[str, bytes]) -> None:
@@ -23,7 +24,7 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A committed project, under settings of git that a user may have."""
+    """A committed project, with git settings that a user may have."""
     settings = "[user]\nname=a\nemail=b\n[diff]\nnoprefix=true\ncontext=0\n[color]\nui=always\n"
     (tmp_path / "settings").write_text(settings)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "settings"))
@@ -47,13 +48,13 @@ NEW = {
 }
 
 
-def test_the_patch_on_the_commit_gives_the_very_code(project: Path, tmp_path: Path) -> None:
+def test_commit_and_patch_restore_the_exact_code(project: Path, tmp_path: Path) -> None:
     write(project, {"train.py": b"1\n2\n3\nnew \xe9\r\n5\n", **NEW})
     (project / "src/arclight/no_end.py").chmod(0o755)
     before = {f: f.read_bytes() for f in (project / ".git").rglob("*") if f.is_file()}
     kept = json.loads(json.dumps(state(project)))
     after = {f: f.read_bytes() for f in (project / ".git").rglob("*") if f.is_file()}
-    assert after == before  # the user's index above all
+    assert after == before  # in particular, the user's index
     assert kept["left_out"] == []
     again = tmp_path / "again"
     git(tmp_path, "clone", "-q", str(project), str(again))
@@ -64,13 +65,13 @@ def test_the_patch_on_the_commit_gives_the_very_code(project: Path, tmp_path: Pa
         assert (again / name).stat().st_mode == (project / name).stat().st_mode, name
 
 
-def test_what_is_not_code_is_not_kept_and_a_module_that_is_not_is_named(project: Path) -> None:
+def test_only_code_is_saved_and_unsaved_modules_are_listed(project: Path) -> None:
     unkept = {
         "src/arclight/my_scratch.py": b"ignored = True\n",
         "src/arclight/huge.py": b"#" * LARGEST + b"\n",
         "src/arclight/picture.png": b"\x89PNG\0",
         "notes.txt": b"beside the code\n",
-        "src/arclight/.#mine.py": b"of an editor",
+        "src/arclight/.#mine.py": b"an editor's file",
     }
     write(project, {MODULE: b"kept = True\n", **unkept})
     kept = state(project)
@@ -80,7 +81,7 @@ def test_what_is_not_code_is_not_kept_and_a_module_that_is_not_is_named(project:
     assert kept["left_out"] == ["src/arclight/huge.py", "src/arclight/my_scratch.py"]
 
 
-def test_nothing_new_is_an_empty_patch(project: Path) -> None:
+def test_patch_is_empty_without_changes(project: Path) -> None:
     assert state(project)["patch"] == ""
     assert "complaint" not in state(project)
 
@@ -89,16 +90,16 @@ def test_a_project_in_a_folder_of_a_repository(project: Path, tmp_path: Path) ->
     write(project, {f"part/{MODULE}": b"x = 1\n"})
     kept = state(project / "part")
     assert f"+++ b/part/{MODULE}\n@@ -0,0 +1,1 @@\n+x = 1\n" in kept["patch"]
-    (project / ".git" / "info" / "exclude").write_text("part\n")  # another's repository
+    (project / ".git" / "info" / "exclude").write_text("part\n")  # a repository of something else
     state.cache_clear()
     assert state(project / "part")["left_out"] == [f"part/{MODULE}"]
 
 
 @pytest.mark.parametrize("missing", ["repository", "git", "trust", "commit"])
-def test_without_git_it_says_why(
+def test_complaint_says_why_git_failed(
     project: Path, tmp_path: Path, missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = {
+    reasons = {
         "repository": "not a git repository",
         "git": "git is not installed",
         "trust": "detected dubious ownership",
@@ -117,4 +118,4 @@ def test_without_git_it_says_why(
         monkeypatch.setenv("PATH", str(tmp_path))
     kept = state(folder)
     assert kept["commit"] is kept["patch"] is None
-    assert said[missing] in kept["complaint"]
+    assert reasons[missing] in kept["complaint"]

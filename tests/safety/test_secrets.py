@@ -11,7 +11,7 @@ import pytest
 from arclight.config.build import build
 from arclight.config.check import check
 from arclight.errors import UserError
-from arclight.masking import from_environment, holds_secrets, is_secret, masked, masked_words
+from arclight.masking import from_environment, holds_secrets, is_secret, masked, masked_overrides
 from tests.conftest import CONFIGS, PROJECT, Composed
 
 CANARY = "canary-7f3a9c51e2"
@@ -102,7 +102,7 @@ def test_what_is_built_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_words_are_masked() -> None:
     words = ["+logger.x.api_key=abc", "seed=1", "data.path=https://u:pw123456@h", "~model.x"]
-    said = masked_words(words)
+    said = masked_overrides(words)
     assert said[0] == "+logger.x.api_key=${oc.env:ARCLIGHT_SECRET_LOGGER_X_API_KEY}"
     assert said[1::2] == words[1::2]
     assert "pw123456" not in said[2]

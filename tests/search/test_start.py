@@ -19,7 +19,7 @@ TINY = "search=tiny"
         ("+search.space={optimizer.lrr:{low:1.0,high:2.0}}", "did you mean optimizer.lr?"),
         ("+search.space={optimizer.betas:{choices:[3]}}", "optimizer.betas=3 should be a list"),
         ("+search.space={model.widths:{choices:[a]}}", "model.widths=a should be a list"),
-        ("+search.space={optimizer:{choices:[adam]}}", "optimizer=adam is not there"),
+        ("+search.space={optimizer:{choices:[adam]}}", "optimizer=adam does not exist"),
         (
             "+search.space={optimizer:{choices:[adamw,sgd]},optimizer.momentum:{low:0.1,high:0.9}}",
             "optimizer.momentum is not a key",

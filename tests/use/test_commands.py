@@ -341,7 +341,7 @@ def test_help_and_cfg_import_nothing_but_hydra(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("model=vitt", "model=vitt is not there: did you mean model=vit?"),
+        ("model=vitt", "model=vitt does not exist: did you mean model=vit?"),
         ("trainer.max_epoch=3", "did you mean trainer.max_epochs?"),
         ("trainer=gpu", "trainer=gpu needs a CUDA device"),
         ("data.path=nowhere/at/all", "does not exist"),

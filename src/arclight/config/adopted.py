@@ -1,7 +1,7 @@
-"""Lightning's nodes for what the run directory does itself, read as the engine's own.
+"""Translate Lightning's nodes into the engine's own, so that configs of other templates still work.
 
-So the YAML of other templates can stay as it is: a `Trainer`, a `ModelCheckpoint`, and settings of
-loggers that are not chosen.
+Translated are a `Trainer` and a `ModelCheckpoint`. Settings of loggers that are not chosen are
+dropped.
 """
 
 import re
@@ -19,8 +19,8 @@ Node = dict[str, Any]
 TRAINER = "arclight.training.trainer.make_trainer"
 CHECKPOINTS = "arclight.training.checkpoints.Checkpoints"
 
-# What Lightning's Trainer does by default where configs/trainer/cpu.yaml says something else.
-LIGHTNINGS = {
+# Defaults of Lightning's Trainer that differ from configs/trainer/cpu.yaml.
+LIGHTNING_DEFAULTS = {
     "accelerator": "auto",
     "devices": "auto",
     "max_epochs": None,
@@ -31,10 +31,10 @@ PRECISIONS = {16: "16-mixed", 32: "32-true", 64: "64-true", "16": "16-mixed", "b
 
 
 def adopt(config: Mapping[str, Any], typed: Sequence[str] = ()) -> Node:
-    """The config with these nodes as the engine's own.
+    """Returns the config with Lightning's nodes replaced by the engine's own.
 
     Args:
-        typed: the words of the command line; the logger settings among them stay as they are.
+        typed: the overrides of the command line; logger settings among them are kept.
     """
     adopted = dict(config)
     trainer = adopted.get("trainer")
@@ -51,11 +51,11 @@ def adopt(config: Mapping[str, Any], typed: Sequence[str] = ()) -> Node:
 
 
 def _trainer(node: Node) -> Node:
-    """Lightning's defaults are kept; where files lie, and how exactly it computes, the run says."""
+    """Keeps Lightning's defaults; the run sets the folder and the determinism."""
     ours = OmegaConf.to_container(OmegaConf.load(PROJECT / "configs" / "trainer" / "cpu.yaml"))
     assert isinstance(ours, dict)
     own = {k: v for k, v in node.items() if k != "default_root_dir"}
-    whole = {**ours, **LIGHTNINGS, **own, "_target_": TRAINER}
+    whole = {**ours, **LIGHTNING_DEFAULTS, **own, "_target_": TRAINER}
     if whole["max_epochs"] is None and whole["max_steps"] == -1:
         whole["max_epochs"] = 1000
     if isinstance(whole["precision"], int | str):
@@ -66,7 +66,7 @@ def _trainer(node: Node) -> Node:
 
 
 def _callbacks(nodes: Node) -> Node:
-    """The first ModelCheckpoint chooses the best; the run directory says where and how it lies."""
+    """The first ModelCheckpoint sets monitor and mode; the run directory sets the files' place."""
     found = [n for n, node in nodes.items() if _is_checkpoint(node)]
     typed = nodes.get("checkpoints") or {}  # single keys, such as every_n_steps
     if not found or not isinstance(typed, dict) or "_target_" in typed:
@@ -90,12 +90,12 @@ def _is_checkpoint(node: Any) -> bool:
 
 
 def _chosen(nodes: Node, typed: Sequence[str]) -> Node:
-    """Without the settings of loggers that are options of the group, and were not chosen."""
+    """Drops the settings of loggers that are options of the group but were not chosen."""
     return {
         name: node
         for name, node in nodes.items()
         if not isinstance(node, dict)
         or "_target_" in node
         or name not in options("logger")
-        or any(re.match(rf"\+*logger\.{re.escape(name)}\b", word) for word in typed)
+        or any(re.match(rf"\+*logger\.{re.escape(name)}\b", override) for override in typed)
     }

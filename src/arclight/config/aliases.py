@@ -1,4 +1,4 @@
-"""Annotations with the names that a module gives to types spelled out."""
+"""Replace type aliases in annotations by the types that they name."""
 
 import ast
 import copy
@@ -9,9 +9,9 @@ from arclight.ranges import RANGES
 
 
 def spelled_out(annotation: ast.expr | None, module: Module | None) -> ast.expr | None:
-    """`Literal["a", "b"] | None` of `Mode | None`, where the module has `Mode = Literal["a", "b"]`.
+    """Turns `Mode | None` into `Literal["a", "b"] | None` if the module has such a `Mode`.
 
-    Followed are names of the project's own modules, imported ones as well.
+    Only aliases of the project's own modules are replaced, imported ones included.
     """
     if annotation is None or module is None:
         return annotation

@@ -1,12 +1,12 @@
 """Which targets may be built from a config.
 
-Two things decide, and both lie outside the config: `[tool.arclight]` of `pyproject.toml`, and where
-the target is *defined*; a re-export is judged as what it stands for.
+This depends on two things outside the config: `[tool.arclight]` in `pyproject.toml`, and the module
+that *defines* the target. A re-export counts as the class or function that it re-exports.
 
-- The user's packages: whatever they define.
-- The engine and the zoo: classes of a type that a config can mean (`arclight.config.kinds`), and
-  functions whose return annotation is one.
-- Libraries that are listed: such classes, and the factories that are listed by name.
+- The user's packages: everything that they define.
+- The engine and the zoo: classes of the types in `arclight.config.kinds`, and functions with a
+  return annotation of such a type.
+- Listed libraries: classes of these types, and the factories that are listed by name.
 """
 
 from collections.abc import Collection
@@ -22,28 +22,28 @@ from arclight.errors import UserError
 
 
 class TargetError(UserError):
-    """The target may not be built."""
+    """Raised when a target may not be built from a config."""
 
 
 def require(target: object, wanted: str | None = None, also: Collection[str] = ()) -> None:
-    """Raises `TargetError` with a sentence where the target may not be built.
+    """Raises `TargetError` with the reason if the target may not be built.
 
     Args:
         target: a dotted name.
-        wanted: the type that is to be built, a value of `KINDS`; None: any.
-        also: canonical names of classes that may be built here beside these types.
+        wanted: the expected type, a value of `KINDS`; None: any.
+        also: canonical names of further classes that may be built here.
     """
-    if said := refusal(target, wanted, also):
-        raise TargetError(f"{target} {said}")
+    if reason := refusal(target, wanted, also):
+        raise TargetError(f"{target} {reason}")
 
 
 def refusal(target: object, wanted: str | None = None, also: Collection[str] = ()) -> str | None:
-    """Why the target may not be built, as the end of a sentence; None: it may."""
+    """Returns why the target may not be built, as the end of a sentence; None if it may."""
     if not isinstance(target, str) or not _is_dotted(target):
         return "is not the dotted name of a class or function, such as mylab.model.Net."
     rules = project()
     if any(part.startswith("__") for part in target.split(".")):
-        return "is a name of Python's own: only classes and functions can be built."
+        return "is a special name of Python: only classes and functions can be built."
     found = resolve(target)
     owner = (found.name if found else target).split(".")[0]
     if owner in ENGINE:
@@ -80,8 +80,8 @@ def _of_engine(
         return None
     if not of or "?" in of:
         return (
-            "cannot be built from a config: of the engine only models, tasks, data, optimizers "
-            "and the like can, and functions whose return annotation says that they make one."
+            "cannot be built from a config: the engine allows only models, tasks, data, optimizers "
+            "and the like, and functions with a return annotation of such a type."
         )
     return wrong_kind(of, wanted)
 
@@ -111,14 +111,14 @@ def _of_library(
 
 
 def _fills(found: Definition, also: Collection[str]) -> bool:
-    """Whether it is one of these classes, or a subclass."""
+    """Whether it is one of these classes or a subclass of one."""
     if not also or not found.is_class:
         return False
     return any((part if isinstance(part, str) else part.name) in also for part in lineage(found))
 
 
 def _is_factory(target: str, found: Definition | None, rules: Project) -> bool:
-    """Whether it is listed by name, or defined below a prefix that is listed."""
+    """Whether it is listed by name, or defined under a listed prefix."""
     if any(part.startswith("_") for part in target.split(".")):
         return False
     for name in rules.factories:

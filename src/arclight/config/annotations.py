@@ -1,4 +1,4 @@
-"""Whether a plain config value fits an annotation of the source, and how to say what would."""
+"""Check plain config values against annotations, and describe an annotation in words."""
 
 import ast
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from arclight.masking import READ
 from arclight.ranges import RANGES
 
 IsPart = Callable[[ast.expr], bool]
-"""Whether an annotation names a class of which only a node with a `_target_` makes an object."""
+"""Whether an annotation names a class that only a node with a `_target_` can build."""
 
 LISTS = {
     *("list", "List", "Sequence", "MutableSequence", "Iterable", "Collection", "Container"),
@@ -24,15 +24,15 @@ def _no_part(_: ast.expr) -> bool:
 
 
 def annotation(text: str) -> ast.expr:
-    """An annotation that is written in a string: `annotation("int | None")`."""
+    """Parses an annotation from a string: `annotation("int | None")`."""
     return ast.parse(text, mode="eval").body
 
 
 def fits(value: object, expected: ast.expr | None, is_part: IsPart = _no_part) -> bool:
-    """Whether a plain config value fits an annotation; anything that is not simple fits.
+    """Whether a plain config value fits an annotation; annotations that are not simple fit all.
 
-    A node with a `_target_` fits any, and so does what is read from the environment: what comes of
-    it is not known here.
+    A node with a `_target_` and a value read from the environment fit any annotation, because their
+    result is not known here.
     """
     if is_node(value) or (isinstance(value, str) and READ.search(value)):
         return True
@@ -81,12 +81,12 @@ def _fits_name(value: object, name: str, is_part: IsPart) -> bool:
 
 
 def is_node(value: object) -> bool:
-    """Whether a config value is to be built."""
+    """Whether a config value is a node with a `_target_`."""
     return isinstance(value, dict) and "_target_" in value
 
 
 def has_node(value: object) -> bool:
-    """Whether a config value is to be built, or holds what is."""
+    """Whether a config value is a node with a `_target_`, or contains one."""
     if is_node(value):
         return True
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -108,7 +108,7 @@ def _is_ellipsis(node: ast.expr) -> bool:
 
 @lru_cache(maxsize=4096)
 def simplified(node: ast.expr | None) -> ast.expr | None:
-    """The same in fewer forms: no strings, module prefixes, `Optional`, `Union` or `Annotated`."""
+    """Removes strings, module prefixes, `Optional`, `Union` and `Annotated` from an annotation."""
     match node:
         case ast.Constant(value=str() as text):
             return simplified(parsed(text))
@@ -157,13 +157,13 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 
 def in_words(expected: ast.expr | None) -> str:
-    """The annotation as a person would say it: "a whole number or null"."""
+    """Describes an annotation in words: "a whole number or null"."""
     match simplified(expected):
         case ast.Constant(value=None):
             return "null"
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            said = [in_words(side) for side in (left, right)]
-            return " or ".join(words for words in said if words != "Tensor")
+            sides = [in_words(side) for side in (left, right)]
+            return " or ".join(words for words in sides if words != "Tensor")
         case ast.Name(id=name):
             return _name_in_words(name)
         case ast.Attribute(attr=name):
@@ -206,7 +206,7 @@ def _plain(node: ast.expr) -> bool:
 
 
 def _several(item: ast.expr) -> str:
-    """Many of them: "whole numbers", "numbers of 0 or more", "lists of whole numbers"."""
+    """The plural: "whole numbers", "numbers of 0 or more", "lists of whole numbers"."""
     simple = simplified(item)
     match simple:
         case ast.Name(id=name) if name in _WORDS:
@@ -214,8 +214,8 @@ def _several(item: ast.expr) -> str:
         case ast.Name(id=name) if name in RANGES:
             return RANGES[name].words.removeprefix("a ").replace("number", "numbers", 1)
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            said = [_several(side) for side in (left, right)]
-            return " or ".join(words for words in said if words != "Tensor each")
+            sides = [_several(side) for side in (left, right)]
+            return " or ".join(words for words in sides if words != "Tensor each")
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return "values" if name in ("Any", "object") else f"{name} each"
         case _:

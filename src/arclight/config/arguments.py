@@ -1,4 +1,4 @@
-"""The `key=value` words of the scripts, read like those of `train.py`."""
+"""Parse the `key=value` arguments of the scripts, in the same form as those of `train.py`."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ Number = TypeVar("Number", int, float)
 def arguments(
     usage: str | None, required: Sequence[str] = (), optional: Sequence[str] = ()
 ) -> dict[str, str]:
-    """The command line as a mapping; `--help` prints the usage and ends the program.
+    """Returns the command line as a mapping; `--help` prints the usage and ends the program.
 
     Raises:
-        UserError: a word that is not `key=value`, an unknown key, or a missing one.
+        UserError: an argument is not `key=value`, a key is unknown, or a required one is missing.
     """
     words = sys.argv[1:]
     if "--help" in words or "-h" in words:
@@ -40,10 +40,10 @@ def arguments(
 
 
 def number(given: Mapping[str, str], key: str, kind: type[Number], default: Number) -> Number:
-    """A number of the command line that is not negative.
+    """Returns a non-negative number from the command line.
 
     Raises:
-        UserError: it is something else.
+        UserError: the value is not a number, or negative.
     """
     try:
         value = kind(given.get(key, default))

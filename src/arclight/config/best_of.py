@@ -1,9 +1,9 @@
-"""`experiment=best_of path=PATH`: the words of a `best.yaml` in the place of these two."""
+"""`experiment=best_of path=PATH`: replaced by the overrides of a `best.yaml`."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from arclight.config.found_words import require_plain
+from arclight.config.file_overrides import require_plain
 from arclight.errors import UserError
 from arclight.reading import read_yaml
 
@@ -11,44 +11,50 @@ EXPERIMENT = "experiment=best_of"
 FILE = "best.yaml"
 
 
-def expand(words: Sequence[str]) -> list[str]:
-    """The command line with the best config's words before its own, of which none is overruled.
+def expand(overrides: Sequence[str]) -> list[str]:
+    """Returns the command line with the best config's overrides put before its own.
+
+    The command line wins where both set a key.
 
     Raises:
-        UserError: the path is not given, or holds no best config.
+        UserError: the path is not given, or has no best config.
     """
-    if EXPERIMENT not in words:
-        return list(words)
-    paths = [word.partition("=")[2] for word in words if word.startswith("path=")]
+    if EXPERIMENT not in overrides:
+        return list(overrides)
+    paths = [override.partition("=")[2] for override in overrides if override.startswith("path=")]
     if not paths or not paths[-1]:
         raise UserError(
-            f"{EXPERIMENT} needs the search whose best trial it takes: type path=runs/search/NAME."
+            f"{EXPERIMENT} needs a search to take the best trial of: type path=runs/search/NAME."
         )
-    own = [word for word in words if word != EXPERIMENT and not word.startswith("path=")]
-    said = {key_of(word) for word in own}
-    return [*(word for word in read(paths[-1]) if key_of(word) not in said), *own]
+    own = [
+        override
+        for override in overrides
+        if override != EXPERIMENT and not override.startswith("path=")
+    ]
+    given = {key_of(override) for override in own}
+    return [*(override for override in read(paths[-1]) if key_of(override) not in given), *own]
 
 
 def read(path: str) -> list[str]:
-    """The words that a `best.yaml` holds, or that of a folder.
+    """Reads the overrides from a `best.yaml`, or from the one in a folder.
 
     Raises:
-        UserError: there is none, or it holds more than words of the config.
+        UserError: there is none, or it contains more than overrides of the config.
     """
     given = Path(path).expanduser()
     file = given / FILE if given.is_dir() else given
     if not file.is_file():
         raise UserError(
-            f"path={path} holds no {FILE}: a search leaves one when a trial has finished, and "
+            f"path={path} has no {FILE}: a search writes one when a trial has finished, and "
             f"python scripts/results.py DIR best={FILE} writes one for the best of any runs."
         )
     content = read_yaml(file)
-    words = content.get("overrides") if isinstance(content, dict) else None
-    if not isinstance(words, list):
-        raise UserError(f"{file} is no best config: it has no list of overrides.")
-    return require_plain(words, file)
+    overrides = content.get("overrides") if isinstance(content, dict) else None
+    if not isinstance(overrides, list):
+        raise UserError(f"{file} is not a best config: it has no list of overrides.")
+    return require_plain(overrides, file)
 
 
-def key_of(word: str) -> str:
-    """What an override is about: `model` of `model=cnn`, of `+model=cnn` and of `~model`."""
-    return word.lstrip("+~").partition("=")[0]
+def key_of(override: str) -> str:
+    """The key of an override: `model` for `model=cnn`, `+model=cnn` and `~model`."""
+    return override.lstrip("+~").partition("=")[0]

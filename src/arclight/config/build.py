@@ -1,4 +1,4 @@
-"""Build what a config names."""
+"""Build objects from config nodes."""
 
 import functools
 import importlib
@@ -22,25 +22,25 @@ from arclight.errors import UserError
 from arclight.libraries.huggingface import offline
 from arclight.masking import from_environment
 
-LONGEST = 300  # characters of a library's complaint
+LONGEST = 300  # characters shown of a library's error message
 
 
 def build(node: Mapping[str, Any], /, *, group: str | None = None, **given: Any) -> Any:
     """Calls the node's `_target_` with the node's other keys; nested nodes are built first.
 
-    Hydra's words are known: `_partial_`, `_args_`, `_recursive_` and `_convert_` (containers are
-    plain in any case).
+    Hydra's keys `_partial_`, `_args_`, `_recursive_` and `_convert_` work (containers are always
+    plain).
 
     Args:
-        node: a config mapping with a `_target_`. Whether it may be built is checked here once more,
-            so that no config that was found on disk passes unchecked.
-        group: of the config, which says of what type the result has to be; None: of any type.
-        given: what the run adds; it wins over the node, and what the target does not take is left
-            out.
+        node: a config mapping with a `_target_`. The target is checked here again, so that configs
+            read from disk are checked too.
+        group: the config group, which sets the expected type of the result; None: any type.
+        given: arguments that the run adds. They win over the node's; those that the target does not
+            take are left out.
 
     Raises:
-        UserError: the target may not be built, does not take a key, or is of a library that does
-            not accept the arguments.
+        UserError: the target may not be built, does not take a key, or belongs to a library that
+            does not accept the arguments.
     """
     engines = ENGINE_KEYS.get(group or "", {})
     shared = {k: v for k, v in given.items() if k in SHARED.get(group or "", ())}
@@ -48,10 +48,10 @@ def build(node: Mapping[str, Any], /, *, group: str | None = None, **given: Any)
 
 
 def find(target: str, group: str | None = None) -> Any:
-    """The class or function of that name, imported.
+    """Imports the class or function with this dotted name.
 
     Raises:
-        TargetError: it may not be built.
+        TargetError: it may not be built from a config.
     """
     require(target, GROUPS.get(group or ""))
     return _imported(target)
@@ -108,27 +108,27 @@ def _value(value: Any, path: str, also: Collection[str], shared: Mapping[str, An
 
 
 def _imported(target: str) -> Any:
-    """Imported from where it is defined, so that what was judged is what is built."""
+    """Imports from the defining module, so that exactly what was checked is built."""
     found = resolve(target)
     if found is not None:
         made: Any = importlib.import_module(found.module.name)
         for name in found.qualname.split("."):
             made = getattr(made, name)
         if found.is_class and not isinstance(made, type):
-            raise UserError(f"{target} is no class once it is imported, as its source says it is.")
+            raise UserError(f"{target} is a class in its source, but not after its import.")
         return made
-    module, _, name = target.rpartition(".")  # listed by name, and not to be read
+    module, _, name = target.rpartition(".")  # listed by name, without readable source
     return getattr(importlib.import_module(module), name)
 
 
 def _keywords(made: Callable[..., Any], known: Signature) -> tuple[set[str], bool]:
-    """The keywords that it takes by name, and whether it takes others as well."""
+    """The keyword arguments that it takes, and whether it takes any others (`**kwargs`)."""
     names = set(known.parameters)
     if not known.open:
         return names, False
     try:
         found = inspect.signature(made).parameters.values()
-    except (TypeError, ValueError):  # of C
+    except (TypeError, ValueError):  # implemented in C
         return names, True
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     any_other = any(p.kind is p.VAR_KEYWORD for p in found)
@@ -143,7 +143,7 @@ def _called(
         return made(*positional, **values)
     only_reads = _only_reads(target, path)
     try:
-        with _kept_from_more() if only_reads else nullcontext():
+        with _guard_reading() if only_reads else nullcontext():
             return made(*positional, **values)
     except OnlyReadingError as error:
         raise UserError(wants_more(f"{f'{path}: ' if path else ''}{target}", error)) from error
@@ -154,25 +154,25 @@ def _called(
         if _passed_through_own_code(error.__traceback__):
             raise
         where = f"{path}: " if path else ""
-        said = " ".join(str(error).split())[:LONGEST]
-        raise UserError(f"{where}{target} does not accept this: {said}") from error
+        message = " ".join(str(error).split())[:LONGEST]
+        raise UserError(f"{where}{target} does not accept this: {message}") from error
 
 
 @contextmanager
-def _kept_from_more() -> Iterator[None]:
-    """Nothing but reading; the hub's library, which tries a network again and again, is told so."""
+def _guard_reading() -> Iterator[None]:
+    """Allows only reading. Offline mode keeps the hub's library from retrying the network."""
     with guarded(), offline(True):
         yield
 
 
 def _only_reads(target: str, path: str) -> bool:
-    """Whether a library's class at this path of the config may not do more."""
+    """Whether a library's class at this path of the config may only read."""
     found = resolve(target)
     return is_wanted(path, kinds(found) if found and found.is_class else ())
 
 
 def _reading(made: Callable[..., Any], target: str, path: str) -> Callable[..., Any]:
-    """What a partial calls later, which then may only read as well."""
+    """Wraps what a partial calls later, so that it may only read as well."""
     if not _only_reads(target, path):
         return made
 
@@ -184,7 +184,7 @@ def _reading(made: Callable[..., Any], target: str, path: str) -> Callable[..., 
 
 
 def _passed_through_own_code(traceback: TracebackType | None) -> bool:
-    """Whether the project's code was called: then it is no matter of the arguments."""
+    """Whether the error passed through the project's code: then the arguments are not the cause."""
     own = {*ENGINE, *project().packages}
     frame = traceback and traceback.tb_next  # past `_called`
     while frame:

@@ -1,4 +1,4 @@
-"""Check a config against the signatures of what it builds; all faults are reported at once."""
+"""Check a config against the signatures of what it builds, and report all faults together."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,11 +15,15 @@ from arclight.config.unused import unused
 
 Config = dict[str, Any]
 
-LONGEST_NAME = 200  # a file system takes 255 bytes, and the run adds the time
+LONGEST_NAME = 200  # file systems allow 255 bytes, and the run adds the time
 
 
 def check(config: Config) -> None:
-    """Raises `ConfigError` with one line for each fault of the config."""
+    """Checks a frozen config.
+
+    Raises:
+        ConfigError: the config has faults; the message has one line for each.
+    """
     faults = [*_missing(config, ""), *_of_the_root(config), *_of_the_groups(config)]
     faults += faults_of_combinations(config)
     if faults:
@@ -51,8 +55,8 @@ def _of_the_root(config: Config) -> Iterator[Fault]:
         or not name.isprintable()
         or len(name) > LONGEST_NAME
     ):
-        said = f"name={shown(name)} should be a name of at least one letter, not a path."
-        yield Fault(said, ("name",))
+        message = f"name={shown(name)} should be a name of at least one letter, not a path."
+        yield Fault(message, ("name",))
     known = (*ROOT, *GROUPS, *WRITTEN, *COMMAND_KEYS)
     for key in config:
         if key not in known:
@@ -67,8 +71,8 @@ def _of_the_groups(config: Config) -> Iterator[Fault]:
     for group, wanted in GROUPS.items():
         value = config.get(group)
         if group == "callbacks" and whole and group not in config:
-            said = "A run has callbacks, the checkpoints among them: type callbacks=NAME."
-            yield Fault(said, (group,))
+            message = "A run needs callbacks, at least the checkpoints: type callbacks=NAME."
+            yield Fault(message, (group,))
         elif group in NAMED:
             yield from _of_several(value, group, wanted)
         elif value is not None or group in config:
@@ -81,7 +85,7 @@ def _of_the_groups(config: Config) -> Iterator[Fault]:
 def _of_one(value: Any, group: str, wanted: str, optional: bool) -> Iterator[Fault]:
     target = value.get("_target_") if isinstance(value, dict) else None
     if target == "???":
-        return  # named already, as all that must be given
+        return  # already reported as missing
     if target is not None:
         yield from faults_of_node(value, group, Place(group, wanted, GIVEN.get(group, frozenset())))
     elif not value:
@@ -105,8 +109,8 @@ def _of_several(value: Any, group: str, wanted: str) -> Iterator[Fault]:
         if node is None or node in ({}, "???"):
             continue
         if name == "_target_":
-            said = f"{group} holds several nodes: put {path} under a name, {group}.NAME._target_."
-            yield Fault(said, (path,))
+            message = f"{group} has several nodes: put {path} under a name, {group}.NAME._target_."
+            yield Fault(message, (path,))
         elif not isinstance(node, dict):
             yield Fault(f"{path}={shown(node)} should be a node with a _target_, or null.", (path,))
         elif node.get("_target_") is None:
@@ -121,5 +125,5 @@ def _must_be_chosen(group: str, value: Any = None) -> Fault:
     if not value:
         article = "an" if group == "optimizer" else "a"
         return Fault(f"A run needs {article} {group}: type {group}=NAME{listed}.", (group,))
-    said = f"{group}={shown(value)} is not one of its choices: type {group}=NAME{listed}."
-    return Fault(said, (group,))
+    message = f"{group}={shown(value)} is not one of its choices: type {group}=NAME{listed}."
+    return Fault(message, (group,))

@@ -1,4 +1,4 @@
-"""Settings of which each is right, and that cannot train together."""
+"""Settings that are valid alone, but not together."""
 
 import re
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from arclight.config.typed import shown
 Config = dict[str, Any]
 
 WHOLE_STEPS = "arclight.data.module.DataModule"
-"""Data modules whose `batch_size` is that of a whole step, over all processes."""
+"""Data modules in which `batch_size` counts the samples of a step over all processes."""
 
 _PLACE = re.compile(r"(^|_)(path|root|folder|dir|file)$")
 
 
 def faults_of_combinations(config: Config) -> Iterator[Fault]:
-    """One fault for each."""
+    """Yields one fault for each combination that cannot train."""
     trainer, data = config.get("trainer"), config.get("data")
     if isinstance(trainer, dict):
         yield from _of_the_end(trainer)
@@ -34,76 +34,78 @@ def _of_the_end(trainer: Config) -> Iterator[Fault]:
     epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps", -1)
     ends = trainer.get("max_time") or trainer.get("fast_dev_run")
     if epochs in (None, -1) and steps == -1 and not ends:
-        said = (
+        message = (
             f"trainer.max_epochs={shown(epochs)} with trainer.max_steps=-1 never ends: type "
             "trainer.max_epochs=N or trainer.max_steps=N."
         )
-        yield Fault(said, ("trainer.max_epochs", "trainer.max_steps"))
+        yield Fault(message, ("trainer.max_epochs", "trainer.max_steps"))
     for unit, most in (("epochs", epochs), ("steps", steps)):
         least = trainer.get(f"min_{unit}")
         if _count(least) and _count(most) and least > most:
-            said = (
+            message = (
                 f"trainer.min_{unit}={least} is more than trainer.max_{unit}={most}: type "
                 f"trainer.max_{unit}={least} or trainer.min_{unit}=null."
             )
-            yield Fault(said, (f"trainer.min_{unit}", f"trainer.max_{unit}"))
+            yield Fault(message, (f"trainer.min_{unit}", f"trainer.max_{unit}"))
 
 
 def faults_of_processor(trainer: Config) -> Iterator[Fault]:
-    """What a run on the processor cannot have."""
+    """Settings that a run on a CPU cannot have."""
     if trainer.get("accelerator") != "cpu":
         return
     precision = trainer.get("precision")
     if isinstance(precision, str) and precision.startswith(("16-", "transformer-engine")):
-        said = (
+        message = (
             f"trainer.precision={precision} needs a GPU; on a CPU type "
             "trainer.precision=32-true, or choose trainer=gpu."
         )
-        yield Fault(said, ("trainer.precision", "trainer.accelerator"))
+        yield Fault(message, ("trainer.precision", "trainer.accelerator"))
     if trainer.get("float8") is True:
-        said = "trainer.float8=true needs a GPU: type trainer.float8=false, or choose trainer=gpu."
-        yield Fault(said, ("trainer.float8", "trainer.accelerator"))
-    if isinstance(devices := trainer.get("devices"), list):
-        said = (
-            f"trainer.devices={shown(devices)} names GPUs, and a CPU has none: type "
-            f"trainer.devices={max(1, len(devices))} for so many processes."
+        message = (
+            "trainer.float8=true needs a GPU: type trainer.float8=false, or choose trainer=gpu."
         )
-        yield Fault(said, ("trainer.devices", "trainer.accelerator"))
+        yield Fault(message, ("trainer.float8", "trainer.accelerator"))
+    if isinstance(devices := trainer.get("devices"), list):
+        message = (
+            f"trainer.devices={shown(devices)} names GPUs, and a CPU has none: type "
+            f"trainer.devices={max(1, len(devices))} for that many processes."
+        )
+        yield Fault(message, ("trainer.devices", "trainer.accelerator"))
 
 
 def _of_shards(trainer: Config, config: Config) -> Iterator[Fault]:
-    """What sharding a model over processes rules out."""
+    """Settings that do not work with a model that is sharded over processes."""
     key = "trainer.sharded_checkpoints"
     if trainer.get("strategy") != "fsdp":
         if trainer.get("sharded_checkpoints") is True and isinstance(trainer.get("strategy"), str):
-            said = (
+            message = (
                 f"{key}=true is for trainer.strategy=fsdp, where there are shards: type "
                 f"{key}=false, or choose trainer=fsdp."
             )
-            yield Fault(said, (key, "trainer.strategy"))
+            yield Fault(message, (key, "trainer.strategy"))
         return
     if trainer.get("precision") == "16-mixed" and trainer.get("accelerator") != "cpu":
-        said = (
+        message = (
             "trainer.precision=16-mixed scales the loss, which trainer.strategy=fsdp does not: "
             "type trainer.precision=bf16-mixed or 32-true, or trainer.strategy=ddp."
         )
-        yield Fault(said, ("trainer.precision", "trainer.strategy"))
+        yield Fault(message, ("trainer.precision", "trainer.strategy"))
     callbacks = config.get("callbacks")
     nodes = callbacks if isinstance(callbacks, dict) else {}
     checkpoints, ema = nodes.get("checkpoints"), nodes.get("ema")
     if isinstance(ema, dict) and ema.get("decay") is not None:
-        said = (
+        message = (
             f"callbacks.ema.decay={shown(ema['decay'])} keeps a whole copy of the weights, which "
             "trainer.strategy=fsdp shards: type callbacks.ema.decay=null, or trainer.strategy=ddp."
         )
-        yield Fault(said, ("callbacks.ema.decay", "trainer.strategy"))
+        yield Fault(message, ("callbacks.ema.decay", "trainer.strategy"))
     asynchronous = isinstance(checkpoints, dict) and checkpoints.get("asynchronous") is True
     if asynchronous and trainer.get("sharded_checkpoints") is True:
-        said = (
+        message = (
             "callbacks.checkpoints.asynchronous=true writes from one process, "
             f"{key}=true from all: set one of them to false."
         )
-        yield Fault(said, ("callbacks.checkpoints.asynchronous", key))
+        yield Fault(message, ("callbacks.checkpoints.asynchronous", key))
 
 
 def _of_empty_places(data: Config) -> Iterator[Fault]:
@@ -113,7 +115,7 @@ def _of_empty_places(data: Config) -> Iterator[Fault]:
 
 
 def _of_shares(trainer: Config, data: Config) -> Iterator[Fault]:
-    """A step's samples are shared by all processes, and by the batches that are accumulated."""
+    """A step's samples are divided among all processes and accumulated batches."""
     target = data.get("_target_")
     found = resolve(target) if isinstance(target, str) else None
     if found is None or not found.is_class:
@@ -131,11 +133,11 @@ def _of_shares(trainer: Config, data: Config) -> Iterator[Fault]:
         named += [f"trainer.num_nodes={nodes}"] if nodes > 1 else []
         named += [f"trainer.accumulate_grad_batches={parts}"] if parts > 1 else []
         near = max(1, round(batch / share)) * share
-        said = (
-            f"data.batch_size={batch} cannot be shared equally by {' and '.join(named)}: type "
+        message = (
+            f"data.batch_size={batch} cannot be divided equally among {' and '.join(named)}: type "
             f"data.batch_size={near}, or another number of devices."
         )
-        yield Fault(said, ("data.batch_size", *(name.partition("=")[0] for name in named)))
+        yield Fault(message, ("data.batch_size", *(name.partition("=")[0] for name in named)))
 
 
 def _devices(trainer: Config) -> Any:

@@ -1,4 +1,4 @@
-"""Compose the project's config with other words than those of the command line."""
+"""Compose the project's config with other overrides than those of the command line."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -15,35 +15,35 @@ from arclight.config.project import PROJECT
 
 
 def hydra_ready() -> AbstractContextManager[object]:
-    """Hydra to compose with: that of the command, within one, else one of the project's configs."""
+    """Initializes Hydra with the project's configs, unless a command has already done so."""
     if GlobalHydra.instance().is_initialized():
         return nullcontext()
     return initialize_config_dir(str(PROJECT / "configs"), version_base="1.3")
 
 
-def composed(words: Sequence[str]) -> DictConfig:
-    """Composes as the command does: with these words, from where it finds its configs.
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """Composes the config with these overrides, from the folders that the command uses.
 
-    Used within `hydra_ready`.
+    Call it within `hydra_ready`.
     """
     typed = HydraConfig.get().overrides.hydra if HydraConfig.initialized() else []
-    paths = [word for word in typed if word.startswith("hydra.searchpath=")]
-    return compose("train", overrides=[*paths, *words], return_hydra_config=True)
+    paths = [override for override in typed if override.startswith("hydra.searchpath=")]
+    return compose("train", overrides=[*paths, *overrides], return_hydra_config=True)
 
 
-def typed_words(hydra: Any) -> list[str]:
-    """The words of the command as they were typed: an interpolation stays one.
+def typed_overrides(hydra: Any) -> list[str]:
+    """The overrides of the command as they were typed, with interpolations unresolved.
 
     Args:
-        hydra: Hydra's own node of the config.
+        hydra: the `hydra` node of the config.
     """
-    words = OmegaConf.to_container(hydra.overrides.task, resolve=False)
-    assert isinstance(words, list)
-    return [str(word) for word in words]
+    overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    assert isinstance(overrides, list)
+    return [str(override) for override in overrides]
 
 
 def freeze_as_composed(cfg: DictConfig) -> dict[str, Any]:
-    """Freezes a config that holds Hydra's own node, to which interpolations may refer."""
+    """Freezes a config that still has the `hydra` node, which interpolations may refer to."""
     with _hydra_config(cfg):
         plain = copy.copy(cfg)
         with open_dict(plain):

@@ -1,4 +1,4 @@
-"""The rim of every command: a fault that the user can mend ends as a sentence and exit code 2."""
+"""Error handling shared by all commands: user errors print one sentence and exit with code 2."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from arclight.config.project import PROJECT
 from arclight.dotenv import read_dotenv
 from arclight.errors import RunFailedError, UserError
-from arclight.masking import mask_logs, masked, masked_words
+from arclight.masking import mask_logs, masked, masked_overrides
 
 if TYPE_CHECKING:
     from yaml import MarkedYAMLError
@@ -22,32 +22,32 @@ EXIT_USER_ERROR = 2
 
 @contextmanager
 def plain_errors(configs: Path | None = None) -> Iterator[None]:
-    """Prints user errors, and Hydra's about the command line, as sentences; exits with code 2.
+    """Prints user errors and Hydra's errors as sentences, and exits with code 2.
 
-    `.env` beside train.py is read first.
-    `HYDRA_FULL_ERROR=1` in the environment shows the traceback instead.
+    Reads `.env` beside train.py first. `HYDRA_FULL_ERROR=1` in the environment shows the traceback
+    instead.
 
     Args:
-        configs: the config folder, to suggest the key that was meant.
+        configs: the config folder, to suggest the key that was meant and to find further faults.
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
     from yaml import MarkedYAMLError
 
-    from arclight.config.words import WordsError
+    from arclight.config.overrides import OverridesError
 
     sys.excepthook = _masked_traceback
     read_dotenv(PROJECT / ".env")
-    masked_words(sys.argv[1:])  # learns what is not to be written
+    masked_overrides(sys.argv[1:])  # remembers the secrets that must not be written
     mask_logs()
     full = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise, so that the words are ours
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise, so that we write the message
     try:
         yield
     except UserError as error:
         if full:
             raise
-        more = _others(error.rest, configs) if isinstance(error, WordsError) else []
+        more = _others(error.rest, configs) if isinstance(error, OverridesError) else []
         _end("\n".join([str(error), *more]))
     except RunFailedError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -65,7 +65,7 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
 def _masked_traceback(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """As Python's own, without the values that no file may hold; a scheduler keeps it in one."""
+    """Prints the traceback with secrets masked, since a scheduler writes it to a log file."""
     print(masked("".join(format_exception(kind, error, trace))), end="", file=sys.stderr)
 
 
@@ -75,19 +75,19 @@ def _end(sentence: str) -> None:
 
 
 def _complaint(error: Exception, configs: Path | None) -> str:
-    from arclight.config.complaints import in_a_sentence
+    from arclight.config.hydra_errors import in_a_sentence
 
     return "\n".join(_others(sys.argv[1:], configs)) or in_a_sentence(error)
 
 
-def _others(words: Sequence[str], configs: Path | None) -> list[str]:
-    """The faults of a command line, if it is one of the project's configs."""
+def _others(overrides: Sequence[str], configs: Path | None) -> list[str]:
+    """The faults of a command line, if the command has a config folder."""
     from arclight.config.every_fault import every_fault
 
-    return every_fault(words, configs) if configs else []
+    return every_fault(overrides, configs) if configs else []
 
 
 def _not_yaml(error: "MarkedYAMLError") -> str:
     mark = error.problem_mark
     where = f"{mark.name}, line {mark.line + 1}, is" if mark else "A config is"
-    return f"{where} no YAML: {error.problem}."
+    return f"{where} not valid YAML: {error.problem}."

@@ -1,4 +1,4 @@
-"""Keep what a config reads from the environment as it is written: `${oc.env:NAME}`."""
+"""Keep `${oc.env:NAME}` in the frozen config, instead of the variable's value."""
 
 import os
 import re
@@ -12,16 +12,16 @@ from omegaconf.resolvers import oc
 from arclight.config.layout import ROOT
 from arclight.masking import from_secret, from_variable, is_secret
 
-_OPEN, _CLOSE = "\ue000", "\ue001"  # of no alphabet
+_OPEN, _CLOSE = "\ue000", "\ue001"  # private-use characters, which no text contains
 _MARKED = re.compile(f"{_OPEN}(\\w+){_CLOSE}")
 
-TRULY = (*ROOT, "trainer", "optimizer", "scheduler", "finetune")
-"""What has no secrets, and is read before anything is built."""
+RESOLVED = (*ROOT, "trainer", "optimizer", "scheduler", "finetune")
+"""Keys that have no secrets and are read before anything is built: they get the value itself."""
 
 
 @contextmanager
 def marked() -> Iterator[None]:
-    """Meanwhile variables resolve to marks, which `hidden` replaces."""
+    """Makes variables resolve to marks within the block; `hidden` replaces the marks later."""
 
     def env(key: str, *default: Any) -> Any:
         return f"{_OPEN}{key}{_CLOSE}" if key in os.environ else oc.env(key, *default)
@@ -43,7 +43,7 @@ def marked() -> Iterator[None]:
 
 
 def hidden(node: Any, path: str = "") -> Any:
-    """The config without values that no file may hold."""
+    """Returns the config without the values of variables and secrets."""
     if isinstance(node, dict):
         return {k: hidden(v, f"{path}.{k}".lstrip(".")) for k, v in node.items()}
     if isinstance(node, list):
@@ -53,6 +53,6 @@ def hidden(node: Any, path: str = "") -> Any:
     key = path.rpartition(".")[2]
     if is_secret(key, node) and not _MARKED.search(node):
         return from_secret(path, node)
-    if path.split(".")[0] in TRULY and not is_secret(key, _MARKED.sub("x", node)):
+    if path.split(".")[0] in RESOLVED and not is_secret(key, _MARKED.sub("x", node)):
         return _MARKED.sub(lambda found: os.environ[found[1]], node)
     return _MARKED.sub(lambda found: from_variable(found[1]), node)

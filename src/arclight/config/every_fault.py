@@ -1,4 +1,4 @@
-"""All that is wrong with a command line, where the config tool stops at the first."""
+"""Collect all faults of a command line; Hydra alone stops at the first."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +8,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from arclight.config.complaints import culprit, in_a_sentence
-from arclight.config.compose import freeze_as_composed, typed_words
+from arclight.config.compose import freeze_as_composed, typed_overrides
 from arclight.config.freeze import flatten, plain
+from arclight.config.hydra_errors import culprit, in_a_sentence
 from arclight.config.located import check_typed
 from arclight.errors import UserError
 
@@ -18,16 +18,17 @@ Complaint = tuple[Exception, str | None]
 
 
 def every_fault(arguments: Sequence[str], configs: Path) -> list[str]:
-    """A sentence for each fault, that of which Hydra complains first.
+    """Returns a sentence for each fault, those that Hydra reports first.
 
-    The config is composed without the words at fault, one after the other, and then checked.
+    Composes the config repeatedly, each time without the override that failed, and checks the
+    result.
 
     Args:
         arguments: the command line.
         configs: the config folder.
     """
     GlobalHydra.instance().clear()
-    left, complaints, checked = _words(arguments), list[Exception](), list[str]()
+    left, complaints, checked = _overrides(arguments), list[Exception](), list[str]()
     several = bool({"-m", "--multirun"} & set(arguments))
     keys: list[str] = []
     with initialize_config_dir(str(configs.resolve()), version_base="1.3"):
@@ -37,30 +38,30 @@ def every_fault(arguments: Sequence[str], configs: Path) -> list[str]:
                 config = freeze_as_composed(cfg)
                 searched = {"search": plain(cfg.search)} if cfg.get("search") else {}
                 keys = [*dict.fromkeys([*(k for k, _ in flatten({**config, **searched})), *config])]
-                check_typed(config, typed_words(cfg.hydra))
+                check_typed(config, typed_overrides(cfg.hydra))
             except UserError as error:
                 checked = str(error).splitlines()
             except (HydraException, OmegaConfBaseException) as error:
-                word = culprit(error, left)
+                override = culprit(error, left)
                 if not (several and "Ambiguous value" in str(error)):
                     complaints.append(error)
-                if word is not None:
-                    left.remove(word)
+                if override is not None:
+                    left.remove(override)
                     continue
             break
     return [*(in_a_sentence(error, keys, arguments) for error in complaints), *checked]
 
 
-def _words(arguments: Sequence[str]) -> list[str]:
-    """Those of the config; a folder of configs that a flag names is one too."""
+def _overrides(arguments: Sequence[str]) -> list[str]:
+    """The config overrides among the arguments; `--config-dir` counts as one."""
     flags = {"--config-dir", "-cd"}
-    words, before = [], ""
+    overrides, before = [], ""
     for argument in arguments:
         flag, _, value = argument.partition("=")
         if before in flags or (flag in flags and value):
             folder = argument if before in flags else value
-            words.append(f"hydra.searchpath=[{Path(folder).resolve()}]")
+            overrides.append(f"hydra.searchpath=[{Path(folder).resolve()}]")
         elif not argument.startswith("-") and ("=" in argument or argument.startswith("~")):
-            words.append(argument)
+            overrides.append(argument)
         before = argument
-    return words
+    return overrides

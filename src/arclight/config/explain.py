@@ -1,4 +1,4 @@
-"""`explain=KEY`: where a value came from, link by link."""
+"""`explain=KEY`: show each place that sets a value."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,25 +11,25 @@ from arclight.config.origin import Link, Origins
 from arclight.config.suggest import key_meant
 from arclight.config.typed import shown
 from arclight.errors import UserError
-from arclight.masking import is_secret, masked, masked_words
+from arclight.masking import is_secret, masked, masked_overrides
 
 _TAKEN_FROM = re.compile(r"\$\{(?P<key>\.*\w[\w.]*)\}")
 
 
-def explain(cfg: DictConfig, path: str, words: Sequence[str]) -> str:
-    """The value of a key, and below it each place that has set it; the last decides.
+def explain(cfg: DictConfig, path: str, overrides: Sequence[str]) -> str:
+    """Describes the value of a key and, below it, each place that sets it; the last one wins.
 
-    Interpolations are followed. Of a group or a mapping, each key has a line.
+    Follows interpolations. For a group or a mapping, each key gets one line.
 
     Args:
-        cfg: composed.
-        path: such as `trainer.max_epochs`.
-        words: of the command line.
+        cfg: the composed config.
+        path: the key, such as `trainer.max_epochs`.
+        overrides: the overrides of the command line.
 
     Raises:
-        UserError: there is no such key.
+        UserError: the config has no such key.
     """
-    origins = Origins(words)
+    origins = Origins(overrides)
     config = _resolved(cfg)
     found, value = True, cast(Any, config)
     for part in path.split("."):
@@ -56,7 +56,7 @@ def explain(cfg: DictConfig, path: str, words: Sequence[str]) -> str:
 def _links(
     path: str, origins: Origins, config: Mapping[str, Any], before: tuple[str, ...]
 ) -> Iterator[str]:
-    """A key's value, the places that set it, and those of the key that it takes over."""
+    """A key's value, the places that set it, and those of the key that it is interpolated from."""
     indent = "  " * len(before)
     links = origins.links(path)
     yield indent + _assigned(path, dict(flatten(dict(config))).get(path))
@@ -64,7 +64,7 @@ def _links(
     for link in links:
         yield f"{indent}  {_text(path, link):<{width}}  {_place(link)}"
     if not links:
-        yield f"{indent}  (made by the command)"
+        yield f"{indent}  (set by the command)"
     for match in _TAKEN_FROM.finditer(links[-1].text if links else ""):
         source = _absolute(match["key"], path)
         if source not in (*before, path):
@@ -72,7 +72,7 @@ def _links(
 
 
 def _absolute(key: str, path: str) -> str:
-    """Relative keys begin with dots: one for the mapping that the key is in."""
+    """Resolves a relative key: one dot means the mapping that contains the path."""
     dots = len(key) - len(key.lstrip("."))
     above = path.split(".")[:-dots] if dots else []
     return ".".join([*above, key.lstrip(".")])
@@ -81,7 +81,7 @@ def _absolute(key: str, path: str) -> str:
 def _resolved(cfg: DictConfig) -> dict[str, Any]:
     try:
         return plain(cfg, resolve=True)
-    except Exception:  # an interpolation leads nowhere, which is for the check to say
+    except Exception:  # an interpolation fails, which the check reports
         return plain(cfg)
 
 
@@ -98,5 +98,5 @@ def _text(path: str, link: Link) -> str:
 
 def _place(link: Link) -> str:
     if link.file is None:
-        return f"typed: {masked_words([link.word])[0]}"
+        return f"typed: {masked_overrides([link.override])[0]}"
     return f"{link.where}{f', {link.because}' if link.because else ''}"

@@ -1,4 +1,4 @@
-"""What is wrong with a config: a sentence, and the keys that it is about."""
+"""A fault of a config: a sentence, and the keys that it is about."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ class Fault:
     """One fault of a config.
 
     Attributes:
-        said: what was given, what was expected, what to type instead.
+        message: what was given, what was expected, what to type instead.
         paths: the keys that it is about, such as `optimizer.lr`.
-        unset: whether to leave these keys out is a mend.
+        unset: whether leaving these keys out fixes the fault.
     """
 
-    said: str
+    message: str
     paths: tuple[str, ...] = ()
     unset: bool = False
 
     @property
     def alone(self) -> str:
-        """The sentence, where it is not known what has set the keys."""
-        return f"{self.said}{self.removal}" if self.unset and not self.has_hint else self.said
+        """The sentence to show if it is not known where the keys were set."""
+        return f"{self.message}{self.removal}" if self.unset and not self.has_hint else self.message
 
     @property
     def has_hint(self) -> bool:
-        """Whether the sentence says which key was meant."""
-        return ": did you mean" in self.said
+        """Whether the sentence suggests the key that was meant."""
+        return ": did you mean" in self.message
 
     @property
     def removal(self) -> str:
@@ -38,7 +38,7 @@ class Fault:
 
 
 class ConfigError(UserError):
-    """A config has faults; its message has a line for each."""
+    """Raised when a config has faults; the message has a line for each."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__("\n".join(fault.alone for fault in faults))

@@ -1,11 +1,11 @@
-"""Where a function's `**kwargs` go: on to other calls, read by name, or out of sight."""
+"""How a function uses its `**kwargs`: passed on to calls, read by key, or in unknown ways."""
 
 import ast
 from dataclasses import dataclass
 
 from arclight.config.modules import Function
 
-# A function that calls one of these may see its arguments without naming them.
+# A function that calls one of these can use its arguments without naming them.
 _SEES_ALL = {"locals", "save_hyperparameters", "vars"}
 
 
@@ -14,8 +14,8 @@ class Uses:
     """What a function does with its `**kwargs`.
 
     Attributes:
-        calls: those to which they are handed on, as `**kwargs`.
-        keys: those that are read by name.
+        calls: the calls that they are passed on to, as `**kwargs`.
+        keys: the keys that are read by name.
         elsewhere: whether they are used in another way.
     """
 
@@ -25,14 +25,14 @@ class Uses:
 
 
 def uses(node: Function, name: str) -> Uses:
-    """What the function does with `**name`."""
+    """Finds how the function uses `**name`."""
     inside = [n for s in node.body for n in ast.walk(s)]
     calls = [n for n in inside if isinstance(n, ast.Call)]
-    handed_on = tuple(c for c in calls if any(_is(w.value, name) for w in c.keywords if not w.arg))
+    passed_on = tuple(c for c in calls if any(_is(w.value, name) for w in c.keywords if not w.arg))
     keys = [key for n in inside if (key := _read(n, name))]
     times = sum(_is(n, name) for n in inside)
     all_seen = any(_called(call) in _SEES_ALL for call in calls)
-    return Uses(handed_on, frozenset(keys), all_seen or times > len(handed_on) + len(keys))
+    return Uses(passed_on, frozenset(keys), all_seen or times > len(passed_on) + len(keys))
 
 
 def _is(node: ast.AST, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Turn Hydra's config into the plain, resolved mapping that a run directory keeps."""
+"""Turn Hydra's config into the plain, resolved mapping that is saved in the run directory."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,24 +15,25 @@ from arclight.config.typed import shown
 from arclight.config.unused import unused
 from arclight.errors import UserError
 
-# `${paths.data}`, `${.lr}` and `${oc.env:HOME}`: the first word of the first kind.
+# Of `${paths.data}`, `${.lr}` and `${oc.env:HOME}`, it matches `paths` of the first only.
 _INTERPOLATED = re.compile(r"\$\{\s*(\w+)\s*(?=[.\[}])")
 
 
 def freeze(
     cfg: DictConfig, choices: Mapping[str, str | None] | None = None, typed: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The config as plain containers: resolved, without Hydra's own node and the command's keys.
+    """Returns the config as plain, resolved containers.
 
-    Left out are also top-level keys that are only interpolated from, such as the `paths` of other
-    templates, and the groups that the task's constructor does not take.
+    Leaves out the `hydra` node, the keys of the command, top-level keys that only serve
+    interpolations (such as `paths` in other templates), and groups that the task's constructor does
+    not take.
 
     Args:
-        choices: the options of the config groups, for the name of a run that has none.
-        typed: the words of the command line.
+        choices: the chosen options of the config groups, to name a run that has no name.
+        typed: the overrides of the command line.
 
     Raises:
-        UserError: an interpolation leads nowhere, or a group was typed that the task does not take.
+        UserError: an interpolation fails, or an override sets a group that the task does not take.
     """
     try:
         config = plain(cfg, resolve=True)
@@ -51,10 +52,10 @@ def freeze(
 
 
 def _with_checkpoints(callbacks: Any) -> Any:
-    """Every run has checkpoints, also where the config lists other callbacks alone."""
+    """Every run has checkpoints, even if the config lists only other callbacks."""
     if callbacks is None:
         callbacks = {}
-    if not isinstance(callbacks, dict):  # which the check will complain of
+    if not isinstance(callbacks, dict):  # the check reports it
         return callbacks
     own = callbacks.get("checkpoints", {})
     if isinstance(own, dict) and "_target_" not in own:
@@ -63,17 +64,17 @@ def _with_checkpoints(callbacks: Any) -> Any:
 
 
 def _unresolved(error: OmegaConfBaseException) -> str:
-    said, key = str(error).splitlines()[0], error.full_key
-    none = re.search(r"node `(?P<node>[^`]*)` is not a container .* contain `(?P<key>[^`]*)`", said)
+    text, key = str(error).splitlines()[0], error.full_key
+    none = re.search(r"node `(?P<node>[^`]*)` is not a container .* contain `(?P<key>[^`]*)`", text)
     if none:
         node = none["node"]
-        return f"{node} cannot be left out: other keys of the config take {node}.{none['key']}."
-    of = f"{key} does" if key and key not in said else "The config does"
-    return f"{of} not resolve: {said.rstrip('.')}."
+        return f"{node} cannot be left out: other keys of the config use {node}.{none['key']}."
+    of = f"{key} cannot" if key and key not in text else "The config cannot"
+    return f"{of} be resolved: {text.rstrip('.')}."
 
 
 def _interpolated_from(cfg: DictConfig) -> set[str]:
-    """The top-level keys of which other values are made."""
+    """The top-level keys that other values are interpolated from."""
     written = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(written, dict)
     written.pop("hydra", None)
@@ -89,24 +90,24 @@ def _texts(node: Any) -> Iterator[str]:
 
 
 def _refuse_typed(left_out: set[str], config: dict[str, Any], typed: Sequence[str]) -> None:
-    words = [w for w in typed if re.split(r"[.@]", key_of(w))[0] in left_out and w[0] != "~"]
-    if words:
+    overrides = [w for w in typed if re.split(r"[.@]", key_of(w))[0] in left_out and w[0] != "~"]
+    if overrides:
         task = str(config["task"]["_target_"]).rpartition(".")[2]
-        group = re.split(r"[.@]", key_of(words[0]))[0]
-        raise UserError(f"The task {task} takes no {group}: leave out {' '.join(words)}.")
+        group = re.split(r"[.@]", key_of(overrides[0]))[0]
+        raise UserError(f"The task {task} takes no {group}: leave out {' '.join(overrides)}.")
 
 
 def _name(choices: Mapping[str, str | None], without_model: bool) -> str:
-    """`MODEL-DATA`, or `TASK-DATA` where the task brings its own model."""
+    """`MODEL-DATA`, or `TASK-DATA` if the task has its own model."""
     first = choices.get("task" if without_model else "model")
     return "-".join(str(part) for part in (first, choices.get("data")) if part) or "run"
 
 
 def plain(cfg: DictConfig, resolve: bool = False) -> dict[str, Any]:
-    """The same with its interpolations as they are written, unless they are resolved.
+    """Returns the config as plain containers, with interpolations kept unless `resolve` is set.
 
-    What is read from the environment stays as it is written in any case, and what is named like a
-    secret reads it too.
+    Values from the environment stay `${oc.env:NAME}` in both cases, and so do keys that are named
+    like secrets.
     """
     with marked():
         content = OmegaConf.to_container(cfg, resolve=resolve)
@@ -118,7 +119,7 @@ def plain(cfg: DictConfig, resolve: bool = False) -> dict[str, Any]:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """One line for each key whose value differs, as `key: old -> new`."""
+    """Returns one line, `key: old -> new`, for each key with a different value."""
     a, b = dict(flatten(old)), dict(flatten(new))
     keys = [*a, *(k for k in b if k not in a)]
     absent = "(absent)"
@@ -130,7 +131,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def flatten(node: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """The leaves of nested mappings as (`a.b.c`, value) pairs."""
+    """Returns the leaves of nested mappings as (`a.b.c`, value) pairs."""
     found: list[tuple[str, Any]] = []
     for key, value in node.items():
         if isinstance(value, dict) and value:

@@ -1,4 +1,4 @@
-"""Annotations in the language of JSON schemas."""
+"""Translate annotations into JSON schemas."""
 
 import ast
 from typing import Any
@@ -16,9 +16,9 @@ _PLAIN = {
 
 
 def json_type(expected: ast.expr | None) -> dict[str, Any]:
-    """The values that fit an annotation; empty: any, or what only a node makes.
+    """Returns the schema of the values that fit an annotation; empty: any value.
 
-    Says what `annotations.fits` says, where that can be said.
+    It agrees with `annotations.fits` as far as JSON schemas allow.
     """
     match simplified(expected):
         case ast.Constant(value=None):

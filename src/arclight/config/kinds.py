@@ -1,7 +1,7 @@
-"""The types of things that a config can mean, and the names under which libraries have them.
+"""The types of objects that a config can build, and their names in the libraries.
 
-A class of the project is classed by the import line of its base: `nn.Module` is known by name, so
-that no file of torch needs to be read for it.
+A class is classified by the imports of its base classes. Library bases such as `nn.Module` are
+known by name, so torch's source files need not be read.
 """
 
 from functools import lru_cache
@@ -66,12 +66,12 @@ _SPELLINGS = {
 }
 
 KINDS = {spelling: kind for kind, names in _SPELLINGS.items() for spelling in names.split()}
-"""The type of each library class that is one, by each of its names."""
+"""Maps each dotted name of a library's base class to its type."""
 
-# torchvision's first transforms share no base class.
+# torchvision's v1 transforms have no common base class.
 _TRANSFORMS = ("torchvision.transforms.transforms.", "torchvision.transforms.autoaugment.")
 
-# Bases that say nothing of what a class is.
+# Base classes that do not tell the type of a class.
 NEUTRAL = {
     *("object", "builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol"),
     *("typing_extensions.Protocol", "typing_extensions.Generic"),
@@ -80,9 +80,9 @@ NEUTRAL = {
 
 @lru_cache(maxsize=1024)
 def kinds(definition: Definition) -> frozenset[str]:
-    """The types that a class is of, through its bases; `?` among them: a base is not to be read.
+    """Returns the types of a class, found through its bases; `?` means that a base has no source.
 
-    The nearest counts: a `LightningModule` is not called a `Module` as well.
+    The nearest type counts: a `LightningModule` is not a `Module` as well.
     """
     if definition.name in KINDS:
         return frozenset({KINDS[definition.name]})
@@ -96,7 +96,7 @@ def kinds(definition: Definition) -> frozenset[str]:
 
 
 def kinds_of_name(dotted: str | None) -> frozenset[str]:
-    """The same of a dotted name."""
+    """Returns the types of the class with this dotted name."""
     if dotted in KINDS:
         return frozenset({KINDS[dotted]})
     name = dotted.rpartition(".")[2] if dotted else ""

@@ -1,11 +1,11 @@
-"""What a config consists of: its keys, its groups, and what the run adds when it builds them."""
+"""The parts of a config: its keys, its groups, and what the run adds when it builds them."""
 
 from arclight.config.annotations import annotation
 
-# The types of the keys that stand alone, in the language of annotations.
+# The annotations of the top-level keys that are not groups.
 ROOT = {
-    key: annotation(words)
-    for key, words in {
+    key: annotation(text)
+    for key, text in {
         "name": "str",
         "seed": "Seed",
         "compile": 'bool | Literal["whole", "blocks", "max-autotune", "cudagraphs"]',
@@ -17,8 +17,8 @@ ROOT = {
 }
 
 COMMANDS = {
-    key: annotation(words)
-    for key, words in {
+    key: annotation(text)
+    for key, text in {
         "run_dir": "str | int | None",
         "resume": "str | int | None",
         "check": 'Literal["only"] | None',
@@ -26,7 +26,7 @@ COMMANDS = {
     }.items()
 }
 COMMAND_KEYS = (*COMMANDS, "search")
-"""What says where and how to start a run, not what the run is."""
+"""Keys that set where and how to start a run, not what it computes."""
 
 GROUPS = {
     "model": "Module",
@@ -40,16 +40,16 @@ GROUPS = {
     "logger": "Logger",
     "search": "Search",
 }
-"""The groups of the config, each with the type of what its node builds."""
+"""The groups of the config, each with the type of the object that its node builds."""
 
 NAMED = ("callbacks", "logger")
-"""Groups of several nodes, each under a name of its own."""
+"""Groups of several nodes, each with its own name."""
 
-# A search's trial: which it is, and what it is judged by. The search writes it.
+# Written by a search: the number of the trial and its objectives.
 WRITTEN = ("trial",)
 
 GIVEN = {
-    "model": frozenset[str](),  # any key that is null is filled from the data's facts
+    "model": frozenset[str](),  # keys that are null are filled from the data's facts
     "task": frozenset({"model", "facts", "optimizer", "schedule", "scheduler"}),
     "finetune": frozenset({"model"}),
     "optimizer": frozenset({"model", "fused", "params"}),
@@ -58,10 +58,10 @@ GIVEN = {
     "logger": frozenset({"run_dir", "run_id", "name", "say"}),
     "callbacks": frozenset({"folder", "run_id", "say"}),
 }
-"""What the run gives the node of each group when it builds it; a config need not."""
+"""Arguments that the run passes to the node of each group, so a config need not set them."""
 
 SHARED = {"scheduler": frozenset({"optimizer"})}
-"""What the nodes within a group's node are given as well: the schedules of a `SequentialLR`."""
+"""Arguments that also go to nested nodes, such as the schedules of a `SequentialLR`."""
 
 ENGINE_KEYS = {
     "optimizer": {"layer_decay": annotation("Positive"), "no_decay": annotation("bool")},
@@ -72,26 +72,26 @@ ENGINE_KEYS = {
     },
     "model": {"pretrained": annotation("str | None")},
 }
-"""Keys of a group's node that the run uses itself, where the target does not take them."""
+"""Keys of a group's node that the run uses itself if the target does not take them."""
 
 FACTORIES = ("optimizer", "scheduler")
-"""Groups whose node may be `_partial_`: what they need is given to them later in any case."""
+"""Groups with nodes that may be `_partial_`: the run passes the missing arguments later anyway."""
 
 OWNED = {
     "run_dir": "type run_dir=PATH",
     "default_root_dir": "type run_dir=PATH",
-    "loggers": "type logger=NAME; metrics.csv is written in any case",
-    "logger": "type logger=NAME; metrics.csv is written in any case",
-    "callbacks": "put them in configs/callbacks/, each under a name of its own",
+    "loggers": "type logger=NAME; metrics.csv is always written",
+    "logger": "type logger=NAME; metrics.csv is always written",
+    "callbacks": "put them in configs/callbacks/, each with its own name",
     "deterministic": "type deterministic=true",
-    "enable_checkpointing": "callbacks.checkpoints says what is kept",
-    "enable_progress_bar": "a bar of Lightning's among the callbacks takes the place of its own",
-    "enable_model_summary": "a ModelSummary among the callbacks prints one",
-    "use_distributed_sampler": "each process gets its share of the data in any case",
+    "enable_checkpointing": "callbacks.checkpoints sets which checkpoints are kept",
+    "enable_progress_bar": "one of Lightning's progress bars under callbacks replaces the default",
+    "enable_model_summary": "add a ModelSummary to the callbacks",
+    "use_distributed_sampler": "each process always gets its share of the data",
     "barebones": "leave out callbacks and loggers one by one",
-    "model_registry": "scripts/export.py hands a model on",
+    "model_registry": "scripts/export.py exports a model",
 }
-"""Keys of Lightning's Trainer that the run directory has itself, and what to do instead."""
+"""Arguments of Lightning's Trainer that the run sets itself, and what to type instead."""
 
 HYDRA_KEYS = {
     "_target_": annotation("str"),
@@ -100,4 +100,4 @@ HYDRA_KEYS = {
     "_recursive_": annotation("bool"),
     "_convert_": annotation('Literal["none", "partial", "all", "object"]'),
 }
-"""Hydra's own words in a node."""
+"""Hydra's special keys in a node."""

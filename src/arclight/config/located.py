@@ -1,4 +1,4 @@
-"""Check what was typed: every fault of the config, with the place that its value came from."""
+"""Check a config and add to each fault the file, line or override that set the value."""
 
 import re
 import shlex
@@ -13,15 +13,15 @@ from arclight.config.check import check
 from arclight.config.fault import ConfigError, Fault
 from arclight.config.origin import Link, Origins
 from arclight.errors import UserError
-from arclight.masking import masked_words
+from arclight.masking import masked_overrides
 
 
-def check_typed(config: dict[str, Any], words: Sequence[str]) -> None:
-    """`check`, whose sentences say where the values came from.
+def check_typed(config: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Checks a config like `check`, and says where the faulty values were set.
 
     Args:
-        config: frozen.
-        words: of the command line that it was composed of.
+        config: the frozen config.
+        overrides: the overrides that it was composed from.
 
     Raises:
         UserError: one line for each fault of the config.
@@ -29,13 +29,13 @@ def check_typed(config: dict[str, Any], words: Sequence[str]) -> None:
     try:
         check(config)
     except ConfigError as error:
-        raise UserError("\n".join(located(error.faults, words))) from error
+        raise UserError("\n".join(located(error.faults, overrides))) from error
 
 
-def located(faults: Sequence[Fault], words: Sequence[str]) -> list[str]:
-    """A line for each fault: its sentence, and the files or words that set its keys."""
+def located(faults: Sequence[Fault], overrides: Sequence[str]) -> list[str]:
+    """Returns a line for each fault: its sentence, and the files or overrides that set its keys."""
     try:
-        origins = Origins(words)
+        origins = Origins(overrides)
     except (HydraException, OmegaConfBaseException):
         return [fault.alone for fault in faults]
     paths = {path for fault in faults for path in fault.paths}
@@ -44,7 +44,7 @@ def located(faults: Sequence[Fault], words: Sequence[str]) -> list[str]:
 
 
 def _follows(path: str, origins: Origins, faulty: set[str]) -> bool:
-    """Whether the key only takes over the value of another one that is at fault."""
+    """Whether the key is only interpolated from another key that has a fault."""
     links = origins.links(path)
     source = re.fullmatch(r"\$\{([\w.]+)\}", links[-1].text.strip()) if links else None
     return source is not None and source[1] in faulty
@@ -52,20 +52,20 @@ def _follows(path: str, origins: Origins, faulty: set[str]) -> bool:
 
 def _located(fault: Fault, origins: Origins) -> str:
     links = {path: link for path in fault.paths if (link := origins.last(path))}
-    said = fault.said
+    message = fault.message
     if fault.unset:
         of_files = tuple(path for path, link in links.items() if link.file)
-        of_words = dict.fromkeys(link.word for link in links.values() if not link.file)
+        of_overrides = dict.fromkeys(link.override for link in links.values() if not link.file)
         if of_files:
-            said += replace(fault, paths=of_files).removal
-        if of_words and not fault.has_hint:
-            said += f" Leave out {shlex.join(masked_words(list(of_words)))}."
-    places = [_place(link) for link in links.values() if link.file or link.word not in said]
-    return f"{said} ({'; '.join(dict.fromkeys(places))})" if places else said
+            message += replace(fault, paths=of_files).removal
+        if of_overrides and not fault.has_hint:
+            message += f" Leave out {shlex.join(masked_overrides(list(of_overrides)))}."
+    places = [_place(link) for link in links.values() if link.file or link.override not in message]
+    return f"{message} ({'; '.join(dict.fromkeys(places))})" if places else message
 
 
 def _place(link: Link) -> str:
     if link.file is None:
-        return f"typed: {masked_words([link.word])[0]}"
+        return f"typed: {masked_overrides([link.override])[0]}"
     because = re.sub(r" in [^ ]*$|^from .*", "", link.because)
     return f"{link.where}{f', {because}' if because else ''}"

@@ -1,4 +1,4 @@
-"""Source files, found and parsed without importing them: the names that each binds."""
+"""Find and parse source files without importing them, and collect the names that they bind."""
 
 import ast
 import importlib.util
@@ -13,7 +13,7 @@ from arclight.errors import UserError
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Binding = ast.ClassDef | Function | ast.expr | str
-"""What a name stands for: a definition, an assigned expression, or an imported dotted name."""
+"""What a name is bound to: a definition, an assigned expression, or an imported dotted name."""
 
 
 @dataclass(eq=False)
@@ -21,10 +21,10 @@ class Module:
     """A parsed source file.
 
     Attributes:
-        name: dotted.
+        name: the dotted name of the module.
         path: its file.
-        names: of each name its bindings, the one most likely to hold first.
-        stars: modules of which it imports everything.
+        names: the bindings of each name, the most likely one first.
+        stars: modules that it imports everything from.
     """
 
     name: str
@@ -34,14 +34,14 @@ class Module:
     _definitions: dict[int, "Definition"] = field(default_factory=dict)
 
     def definition(self, node: ast.ClassDef | Function, qualname: str) -> "Definition":
-        """The definition that the node is; always the same object."""
+        """The definition of a node; the same object for each call."""
         return self._definitions.setdefault(id(node), Definition(self, node, qualname))
 
     def dotted(self, expression: ast.expr, local: Sequence[ast.stmt] = ()) -> str | None:
-        """The dotted name that an expression such as `nn.Module` means here, one import followed.
+        """The dotted name of an expression such as `nn.Module`, after following one import.
 
         Args:
-            local: statements of a function whose own imports come first.
+            local: statements of the enclosing function, whose imports win.
         """
         match expression:
             case ast.Name(id=name):
@@ -62,7 +62,7 @@ class Module:
 
 @dataclass(frozen=True, eq=False)
 class Definition:
-    """A class or function, where it is defined."""
+    """A class or function in the module that defines it."""
 
     module: Module
     node: ast.ClassDef | Function
@@ -70,7 +70,7 @@ class Definition:
 
     @property
     def name(self) -> str:
-        """Its canonical dotted name."""
+        """The canonical dotted name."""
         return f"{self.module.name}.{self.qualname}"
 
     @property
@@ -84,13 +84,13 @@ class Definition:
         return isinstance(self.node, ast.ClassDef)
 
     def bases(self) -> list[str | None]:
-        """What its base classes are called, one import followed; None: the source does not tell."""
+        """The dotted names of the base classes; None where the source does not tell."""
         assert isinstance(self.node, ast.ClassDef)
         return [self.module.dotted(base) for base in self.node.bases]
 
 
 def parsed(text: str) -> ast.expr:
-    """A string annotation as an expression; one that is no Python is the string itself."""
+    """Parses a string annotation; text that is not valid Python becomes a name."""
     try:
         return ast.parse(text.strip(), mode="eval").body
     except SyntaxError:
@@ -98,7 +98,7 @@ def parsed(text: str) -> ast.expr:
 
 
 def locate(module: str) -> Path | None:
-    """The source file of a module, found from its top package without importing any."""
+    """Finds the source file of a module without importing it or its packages."""
     top, *rest = module.split(".")
     for root in _roots(top, tuple(sys.path)):
         if not rest:
@@ -112,7 +112,7 @@ def locate(module: str) -> Path | None:
 
 
 def _init(package: Path) -> Path:
-    """The file that says a package's names: a stub, where they are imported when first used."""
+    """The file with the names of a package: the stub, if names are imported lazily."""
     stub = package / "__init__.pyi"
     return stub if stub.is_file() else package / "__init__.py"
 
@@ -121,7 +121,7 @@ def _init(package: Path) -> Path:
 def _roots(top: str, path: tuple[str, ...]) -> tuple[Path, ...]:
     try:
         spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):  # of `__main__`, or of no name at all
+    except (ImportError, ValueError):  # `__main__`, or an empty name
         return ()
     if spec is None:
         return ()
@@ -132,18 +132,17 @@ def _roots(top: str, path: tuple[str, ...]) -> tuple[Path, ...]:
 
 @lru_cache(maxsize=4096)
 def text(path: Path, changed: int) -> str:
-    """The file's text; what is no UTF-8 in it is replaced."""
+    """Reads a file; bytes that are not valid UTF-8 are replaced."""
     return path.read_text(encoding="utf-8", errors="replace")
 
 
 def load(module: str) -> Module | None:
-    """The parsed module of that name; None where there is no source file of it.
+    """Parses the module with this name; returns None if it has no source file.
 
-    Python's own modules are not read: nothing in them is of use to a config, and `typing` alone
-    takes 50 ms.
+    The standard library is not read: a config cannot use it, and `typing` alone takes 50 ms.
 
     Raises:
-        UserError: it is of the project's own packages, and no Python.
+        UserError: the module belongs to the project and is not valid Python.
     """
     path = None if module.split(".")[0] in sys.stdlib_module_names else locate(module)
     if path is None:
@@ -153,7 +152,9 @@ def load(module: str) -> Module | None:
     except SyntaxError as error:
         if module.split(".")[0] not in (*ENGINE, *project().packages):
             return None
-        raise UserError(f"{path}, line {error.lineno}, is no Python: {error.msg}.") from error
+        raise UserError(
+            f"{path}, line {error.lineno}, is not valid Python: {error.msg}."
+        ) from error
 
 
 @lru_cache(maxsize=1024)
@@ -162,7 +163,7 @@ def _parsed(path: Path, changed: int, name: str) -> Module:
     source, stub = text(path, changed), path.with_suffix(".pyi")
     body = ast.parse(source).body
     if "attach_stub" in source and stub.is_file():
-        # Names that are imported when they are first used, as `arclight.Task`, stand in the stub.
+        # Names that are imported lazily, such as `arclight.Task`, are listed in the stub.
         body += ast.parse(text(stub, stub.stat().st_mtime_ns)).body
     module.names, module.stars = bindings_of(body, module)
     return module
@@ -171,7 +172,7 @@ def _parsed(path: Path, changed: int, name: str) -> Module:
 def bindings_of(
     body: Sequence[ast.stmt], module: Module
 ) -> tuple[dict[str, list[Binding]], list[str]]:
-    """The names that statements bind, and the modules of which they import everything."""
+    """Returns the names that statements bind, and the modules that they import everything from."""
     names: dict[str, list[Binding]] = {}
     stars: list[str] = []
     for statement in body:
@@ -182,7 +183,7 @@ def bindings_of(
             else:
                 here.setdefault(name, []).append(binding)
         for name, bindings in here.items():
-            names[name] = bindings + names.get(name, [])  # a later one stands in for an earlier
+            names[name] = bindings + names.get(name, [])  # a later binding replaces an earlier one
     return names, stars
 
 
@@ -228,7 +229,7 @@ def _origin(statement: ast.ImportFrom, module: Module) -> str:
 
 
 def has_decorator(node: ast.ClassDef | Function, name: str) -> bool:
-    """Whether one of its decorators is called so."""
+    """Whether the definition has a decorator of this name."""
     return any(ends_in(decorator, name) for decorator in node.decorator_list)
 
 

@@ -1,4 +1,4 @@
-"""The faults of one node of a config: its target, its keys, and the nodes within."""
+"""Find the faults of a config node: in its target, its keys, and the nodes within it."""
 
 import ast
 from collections.abc import Iterator
@@ -26,13 +26,13 @@ Node = dict[str, Any]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a node stands.
+    """The position of a node in the config, and what is expected there.
 
     Attributes:
-        group: of the config, if the node is the one that the group builds.
-        wanted: the type of what is built there; None: any that a config can mean.
-        given: what the run gives it.
-        also: classes that may be built there beside.
+        group: the config group, if the node is the one that the group builds.
+        wanted: the expected type; None: any type that a config can build.
+        given: arguments that the run passes.
+        also: further classes that may be built there.
     """
 
     group: str | None = None
@@ -42,21 +42,23 @@ class Place:
 
 
 def faults_of_node(node: Node, path: str, place: Place) -> Iterator[Fault]:
-    """The faults of a node with a `_target_`, and of all nodes within it."""
+    """Yields the faults of a node with a `_target_`, and of all nodes within it."""
     target = node["_target_"]
-    if said := refusal(target, place.wanted, place.also):
-        yield Fault(f"{path}._target_={shown(target)} {said}", (f"{path}._target_",))
+    if message := refusal(target, place.wanted, place.also):
+        yield Fault(f"{path}._target_={shown(target)} {message}", (f"{path}._target_",))
         for key, value in node.items():
             yield from within(value, f"{path}.{key}")
         return
-    yield from _of_hydras_words(node, path)
+    yield from _of_hydra_keys(node, path)
     if node.get("_partial_") is True and place.group not in (None, *FACTORIES):
-        said = f"{path}._partial_=true makes none, and a run needs one: type ~{path}._partial_."
-        yield Fault(said, (f"{path}._partial_",))
+        message = (
+            f"{path}._partial_=true builds no object, but a run needs one: type ~{path}._partial_."
+        )
+        yield Fault(message, (f"{path}._partial_",))
     if place.group == "trainer":
         for key in node.keys() & OWNED.keys():
-            said = f"{path}.{key} is the run's own: {OWNED[key]}."
-            yield Fault(said, (f"{path}.{key}",), unset=True)
+            message = f"{path}.{key} is set by the run: {OWNED[key]}."
+            yield Fault(message, (f"{path}.{key}",), unset=True)
         node = {key: value for key, value in node.items() if key not in OWNED}
     known = signature(target)
     engines = _engine_keys(place.group, known)
@@ -69,7 +71,7 @@ def faults_of_node(node: Node, path: str, place: Place) -> Iterator[Fault]:
                 yield misfit(f"{path}.{key}", value, engines[key])
         elif parameter := known.parameters.get(key):
             yield from _of_value(value, f"{path}.{key}", parameter, place)
-        else:  # of an open signature, or named already
+        else:  # the signature is open, or the key is already reported
             yield from within(value, f"{path}.{key}", _inside(place))
     arguments = node.get("_args_")
     arguments = arguments if isinstance(arguments, list) else []
@@ -79,32 +81,32 @@ def faults_of_node(node: Node, path: str, place: Place) -> Iterator[Fault]:
 
 
 def misfit(path: str, value: Any, expected: ast.expr | None) -> Fault:
-    """Of a value that its annotation does not take."""
-    said = f"{path}={shown(value)} should be {in_words(expected)}."
+    """The fault of a value that does not fit its annotation."""
+    message = f"{path}={shown(value)} should be {in_words(expected)}."
     if isinstance(value, int | float) and fits(str(value), expected):
-        said += f" For the text, type {pasted(path, str(value))}."
-    return Fault(said, (path,))
+        message += f" For a text, type {pasted(path, str(value))}."
+    return Fault(message, (path,))
 
 
 def of_no_target(node: Node, path: str) -> Fault:
-    """Of a node with keys that should have a `_target_`."""
+    """The fault of a node that has keys but no `_target_`."""
     if "_target_" in node:
-        said = f"{path}._target_ names nothing: type {path}._target_=PACKAGE.MODULE.CLASS."
-        return Fault(said, (f"{path}._target_",))
+        message = f"{path}._target_ is empty: type {path}._target_=PACKAGE.MODULE.CLASS."
+        return Fault(message, (f"{path}._target_",))
     group = path.split(".")[0]
     choices = options(group) if path == group else []
     hint = f", or choose one: {path}={'|'.join(choices)}" if choices else ""
     keys = [f"{path}.{key}" for key in node]
-    does = "do" if len(keys) > 1 else "does"
-    said = (
-        f"{' and '.join(keys)} {does} nothing, since {path} has no _target_: leave "
+    have = "have" if len(keys) > 1 else "has"
+    message = (
+        f"{' and '.join(keys)} {have} no effect, since {path} has no _target_: leave "
         f"{'them' if len(keys) > 1 else 'it'} out{hint}."
     )
-    return Fault(said, tuple(keys))
+    return Fault(message, tuple(keys))
 
 
 def within(value: Any, path: str, place: Place | None = None) -> Iterator[Fault]:
-    """The faults of the nodes in a value: itself, in its lists, or in its mappings."""
+    """Yields the faults of all nodes in a value, its lists and its mappings."""
     if is_node(value):
         if value["_target_"] is None:
             yield of_no_target(value, path)
@@ -118,7 +120,7 @@ def within(value: Any, path: str, place: Place | None = None) -> Iterator[Fault]
             yield from within(inner, f"{path}[{i}]", place)
 
 
-def _of_hydras_words(node: Node, path: str) -> Iterator[Fault]:
+def _of_hydra_keys(node: Node, path: str) -> Iterator[Fault]:
     for key, expected in HYDRA_KEYS.items():
         if key in node and not fits(node[key], expected):
             yield misfit(f"{path}.{key}", node[key], expected)
@@ -131,7 +133,7 @@ def _engine_keys(group: str | None, known: Signature) -> dict[str, ast.expr]:
 
 def _of_value(value: Any, path: str, parameter: Parameter, place: Place) -> Iterator[Fault]:
     if value is None and (place.group == "model" or parameter.name in place.given):
-        return  # filled when it is built
+        return  # filled in by the run
     module = parameter.module
     expected = spelled_out(parameter.annotation, module)
     if not fits(value, expected, lambda named: _is_part(named, module)):
@@ -144,13 +146,13 @@ def _of_value(value: Any, path: str, parameter: Parameter, place: Place) -> Iter
 
 
 def _inside(place: Place, also: frozenset[str] = frozenset(), wanted: str | None = None) -> Place:
-    """The place of a node within the node of a place."""
+    """The place of a node nested in the node at this place."""
     given = SHARED.get(place.group, frozenset()) if place.group else place.given
     return Place(wanted=wanted, given=given, also=also)
 
 
 def _is_part(named: ast.expr, module: Module | None) -> bool:
-    """Whether an annotation names a class of which only a node makes an object."""
+    """Whether an annotation names a class that only a node can build."""
     dotted = module.dotted(named) if module else None
     if dotted is None or dotted in KINDS:
         return dotted is not None
@@ -164,7 +166,7 @@ def _is_part(named: ast.expr, module: Module | None) -> bool:
 def _unknown(
     node: Node, path: str, known: Signature, place: Place, engines: dict[str, ast.expr]
 ) -> Iterator[Fault]:
-    """Names unknown keys: each with what was meant, or all at once."""
+    """Reports unknown keys: each with a suggestion, or all of them in one sentence."""
     if known.open:
         return
     unknown = [k for k in node if k not in known.parameters and k not in (*engines, *HYDRA_KEYS)]
@@ -172,28 +174,30 @@ def _unknown(
     name = str(node["_target_"]).rpartition(".")[2]
     if len(unknown) == 1 or all(nearest(str(key), choices) for key in unknown):
         for key in unknown:
-            said = f"{path}.{key} is unknown to {name}{did_you_mean(str(key), choices, f'{path}.')}"
-            yield Fault(said, (f"{path}.{key}",), unset="[" not in path)
+            message = (
+                f"{path}.{key} is unknown to {name}{did_you_mean(str(key), choices, f'{path}.')}"
+            )
+            yield Fault(message, (f"{path}.{key}",), unset="[" not in path)
         return
     if keys := tuple(f"{path}.{key}" for key in unknown):
-        said = f"{', '.join(keys)} are unknown to {name}{did_you_mean('', choices)}"
-        yield Fault(said, keys, unset="[" not in path)
+        message = f"{', '.join(keys)} are unknown to {name}{did_you_mean('', choices)}"
+        yield Fault(message, keys, unset="[" not in path)
 
 
 def _of_count(arguments: list[Any], path: str, known: Signature, target: str) -> Iterator[Fault]:
     if len(arguments) > len(known.positional) and not known.variadic:
-        said = (
+        message = (
             f"{path}._args_ has {len(arguments)} values, and {target.rpartition('.')[2]} takes "
             f"{len(known.positional)} by position."
         )
-        yield Fault(said, (f"{path}._args_",))
+        yield Fault(message, (f"{path}._args_",))
 
 
 def _required(node: Node, path: str, known: Signature, place: Place, count: int) -> Iterator[Fault]:
     if node.get("_partial_") is True or place.group == "model":
-        return  # the rest comes later
+        return  # the run passes the rest later
     by_position = known.positional[:count]
     for name, parameter in known.parameters.items():
         if parameter.required and name not in (*node, *by_position, *place.given):
-            said = f"{path}.{name} must be given: type +{path}.{name}=VALUE."
-            yield Fault(said, (f"{path}.{name}", f"{path}._target_"))
+            message = f"{path}.{name} must be given: type +{path}.{name}=VALUE."
+            yield Fault(message, (f"{path}.{name}", f"{path}._target_"))

@@ -1,8 +1,8 @@
-"""Library constructors that may only read, while a config is built that was found on disk.
+"""Allow library constructors only to read while building a config that was found on disk.
 
-The classes that a config may name are many, and some download, write or unpickle where they are
-made: `torchvision.datasets.MNIST(download=True)`, `timm.create_model(checkpoint_path=...)`. Which
-they are is not to be listed, so Python itself is asked, by an audit hook (PEP 578).
+Some constructors download, write or unpickle: `torchvision.datasets.MNIST(download=True)`,
+`timm.create_model(checkpoint_path=...)`. They cannot all be listed, so an audit hook (PEP 578)
+watches what they do.
 """
 
 import os
@@ -19,7 +19,7 @@ FREE = {
     "trainer": {"Trainer", "Strategy", "Plugin", "Profiler"},
     "search": {"Search"},
 }
-"""Groups whose parts are there to write, and of which types these are."""
+"""Groups with parts that have to write, and the types of these parts."""
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES = {
@@ -36,30 +36,30 @@ _PLAIN = {
     *(("numpy._core.multiarray", n) for n in ("_reconstruct", "scalar")),
     *(("numpy", n) for n in ("ndarray", "dtype")),
     *(("torch._utils", n) for n in ("_rebuild_tensor_v2", "_rebuild_parameter")),
-    ("torch.storage", "_load_from_bytes"),  # of what it reads, each name comes here again
+    ("torch.storage", "_load_from_bytes"),  # each name in what it reads is checked here again
     *(("collections", "OrderedDict"), ("_codecs", "encode"), ("builtins", "set")),
 }
-"""What a pickle may name: arrays and containers."""
+"""Names that a pickle may contain: arrays and containers."""
 
-_guarded: set[int] = set()  # threads
+_guarded: set[int] = set()  # identifiers of threads
 _is_hooked = False
 
 
 class OnlyReadingError(PermissionError):
-    """A constructor wants to do more than read; its message says what, as "write /x"."""
+    """Raised when a constructor does more than read; the message says what: "write /x"."""
 
 
 def wants_more(what: str, error: OnlyReadingError) -> str:
-    """The sentence about one that does."""
+    """The error message for a constructor that tries to do more than read."""
     return (
-        f"{what} wants to {error}. A config that is found on disk may only read: make beforehand "
-        "what is missing."
+        f"{what} tries to {error}. A config that is found on disk may only read: create the "
+        "missing files first."
     )
 
 
 @contextmanager
 def only_reading() -> Iterator[None]:
-    """From now on library constructors may only read, here and in processes that are started."""
+    """Within the block, library constructors may only read, in child processes too."""
     before = os.environ.get(ONLY_READING)
     os.environ[ONLY_READING] = "1"
     try:
@@ -70,13 +70,13 @@ def only_reading() -> Iterator[None]:
 
 
 def is_wanted(path: str, kinds: Collection[str] = ()) -> bool:
-    """Whether what is built at this path of the config, of these types, may only read."""
+    """Whether an object of these types at this path of the config may only read."""
     return ONLY_READING in os.environ and not FREE.get(path.split(".")[0], set()) & set(kinds)
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Raises `OnlyReadingError` where this thread does more than read."""
+    """Within the block, raises `OnlyReadingError` if this thread does more than read."""
     global _is_hooked
     if not _is_hooked:  # a hook cannot be removed
         sys.addaudithook(_watch)

@@ -1,4 +1,4 @@
-"""Where the values of a config came from: file and line, and the words that chose the file."""
+"""Find where the values of a config were set: file, line, and how the file was chosen."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from arclight.config.compose import hydra_ready
 from arclight.config.project import PROJECT
 
 _FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_INDEX = re.compile(r"\[\d+\].*$")  # of a list, which is set as a whole
+_INDEX = re.compile(r"\[\d+\].*$")  # an index into a list; lists are set as a whole
 
 
 @dataclass(frozen=True)
@@ -25,38 +25,38 @@ class Link:
     """One place that sets a key.
 
     Attributes:
-        text: the value as it is written there; of a mapping its first line.
-        file: None: it was typed.
-        line: of the file.
-        word: what was typed.
-        because: how the file came in: "model=bert in configs/train.yaml:4".
+        text: the value as it is written there; for a mapping, its first line.
+        file: the config file; None if the value was typed.
+        line: the line in the file.
+        override: the override, if the value was typed.
+        because: how the file was chosen: "model=bert in configs/train.yaml:4".
     """
 
     text: str
     file: Path | None = None
     line: int = 0
-    word: str = ""
+    override: str = ""
     because: str = ""
 
     @property
     def where(self) -> str:
-        """`configs/trainer/cpu.yaml:12`, or the word that was typed."""
-        return f"{_short(self.file)}:{self.line}" if self.file else f"typed {self.word}"
+        """`configs/trainer/cpu.yaml:12`, or the override that was typed."""
+        return f"{_short(self.file)}:{self.line}" if self.file else f"typed {self.override}"
 
 
 class Origins:
-    """The files of a composed config, in the order in which they are merged, and what was typed.
+    """The files of a composed config in the order of their merge, and the overrides.
 
     Args:
-        words: of the command line, without its flags.
+        overrides: the overrides of the command line, without flags.
     """
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, overrides: Sequence[str]) -> None:
         with hydra_ready():
             loader = GlobalHydra.instance().config_loader()
-            found: Any = loader.compute_defaults_list("train", list(words), RunMode.RUN)
+            found: Any = loader.compute_defaults_list("train", list(overrides), RunMode.RUN)
             folders = _folders(loader)
-        self.words = {re.split("[=@]", word.lstrip("+"))[0] for word in words}
+        self.overrides = {re.split("[=@]", override.lstrip("+"))[0] for override in overrides}
         self.typed: list[Override] = found.config_overrides
         self.metadata = found.overrides.override_metadata
         self.choices: dict[str, str | None] = dict(found.overrides.known_choices)
@@ -67,22 +67,22 @@ class Origins:
         ]
 
     def links(self, path: str) -> list[Link]:
-        """The places that set a key, the first one first; the last decides."""
+        """Returns the places that set a key, in order; the last one wins."""
         path = _INDEX.sub("", path)
         found = []
         for file, default in self.files:
             place = _marks(file, file.stat().st_mtime_ns).get(_within(default.package, path))
             if place:
                 found.append(Link(place[1], file, place[0], because=self._because(default)))
-        for override in self.typed:
-            key, word = override.key_or_group, str(override.input_line)
-            if not override.is_delete() and (path == key or path.startswith(f"{key}.")):
-                text = word.partition("=")[2]
-                found = [*(found if path == key else []), Link(text, word=word)]
+        for one in self.typed:
+            key, override = one.key_or_group, str(one.input_line)
+            if not one.is_delete() and (path == key or path.startswith(f"{key}.")):
+                text = override.partition("=")[2]
+                found = [*(found if path == key else []), Link(text, override=override)]
         return found
 
     def last(self, path: str) -> Link | None:
-        """The place that decides; where none sets the key itself, the one that sets its parent."""
+        """Returns the place that wins; if none sets the key, the one that sets its parent."""
         while path:
             if links := self.links(path):
                 return links[-1]
@@ -90,8 +90,8 @@ class Origins:
         return None
 
     def chosen(self, group: str) -> str:
-        """Which word or file has chosen the group's option; empty: the list of defaults."""
-        if group in self.words:
+        """Returns which override or file chose the group's option; empty: the default."""
+        if group in self.overrides:
             return f"typed {group}={self.choices.get(group)}"
         known = self.metadata.get(group)
         inside = known and known.containing_config_path
@@ -101,10 +101,10 @@ class Origins:
         group, _, option = default.config_path.rpartition("/")
         if default.parent in (None, "<root>"):
             return ""
-        if self.choices.get(group) == option and (said := self.chosen(group)):
-            return said
-        said = f"{group}={option} in " if self.choices.get(group) == option else "from "
-        return f"{said}{self._named(default.parent)}"
+        if self.choices.get(group) == option and (message := self.chosen(group)):
+            return message
+        message = f"{group}={option} in " if self.choices.get(group) == option else "from "
+        return f"{message}{self._named(default.parent)}"
 
     def _named(self, config_path: str) -> str:
         file = next((f for f, d in self.files if d.config_path == config_path), None)
@@ -112,7 +112,7 @@ class Origins:
 
 
 def _folders(loader: ConfigLoader) -> list[Path]:
-    """The folders where Hydra looks for configs, the first one first."""
+    """The folders where Hydra looks for configs, in order."""
     return [Path(s.path) for s in loader.get_sources() if s.scheme() == "file"]
 
 
@@ -122,7 +122,7 @@ def _file(config_path: str, folders: list[Path]) -> Path | None:
 
 
 def _within(package: str | None, path: str) -> str:
-    """The key as a file of that package has it; empty: it does not."""
+    """The key relative to the package of a file; empty if it is not in the package."""
     if not package:
         return path
     return path[len(package) + 1 :] if path.startswith(f"{package}.") else ""
@@ -130,7 +130,7 @@ def _within(package: str | None, path: str) -> str:
 
 @lru_cache(maxsize=256)
 def _marks(file: Path, changed: int) -> dict[str, tuple[int, str]]:
-    """Line and text of each key of a YAML file, by its dotted name."""
+    """The line and text of each key of a YAML file, by dotted name."""
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     root = yaml.compose("\n".join(lines), Loader=_FASTEST)
     return dict(_places(root, "", lines))
@@ -150,5 +150,5 @@ def _places(node: Any, path: str, lines: list[str]) -> Iterator[tuple[str, tuple
 
 
 def _short(file: Path) -> str:
-    """Relative to the project, where it lies there."""
+    """The path, relative to the project if it is inside."""
     return str(file.relative_to(PROJECT)) if file.is_relative_to(PROJECT) else str(file)

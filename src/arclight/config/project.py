@@ -1,6 +1,6 @@
-"""What may be built, as `pyproject.toml` says it: the project's packages, and libraries.
+"""Read `[tool.arclight]` of `pyproject.toml`: the packages and libraries that may be built from.
 
-The file is the one beside `train.py`, never the working directory's.
+It is always the file beside `train.py`, never one in the working directory.
 """
 
 import tomllib
@@ -12,10 +12,10 @@ from arclight.errors import UserError
 
 PROJECT = Path(__file__).parents[3]
 PYPROJECT = PROJECT / "pyproject.toml"
-"""The file that is read. Tests point it elsewhere."""
+"""The file that is read; tests replace it."""
 
 ENGINE = ("arclight", "arclight_zoo")
-"""Packages of which only parts are built, not whatever they define."""
+"""Packages that may be built from in part only: not everything that they define."""
 
 PACKAGES = ("project",)
 LIBRARIES = (
@@ -30,10 +30,11 @@ class Project:
     """`[tool.arclight]` of `pyproject.toml`.
 
     Attributes:
-        packages: the user's packages: anything that they define may be built.
-        libraries: top names of libraries whose classes may be built, where they are of a type that
-            a config can mean.
-        factories: dotted names, and prefixes that end in `.*`, that may be built whatever they are.
+        packages: the user's packages; everything that they define may be built.
+        libraries: top-level names of libraries; their classes of the types in
+            `arclight.config.kinds` may be built.
+        factories: dotted names, and prefixes that end in `.*`, that may be built without a check
+            of their type.
     """
 
     packages: tuple[str, ...] = PACKAGES
@@ -42,10 +43,10 @@ class Project:
 
 
 def project() -> Project:
-    """What `PYPROJECT` says; the defaults where it says nothing.
+    """Reads the settings from `PYPROJECT`, with defaults for missing ones.
 
     Raises:
-        UserError: the file is no TOML, or a value is not a list of names.
+        UserError: the file is not valid TOML, or a value is not a list of names.
     """
     try:
         changed = PYPROJECT.stat().st_mtime_ns
@@ -59,7 +60,7 @@ def _read(file: Path, changed: int) -> Project:
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("arclight", {})
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{file} is no TOML: {error}.") from error
+        raise UserError(f"{file} is not valid TOML: {error}.") from error
     packages = _names(file, table, "packages", PACKAGES)
     libraries = _names(file, table, "libraries", LIBRARIES)
     return Project(

@@ -1,4 +1,4 @@
-"""What an annotation means: the types of what a function returns, the classes of a parameter."""
+"""Read types from annotations: what a function returns, which classes a parameter takes."""
 
 import ast
 
@@ -8,7 +8,7 @@ from arclight.config.source import resolve
 
 
 def returned(function: Definition) -> frozenset[str]:
-    """The types that a function returns by its annotation; `X | None` counts as X."""
+    """Returns the types in a function's return annotation; `X | None` counts as `X`."""
     assert isinstance(function.node, Function)
     found: set[str] = set()
     for part in alternatives(function.node.returns):
@@ -18,9 +18,9 @@ def returned(function: Definition) -> frozenset[str]:
 
 
 def kind_wanted(annotation: ast.expr | None, module: Module | None) -> str | None:
-    """The one type that an annotation such as `Mapping[str, Metric]` names; None: none, or several.
+    """Returns the type in an annotation such as `Mapping[str, Metric]`; None unless there is one.
 
-    Nothing is said of modules and transforms: a part of another type may be one as well.
+    `Module` and `Transform` are not returned: an object of another type may be one as well.
     """
     if module is None or classes(annotation, module):
         return None
@@ -32,7 +32,7 @@ def kind_wanted(annotation: ast.expr | None, module: Module | None) -> str | Non
 
 
 def classes(annotation: ast.expr | None, module: Module | None) -> frozenset[str]:
-    """The canonical names of the classes that a parameter's annotation names, in lists as well."""
+    """Returns the canonical names of the classes in a parameter's annotation, in lists too."""
     if module is None:
         return frozenset()
     found: set[str] = set()
@@ -49,7 +49,7 @@ def classes(annotation: ast.expr | None, module: Module | None) -> frozenset[str
 
 
 def alternatives(annotation: ast.expr | None) -> list[ast.expr]:
-    """The sides of a union but for None: `X` of `X | None` and of `Optional[X]`."""
+    """Returns the members of a union without None: `X` for `X | None` and `Optional[X]`."""
     match annotation:
         case None | ast.Constant(value=None):
             return []

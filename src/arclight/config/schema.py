@@ -1,9 +1,9 @@
-"""JSON schemas of the config groups, for editors: `python -m arclight.config.schema` writes them.
+"""Write JSON schemas of the config groups for editors: `python -m arclight.config.schema`.
 
-What a key may be comes from the annotations of what is built, what it means from the comments in
-`configs/`, and which classes there are from the `_target_`s there; nothing is listed here. An
-editor that knows `.vscode/settings.json` marks a misspelt key and a wrong value while they are
-typed; the check of a run says the rest.
+The types of keys come from the annotations of the targets, their descriptions from the comments in
+`configs/`, and the classes from the `_target_`s there; nothing is listed here. An editor that reads
+`.vscode/settings.json` marks misspelt keys and wrong values while you type; the check of a run
+finds the rest.
 """
 
 import json
@@ -23,7 +23,7 @@ from arclight.config.signature import Signature, signature
 Schema = dict[str, Any]
 
 FOLDER = Path(".schema")
-"""In `configs/`, where Hydra sees no group."""
+"""The folder in `configs/`; Hydra does not take it for a group."""
 
 _COMMENT = re.compile(r"^(?P<indent>\s*)(?P<key>[\w.-]+):(?P<value>[^#]*?)\s+# (?P<comment>.*)$")
 _ANYTHING = {"$ref": "#/definitions/anything"}
@@ -31,7 +31,7 @@ _TAKEN = {"$ref": "#/definitions/taken"}
 
 
 def schemas(configs: Path = PROJECT / "configs") -> dict[str, Schema]:
-    """The schema of each group that has files, by the group's name; "train" is that of a root."""
+    """Returns the schema of each group that has files, by name; "train" is that of train.yaml."""
     groups = [group for group in GROUPS if list((configs / group).glob("*.yaml"))]
     found = {group: _of_group(group, configs, groups) for group in groups}
     root = {"type": ["object", "null"], "properties": _of_root(configs, groups)}
@@ -49,12 +49,12 @@ def _head(name: str) -> Schema:
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": f"configs/{name}",
-        "description": "Made by `python -m arclight.config.schema`, which a test keeps fresh.",
+        "description": "Written by `python -m arclight.config.schema`; a test checks that.",
     }
 
 
 def _definitions() -> Schema:
-    """Values that fit any key: what is taken from elsewhere, and what is to be built."""
+    """Values that fit any key: interpolations, `???`, and nodes with a `_target_`."""
     return {
         "taken": {"type": "string", "pattern": r"\$\{|^\?\?\?$"},
         "anything": {"anyOf": [_TAKEN, {"type": "object", "required": ["_target_"]}]},
@@ -81,7 +81,7 @@ def _of_group(group: str, configs: Path, groups: list[str]) -> Schema:
         file["additionalProperties"] = _or_null({"$ref": "#/definitions/node"})
     else:
         rooted = {k: v for k, v in _of_root(configs, groups).items() if k != group}
-        either = rooted.keys() & node["properties"].keys()  # a file may be of the whole config
+        either = rooted.keys() & node["properties"].keys()  # a file may set the whole config
         both = {k: {"anyOf": [rooted[k], node["properties"][k]]} for k in either}
         others = {"defaults": {"type": "array"}, group: _GROUP}
         file["properties"] = {**rooted, **node["properties"], **both, **others}
@@ -93,7 +93,7 @@ _GROUP = {"$ref": "#/definitions/group"}
 
 
 def _own_last(target: str) -> tuple[bool, str]:
-    """What ships comes first, so that its part of a schema is the same in every project."""
+    """Sorts shipped targets first, so that their part of a schema is the same in every project."""
     return target.split(".")[0] in project().packages, target
 
 
@@ -102,7 +102,7 @@ def _or_null(schema: Schema) -> Schema:
 
 
 def _node(group: str, targets: list[str], comments: dict[str, str]) -> tuple[Schema, Schema]:
-    """What the group builds, of each known class its own keys; and the keys, by a name of each."""
+    """Returns the schema of a group's node with the keys of each target, and the keys by name."""
     names: dict[str, list[Schema]] = {}
     each: list[Schema] = []
     for target in targets:
@@ -114,7 +114,7 @@ def _node(group: str, targets: list[str], comments: dict[str, str]) -> tuple[Sch
                 kinds.append(schema)
             keys[key] = _named(key, kinds.index(schema))
         exact: Schema = {"properties": keys}
-        if not known.open:  # `defaults` is of the file, not of the node
+        if not known.open:  # `defaults` belongs to the file, not to the node
             exact["propertyNames"] = {"enum": sorted({*keys, *HYDRA_KEYS, "defaults"})}
         of_it = {"properties": {"_target_": {"const": target}}, "required": ["_target_"]}
         each.append({"if": of_it, "then": exact})
@@ -139,7 +139,7 @@ def _keys(group: str, known: Signature, comments: dict[str, str]) -> Schema:
         if name in given and name not in comments:
             continue
         schema = json_type(spelled_out(parameter.annotation, parameter.module))
-        if group == "model" or name in given:  # filled when it is built
+        if group == "model" or name in given:  # filled in by the run
             schema = {"anyOf": [schema, {"type": "null"}]} if schema else schema
         keys[name] = _key(schema, comments.get(name))
     engines = ENGINE_KEYS.get(group, {})
@@ -157,7 +157,7 @@ def _key(schema: Schema, comment: str | None) -> Schema:
 
 
 def _comments(files: list[Path]) -> dict[str, str]:
-    """What is written behind each key, by its name; the first file counts that says something."""
+    """The comment after each key, by the key's name; the first file with a comment wins."""
     found: dict[str, str] = {}
     for file in files:
         for line in file.read_text(encoding="utf-8").splitlines():
@@ -167,7 +167,7 @@ def _comments(files: list[Path]) -> dict[str, str]:
 
 
 def _targets(file: Path, group: str) -> Iterator[str]:
-    """The classes that a file of the group names, in its own place or in that of the config."""
+    """The targets in a file of the group, at its top level or under the group's key."""
     content: Any = OmegaConf.to_container(OmegaConf.load(file))
     if not isinstance(content, dict):
         return
@@ -180,18 +180,18 @@ def _targets(file: Path, group: str) -> Iterator[str]:
 
 
 def written(schema: Schema) -> str:
-    """As a file holds it."""
+    """Returns a schema as the text of its file."""
     return json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def settings(names: Iterable[str]) -> dict[str, Any]:
-    """What tells an editor which schema is whose, as `.vscode/settings.json` holds it."""
+    """Returns the part of `.vscode/settings.json` that maps schemas to config files."""
     files = {name: f"configs/{name}{'.yaml' if name == 'train' else '/*.yaml'}" for name in names}
     return {"yaml.schemas": {f"./configs/{FOLDER}/{n}.json": files[n] for n in sorted(files)}}
 
 
 def main() -> None:
-    """Writes the schemas into `configs/.schema`, and which is whose into `.vscode`."""
+    """Writes the schemas into `configs/.schema`, and their mapping into `.vscode`."""
     folder = PROJECT / "configs" / FOLDER
     folder.mkdir(exist_ok=True)
     found = schemas()

@@ -1,8 +1,8 @@
-"""What a target accepts, read from its source without importing it.
+"""Read the parameters of a target from its source, without importing it.
 
-A class takes what its constructor takes: its own, or that of the next of its bases that has one.
-`**kwargs` take what the call takes to which they are handed on. Where the source does not tell, the
-signature is open: any keyword passes, until the target is imported.
+The parameters of a class are those of its constructor: its own, or that of the first base that has
+one. `**kwargs` are replaced by the parameters of the call that they are passed on to. Where the
+source does not tell, the signature is open: any keyword passes until the target is imported.
 """
 
 import ast
@@ -30,9 +30,9 @@ class Parameter:
 
     Attributes:
         name: its keyword.
-        annotation: as it is written; None: there is none.
+        annotation: its annotation as written, if any.
         required: whether it must be given.
-        module: the module in which the annotation is written; None: it is not known.
+        module: the module of the annotation, if known.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Signature:
     """The parameters of a target.
 
     Attributes:
-        parameters: those that may be given by keyword, by name.
-        positional: the names of those that may be given by position, in order.
-        variadic: whether any number may be given by position.
-        open: whether there may be others, which the source does not tell.
+        parameters: the parameters that may be given by keyword, by name.
+        positional: the names of the positional parameters, in order.
+        variadic: whether any number of positional arguments may be given.
+        open: whether there may be more parameters than the source tells.
     """
 
     parameters: dict[str, Parameter] = field(default_factory=dict)
@@ -62,32 +62,32 @@ OPEN = Signature(variadic=True, open=True)
 
 
 def signature(target: str) -> Signature:
-    """The parameters of a class or function such as `arclight_zoo.image.cnn.CNN`.
+    """Returns the signature of a class or function such as `arclight_zoo.image.cnn.CNN`.
 
     Raises:
-        UserError: a file of the project's own packages is no Python.
+        UserError: a file of the project's own packages is not valid Python.
     """
     found = resolve(target)
     try:
         return OPEN if found is None else signature_of(found)
-    except RecursionError:  # functions that hand their keywords to each other
+    except RecursionError:  # functions that pass their keywords to each other
         return OPEN
 
 
 def parameters(target: str) -> dict[str, Parameter]:
-    """Those that may be given by keyword, by name, as far as the source tells."""
+    """Returns the keyword parameters by name, as far as the source tells."""
     return signature(target).parameters
 
 
 def takes(target: str, name: str) -> bool:
-    """Whether a keyword may be given; true where the source does not tell."""
+    """Whether a target takes a keyword; True if the source does not tell."""
     found = signature(target)
     return found.open or name in found.parameters
 
 
 @lru_cache(maxsize=1024)
 def signature_of(found: Definition) -> Signature:
-    """The same of what was found."""
+    """Returns the signature of a definition."""
     if found.is_class:
         return constructor(lineage(found), 0)
     assert isinstance(found.node, Function)
@@ -95,7 +95,7 @@ def signature_of(found: Definition) -> Signature:
 
 
 def constructor(order: Lineage, start: int) -> Signature:
-    """What the first constructor takes, from a place in the lineage on."""
+    """Returns the signature of the first constructor in the lineage, searching from `start`."""
     for i, part in enumerate(order[start:], start):
         if isinstance(part, str):
             if is_bare(part):
@@ -117,7 +117,7 @@ def constructor(order: Lineage, start: int) -> Signature:
 
 
 def _of_fields(order: Lineage) -> Signature:
-    """The fields of a dataclass and of those that it extends."""
+    """The fields of a dataclass and of its dataclass bases."""
     found: dict[str, Parameter] = {}
     for part in reversed(order):
         if isinstance(part, str):
@@ -129,24 +129,24 @@ def _of_fields(order: Lineage) -> Signature:
             if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
                 continue
             name, value = node.target.id, node.value
-            words = value.keywords if isinstance(value, ast.Call) else []
-            made_elsewhere = any(w.arg == "init" and is_false(w.value) for w in words)
-            if _is_class_variable(node.annotation) or made_elsewhere:
+            keywords = value.keywords if isinstance(value, ast.Call) else []
+            not_in_init = any(k.arg == "init" and is_false(k.value) for k in keywords)
+            if _is_class_variable(node.annotation) or not_in_init:
                 continue
             required = value is None or (
                 ends_in(value, "field")
-                and not {w.arg for w in words} & {"default", "default_factory", "factory"}
+                and not {k.arg for k in keywords} & {"default", "default_factory", "factory"}
             )
             found[name] = Parameter(name, node.annotation, required, part.module)
     return Signature(found, tuple(found))
 
 
 def _of_function(node: Function, module: Module, order: Lineage, place: int) -> Signature:
-    """Its own parameters, and those of the calls to which it hands `**kwargs` on.
+    """Its own parameters, and those of the calls that it passes `**kwargs` on to.
 
     Args:
-        order: of a constructor, its class with its bases; empty: a function.
-        place: where in it the constructor is.
+        order: for a constructor, the lineage of its class; empty for a function.
+        place: the index of the constructor's class in the lineage.
     """
     arguments = node.args
     ordered = [*arguments.posonlyargs, *arguments.args]
@@ -172,9 +172,9 @@ def _of_function(node: Function, module: Module, order: Lineage, place: int) -> 
 
 
 def _forwarded(node: Function, module: Module, order: Lineage, place: int) -> Signature:
-    """What a function takes by its `**kwargs`, beside its own parameters.
+    """The parameters that a function takes through its `**kwargs`.
 
-    Unused ones take nothing: a key that has no effect should not pass.
+    There are none if `**kwargs` is not used: a key without effect should not pass the check.
     """
     assert node.args.kwarg is not None
     seen = uses(node, node.args.kwarg.arg)
@@ -190,8 +190,8 @@ def _forwarded(node: Function, module: Module, order: Lineage, place: int) -> Si
 def _taken_by(
     call: ast.Call, node: Function, module: Module, order: Lineage, place: int
 ) -> Signature:
-    """What a call takes of the keywords that are handed on to it."""
-    before = 0  # of the positional arguments, those that are no parameters: self
+    """The keywords that a call takes from the `**kwargs` passed on to it."""
+    before = 0  # positional arguments that are not parameters: self
     match call.func:
         case ast.Attribute(value=ast.Call(func=ast.Name(id="super"), args=args), attr="__init__"):
             after = _super(args, module, order, place)
@@ -209,7 +209,7 @@ def _taken_by(
 
 
 def _super(args: list[ast.expr], module: Module, order: Lineage, place: int) -> int | None:
-    """The place in the lineage from which `super()`, or `super(Class, self)`, looks."""
+    """The index in the lineage where `super()`, or `super(Class, self)`, starts to search."""
     if not order:
         return None
     if not args:
@@ -228,7 +228,7 @@ def _signature(expression: ast.expr, module: Module, node: Function) -> Signatur
 
 
 def _is_global(expression: ast.expr, node: Function) -> bool:
-    """Whether the name is not one of the function's own parameters, as `cls` and `self` are."""
+    """Whether the name is not a parameter of the function, such as `cls` or `self`."""
     while isinstance(expression, ast.Attribute):
         expression = expression.value
     own = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)

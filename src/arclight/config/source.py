@@ -1,9 +1,9 @@
-"""Where a dotted name is defined, read from source files without importing them.
+"""Find the definition of a dotted name in source files, without importing them.
 
-Importing a model means importing torch (seconds); reading its file takes a millisecond. Followed
-are re-exports (`from x import A as B`, `import x as y`, star imports; also in `if` and `try` blocks
-and in `__init__.py`), assigned names (`B = A`), nested classes and class methods. What is made at
-run time, or in C, the source does not tell.
+Importing a model imports torch, which takes seconds; reading its file takes a millisecond. This
+follows re-exports (`from x import A as B`, `import x as y`, star imports; also in `if` and `try`
+blocks and in `__init__.py`), assigned names (`B = A`), nested classes and class methods. It cannot
+find what is created at run time or written in C.
 """
 
 import ast
@@ -21,16 +21,16 @@ from arclight.config.modules import (
 
 
 def resolve(target: str, _seen: frozenset[str] = frozenset()) -> Definition | None:
-    """The definition of a dotted name; None where the source does not tell.
+    """Returns the definition of a dotted name; None if the source does not tell.
 
     Raises:
-        UserError: a file of the project's own packages is no Python.
+        UserError: a file of the project's own packages is not valid Python.
     """
     parts = target.split(".")
     longest = True
     for length in range(len(parts) - 1, 0, -1):
         module, path = load(".".join(parts[:length])), parts[length:]
-        # A name may stand for more than the submodule of that name, but not by a star import.
+        # A bound name wins over a submodule of that name, unless it comes from a star import.
         if module and (longest or path[0] in module.names):
             if found := _member(module, path, _seen):
                 return found
@@ -40,10 +40,10 @@ def resolve(target: str, _seen: frozenset[str] = frozenset()) -> Definition | No
 
 def _member(module: Module, path: list[str], seen: frozenset[str]) -> Definition | None:
     name, *rest = path
-    asked = f"{module.name}:{'.'.join(path)}"
-    if asked in seen:
+    query = f"{module.name}:{'.'.join(path)}"
+    if query in seen:
         return None
-    seen |= {asked}
+    seen |= {query}
     for binding in module.names.get(name, ()):
         found: Definition | None = None
         if isinstance(binding, str):
@@ -79,7 +79,7 @@ def _nested(
 
 
 def _makes(node: ast.stmt, name: str) -> TypeGuard[Function]:
-    """Whether it is the class's function of that name, which is called without an object."""
+    """Whether it is the class method or static method of that name."""
     return (
         isinstance(node, Function)
         and node.name == name
@@ -92,7 +92,7 @@ def _is_name(node: ast.expr) -> bool:
 
 
 def _mentions(module: str, name: str) -> bool:
-    """Whether a star import can bring the name: parsing hundreds of files takes seconds."""
+    """Whether a module's text mentions the name: parsing hundreds of files would take seconds."""
     path = locate(module)
     if path is None:
         return False

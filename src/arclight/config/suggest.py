@@ -1,19 +1,19 @@
-"""What was meant by a word that is not known."""
+"""Suggest the name that was meant by an unknown one."""
 
 import difflib
 from collections.abc import Iterable
 
 
 def did_you_mean(word: str, choices: Iterable[str], prefix: str = "") -> str:
-    """The end of a sentence about an unknown word: the nearest choice, or all of them."""
+    """Ends a sentence about an unknown name with the nearest choice, or with all choices."""
     known = sorted(choices)
     if close := nearest(word, known):
         return f": did you mean {prefix}{close}?"
-    return f": it knows {', '.join(known)}." if known else ": it takes none."
+    return f": it accepts {', '.join(known)}." if known else ": it accepts none."
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice that is spelled most like the word, if any is much like it."""
+    """Returns the choice with the most similar spelling, if one is similar enough."""
     spelled: dict[str, list[str]] = {}
     for choice in choices:
         spelled.setdefault(choice.lower(), []).append(choice)
@@ -24,7 +24,7 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
 
 
 def key_meant(key: str, keys: Iterable[str]) -> str:
-    """The end of a sentence about an unknown key: its sibling, or another spelled like it."""
+    """Ends a sentence about an unknown key with a similar sibling, or another similar key."""
     known = list(keys)
     parent, _, name = key.rpartition(".")
     siblings = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == parent != ""]

@@ -1,4 +1,4 @@
-"""Values and words as they are typed, so that advice can be pasted."""
+"""Write values as they are typed on a command line, so that suggestions can be pasted."""
 
 import json
 import re
@@ -7,14 +7,14 @@ from typing import Any
 
 
 def as_typed(value: Any) -> str:
-    """A value as Hydra reads it back."""
+    """Returns the text that Hydra parses back to this value."""
     if isinstance(value, str):
         plain = re.fullmatch(r"[A-Za-z_/.][\w./-]*", value, re.ASCII)
         if plain and value.lower() not in ("null", "true", "false", "nan", "inf"):
             return value
         if "'" in value and not set('"\\') & set(value):
             return f'"{value}"'
-        # Backslashes mean something before a quote alone; the last ones stand before the closing.
+        # Backslashes are special only before a quote; trailing ones precede the closing quote.
         return "'" + re.sub(r"(\\*)('|$)", _escaped, value) + "'"
     if isinstance(value, list):
         return f"[{','.join(map(as_typed, value))}]"
@@ -28,15 +28,15 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value in a sentence, as a config writes it: `null`, `true`, text without its quotes."""
+    """Returns a value as a config writes it, for a sentence: `null`, `true`, unquoted text."""
     if isinstance(value, str):
         return value if value.isprintable() else ascii(value)[1:-1]
     return as_typed(value)
 
 
 def pasted(key: str, value: Any) -> str:
-    """`KEY=VALUE` for a shell."""
+    """Returns `KEY=VALUE`, quoted for a shell."""
     text = as_typed(value)
-    if text.startswith("'") and not set('"\\') & set(value):  # a shell's own quotes are these
+    if text.startswith("'") and not set('"\\') & set(value):  # the shell needs the single quotes
         text = f'"{value}"'
     return shlex.quote(f"{key}={text}")

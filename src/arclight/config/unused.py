@@ -1,4 +1,4 @@
-"""The groups that a task does not take: a module with its own network needs no `model=`."""
+"""Find the groups that a task does not take: a module with its own network needs no `model=`."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from arclight.config.signature import OPEN, signature
 
 
 def unused(config: dict[str, Any]) -> set[str]:
-    """Those of model, finetune, optimizer and scheduler that the task's constructor does not take.
+    """Returns which of model, finetune, optimizer and scheduler the task's constructor ignores.
 
-    None where the task is not known: then the check of the config has something to say.
+    Returns an empty set if the task is unknown, which the check of the config reports.
     """
     task = config.get("task")
     target = task.get("_target_") if isinstance(task, dict) else None
@@ -18,7 +18,7 @@ def unused(config: dict[str, Any]) -> set[str]:
     found = signature(str(target))
     if found is OPEN:
         return set()
-    taken = set(found.parameters) - _own(task)  # `**kwargs` are not what the run's parts are for
+    taken = set(found.parameters) - _own(task)  # the run passes its parts not through `**kwargs`
     left: set[str] = set()
     if "model" not in taken:
         left |= {"model", "finetune"}
@@ -30,6 +30,6 @@ def unused(config: dict[str, Any]) -> set[str]:
 
 
 def _own(task: dict[str, Any]) -> set[str]:
-    """The keys under which the task's node has a node of its own, or says that it wants none."""
+    """The keys for which the task's node has its own node, or null."""
     none = {k for k in ("optimizer", "schedule", "scheduler") if k in task and task[k] is None}
     return none | {k for k, v in task.items() if isinstance(v, dict) and "_target_" in v}

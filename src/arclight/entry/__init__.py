@@ -1,1 +1,1 @@
-"""What the commands do before there is a run: start, multirun, preflight, batch size."""
+"""Commands before a run starts: start, multirun, preflight, batch size."""

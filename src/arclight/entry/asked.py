@@ -1,4 +1,4 @@
-"""What the command line asks beside training: `check=only` and `explain=KEY`."""
+"""`check=only` and `explain=KEY`: commands that do not train, and checks of the command line."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from arclight.config.annotations import fits
-from arclight.config.compose import typed_words
+from arclight.config.compose import typed_overrides
 from arclight.config.explain import explain
 from arclight.config.fault import Fault
 from arclight.config.freeze import freeze
@@ -17,7 +17,7 @@ from arclight.errors import UserError
 
 
 def require_commands(cfg: DictConfig, hydra: Any) -> None:
-    """Raises `UserError` where what says how to start a run is of the wrong type."""
+    """Raises `UserError` if `run_dir`, `resume`, `check` or `explain` has the wrong type."""
     faults, given = [], OmegaConf.to_container(cfg.copy(), resolve=False)
     assert isinstance(given, dict)
     for key, expected in COMMANDS.items():
@@ -27,12 +27,12 @@ def require_commands(cfg: DictConfig, hydra: Any) -> None:
         elif isinstance(value, str) and not value.strip():
             faults.append(Fault(f"{key} is empty: type {key}=VALUE, or leave it out.", (key,)))
     if faults:
-        raise UserError("\n".join(located(faults, typed_words(hydra))))
+        raise UserError("\n".join(located(faults, typed_overrides(hydra))))
 
 
-def require_alone(cfg: DictConfig, words: Sequence[str]) -> None:
-    """Raises `UserError` where keys of the config were typed beside `resume`."""
-    others = [word for word in words if word.split("=")[0] not in ("resume", "runs", "check")]
+def require_alone(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Raises `UserError` if `resume` is combined with overrides of the config."""
+    others = [one for one in overrides if one.split("=")[0] not in ("resume", "runs", "check")]
     if others:
         raise UserError(
             f"resume={cfg.resume} continues a run with its own config; "
@@ -41,26 +41,26 @@ def require_alone(cfg: DictConfig, words: Sequence[str]) -> None:
 
 
 def checked(cfg: DictConfig, hydra: Any) -> dict[str, Any]:
-    """The frozen config of the command.
+    """Freezes and checks the config of the command.
 
     Raises:
-        UserError: one line for each fault of it.
+        UserError: the config has faults; the message has one line for each.
     """
     config = freeze(cfg, hydra.runtime.choices, hydra.overrides.task)
-    check_typed(config, typed_words(hydra))
+    check_typed(config, typed_overrides(hydra))
     return config
 
 
 def check_only(cfg: DictConfig, hydra: Any) -> None:
-    """Checks the config, and whether the machine has the devices; reads no data.
+    """Checks the config and that the machine has the devices; reads no data.
 
     Raises:
-        UserError: there are faults.
+        UserError: the config has faults, or a device is missing.
     """
     from arclight.processes.devices import require_devices
 
     if cfg.resume:
-        require_alone(cfg, typed_words(hydra))
+        require_alone(cfg, typed_overrides(hydra))
         from arclight.run.opened import open_checked
 
         config, name = open_checked(cfg.resume).config, str(cfg.resume)
@@ -68,19 +68,19 @@ def check_only(cfg: DictConfig, hydra: Any) -> None:
         from arclight.search.run_search import search
 
         search(cfg, only_check=True)
-        print(f"The search {cfg.search.name} is sound. Nothing was started: check=only.")
+        print(f"The search {cfg.search.name} is valid. Nothing was started: check=only.")
         return
     else:
         config = checked(cfg, hydra)
         name = config["name"]
     require_devices(config["trainer"], hydra.runtime.choices.get("trainer"))
-    print(f"The config of {name} is sound. Nothing was started: check=only.")
+    print(f"The config of {name} is valid. Nothing was started: check=only.")
 
 
 def explain_only(cfg: DictConfig, hydra: Any) -> None:
-    """Prints where the value of a key came from.
+    """Prints where the value of a key was set.
 
     Raises:
-        UserError: there is no such key.
+        UserError: the config has no such key.
     """
-    print(explain(cfg, cfg.explain, typed_words(hydra)))
+    print(explain(cfg, cfg.explain, typed_overrides(hydra)))

@@ -1,4 +1,4 @@
-"""The largest batch that fits, found by trying."""
+"""Find the largest batch size that fits into memory, by trying."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -23,29 +23,33 @@ from arclight.run.assembly import Parts, build_parts
 from arclight.tasks.task import Task
 from arclight.training.trainer import resolve_precision
 
-STEPS = 2  # the second has the optimizer's state beside it
+STEPS = 2  # in the second step, the optimizer's state takes memory too
 
 
 def largest_batch(
     config: dict[str, Any], limit_gb: float | None, say: Callable[[str], None]
 ) -> int:
-    """The largest `data.batch_size` that trains, to an eighth: by doubling, then by bisection.
+    """Returns the largest `data.batch_size` that trains, to within an eighth.
 
-    On a GPU each size takes real training steps until the memory is used up, the last one of the
-    longest texts that there may be. On a CPU running out
-    would end the program, or worse: there a size is first counted, and tried only where it fits.
+    Doubles the size, then bisects. Each size takes real training steps, the last one on texts of
+    the maximum length. On a CPU, running out of memory could end the program, so the memory is
+    estimated first, and a size is tried only if it should fit.
 
     Args:
-        config: frozen and checked.
-        limit_gb: GiB that may be used; None: what the device has free.
-        say: is told of each try, and of an evaluation batch that is too large by count.
+        config: the frozen and checked config.
+        limit_gb: GiB that may be used; None: the free memory of the device.
+        say: called with a line for each try, and for an evaluation batch that will not fit.
 
     Raises:
-        UserError: not even one example fits, or the trainer has several devices.
+        UserError: not even one example fits, the trainer has several devices, or the data module
+            makes its own loaders.
     """
     require_devices(config["trainer"])
     if process_count(config["trainer"]) * config["trainer"]["num_nodes"] > 1:
-        raise UserError("Find the batch of one device, with trainer=gpu or cpu, and multiply it.")
+        raise UserError(
+            "The batch size is found for one device: type trainer=gpu or trainer=cpu, and multiply "
+            "the result by the number of devices."
+        )
     device = torch.device(DEVICES[resolve_accelerator(config["trainer"])])
     limit = int(limit_gb * 2**30) if limit_gb else free_memory(device)
     cut: int = config["trainer"]["accumulate_grad_batches"]
@@ -54,8 +58,8 @@ def largest_batch(
         parts = build_parts(config, Path(folder))
     if not (isinstance(parts.data, DataModule) and isinstance(parts.task, Task)):
         raise UserError(
-            f"{type(parts.data).__name__} makes loaders of its own, whose batch is not known here: "
-            "try its batch_size by hand, or make it a subclass of arclight.DataModule."
+            f"{type(parts.data).__name__} makes its own loaders, so their batch size is unknown: "
+            "try batch sizes by hand, or make it a subclass of arclight.DataModule."
         )
     examples = parts.facts.sizes["train"]
     precision = resolve_precision(config["trainer"]["precision"], config["trainer"]["accelerator"])
@@ -83,7 +87,7 @@ def largest_batch(
 def _does_not_fit(
     config: dict[str, Any], size: int, device: torch.device, limit: int | None
 ) -> str:
-    """Why not, or nothing."""
+    """Returns why the size does not fit; empty if it does."""
     settings = config["trainer"]
     config = {**config, "data": {**config["data"], "batch_size": size}}
     with TemporaryDirectory() as folder:
@@ -124,7 +128,7 @@ def _does_not_fit(
 
 
 class Longest:
-    """The first batches of a loader, and then as many of texts that are as long as they may be."""
+    """The first batches of a loader, followed by batches of texts with the maximum length."""
 
     def __init__(self, loader: Iterable[Any], longest: Any, count: int) -> None:
         self.loader, self.longest, self.count = loader, longest, count
@@ -138,9 +142,10 @@ class Longest:
 
 
 def with_longest(parts: Parts, cut: int) -> None:
-    """Makes the last step one of the longest texts.
+    """Makes the last step use texts of the maximum length.
 
-    Those that happen to come first, padded to the longest of them, would promise too much.
+    The first batches are padded to their own longest text, so they may need less memory than
+    later ones.
     """
     task, data = parts.task, parts.data
     if not (isinstance(task, Task) and isinstance(data, DataModule) and task.padded):

@@ -1,4 +1,4 @@
-"""A multirun as a whole: where it lies, and what came of its jobs."""
+"""A multirun as a whole: its directory, and the results of its jobs."""
 
 import atexit
 import hashlib
@@ -20,13 +20,13 @@ from arclight.run_directory import RunDirectory
 
 
 class Multirun(Callback):
-    """What Hydra calls before the first job of `-m` and after the last.
+    """Hydra calls this before the first job of `-m` and after the last one.
 
-    Hydra turns an exception in here into a warning, so what must end the program exits.
+    Hydra turns exceptions raised here into warnings, so errors call `sys.exit`.
     """
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Gives the multirun a directory that the same line finds again."""
+        """Sets the directory of the multirun; the same command finds it again."""
         for key in _NAMES_ONE:
             if config.get(key):
                 print(f"error: {_NAMES_ONE[key]}", file=sys.stderr)
@@ -35,7 +35,7 @@ class Multirun(Callback):
         if config.get("check") or config.get("explain"):  # there are no runs
             hydra.sweep.dir = tempfile.mkdtemp()
             atexit.register(shutil.rmtree, hydra.sweep.dir, ignore_errors=True)
-        elif any(word.startswith("hydra.sweep.dir=") for word in hydra.overrides.hydra):
+        elif any(one.startswith("hydra.sweep.dir=") for one in hydra.overrides.hydra):
             return
         else:
             hydra.sweep.dir = str(Path(hydra.sweep.dir) / name_of(hydra.overrides.task))
@@ -43,11 +43,11 @@ class Multirun(Callback):
         hydra.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")  # each job composes anew
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Shows what came of the jobs; the exit code says whether all have finished."""
+        """Prints the results of the jobs; the exit code is 1 unless all have finished."""
         if config.get("check") or config.get("explain"):
             return
         if config.get("search"):
-            return  # the jobs are workers of one search, which says what came of it
+            return  # the jobs are workers of one search, which prints its own results
         finished = False
         try:
             finished = report(Path(config.hydra.sweep.dir))
@@ -58,19 +58,20 @@ class Multirun(Callback):
 
 _NAMES_ONE = {
     "run_dir": "run_dir names one run; for the folder of a multirun type hydra.sweep.dir=PATH.",
-    "resume": "resume continues one run, without -m; a multirun is continued by the same line.",
+    "resume": "resume continues one run, without -m; repeat the same command to continue a "
+    "multirun.",
 }
 
 
-def name_of(words: Sequence[str]) -> str:
-    """A folder name for a line: readable, of limited length, and another for another line."""
-    said = [word for word in words if not word.startswith("runs=")]
-    readable = re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(said)).strip("-")
-    return f"{readable[:30]}-{hashlib.sha256(shlex.join(said).encode()).hexdigest()[:6]}"
+def name_of(overrides: Sequence[str]) -> str:
+    """Returns a folder name for a command: readable, short, and different for each command."""
+    used = [one for one in overrides if not one.startswith("runs=")]
+    readable = re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(used)).strip("-")
+    return f"{readable[:30]}-{hashlib.sha256(shlex.join(used).encode()).hexdigest()[:6]}"
 
 
 def report(folder: Path) -> bool:
-    """Prints a table of the jobs in a multirun's folder, and whether all have finished."""
+    """Prints a table of the jobs in a multirun's folder; returns whether all have finished."""
     from arclight.report.results import collect, for_reading, listed
     from arclight.report.tables import markdown
 

@@ -1,4 +1,4 @@
-"""`preflight=only`: what a run would cost, without a run."""
+"""`preflight=only`: estimate the cost of a run without training."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ DEVICES = {"gpu": "cuda", "cpu": "cpu", "mps": "mps"}
 
 
 def preflight_only(config: dict[str, Any]) -> Preflight:
-    """Prints the opening table and the advice of a run, and leaves nothing behind."""
+    """Prints the opening table and the advice of a run; writes no files."""
     trainer = config["trainer"]
     require_devices(trainer)
     with TemporaryDirectory() as folder:

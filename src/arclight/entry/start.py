@@ -1,4 +1,4 @@
-"""From a composed config to an executed run directory."""
+"""Start a command: from the composed config to the execution of a run directory."""
 
 import shutil
 import sys
@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from arclight.config.compose import typed_words
+from arclight.config.compose import typed_overrides
 from arclight.config.entry import EXIT_USER_ERROR
 from arclight.config.freeze import differences
 from arclight.config.only_reading import only_reading
@@ -24,7 +24,7 @@ from arclight.entry.asked import (
 )
 from arclight.entry.job import AnotherConfigError, start_job
 from arclight.errors import RunFailedError, UserError
-from arclight.masking import masked, masked_words
+from arclight.masking import masked, masked_overrides
 from arclight.processes.nodes import refuse_torchrun, this_node, wait_for
 from arclight.provenance.code import warn_of_changes
 from arclight.provenance.manifest import describe
@@ -34,9 +34,9 @@ from arclight.run_directory import RunDirectory, create, newest_unfinished
 
 
 def start(cfg: DictConfig) -> None:
-    """Makes or finds the run directory that the command means, and executes it.
+    """Creates or finds the run directory of the command and executes it.
 
-    Ends the program with the run's exit code; as one of several it returns, whatever came of it.
+    Exits with the run's exit code; a job of a multirun returns instead, even if it failed.
     """
     hydra = HydraConfig.get()
     several = hydra.mode == RunMode.MULTIRUN
@@ -58,21 +58,21 @@ def start(cfg: DictConfig) -> None:
         if cfg.preflight == "only" and not cfg.resume:
             _preflight(cfg, hydra)
             return
-        run = _resumed(cfg, typed_words(hydra)) if cfg.resume else _made(cfg, hydra)
-        alone = run.config["trainer"]["num_nodes"] == 1  # else other nodes read it
-        begun_here = alone and not cfg.resume and run.status == "created"
-        if run.is_over:  # else its execution says so
+        run = _resumed(cfg, typed_overrides(hydra)) if cfg.resume else _made(cfg, hydra)
+        one_node = run.config["trainer"]["num_nodes"] == 1  # otherwise, other nodes read the folder
+        is_new = one_node and not cfg.resume and run.status == "created"
+        if run.is_over:  # otherwise, its execution warns
             warn_of_changes(run)
         with only_reading() if cfg.resume else nullcontext():
             code = execute(run)
     except UserError as error:
         if several and not (cfg.get("check") or cfg.get("explain")):
             raise RunFailedError(str(error)) from error
-        said = masked(str(error))  # here, since Hydra adds a line to what it sees
-        print(f"error: {said}", file=sys.stderr)
+        # Printed here, since Hydra would add a line to the message.
+        print(f"error: {masked(str(error))}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
-    if code == EXIT_USER_ERROR and begun_here and run.path.is_dir() and not run.has_trained:
-        shutil.rmtree(run.path)  # the sentence has been said, and the name is wanted again
+    if code == EXIT_USER_ERROR and is_new and run.path.is_dir() and not run.has_trained:
+        shutil.rmtree(run.path)  # the error is already printed; this frees the name of the run
     if code:
         sys.exit(code)
 
@@ -118,15 +118,15 @@ def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:
         changes = differences(run.config, config)
         if changes and hydra.mode == RunMode.MULTIRUN:
             raise AnotherConfigError(
-                f"{path} is a job of the same line with another config: its files have changed "
-                "since. Put them back to continue, or type hydra.sweep.dir=PATH to begin anew. The "
-                "differences:\n  " + "\n  ".join(changes)
+                f"{path} is a job of the same command with another config, since config files have "
+                "changed. Restore them to continue, or type hydra.sweep.dir=PATH to start again. "
+                "The differences:\n  " + "\n  ".join(changes)
             )
         if changes:
             raise UserError(
-                f"{path} is a run with another config; name another run_dir, or type "
-                f"{pasted('resume', str(path))} to continue it as it was. The differences:\n  "
-                + "\n  ".join(changes)
+                f"{path} is a run with another config: choose another run_dir, or type "
+                f"{pasted('resume', str(path))} to continue it with its own config. The "
+                "differences:\n  " + "\n  ".join(changes)
             )
         return run
     from arclight.processes.devices import require_devices
@@ -134,6 +134,6 @@ def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:
     require_devices(config["trainer"], hydra.runtime.choices.get("trainer"))
     chosen = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
     manifest = {**describe(config), "choices": chosen}
-    words = masked_words(typed_words(hydra))
-    sys.argv[1:] = masked_words(sys.argv[1:])  # which W&B writes down
-    return create(path, Path(cfg.runs), config["name"], config, words, manifest)
+    overrides = masked_overrides(typed_overrides(hydra))
+    sys.argv[1:] = masked_overrides(sys.argv[1:])  # W&B saves the command line
+    return create(path, Path(cfg.runs), config["name"], config, overrides, manifest)

@@ -1,1 +1,1 @@
-"""What the engine needs of libraries beyond their public names: one file a library."""
+"""Private names of libraries that the engine uses: one file per library."""

@@ -1,9 +1,9 @@
-"""What the engine needs of huggingface_hub beyond its public names, in one place.
+"""Internal names of huggingface_hub that the engine uses.
 
-- `constants.HF_HUB_OFFLINE`: without a network, a model in the cache loads at once rather than
-  after half a minute of retries. The environment variable of that name is read only once, when the
+- `constants.HF_HUB_OFFLINE`: without a network, a cached model loads immediately instead of after
+  half a minute of retries. The environment variable of that name is read only once, when the
   library is imported.
-- `constants.ENDPOINT`: where the hub is, which mirrors change.
+- `constants.ENDPOINT`: the address of the hub; mirrors change it.
 """
 
 from collections.abc import Iterator
@@ -14,21 +14,21 @@ from arclight.libraries.missing import missing
 
 
 def endpoint() -> str:
-    """The hub's address."""
+    """Returns the URL of the hub."""
     return str(_constants().ENDPOINT)
 
 
 def is_offline() -> bool:
-    """Whether the library tries nothing but its cache."""
+    """Whether the library uses only its cache."""
     return bool(_constants().HF_HUB_OFFLINE)
 
 
 @contextmanager
 def offline(value: bool) -> Iterator[None]:
-    """Makes the library try nothing but its cache, or else the network too.
+    """Switches offline mode on or off within the block.
 
     Raises:
-        RuntimeError: this version of huggingface_hub has other names for it.
+        RuntimeError: this version of huggingface_hub lacks a name that is used here.
     """
     constants = _constants()
     before = constants.HF_HUB_OFFLINE

@@ -1,9 +1,9 @@
-"""What the engine needs of Lightning's private names, in one place.
+"""Private names of Lightning that the engine uses.
 
-Each function says what a private name buys. `require_names` fails at start-up if this version of
-Lightning has renamed one: assigning to a name that is gone would change nothing, without a word.
+Each function says why it needs a private name. `require_names` fails at start-up if this version of
+Lightning has renamed one: assigning to a missing name would silently have no effect.
 
-Lightning also looks for `_iterator` of a loader, to end its workers when a fit is over; see
+Lightning also looks for `_iterator` of a loader, to stop its workers after a fit; see
 `arclight.data.loader_workers.OwnsWorkers`.
 """
 
@@ -45,10 +45,10 @@ def require_names(trainer: L.Trainer) -> None:
 
 
 class QuickHooks(Callback):
-    """Sets the name of the current hook without `nn.Module.__setattr__`, while a module trains.
+    """During training, sets the name of the current hook without `nn.Module.__setattr__`.
 
-    Lightning sets it about 40 times a step, which costs 0.1 ms of a CPU. If the name changes,
-    only this saving is lost. A class with a `__setattr__` of its own keeps it.
+    Lightning sets it about 40 times per step, which takes 0.1 ms on a CPU. If Lightning renames the
+    attribute, only this speed-up is lost. A class with its own `__setattr__` keeps it.
     """
 
     def __init__(self) -> None:
@@ -84,24 +84,24 @@ class QuickHooks(Callback):
 
 
 def leave_signals_alone(trainer: L.Trainer) -> None:
-    """Keeps Lightning from handling signals, which `Interrupts` does.
+    """Turns off Lightning's signal handling; `Interrupts` handles signals instead.
 
-    Lightning's way makes all processes wait for each other in every step, and in the handler.
+    Lightning synchronizes all processes in every step and in the handler.
     """
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
 
 
 def is_accumulating(trainer: L.Trainer) -> bool:
-    """Whether the batch that just ended was part of a step whose optimizer has not stepped yet."""
+    """Whether gradients are still being accumulated: the optimizer has not stepped yet."""
     return trainer.fit_loop.epoch_loop._should_accumulate()
 
 
 def count_steps_with(trainer: L.Trainer, steps: Callable[[], int]) -> None:
-    """Logs what modules log at the number of steps that have ended.
+    """Logs the metrics of modules at the number of finished optimizer steps.
 
-    Lightning counts from 0, so that its metrics of the 50th step would be at 49, and those of the
-    validation that follows too.
+    Lightning counts from 0: it would log the metrics of the 50th step, and of the validation after
+    it, at 49.
     """
     connector = trainer._logger_connector
     plain = connector.log_metrics
@@ -117,9 +117,9 @@ def count_steps_with(trainer: L.Trainer, steps: Callable[[], int]) -> None:
 
 
 def tell_of_evaluations(trainer: L.Trainer, tell: Callable[[dict[str, Any]], None]) -> None:
-    """Calls `tell` with the metrics of each validation or test, before they are logged.
+    """Calls `tell` with the metrics of each validation or test before they are logged.
 
-    `trainer.callback_metrics` has those of all stages in one mapping.
+    `trainer.callback_metrics` mixes the metrics of all stages.
     """
     connector = trainer._logger_connector
     plain = connector.log_eval_end_metrics
@@ -133,22 +133,22 @@ def tell_of_evaluations(trainer: L.Trainer, tell: Callable[[dict[str, Any]], Non
 
 
 def average_of(callback: WeightAveraging) -> Any:
-    """The averaged model of Lightning's callback, which has no public name for it.
+    """Returns the averaged model of Lightning's callback, which has no public name.
 
-    It is evaluated, saved and exported in place of the last step's.
+    It is evaluated, saved and exported instead of the model of the last step.
     """
     return callback._average_model
 
 
 def set_average(callback: WeightAveraging, average: nn.Module) -> None:
-    """Gives Lightning's callback another averaged model."""
+    """Replaces the averaged model of Lightning's callback."""
     if not hasattr(callback, "_average_model"):
         raise missing("lightning", "WeightAveraging._average_model", FILE)
     callback._average_model = average  # type: ignore[assignment]
 
 
 def shard_over_all_processes(strategy: ModelParallelStrategy) -> None:
-    """Shards weights over all processes of all nodes, where Lightning's default is those of one."""
+    """Shards weights over the processes of all nodes; Lightning's default is within a node."""
     if not hasattr(strategy, "_data_parallel_size"):
         raise missing("lightning", "ModelParallelStrategy._data_parallel_size", FILE)
     strategy._data_parallel_size = strategy.num_nodes * strategy.num_processes

@@ -1,11 +1,11 @@
-"""Lightning's training loops, with moments at which a run can be saved and resumed exactly.
+"""Lightning's training loops, with hooks at which a run can be saved and resumed exactly.
 
-Lightning's own hooks are all in the middle of something. After `on_train_batch_end` the module's
-own hook and the step's row of metrics are still to come, after `on_validation_end` the schedules
-that monitor a metric, after `on_train_epoch_end` the row of the epoch. A checkpoint saved there
-loses these things or does them twice, and loops that restart skip others. The loops here call a
-hook between two batches, when everything is done, and continue from such a checkpoint as if
-nothing had happened. Checkpoints of other hooks are resumed in Lightning's way.
+None of Lightning's hooks runs between two steps. After `on_train_batch_end`, the module's own hook
+and the logging of the step are still to come; after `on_validation_end`, the schedules that monitor
+a metric; after `on_train_epoch_end`, the logging of the epoch. A checkpoint saved there loses or
+repeats these, and restarted loops skip others. The loops here call a hook between two batches, when
+everything is done, and continue from such a checkpoint as if training had not stopped. Checkpoints
+of other hooks resume as in Lightning.
 """
 
 from collections.abc import Callable
@@ -20,12 +20,12 @@ from arclight.libraries.missing import missing
 
 FILE = "lightning_loops.py"
 SETTLED, STARTED = "on_train_batch_settled", "on_train_started"
-"""Hooks that callbacks may have, beside Lightning's.
+"""Hooks that callbacks may define in addition to Lightning's.
 
-`on_train_batch_settled(trainer, pl_module, epoch_over)`: everything that belongs to a batch is
-done: rows are written, the validation and the schedules that follow it are over; after the last
-batch of an epoch, also what belongs to the epoch.
-`on_train_started(trainer, pl_module)`: after the module's own `on_train_start`, in which many
+`on_train_batch_settled(trainer, pl_module, epoch_over)`: called when all work of a batch is done:
+its metrics are logged, and the validation and the schedules after it have run; after the last batch
+of an epoch, the work of the epoch is done too.
+`on_train_started(trainer, pl_module)`: called after the module's own `on_train_start`, where many
 templates reset metrics.
 """
 _KEY = "arclight"
@@ -33,7 +33,7 @@ _LOOPS = (_FitLoop, _TrainingEpochLoop)
 
 
 class SettledEpochLoop(_TrainingEpochLoop):
-    """Lightning's loop over the batches of an epoch; it calls the hook after each batch."""
+    """Lightning's loop over the batches of an epoch, which calls the hook after each batch."""
 
     enough: Callable[[], bool]
 
@@ -41,7 +41,7 @@ class SettledEpochLoop(_TrainingEpochLoop):
         super().on_run_start(data_fetcher)
         loop = self.trainer.fit_loop
         assert isinstance(loop, SettledFitLoop)
-        if loop.within_epoch:  # the counters are restored: nothing is special from here on
+        if loop.within_epoch:  # the counters are restored: continue as a normal loop
             loop.within_epoch = False
             loop.forget_restart()
 
@@ -56,13 +56,15 @@ class SettledEpochLoop(_TrainingEpochLoop):
 
 
 class SettledFitLoop(_FitLoop):
-    """Lightning's loop over epochs; it calls the hook after each epoch and resumes exactly.
+    """Lightning's loop over epochs, which calls the hook after each epoch and resumes exactly.
 
     Attributes:
-        moment: while the hook is called, `within` an epoch or `between` two epochs; else None. It
-            is saved in checkpoints.
-        within_epoch: the checkpoint was saved within an epoch, which has not continued yet.
-        told: callbacks that have the hook.
+        moment: `within` an epoch or `between` two epochs while the hook is called, otherwise None;
+            saved in checkpoints.
+        within_epoch: whether the loaded checkpoint was saved within an epoch that has not continued
+            yet.
+        told: callbacks that define the hook.
+        enough: returns whether training should stop.
     """
 
     moment: str | None
@@ -73,16 +75,16 @@ class SettledFitLoop(_FitLoop):
 
     @property
     def done(self) -> bool:
-        # A run that was to stop, but was cut before the end of its epoch, ends the epoch first.
+        # A stopping run that was interrupted within an epoch finishes the epoch first.
         return not self.within_epoch and (super().done or self.enough())
 
     def setup_data(self) -> None:
-        """Makes the loaders; those made in an earlier epoch, as they were made in that epoch."""
+        """Creates the loaders; those of an earlier epoch are created as in that epoch."""
         epoch = self._loaded.pop("train_loaders", None)
         if epoch is None or not _reloads(self.trainer):
             super().setup_data()
             return
-        if self._combined_loader is not None:  # a schedule has asked for their length too early
+        if self._combined_loader is not None:  # created too early, when a schedule read its length
             if self._data_fetcher is not None:
                 self._data_fetcher.teardown()
             self._combined_loader = None
@@ -95,8 +97,8 @@ class SettledFitLoop(_FitLoop):
             self.forget_restart()
 
     def forget_restart(self) -> None:
-        """Makes this loop, and the loops within it, loops that were never interrupted."""
-        # Its own setter considers every run with `max_steps` restarted.
+        """Marks this loop and its inner loops as not restarting."""
+        # The class's own setter treats every run with `max_steps` as restarted.
         _Loop.restarting.fset(self, False)  # type: ignore[attr-defined]
 
     def on_run_start(self) -> None:
@@ -134,7 +136,7 @@ class SettledFitLoop(_FitLoop):
 
 
 class _Epoch:
-    """Within it Lightning, and what it calls, see another number of the epoch."""
+    """Within the block, Lightning and everything it calls see another epoch number."""
 
     def __init__(self, loop: _FitLoop, epoch: int) -> None:
         self.progress, self.epoch = loop.epoch_progress.current, epoch
@@ -147,7 +149,7 @@ class _Epoch:
 
 
 def tell_settled(trainer: L.Trainer, epoch_over: bool) -> None:
-    """Calls the hook of all callbacks that have one."""
+    """Calls the hook of all callbacks that define it."""
     loop = trainer.fit_loop
     assert isinstance(loop, SettledFitLoop)
     loop.moment = "between" if epoch_over else "within"
@@ -159,10 +161,10 @@ def tell_settled(trainer: L.Trainer, epoch_over: bool) -> None:
 
 
 def settle_loops(trainer: L.Trainer) -> None:
-    """Gives the trainer these loops.
+    """Replaces the trainer's loops by these.
 
     Raises:
-        RuntimeError: this version of Lightning has others.
+        RuntimeError: the loops of this version of Lightning are different.
     """
     loop = trainer.fit_loop
     used = {
@@ -184,7 +186,7 @@ def settle_loops(trainer: L.Trainer) -> None:
 
 
 def stop_when(trainer: L.Trainer, enough: Callable[[], bool]) -> None:
-    """Ends training as `max_steps` does, when `enough` says so after a batch."""
+    """Ends training, as `max_steps` does, when `enough` returns True after a batch."""
     for loop in (trainer.fit_loop, trainer.fit_loop.epoch_loop):
         assert isinstance(loop, (SettledFitLoop, SettledEpochLoop))
         loop.enough = enough

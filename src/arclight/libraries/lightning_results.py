@@ -1,6 +1,6 @@
-"""Lightning's results of an epoch, which it keeps in no checkpoint.
+"""Save and restore Lightning's results of an epoch, which its checkpoints do not contain.
 
-These are the running means of `self.log(on_epoch=True)`, and the last value of everything logged,
+These are the running means of `self.log(on_epoch=True)`, and the last value of each logged metric,
 which schedules and callbacks monitor. Lightning has no public names for them.
 """
 
@@ -28,12 +28,15 @@ _LAST = ("_callback_metrics", "_logged_metrics", "_progress_bar_metrics")
 _ARGUMENTS = (
     *("fx", "name", "prog_bar", "logger", "on_step", "on_epoch", "enable_graph"),
     *("add_dataloader_idx", "dataloader_idx", "metric_attribute"),
-)  # of `self.log`, as they are
+)  # arguments of `self.log`, saved unchanged
 _STATE = ("_forward_cache", "_computed", "_update_count", "has_reset")
 
 
 def logged_results(trainer: L.Trainer) -> dict[str, Any]:
-    """The running means of the current epoch and the last value of each name, as plain values."""
+    """Returns the running means of the current epoch and the last value of each metric.
+
+    All values are plain values or tensors on the CPU.
+    """
     connector = trainer._logger_connector
     results = trainer.fit_loop.epoch_loop._results
     return {
@@ -44,11 +47,11 @@ def logged_results(trainer: L.Trainer) -> dict[str, Any]:
 
 
 def restore_results(trainer: L.Trainer, module: L.LightningModule, saved: dict[str, Any]) -> None:
-    """Restores what `logged_results` has returned."""
+    """Restores the results that `logged_results` returned."""
     connector = trainer._logger_connector
     for name, values in saved["last"].items():
         setattr(connector, name, _moved(values, module.device))
-    if saved["begun"]:  # or the next batch would reset the means
+    if saved["begun"]:  # otherwise, the next batch would reset the means
         connector._first_loop_iter = True
     results = trainer.fit_loop.epoch_loop._results
     metrics = dict(module.named_modules())
@@ -93,7 +96,7 @@ def _moved(values: dict[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 def require_results() -> None:
-    """Raises `RuntimeError` if this version of Lightning keeps its results in another way."""
+    """Raises `RuntimeError` if this version of Lightning stores its results differently."""
     has = {f.name for kind in (_Metadata, _Sync) for f in fields(kind)}
     connector = _LoggerConnector.__new__(_LoggerConnector)
     _LoggerConnector.__init__(connector, None)  # type: ignore[arg-type]

@@ -1,19 +1,19 @@
-"""What is said where a library no longer has a name that the engine needs."""
+"""The error for a library that no longer has a name that the engine needs."""
 
 
 def missing(library: str, name: str, file: str) -> RuntimeError:
-    """The error of a name that is gone.
+    """Returns the error for a missing name.
 
-    Assigning to such a name, or asking for it by `hasattr`, would disable a feature without a word.
+    Assigning to a missing name, or testing it with `hasattr`, would silently disable a feature.
 
     Args:
-        library: the distribution that had it.
-        name: of the class and attribute, or of several.
-        file: in `arclight/libraries`, where it is used.
+        library: the distribution that had the name.
+        name: the class and attribute, or several.
+        file: the file in `arclight/libraries` that uses it.
     """
     from importlib.metadata import version
 
     return RuntimeError(
         f"{library} {version(library)} has no {name}, which runs depend on: install the version of "
-        f"requirements.lock, or mend arclight/libraries/{file}."
+        f"requirements.lock, or fix arclight/libraries/{file}."
     )

@@ -1,10 +1,10 @@
-"""What the engine needs of Optuna's private names, in one place.
+"""Private names of Optuna that the engine uses.
 
-- `CmaEsSampler._restore_optimizer` and what it is made of: Optuna keeps the state of CMA-ES in the
-  study as a pickle, and a pickle runs code when it is read. Here it is made again from the trials,
-  and so nothing of the kind is kept.
+- `CmaEsSampler._restore_optimizer` and the methods that it needs: Optuna saves the state of CMA-ES
+  in the study as a pickle, and loading a pickle runs code. Here the state is computed from the
+  trials instead, so no pickle is saved.
 
-A name that is gone raises an error when the sampler is made.
+If a name is missing, creating the sampler raises an error.
 """
 
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ USED = ("_restore_optimizer", "_init_optimizer", "_get_solution_trials")
 
 
 class PlainCmaEsSampler(CmaEsSampler):
-    """CMA-ES (Hansen and Ostermeier, 2001) whose state is made from the finished trials.
+    """CMA-ES (Hansen and Ostermeier, 2001) that computes its state from the finished trials.
 
     Raises:
-        RuntimeError: this version of Optuna has other names for what it is made of.
+        RuntimeError: this version of Optuna lacks a name that is used here.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -41,7 +41,7 @@ class PlainCmaEsSampler(CmaEsSampler):
         return super().sample_relative(study, trial, search_space)
 
     def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> Any:
-        """The optimizer after all generations of which enough trials have finished."""
+        """Returns the optimizer after all generations with enough finished trials."""
         from optuna._transform import _SearchSpaceTransform
 
         assert self._of is not None

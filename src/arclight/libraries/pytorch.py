@@ -1,18 +1,18 @@
-"""What the engine needs of torch's private names, in one place.
+"""Private names of torch that the engine uses.
 
 - `TorchDispatchMode`, `FakeTensor` and `FakeTensorMode`: the memory forecast counts the operations
-  of a step, on tensors that have shapes but no values.
-- `is_traceable_wrapper_subclass`: it also counts tensors made of several others, as 8-bit states.
-- `CPU_ATTENTION` and its formulas: attention on CPUs is counted, and forecast with the kernel that
-  a CPU would choose. torch takes another one, which keeps all attention weights, for tensors
-  without values.
-- `DataLoader._iterator`, and `_workers` and `_shutdown_workers` of its iterator: workers end when
-  they are told to. torch leaves it to the garbage collector, which waits five seconds for each.
-- `_on_queue_feeder_error` of Python's `multiprocessing.queues.Queue`: a worker that cannot hand on
-  a batch would print a traceback and live on, while the run waits for the batch.
-- `torch._dynamo.utils.counters`: how many graphs have been compiled, and so the time it took.
+  of a step on tensors with shapes but without values.
+- `is_traceable_wrapper_subclass`: the forecast also counts tensors that wrap several others, such
+  as 8-bit optimizer states.
+- `CPU_ATTENTION` and its formulas: the forecast counts attention on CPUs with the kernel that a CPU
+  chooses. For tensors without values torch takes another one, which stores all attention weights.
+- `DataLoader._iterator`, and `_workers` and `_shutdown_workers` of its iterator: to stop workers
+  immediately. torch leaves this to the garbage collector, which waits five seconds for each.
+- `_on_queue_feeder_error` of Python's `multiprocessing.queues.Queue`: a worker that cannot send a
+  batch would only print a traceback, and the run would wait for the batch forever.
+- `torch._dynamo.utils.counters`: the number of graphs compiled so far.
 
-A name that is gone raises an error when this module is imported, when workers are started, in a
+If a name is missing, an error is raised when this module is imported, when workers start, in a
 worker, or when graphs are counted.
 """
 
@@ -32,8 +32,8 @@ from torch.utils.data import DataLoader
 from arclight.libraries.missing import missing
 
 __all__ = [
+    "BATCH_NOT_SENT",
     "CPU_ATTENTION",
-    "NOT_HANDED_ON",
     "FakeTensorMode",
     "TorchDispatchMode",
     "attention_formulas",
@@ -47,8 +47,8 @@ __all__ = [
 ]
 
 FILE = "pytorch.py"
-NOT_HANDED_ON = os.EX_IOERR
-"""The exit code of a worker that could not hand on a batch."""
+BATCH_NOT_SENT = os.EX_IOERR
+"""The exit code of a worker that could not send a batch."""
 
 
 def _operator(name: str) -> Any:
@@ -60,7 +60,7 @@ def _operator(name: str) -> Any:
 
 FLASH = "_scaled_dot_product_flash_attention"
 CPU_ATTENTION = _operator(f"{FLASH}_for_cpu")
-"""The attention kernel of CPUs, which returns its result and what the backward pass needs."""
+"""The attention kernel of CPUs; it returns the result and the values for the backward pass."""
 
 _SAME_COST = {
     CPU_ATTENTION: _operator(FLASH),
@@ -69,24 +69,24 @@ _SAME_COST = {
 
 
 def attention_formulas(known: dict[Any, Callable[..., int]]) -> dict[Any, Callable[..., int]]:
-    """The arithmetic of attention on CPUs, which not every release of torch knows.
+    """Returns FLOP formulas of attention on CPUs, which some releases of torch lack.
 
     Args:
-        known: `torch.utils.flop_counter.flop_registry`, which has the same attention on GPUs.
+        known: `torch.utils.flop_counter.flop_registry`, which has the formulas for GPUs.
     """
     return {kernel: known[same] for kernel, same in _SAME_COST.items()}
 
 
 def has_values(tensor: Tensor) -> bool:
-    """Whether a tensor has values: false on the meta device and in a dry run, of shapes alone."""
+    """Whether a tensor has values: False on the meta device and in a dry run."""
     return not (tensor.is_meta or isinstance(tensor, FakeTensor))
 
 
 def start_workers(loader: "DataLoader[Any]") -> tuple[Iterator[Any], list[BaseProcess]]:
-    """Begins the loader's next pass; returns its iterator and worker processes, if there are any.
+    """Starts the loader's next pass; returns its iterator and its worker processes, if any.
 
     Raises:
-        RuntimeError: this version of torch has other names for what ends the workers.
+        RuntimeError: this version of torch lacks a name that is used to stop the workers.
     """
     if not hasattr(loader, "_iterator"):
         raise missing("torch", "DataLoader._iterator", FILE)
@@ -100,10 +100,10 @@ def start_workers(loader: "DataLoader[Any]") -> tuple[Iterator[Any], list[BasePr
 
 
 def end_with_its_queue() -> None:
-    """Within a worker: it ends, with `NOT_HANDED_ON`, where it cannot hand on a batch.
+    """Makes a worker exit with `BATCH_NOT_SENT` if it cannot send a batch; call it in the worker.
 
     Raises:
-        RuntimeError: this version of Python has another name for what happens then.
+        RuntimeError: this version of Python lacks the method that is replaced.
     """
     if not hasattr(Queue, "_on_queue_feeder_error"):
         raise missing("Python", "multiprocessing.queues.Queue._on_queue_feeder_error", FILE)
@@ -111,23 +111,23 @@ def end_with_its_queue() -> None:
 
 
 def _end(error: Exception, _: object) -> None:
-    print(f"A data worker cannot hand on its batch: {error}", file=sys.stderr, flush=True)
-    os._exit(NOT_HANDED_ON)
+    print(f"A data worker cannot send its batch: {error}", file=sys.stderr, flush=True)
+    os._exit(BATCH_NOT_SENT)
 
 
 def end_workers(batches: Any) -> None:
-    """Ends the workers of an iterator that `start_workers` returned with workers."""
+    """Stops the workers of an iterator that `start_workers` returned."""
     batches._shutdown_workers()
 
 
 def forget_workers(loader: "DataLoader[Any]") -> None:
-    """Makes a loader with persistent workers start new ones, since its present ones have ended."""
+    """Makes a loader with persistent workers start new ones, after its workers have stopped."""
     loader._iterator = None
 
 
 def graphs_so_far() -> int:
-    """How many graphs this process has compiled."""
-    utils: Any = sys.modules.get("torch._dynamo.utils")  # not imported here: that takes seconds
+    """Returns the number of graphs that this process has compiled."""
+    utils: Any = sys.modules.get("torch._dynamo.utils")  # importing it would take seconds
     if utils is None:
         return 0
     if not hasattr(utils, "counters"):

@@ -1,4 +1,4 @@
-"""The state of torchmetrics objects, as plain values for checkpoints.
+"""Save and restore the state of torchmetrics objects as plain values, for checkpoints.
 
 `Metric.persistent(True)` would change the names in the module's state dict.
 """
@@ -15,11 +15,11 @@ FILE = "torchmetrics_state.py"
 
 
 def metric_states(module: torch.nn.Module) -> dict[str, Any]:
-    """The state of all torchmetrics objects within a module, by their names in it."""
+    """Returns the state of all torchmetrics objects in a module, by their names."""
     modules = dict(module.named_modules())
     for collection in modules.values():
         if isinstance(collection, MetricCollection):
-            collection.values(copy_state=False)  # updates those that share a state
+            collection.values(copy_state=False)  # updates metrics that share a state
     return {
         "increments": {
             name: tracker.n_steps
@@ -35,10 +35,13 @@ def metric_states(module: torch.nn.Module) -> dict[str, Any]:
 
 
 def restore_metrics(module: torch.nn.Module, saved: dict[str, Any]) -> list[str]:
-    """Restores what `metric_states` has returned; returns the names that the module lacks.
+    """Restores the state that `metric_states` returned.
+
+    Returns:
+        The names that the module no longer has.
 
     Raises:
-        RuntimeError: this version of torchmetrics counts updates in another way.
+        RuntimeError: this version of torchmetrics lacks a name that is used here.
     """
     modules = dict(module.named_modules())
     for name, count in saved["increments"].items():
@@ -60,7 +63,7 @@ def restore_metrics(module: torch.nn.Module, saved: dict[str, Any]) -> list[str]
 
 
 def _state(metric: Metric) -> dict[str, Any]:
-    """Its state, counters such as the number of updates, and other tensors that it holds."""
+    """The metric's state, its counters such as the number of updates, and its other tensors."""
     attributes = vars(metric).items()
     numbers = {k: v for k, v in attributes if isinstance(v, (bool, int, float))}
     others = {k: v for k, v in attributes if isinstance(v, Tensor) and k[0] != "_"}
@@ -75,5 +78,5 @@ def _on_cpu(value: Any) -> Any:
 
 def _on_device(value: Any, device: torch.device) -> Any:
     if isinstance(value, Tensor):
-        return value.to(device, copy=True)  # two that share a state are loaded as one tensor
+        return value.to(device, copy=True)  # metrics that share a state are loaded with one tensor
     return [_on_device(one, device) for one in value] if isinstance(value, list) else value

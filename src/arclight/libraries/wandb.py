@@ -1,17 +1,17 @@
-"""What the engine needs of W&B's private names, in one place.
+"""Internal names of W&B that the engine uses.
 
-- `wandb.sdk.mailbox.HandleAbandonedError`: a run goes on when W&B's service has gone, which this
-  error tells. It has no public base class.
+- `wandb.sdk.mailbox.HandleAbandonedError`: raised when W&B's service has stopped; the run then
+  continues without it. The error has no public base class.
 """
 
 from arclight.libraries.missing import missing
 
 
 def service_gone() -> tuple[type[Exception], ...]:
-    """What W&B raises when its service, a process of its own, has ended.
+    """Returns the errors that W&B raises when its service process has stopped.
 
     Raises:
-        RuntimeError: this version of W&B has another name for it.
+        RuntimeError: this version of W&B lacks the error.
     """
     try:
         from wandb.sdk.mailbox import HandleAbandonedError

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from arclight.config.annotations import fits, in_words
 from arclight.config.best_of import key_of
-from arclight.config.complaints import in_a_sentence
+from arclight.config.hydra_errors import in_a_sentence
 from arclight.config.options import options
 from arclight.config.signature import parameters
 from arclight.config.suggest import did_you_mean

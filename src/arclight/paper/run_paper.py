@@ -7,7 +7,7 @@ from typing import Any
 from arclight.config.compose import hydra_ready
 from arclight.console import attach, say
 from arclight.errors import UserError
-from arclight.masking import masked_words
+from arclight.masking import masked_overrides
 from arclight.paper.artifact import unpacked
 from arclight.paper.cells import Cell, plan, plan_before
 from arclight.paper.compose import divided, settings_of
@@ -32,7 +32,7 @@ def run_paper(words: Sequence[str]) -> int:
     Raises:
         UserError: a setting, a config or a run is not as it should be.
     """
-    own, typed = divided(masked_words(words))
+    own, typed = divided(masked_overrides(words))
     with hydra_ready():
         paper, node = settings_of(own)
         folder = Path(paper.dir).expanduser()

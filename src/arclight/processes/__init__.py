@@ -1,1 +1,1 @@
-"""The processes of a run: devices, nodes, ranks, and who watches whom."""
+"""The processes of a run: devices, nodes, ranks, and the watcher of each process."""

@@ -1,4 +1,4 @@
-"""Whether the machine has what the config asks for."""
+"""Check that the machine has the devices that the config requests."""
 
 import os
 from typing import Any
@@ -12,21 +12,25 @@ Trainer = dict[str, Any]
 
 
 OWN_STRATEGIES = ("auto", "ddp", "fsdp")
-"""Names that need no look at Lightning's."""
+"""Strategies that are known without importing Lightning."""
 
 _ON_CPUS = {name: f"{name}_cpu" for name in ("ddp", "fsdp")}
-"""Options that say the same of processes on the CPU."""
+"""The corresponding options for processes on the CPU."""
 
 
 def require_devices(trainer: Trainer, choice: str | None = None) -> None:
-    """Raises `UserError` where the trainer's accelerator or the number of devices is not there.
+    """Checks that the machine has the trainer's accelerator and devices.
 
     Args:
-        choice: the option of the config group that was chosen; None: it is not known.
+        trainer: the config's `trainer`.
+        choice: the chosen option of the config group; None: unknown.
+
+    Raises:
+        UserError: a device is missing, a setting does not work on it, or the strategy is unknown.
     """
     accelerator, devices = resolve_accelerator(trainer), trainer["devices"]
     for fault in faults_of_processor({**trainer, "accelerator": accelerator}):
-        raise UserError(fault.said)
+        raise UserError(fault.message)
     _require_strategy(trainer["strategy"])
     if accelerator == "cpu":
         return
@@ -36,38 +40,38 @@ def require_devices(trainer: Trainer, choice: str | None = None) -> None:
         there = torch.cuda.device_count()
         if not there:
             raise UserError(
-                f"{_asked(choice)} needs a CUDA device and this machine shows none; "
-                f"type {_on_the_cpu(choice)}."
+                f"{_gpu_setting(choice)} needs a CUDA device but this machine has none; "
+                f"type {_cpu_setting(choice)}."
             )
         if isinstance(devices, int) and devices > there:
             raise UserError(
-                f"trainer.devices={devices} but this machine shows {there}; "
+                f"trainer.devices={devices} but this machine has {there}; "
                 f"type trainer.devices={there}."
             )
         if isinstance(devices, list) and (missing := [d for d in devices if d >= there]):
             raise UserError(
-                f"trainer.devices={devices} names device {missing[0]}, and this machine shows "
+                f"trainer.devices={devices} includes device {missing[0]}, but this machine has "
                 f"{there}, numbered from 0; type trainer.devices=[{there - 1}]."
             )
     if accelerator == "mps" and not torch.backends.mps.is_available():
         raise UserError(
-            "trainer=mps needs an Apple GPU and this machine has none; type trainer=cpu."
+            "trainer=mps needs an Apple GPU but this machine has none; type trainer=cpu."
         )
 
 
-def _asked(choice: str | None) -> str:
-    """What asks for a GPU: the option, or the key where an option of the CPU was changed."""
+def _gpu_setting(choice: str | None) -> str:
+    """The setting that requests a GPU: the option, or the key if a CPU option was changed."""
     changed = choice in ("cpu", *_ON_CPUS.values())
     return "trainer.accelerator=gpu" if changed else f"trainer={choice or 'gpu'}"
 
 
-def _on_the_cpu(choice: str | None) -> str:
+def _cpu_setting(choice: str | None) -> str:
     changed = choice in ("cpu", *_ON_CPUS.values())
     return "trainer.accelerator=cpu" if changed else f"trainer={_ON_CPUS.get(choice or '', 'cpu')}"
 
 
 def _require_strategy(strategy: Any) -> None:
-    """Raises `UserError` where it is the name of none; Lightning is asked of names not our own."""
+    """Raises `UserError` for an unknown strategy; imports Lightning only for names of its own."""
     if not isinstance(strategy, str) or strategy in OWN_STRATEGIES:
         return
     from lightning.pytorch.strategies import StrategyRegistry
@@ -79,7 +83,7 @@ def _require_strategy(strategy: Any) -> None:
 
 
 def resolve_accelerator(trainer: Trainer) -> str:
-    """cpu, gpu or mps; what `auto` means here."""
+    """Returns cpu, gpu or mps; `auto` is resolved for this machine."""
     wanted = str(trainer["accelerator"])
     if wanted != "auto":
         return wanted.replace("cuda", "gpu")
@@ -91,10 +95,10 @@ def resolve_accelerator(trainer: Trainer) -> str:
 
 
 def accelerator_here(trainer: Trainer) -> str:
-    """What a trained run computes with: what it was trained on, or the CPU where that is not here.
+    """Returns the accelerator to use for a trained run: the one it was trained on, if available.
 
     Returns:
-        cpu, gpu or mps.
+        cpu, gpu or mps; cpu if the other is not available.
     """
     import torch
 
@@ -108,19 +112,19 @@ def accelerator_here(trainer: Trainer) -> str:
 
 
 def device_here(trainer: Trainer) -> str:
-    """The same as torch calls it: cpu, cuda or mps."""
+    """Like `accelerator_here`, in torch's names: cpu, cuda or mps."""
     return accelerator_here(trainer).replace("gpu", "cuda")
 
 
 def cores() -> int:
-    """The processor's cores that this process may use: a scheduler gives it some of a machine's."""
+    """Returns the number of CPU cores that this process may use; a scheduler may limit it."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def process_count(trainer: Trainer) -> int:
-    """How many processes this machine runs for the config: one for each device."""
+    """Returns the number of processes on this machine: one for each device."""
     devices = trainer["devices"]
     if isinstance(devices, list):
         return len(devices)

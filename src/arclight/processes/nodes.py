@@ -1,4 +1,4 @@
-"""A run on several machines: who makes the directory, and who waits for it."""
+"""Runs on several machines: the first node creates the directory, the others wait for it."""
 
 import os
 import time
@@ -9,39 +9,39 @@ from arclight.run_directory import RunDirectory
 
 
 def this_node() -> int:
-    """Which node of a run on several this is; 0 makes the directory and keeps its status."""
+    """Returns the number of this node; node 0 creates the directory and writes its status."""
     return int(os.environ.get("ARCLIGHT_NODE", os.environ.get("SLURM_NODEID", "0")))
 
 
 def keeps_records(run: RunDirectory) -> bool:
-    """Whether this node does: the first of them, or the only one, whatever its number."""
+    """Whether this node writes the run's status: the first node, or the only one."""
     return this_node() == 0 or run.config["trainer"]["num_nodes"] == 1
 
 
 def refuse_torchrun() -> None:
-    """Raises `UserError` where torchrun has started `train.py`, each time a run of its own."""
+    """Raises `UserError` if torchrun started `train.py`: each process would be a separate run."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         raise UserError(
-            "train.py starts the processes of a run itself, and torchrun would start each as a run "
-            "of its own: type python train.py trainer=ddp (or trainer=fsdp) for all GPUs of a "
-            "machine; scripts/slurm/many_nodes.sbatch shows how for several machines."
+            "train.py starts the processes of a run itself; under torchrun each process would be a "
+            "separate run: type python train.py trainer=ddp (or trainer=fsdp) for all GPUs of a "
+            "machine. For several machines, see scripts/slurm/many_nodes.sbatch."
         )
 
 
 def wait_for(path: Path, seconds: float = 600) -> RunDirectory:
-    """The run directory that the first node makes and begins to execute, or finds to be over.
+    """Waits until the first node has created the run directory and started or finished the run.
 
     Raises:
-        UserError: it does not come.
+        UserError: this has not happened after `seconds`.
     """
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         run = RunDirectory(path)
-        # Not whether it is held: on some file systems a lock is seen on its own node only.
+        # The lock is not checked: on some file systems only its own node sees it.
         if run.summary_file.is_file() and (run.is_over or run.status == "running"):
             return run
         time.sleep(0.5)
     raise UserError(
-        f"{path} has not been begun by the first node after {seconds:.0f} s; "
+        f"the first node has not started {path} after {seconds:.0f} s; "
         "is it on a file system that all nodes share?"
     )

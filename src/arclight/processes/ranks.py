@@ -1,6 +1,6 @@
-"""Several processes for one run, started and watched by torch's own elastic launcher.
+"""Run several processes for one run, started and watched by torch's elastic launcher.
 
-Each executes the run directory, so that all have the same config and none sees a command line.
+Each process executes the run directory, so all have the same config and none parses a command line.
 """
 
 import os
@@ -22,23 +22,24 @@ from arclight.run_directory import RunDirectory, interrupted
 from arclight.signals import SIGNALS, exit_on_signals
 
 RENDEZVOUS = "ARCLIGHT_RENDEZVOUS"  # in the environment: HOST:PORT on the first of several nodes
-TO_SAVE = 3600  # seconds that a signalled run has for a validation and a save; torch gives it 30
-LATE = 2  # seconds by which the launcher may notice a death after its consequences elsewhere
+TO_SAVE = 3600  # seconds for a validation and a checkpoint after a signal; torch's default is 30
+LATE = 2  # seconds; the launcher may notice a dead process later than the failures it causes
 
 
 def launch(run: RunDirectory, processes: int, nodes: int) -> int:
-    """Runs the processes to their end and returns the exit code of the whole.
+    """Runs the processes until they end and returns the exit code of the run.
 
-    When one fails the launcher ends the others, and the first failure's traceback is shown last.
+    If one fails, the launcher stops the others, and the traceback of the first failure is printed
+    last.
     """
     before = dict(os.environ)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(TO_SAVE))
     os.environ[WATCHER] = str(os.getpid())
-    # What this process imports, and nothing that lies in the working directory (hence -P).
+    # Import from the same places as this process, but not from the working directory (hence -P).
     os.environ["PYTHONPATH"] = os.pathsep.join(place for place in sys.path if place)
     try:
-        with TemporaryDirectory(prefix="arclight-") as notes:  # where failing processes leave word
+        with TemporaryDirectory(prefix="arclight-") as notes:  # for the errors of the processes
             return _run(run, processes, nodes, notes)
     finally:  # the next job of a multirun may have another number of processes
         os.environ.clear()
@@ -72,37 +73,38 @@ def _run(run: RunDirectory, processes: int, nodes: int, notes: str) -> int:
             _settle(run, status="failed", error=f"{type(error).__name__}: {error}")
         raise
     finally:
-        exit_on_signals()  # in place of the launcher's own
+        exit_on_signals()  # replaces the launcher's handlers
     return 0
 
 
 def first_failure(failures: dict[int, ProcessFailure]) -> tuple[int, ProcessFailure]:
-    """The rank whose failure was the cause of the others', with what is known of it.
+    """Returns the rank that failed first, which made the others fail, and its failure.
 
-    A process that died without a word is noticed after those that told the time, although it may
-    have died before them; one that ended by SIGTERM was told to, by the launcher.
+    A process that died without an error file is noticed later than those that wrote the time of
+    their error, although it may have died first. A process that ended by SIGTERM was stopped by the
+    launcher.
     """
 
     def when(item: tuple[int, ProcessFailure]) -> tuple[bool, float]:
         failure = item[1]
-        told = failure.error_file_data
-        time = told.get("timestamp", failure.timestamp - LATE) if told else failure.timestamp - LATE
+        data = failure.error_file_data
+        time = data.get("timestamp", failure.timestamp - LATE) if data else failure.timestamp - LATE
         return failure.exitcode == -signal.SIGTERM, float(time)
 
     return min(failures.items(), key=when)
 
 
 def _failed(run: RunDirectory, rank: int, failure: ProcessFailure) -> int:
-    """Settles the run's status, since a process that fails for another's sake may have set it."""
+    """Sets the run's status, since a process that failed because of another may have set it."""
     code = int(failure.exitcode)
-    if run.is_over:  # the process that keeps the records had done its work
+    if run.is_over:  # the process that writes the status was done
         return 0
     if code in range(128, 192):
         return _interrupted(run, code)
     if code == EXIT_USER_ERROR:
         if run.status != "failed":
             _settle(run, status="failed", error=failure.message)
-        if rank:  # only the first process has said it
+        if rank:  # only rank 0 has printed its error
             print(f"error: {failure.message} (process {rank})", file=sys.stderr)
         return code
     last_line = failure.message.strip().splitlines()[-1]
@@ -112,14 +114,14 @@ def _failed(run: RunDirectory, rank: int, failure: ProcessFailure) -> int:
 
 
 def _not_met(run: RunDirectory, endpoint: str, error: Exception) -> int:
-    """The launchers of several nodes did not find each other, or lost one another."""
+    """Handles launchers of several nodes that could not connect, or lost their connection."""
     if run.is_over:
         return 0
-    said = " ".join(str(error.__cause__ or error).split("\n")[0].split()).rstrip(".")
+    reason = " ".join(str(error.__cause__ or error).split("\n")[0].split()).rstrip(".")
     sentence = (
-        f"The processes of {run.path} could not meet, or lost each other, at {endpoint} ({said}): "
-        f"see that all nodes are there and reach it, or name another by {RENDEZVOUS}=HOST:PORT, "
-        "and type the same command again."
+        f"The processes of {run.path} could not connect, or lost their connection, at {endpoint} "
+        f"({reason}): check that all nodes are running and reach it, or set another address by "
+        f"{RENDEZVOUS}=HOST:PORT, and type the same command again."
     )
     if run.status != "failed":
         _settle(run, status="failed", error=sentence)

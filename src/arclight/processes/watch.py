@@ -1,4 +1,4 @@
-"""A process of a run must not outlive the one that watches it, nor overhear its signal."""
+"""End a process of a run when its launcher has died, or when it does not react to a signal."""
 
 import math
 import os
@@ -10,34 +10,35 @@ from threading import Thread
 
 from arclight.signals import SIGNALS, exit_at_once, noticed
 
-WATCHER = "ARCLIGHT_WATCHER"  # in the environment of a run's processes: the launcher's number
-LOOK_EVERY = 0.2  # seconds
-DEAF = 3.0  # seconds after which a signal that Python has not seen is taken to be lost on it
-_watcher: int | None = None  # the launcher of this process, where it has one
+WATCHER = "ARCLIGHT_WATCHER"  # environment variable with the launcher's process number
+CHECK_EVERY = 0.2  # seconds
+GRACE = 3.0  # seconds that Python has to react to a signal before the process is killed
+_watcher: int | None = None  # the process number of the launcher, if there is one
 
 
 def die_with_watcher() -> None:
-    """Kills this process soon after its launcher has died, which may have had no time to tell.
+    """Starts a thread that kills this process soon after its launcher has died.
 
-    Left alone it would train on, beside those that continue the run. Killed, not ended: what it
-    writes is whole or not there, and its next collective would wait for nobody.
+    The launcher may die without stopping its processes; they would then train on, beside those that
+    continue the run. The process is killed, since a normal exit could hang in a collective that the
+    others never join. Files are written atomically, so none is left incomplete.
 
-    The same when a signal that should end it at once does not get through. Python sees to signals
-    between its own instructions: one that waits in native code for a process that has left before
-    the two were connected, would wait for half an hour.
+    The thread also kills the process if a signal that should end it has no effect. Python handles
+    signals between its own instructions: a process that waits in native code for another that has
+    already gone would wait for half an hour.
     """
     global _watcher
     _watcher = int(os.environ[WATCHER])
-    bell, wire = socket.socketpair()  # the operating system rings, whatever Python is doing
+    bell, wire = socket.socketpair()  # signals are written to it even while Python is blocked
     wire.setblocking(False)
     signal.set_wakeup_fd(wire.fileno(), warn_on_full_buffer=False)
 
     def watch() -> None:
         leave_by = math.inf
         with bell, wire:
-            while not _left_alone() and time.monotonic() < leave_by:
-                if select.select([bell], [], [], LOOK_EVERY)[0] and _ends_it(bell.recv(64)):
-                    leave_by = min(leave_by, time.monotonic() + DEAF)
+            while not _is_orphaned() and time.monotonic() < leave_by:
+                if select.select([bell], [], [], CHECK_EVERY)[0] and _ends_it(bell.recv(64)):
+                    leave_by = min(leave_by, time.monotonic() + GRACE)
                 if noticed():
                     leave_by = math.inf
         _die()
@@ -45,16 +46,16 @@ def die_with_watcher() -> None:
     Thread(target=watch, name="watcher", daemon=True).start()
 
 
-def die_if_left_alone() -> None:
-    """Kills this process at once if its launcher has died, before its watcher has noticed.
+def die_if_orphaned() -> None:
+    """Kills this process if its launcher has died, before the watcher thread notices.
 
-    That another process of the run has gone already is no failure of this one.
+    Otherwise, this process could report the loss of another process as its own failure.
     """
-    if _left_alone():
+    if _is_orphaned():
         _die()
 
 
-def _left_alone() -> bool:
+def _is_orphaned() -> bool:
     return _watcher is not None and os.getppid() != _watcher
 
 
@@ -63,5 +64,5 @@ def _die() -> None:
 
 
 def _ends_it(numbers: bytes) -> bool:
-    """Whether one of these signals ends a process in which there is nothing to save yet."""
+    """Whether one of these signals should end a process that has nothing to save yet."""
     return any(n in SIGNALS and signal.getsignal(n) is exit_at_once for n in numbers)

@@ -1,1 +1,1 @@
-"""What a run was made of: code, packages, hardware."""
+"""Record what a run used: code, packages, hardware."""

@@ -1,4 +1,4 @@
-"""The code that a run was made of, file by file, and what has changed in it since."""
+"""Digests of the code that a run used, file by file, and the changes since."""
 
 import hashlib
 import sys
@@ -14,25 +14,27 @@ from arclight.provenance.packages import owned_folders
 from arclight.provenance.repository import modules_in
 from arclight.run_directory import RunDirectory
 
-# What reads runs, proposes configs and foretells costs: no metric of a run depends on it.
+# Code that reads runs, proposes configs and predicts costs: no metric of a run depends on it.
 BESIDE = ("arclight/report/", "arclight/search/", "arclight/costs/", "arclight/paper/")
 CONFIGS = "configs/"
-NAMED = 5  # files in a sentence
+NAMED = 5  # the most files that a sentence lists
 
 Code = dict[str, str]  # digests by file: `mylab/model.py`, `configs/model/vit.yaml`, `train.py`
 
 
-@cache  # as it was when this process imported it
+@cache  # describes the code as this process imported it
 def digests(project: Path = PROJECT, packages: tuple[Path, ...] | None = None) -> Code:
-    """The start of the SHA-256 of each file of the code: owned packages, configs, `train.py`.
+    """Returns the first 16 digits of the SHA-256 of each file of the code.
+
+    These are the files of the project's packages, the configs and `train.py`.
 
     Args:
         project: the folder of `train.py` and the configs.
-        packages: folders of packages; None: those that the project owns.
+        packages: the folders of packages; None: those of the project.
     """
     found = {}
     for name, file in _files(project, owned_folders() if packages is None else packages):
-        with suppress(OSError):  # it has gone since, or may not be read
+        with suppress(OSError):  # it was deleted, or cannot be read
             found[name] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     return dict(sorted(found.items()))
 
@@ -48,7 +50,7 @@ def _files(project: Path, packages: Iterable[Path]) -> Iterator[tuple[str, Path]
 
 
 def last_executed(manifest: Mapping[str, Any]) -> Code | None:
-    """The code with which a run was executed last; None: its manifest is older than digests."""
+    """Returns the code of a run's last execution; None if its manifest has no digests."""
     if "code" not in manifest:
         return None
     code = dict(manifest["code"])
@@ -58,7 +60,7 @@ def last_executed(manifest: Mapping[str, Any]) -> Code | None:
 
 
 def differing(then: Code, now: Code) -> list[str]:
-    """The modules that are not the same, with what has become of them."""
+    """Returns the names of files that differ, marked if they are new or gone."""
     return [
         file + (" (new)" if file not in then else " (gone)" if file not in now else "")
         for file in sorted({*then, *now})
@@ -67,19 +69,19 @@ def differing(then: Code, now: Code) -> list[str]:
 
 
 def changed_since(run: RunDirectory) -> list[str]:
-    """The files that a run's metrics may depend on and that have changed since its execution.
+    """Returns the files that a run's metrics may depend on and that have changed since it ran.
 
-    A new module is not one of them, since no old code imports it. Of the configs, those count that
-    the run was composed of.
+    New modules do not count, since no old code imports them. Configs count only if the run was
+    composed from them.
     """
     if not run.manifest_file.is_file():
         return []
     manifest = run.manifest
     then = last_executed(manifest)
-    return _bearing(differing(then, digests()), manifest) if then else []
+    return _relevant(differing(then, digests()), manifest) if then else []
 
 
-def _bearing(names: list[str], manifest: Mapping[str, Any]) -> list[str]:
+def _relevant(names: list[str], manifest: Mapping[str, Any]) -> list[str]:
     chosen = {f"{CONFIGS}{k}/{v}.yaml" for k, v in manifest.get("choices", {}).items()}
     return [
         name
@@ -90,14 +92,14 @@ def _bearing(names: list[str], manifest: Mapping[str, Any]) -> list[str]:
 
 
 def named(names: Iterable[str]) -> str:
-    """The names in a sentence, or the first of many."""
+    """Lists names for a sentence; if there are many, the first and the number of the others."""
     all_of_them = sorted(names)
     shown, more = all_of_them[:NAMED], len(all_of_them) - NAMED
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def warn_of_changes(run: RunDirectory) -> None:
-    """Says on stderr which code has changed since the run was executed, if any has."""
+    """Prints a warning to stderr if code has changed since the run was executed."""
     if names := changed_since(run):
         print(
             f"warning: the code has changed since this run: {named(names)}; "
@@ -109,13 +111,15 @@ def warn_of_changes(run: RunDirectory) -> None:
 def note_code(
     run: RunDirectory, git: Callable[[], dict[str, Any]], say: Callable[[str], None]
 ) -> None:
-    """What is to be said and kept of the code when an execution of the run begins.
+    """Records the code, and warns of changes, when an execution of the run begins.
 
-    Where it is not the code of the execution before, the manifest gets another entry in
-    `continued`: when, what git has of it, and the digests that changed (null: the file has gone).
+    If the code differs from that of the previous execution, adds an entry to `continued` in the
+    manifest: the time, git's state, and the digests that changed (null: the file is gone).
 
     Args:
-        git: the state that the manifest keeps.
+        run: the run.
+        git: returns git's state for the manifest.
+        say: called with each warning.
     """
     manifest = run.manifest
     then, now = last_executed(manifest), digests()
@@ -127,7 +131,7 @@ def note_code(
         manifest["git"] = git()
         entry = {"time": when, "git": manifest["git"], "code": changed}
         run.update_manifest(continued=[*manifest.get("continued", ()), entry])
-        if names := _bearing(differing(then, now), manifest):
+        if names := _relevant(differing(then, now), manifest):
             say(f"warning: the code has changed since this run was last executed: {named(names)}.")
     if sentence := _not_kept(manifest.get("git", {})):
         say(sentence)
@@ -136,13 +140,12 @@ def note_code(
 def _not_kept(git: Mapping[str, Any]) -> str | None:
     if git.get("complaint"):
         return (
-            f"warning: the text of the code is not kept ({git['complaint']}); its digests in "
-            "manifest.json tell whether it changes."
+            f"warning: the code itself is not saved ({git['complaint']}); its digests in "
+            "manifest.json show whether it changes."
         )
     if git.get("left_out"):
         return (
-            f"warning: git ignores {named(git['left_out'])}, or it is too large or looks like it "
-            "holds a secret: its text is not kept, and its digest in manifest.json tells whether "
-            "it changes."
+            f"warning: {named(git['left_out'])}: not saved, since git ignores it, it is too large "
+            "or it may contain a secret; its digest in manifest.json shows whether it changes."
         )
     return None

@@ -1,4 +1,4 @@
-"""What a run was made of: command, code, packages, hardware; enough to do it again."""
+"""The manifest of a run: command, code, packages and hardware, enough to repeat the run."""
 
 import hashlib
 import os
@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from arclight.config.project import PROJECT
-from arclight.masking import masked_words
+from arclight.masking import masked_overrides
 from arclight.provenance.code import digests
 from arclight.provenance.packages import libraries_of, owned_folders
 from arclight.provenance.repository import state
 
 
 def describe(config: dict[str, Any]) -> dict[str, Any]:
-    """The manifest of a run that starts now; what needs torch or the data is added by the run."""
+    """Returns the manifest of a run that starts now; the run adds what needs torch or the data."""
     agent = os.environ if "WANDB_SWEEP_ID" in os.environ else {}
     named = {"run_id": agent["WANDB_RUN_ID"]} if "WANDB_RUN_ID" in agent else {}
     return {
-        **named,  # by which the sweep of W&B knows the run; else it gets its own
-        "command": shlex.join([Path(sys.executable).name, *masked_words(sys.argv)]),
+        **named,  # the name of the run in a W&B sweep; otherwise, the run gets its own
+        "command": shlex.join([Path(sys.executable).name, *masked_overrides(sys.argv)]),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "folder": os.getcwd(),
         "seed": config["seed"],
@@ -40,7 +40,7 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def git_state() -> dict[str, Any]:
-    """What git has of this project: commit, branch, and the patch that makes of it the code."""
+    """Returns git's state of this project: commit, branch, and the patch of later changes."""
     return state(PROJECT, tuple(owned_folders()))
 
 
@@ -52,13 +52,13 @@ def lock_hash() -> str | None:
 
 @cache
 def packages() -> dict[str, str]:
-    """Name and version of every installed package."""
-    known = (d.metadata for d in distributions())  # parsed once; `d.name` would do it each time
+    """Returns the name and version of every installed package."""
+    known = (d.metadata for d in distributions())  # parsed once; `d.name` would parse it each time
     return dict(sorted((m["Name"], m["Version"]) for m in known if m["Name"]))
 
 
 def hardware() -> dict[str, Any]:
-    """What the run computes on, as torch sees it."""
+    """Returns the hardware that the run computes on, as torch sees it."""
     import torch
 
     found: dict[str, Any] = {

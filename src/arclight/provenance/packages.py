@@ -1,4 +1,4 @@
-"""The packages that the project owns, and the libraries that a config builds from."""
+"""The project's own packages, and the libraries that a config builds from."""
 
 import importlib.util
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from arclight.config.project import ENGINE, project
 
 
 def owned_folders() -> list[Path]:
-    """The folders of the engine, the zoo and the packages of `[tool.arclight]`, where they are."""
+    """Returns the folders of the engine, the zoo and the packages of `[tool.arclight]`."""
     found: list[Path] = []
     for name in (*ENGINE, *project().packages):
         spec = importlib.util.find_spec(name)
@@ -18,11 +18,11 @@ def owned_folders() -> list[Path]:
 
 
 def libraries_of(config: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str, str]:
-    """Name and version of each library that a target of the config comes from.
+    """Returns the name and version of each library that a target of the config comes from.
 
     Args:
-        config: of a run.
-        versions: of all installed packages.
+        config: the config of a run.
+        versions: the versions of all installed packages, by name.
     """
     known = {name.lower().replace("-", "_"): version for name, version in versions.items()}
     owned = {*ENGINE, *project().packages}

@@ -1,4 +1,4 @@
-"""What git has of the project: a commit, and the patch that makes of it the code as it is."""
+"""Git's state of the project: a commit, and the patch from it to the current code."""
 
 import os
 import re
@@ -10,28 +10,28 @@ from typing import Any
 
 from arclight.masking import holds_secrets
 
-CODE = ("src", "configs", "scripts", "train.py")  # where an untracked file is of the code
-LARGEST = 256 * 1024  # bytes of an untracked file; what is larger was not typed
+CODE = ("src", "configs", "scripts", "train.py")  # where untracked files count as code
+LARGEST = 256 * 1024  # bytes of an untracked file; larger files were not written by hand
 LARGEST_OF_ALL = 4 * 1024**2
 
 
 class _GitError(Exception):
-    """In git's own words."""
+    """Raised with git's error message."""
 
 
-@cache  # as it was when this process imported it
+@cache  # describes the code as this process imported it
 def state(project: Path, packages: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """What `git` keeps in a manifest.
+    """Returns the `git` entry of a manifest.
 
     Args:
         project: the folder of `train.py`.
-        packages: folders of owned packages; of those outside of the project nothing is kept.
+        packages: the folders of the project's packages; those outside `project` are not saved.
 
     Returns:
-        `commit` and `branch`; `patch`, which `git apply` takes on the commit: uncommitted changes,
-        and text files of the code that are not tracked yet, unless git ignores them; `left_out`:
-        modules that are in neither, and files with what is likely a secret. Outside of a repository
-        all are None, but for `complaint`.
+        `commit` and `branch`; `patch`, for `git apply` on the commit: uncommitted changes and
+        untracked text files of the code that git does not ignore; `left_out`: modules in neither,
+        and files that probably contain a secret. Outside a repository all are None, and `complaint`
+        says why.
     """
     try:
         found = _git(project, "rev-parse", "HEAD", "--abbrev-ref", "HEAD", "--show-prefix")
@@ -58,7 +58,7 @@ def state(project: Path, packages: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def modules_in(folder: Path) -> Iterator[Path]:
-    """The Python files below a folder, without those that an editor hides."""
+    """Yields the Python files below a folder, without hidden ones."""
     for place, below, files in os.walk(folder):
         below[:] = [name for name in below if name[0] != "."]
         for name in files:
@@ -66,7 +66,7 @@ def modules_in(folder: Path) -> Iterator[Path]:
                 yield Path(place, name)
 
 
-# Whatever the user's own settings of git are.
+# These options override the user's git settings.
 _DIFF = (
     *("-c", "diff.relative=false", "diff", "HEAD", "--binary", "--no-color", "--no-ext-diff"),
     *("--no-textconv", "--src-prefix=a/", "--dst-prefix=b/", "-U3", "--submodule=short"),
@@ -75,7 +75,7 @@ _LIST = ("ls-files", "-t", "-z", "--full-name", "--cached", "--others", "--exclu
 
 
 def _without_secrets(patch: str) -> tuple[str, list[str]]:
-    """The patch without the files that hold what is likely a secret, and their names."""
+    """Returns the patch without files that probably contain a secret, and the names of these."""
     parts = re.split(r"^(?=diff --git )", patch, flags=re.MULTILINE)
     hidden = [part for part in parts if holds_secrets(part)]
     names = [re.sub(r"^diff --git a/(.*?) b/.*", r"\1", part.partition("\n")[0]) for part in hidden]
@@ -83,11 +83,11 @@ def _without_secrets(patch: str) -> tuple[str, list[str]]:
 
 
 def _patches(top: Path, names: list[str]) -> Iterator[tuple[str, str]]:
-    """Names of untracked text files, each with the patch that makes it."""
+    """Yields the names of untracked text files, each with the patch that creates it."""
     room = LARGEST_OF_ALL
     for name in sorted(names, key=lambda name: not name.endswith(".py")):
         if name[0] == "." or "/." in name or not name.isprintable() or set(name) & set('"\\'):
-            continue  # an editor's, or what a patch would have to quote
+            continue  # hidden, or a name that a patch would have to quote
         file = top / name
         try:
             size = file.lstat().st_size
@@ -95,7 +95,7 @@ def _patches(top: Path, names: list[str]) -> Iterator[tuple[str, str]]:
                 continue
             content = file.read_bytes()
             executable = os.access(file, os.X_OK)
-        except OSError:  # it has gone since, or may not be read
+        except OSError:  # it was deleted, or cannot be read
             continue
         if b"\0" in content or holds_secrets(_text(content)):
             continue
@@ -104,20 +104,20 @@ def _patches(top: Path, names: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _as_new(name: str, text: str, executable: bool) -> str:
-    """As `git diff` shows a new file, but for the line with its hash."""
+    """A new file as `git diff` shows it, without the line with its hash."""
     head = f"diff --git a/{name} b/{name}\nnew file mode {'100755' if executable else '100644'}\n"
     if not text:
         return head
     lines = text.removesuffix("\n").split("\n")
     end = "" if text.endswith("\n") else "\\ No newline at end of file\n"
-    tab = "\t" if " " in name else ""  # where else would the name end
+    tab = "\t" if " " in name else ""  # marks the end of a name with spaces
     head += f"--- /dev/null\n+++ b/{name}{tab}\n@@ -0,0 +1,{len(lines)} @@\n"
     return head + "".join(f"+{line}\n" for line in lines) + end
 
 
-def _git(project: Path, *words: str) -> str:
-    """What git says to that, to the last byte; `state` looks, and so takes no lock."""
-    command = ("git", "-C", str(project), *words)
+def _git(project: Path, *arguments: str) -> str:
+    """Returns the output of a git command as text, without loss; takes no optional locks."""
+    command = ("git", "-C", str(project), *arguments)
     env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     try:
         done = subprocess.run(command, capture_output=True, timeout=20, check=True, env=env)
@@ -135,5 +135,5 @@ def _first_line(complaint: bytes) -> str:
 
 
 def _text(content: bytes) -> str:
-    """Any bytes as text that JSON keeps; encoding it in the same way gives them back."""
+    """Decodes any bytes to text for JSON; encoding the same way restores the bytes."""
     return content.decode(errors="surrogateescape")

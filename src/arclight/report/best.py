@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from arclight.config.best_of import key_of
 from arclight.config.compose import composed, freeze_as_composed, hydra_ready
-from arclight.config.found_words import is_plain
+from arclight.config.file_overrides import is_plain
 from arclight.config.freeze import flatten
 from arclight.config.layout import COMMAND_KEYS
 from arclight.config.typed import as_typed

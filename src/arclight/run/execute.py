@@ -22,7 +22,7 @@ from arclight.files import UNWRITABLE, unwritable, write_json
 from arclight.libraries.torchmetrics import import_torchmetrics
 from arclight.processes.devices import process_count, require_devices
 from arclight.processes.nodes import keeps_records, this_node
-from arclight.processes.watch import die_if_left_alone, die_with_watcher
+from arclight.processes.watch import die_if_orphaned, die_with_watcher
 from arclight.provenance.code import note_code
 from arclight.provenance.manifest import git_state
 from arclight.run.moved import Whereabouts, followed
@@ -114,7 +114,7 @@ def _share(run: RunDirectory, place: Whereabouts, rank: int | None) -> int:
 
     def end(status: str, **values: object) -> None:
         ignore_signals()  # the run has ended one way; a second would make nonsense of it
-        die_if_left_alone()  # another execution may hold the directory already
+        die_if_orphaned()  # another execution may hold the directory already
         if first and (found := place.now):
             seconds = found.summary.get("seconds", 0.0) + time.monotonic() - began
             found.update_summary(status=status, seconds=round(seconds, 3), **values)
@@ -145,7 +145,7 @@ def _share(run: RunDirectory, place: Whereabouts, rank: int | None) -> int:
         except UserError as error:
             return fail(str(error))
         except Exception as error:
-            die_if_left_alone()
+            die_if_orphaned()
             if place.has_left:
                 return fail(place.sentence())
             about_workers = isinstance(error, OSError) or "DataLoader worker" in str(error)

@@ -12,7 +12,7 @@ import torch
 
 from arclight.config.freeze import flatten
 from arclight.data.module import DataModule
-from arclight.libraries.pytorch import NOT_HANDED_ON
+from arclight.libraries.pytorch import BATCH_NOT_SENT
 from arclight.run.assembly import Parts
 from arclight.tasks.task import Task
 
@@ -30,7 +30,7 @@ def of_workers(error: BaseException) -> str | None:
     end, said = " ".join(ends), str(error)
     no_room = "shared memory(shm)" in said and os.strerror(errno.ENOSPC) in said
     no_start = isinstance(error, OSError) and error.errno == errno.ENOSPC and _is_full(SHARED)
-    if no_room or no_start or f"exit code {NOT_HANDED_ON}" in end or (ends and _is_full(SHARED)):
+    if no_room or no_start or f"exit code {BATCH_NOT_SENT}" in end or (ends and _is_full(SHARED)):
         return (
             f"A data worker cannot hand on its batches: {SHARED} is full. Give it more room "
             f"(docker run --shm-size=1g), or type data.num_workers=0. {AGAIN}"

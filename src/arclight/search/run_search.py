@@ -10,13 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from arclight.config.build import build
 from arclight.config.check import check
-from arclight.config.compose import hydra_ready, typed_words
+from arclight.config.compose import hydra_ready, typed_overrides
 from arclight.config.environment import hidden
 from arclight.config.freeze import differences
 from arclight.config.located import check_typed
 from arclight.errors import UserError
 from arclight.files import open_lock, write_text
-from arclight.masking import masked_words
+from arclight.masking import masked_overrides
 from arclight.provenance.code import changed_since, named
 from arclight.reading import read_mapping
 from arclight.run_directory import RunDirectory
@@ -42,7 +42,7 @@ def search(cfg: DictConfig, only_check: bool = False) -> int:
     """
     with hydra_ready():
         settings, node = _settings(cfg)
-        return run_search(settings, node, typed_words(HydraConfig.get()), only_check)
+        return run_search(settings, node, typed_overrides(HydraConfig.get()), only_check)
 
 
 def run_search(
@@ -134,7 +134,7 @@ def _folder(settings: Search, node: dict[str, Any], composer: Composer) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         content = {
             "name": settings.name,
-            "overrides": masked_words(composer.overrides),
+            "overrides": masked_overrides(composer.overrides),
             "search": hidden(node, "search"),
             "config": composer.base,
         }

@@ -34,7 +34,7 @@ def require_mask_names() -> None:
         raise RuntimeError(
             f"transformers {transformers.__version__} has no masking_utils.{', '.join(missing)}, "
             "without which each batch would wait for the device: install the version of "
-            "requirements.lock, or mend arclight_zoo/nets/masks.py."
+            "requirements.lock, or fix arclight_zoo/nets/masks.py."
         )
 
 

@@ -56,5 +56,5 @@ def _missing(name: str) -> RuntimeError:
 
     return RuntimeError(
         f"datasets {datasets.__version__} has no {name}: install the version of requirements.lock, "
-        "or mend arclight_zoo/reading/datasets_library.py."
+        "or fix arclight_zoo/reading/datasets_library.py."
     )

@@ -1,4 +1,4 @@
-"""The words of a command line: what Hydra cannot read is quoted, or answered with what to type."""
+"""Overrides that Hydra cannot parse are quoted, or an error says what to type."""
 
 from pathlib import Path
 
@@ -6,15 +6,15 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
-from arclight.config.complaints import in_a_sentence
 from arclight.config.entry import plain_errors
-from arclight.config.words import quoted
+from arclight.config.hydra_errors import in_a_sentence
+from arclight.config.overrides import quoted
 from arclight.errors import UserError
 from tests.conftest import CONFIGS
 
 
 @pytest.mark.parametrize("value", ["/tmp/éléments", "runs/mon écran ü", "数据"])
-def test_a_value_of_any_letters_is_read(value: str) -> None:
+def test_non_ascii_value_is_quoted(value: str) -> None:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         words = quoted([f"data.path={value}", "seed=1", "run_dir='a b'", "++x=[ä,b]"][:3])
         cfg = compose("train", overrides=words)
@@ -22,7 +22,7 @@ def test_a_value_of_any_letters_is_read(value: str) -> None:
     assert cfg.run_dir == "a b"
 
 
-def test_what_hydra_reads_is_left_alone() -> None:
+def test_overrides_that_hydra_parses_are_unchanged() -> None:
     words = ["seed=0,1", "data.path='é'", "x=[é,b]", "~model", "-m", "--config-dir=/é"]
     assert quoted(words) == words
 
@@ -35,7 +35,7 @@ def test_what_hydra_reads_is_left_alone() -> None:
         ("seed=0,1", "type -m seed=0,1 to run each, 'seed=[0,1]' for a list, or 'seed=\"0,1\"'"),
     ],
 )
-def test_what_cannot_be_read_is_a_sentence(word: str, sentence: str) -> None:
+def test_error_for_unparsable_overrides(word: str, sentence: str) -> None:
     with (
         initialize_config_dir(str(CONFIGS), version_base="1.3"),
         pytest.raises(HydraException) as caught,
@@ -44,10 +44,10 @@ def test_what_cannot_be_read_is_a_sentence(word: str, sentence: str) -> None:
     assert sentence in in_a_sentence(caught.value)
 
 
-def test_a_config_that_is_no_yaml_is_named(
+def test_config_that_is_not_yaml_is_a_user_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # which is changed below
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # plain_errors changes it
     (tmp_path / "train.yaml").write_text("a: 1\nb: [\n")
     with (
         pytest.raises(SystemExit) as end,
@@ -56,7 +56,7 @@ def test_a_config_that_is_no_yaml_is_named(
     ):
         compose("train")
     assert end.value.code == 2
-    assert "train.yaml, line 3, is no YAML" in capsys.readouterr().err
+    assert "train.yaml, line 3, is not valid YAML" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -77,17 +77,17 @@ def test_a_config_that_is_no_yaml_is_named(
         ("=3", "=3 is not of the form KEY=VALUE"),
     ],
 )
-def test_a_group_takes_names(word: str, sentence: str) -> None:
+def test_group_needs_a_name(word: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         quoted(["seed=1", word])
 
 
-def test_several_options_and_empty_values_are_left_alone() -> None:
+def test_several_options_and_empty_values_are_unchanged() -> None:
     words = ["logger=[csv,wandb]", "~model", "run_dir=null", "model.d_ff=null", "model.widths=[1]"]
     assert quoted(words) == words
 
 
-def test_a_choice_that_is_there_needs_no_plus(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_choice_needs_no_plus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["train.py", "+experiment=digits_cnn"])
     with (
         initialize_config_dir(str(CONFIGS), version_base="1.3"),

@@ -1,4 +1,4 @@
-"""A file holds words of the config, and nothing that says how a command runs."""
+"""A file may contain only overrides of the config, not options of the command."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from arclight.config.best_of import read
-from arclight.config.found_words import require_plain
+from arclight.config.file_overrides import require_plain
 from arclight.errors import UserError
 
 PLAIN = [
@@ -14,7 +14,7 @@ PLAIN = [
     *("data.path='/a/b c'", "model.widths=[8,16]", "+model.widths.0=3", "logger=[csv,wandb]"),
     *("model.mlp_dim=${model.dim}", "data.template='a\nb'", "scheduler=null", "name=a"),
 ]
-REFUSED = [
+REJECTED = [
     *("-m", "--multirun", "--config-dir=/tmp/x", "--config-path=/tmp", "-cd/tmp", "-hydra"),
     *("hydra.launcher._target_=os.system", "+hydra.callbacks.x={_target_: os.system}"),
     *("hydra/launcher=joblib", "+callbacks@hydra.callbacks=default", "++hydra.run.dir=/tmp/x"),
@@ -29,14 +29,14 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("word", PLAIN)
-def test_words_of_the_config_are_taken(word: str) -> None:
+def test_overrides_of_the_config_are_accepted(word: str) -> None:
     assert require_plain([word], Path("best.yaml")) == [word]
 
 
-@pytest.mark.parametrize("word", [*REFUSED, 3, None, ["a=1"], {"hydra": 1}], ids=ascii)
-def test_any_other_is_refused_with_its_file(word: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize("word", [*REJECTED, 3, None, ["a=1"], {"hydra": 1}], ids=ascii)
+def test_others_are_rejected_with_the_name_of_the_file(word: object, tmp_path: Path) -> None:
     file = tmp_path / "best.yaml"
     file.write_text(yaml.safe_dump({"overrides": ["model=vit", word]}))
-    with pytest.raises(UserError, match=r"best\.yaml holds .*, which ") as said:
+    with pytest.raises(UserError, match=r"best\.yaml contains .*, which ") as error:
         read(str(file))
-    assert str(said.value).isprintable()
+    assert str(error.value).isprintable()

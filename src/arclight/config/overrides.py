@@ -1,0 +1,79 @@
+"""Prepare the overrides of a command line for Hydra."""
+
+from collections.abc import Sequence
+
+from arclight.config.best_of import key_of
+from arclight.config.layout import NAMED
+from arclight.config.options import options
+from arclight.errors import UserError
+
+
+class OverridesError(UserError):
+    """Raised when overrides cannot be parsed; the message has a line for each.
+
+    Attributes:
+        rest: the overrides that can be parsed.
+    """
+
+    def __init__(self, faults: Sequence[str], rest: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.rest = list(rest)
+
+
+_SPECIAL = set("\"'[]{}(),\\")  # characters of lists, mappings and quoted values
+
+
+def quoted(overrides: Sequence[str]) -> list[str]:
+    """Puts quotes around values with non-ASCII letters, which Hydra needs: `data.path=Töne`.
+
+    Raises:
+        OverridesError: an override has no key, or sets a config group to something that is not a
+            name.
+    """
+    faults = {override: fault for override in overrides if (fault := _fault(override))}
+    readable = [_quoted(override) for override in overrides if override not in faults]
+    if faults:
+        raise OverridesError(list(faults.values()), readable)
+    return readable
+
+
+def _fault(override: str) -> str | None:
+    if key_of(override) == "" and not override.startswith("-"):  # also +=3, ~ and ++
+        return f"{override} is not of the form KEY=VALUE."
+    if override.endswith("=None") and not override.startswith("-"):
+        return (
+            f"{override} is the text None: Hydra writes None as null, so type {override[:-4]}null."
+        )
+    if not override.startswith(("-", "~")) and not _is_choice(override):
+        return _no_choice(override)
+    return None
+
+
+def _is_choice(override: str) -> bool:
+    """Whether the value is a name or a list of names, if the key is a config group."""
+    key, equals, value = override.partition("=")
+    value = value.strip(" '\"")
+    if not equals or not (value in ("", "null") or value[0] in "[{" or ".." in value):
+        return True
+    group = key_of(override)
+    known = options(group) if key.lstrip("+").isidentifier() else []
+    if known and value.startswith("[") and group not in NAMED:
+        return False
+    names = value.strip("[]").split(",") if value.startswith("[") else [value]
+    return not known or all(name.strip(" '\"") in known for name in names)
+
+
+def _no_choice(override: str) -> str:
+    group = key_of(override)
+    message = (
+        f"{override} is not one of its choices: type {group}=NAME: the choices are "
+        f"{', '.join(options(group))}."
+    )
+    return message + (f" {group}.NAME=null leaves one of them out." if group in NAMED else "")
+
+
+def _quoted(override: str) -> str:
+    key, equals, value = override.partition("=")
+    if not equals or override.startswith("-") or value.isascii() or _SPECIAL & set(value):
+        return override
+    return f"{key}='{value}'"
