@@ -13,7 +13,7 @@ from arclight.run.execute import execute
 from arclight.run_directory import create
 from arclight.tasks.task import Task
 from arclight.training.loggers import read_metrics
-from arclight.training.progress import in_words
+from arclight.training.progress import format_metrics
 from arclight.training.record import TIMING, Record
 from arclight_zoo.image.classification import ImageClassification
 from arclight_zoo.image_text.facts import ImageTextFacts
@@ -108,7 +108,7 @@ def test_a_share_of_the_peak_is_of_examples_of_one_length() -> None:
     ):
         known = not padded
         record = Record(10, stop_on_nonfinite=False)
-        record.know(Fixed(length, padded), facts)
+        record.set_facts(Fixed(length, padded), facts)
         record.flops_per_example, record._peak_flops = 1e9, 1e12
         costs = record._costs(100, {"data": 0.5, "forward_backward": 0.5})
         assert costs.get("cost/mfu") == (pytest.approx(0.1) if known else None)
@@ -123,9 +123,9 @@ def test_the_bar_says_what_matters() -> None:
         "cost/data_ms": 3.0,
         "cost/peak_memory_gib": 3.21,
     }
-    assert in_words(figures) == (
+    assert format_metrics(figures) == (
         "train/loss 0.5, 1,234 examples/s, 41% MFU, 30% waiting for data, 3.2 GiB"
     )
     figures |= {"cost/tokens_per_second": 9.9e6, "cost/data_ms": 0.1}
-    assert in_words(figures) == "train/loss 0.5, 9,900,000 tokens/s, 41% MFU, 3.2 GiB"
+    assert format_metrics(figures) == "train/loss 0.5, 9,900,000 tokens/s, 41% MFU, 3.2 GiB"
     assert all(k.startswith(TIMING) for k in figures if k != "train/loss")

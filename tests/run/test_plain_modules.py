@@ -266,7 +266,7 @@ def test_the_monitor_is_any_metric_that_it_logs(made: Any) -> None:
     run = made("Two", monitor="val/loss")
     assert execute(run) == 2
     said = run.summary["error"]
-    assert "monitor=val/loss is not measured: choose from loss, val_loss." in said
+    assert "monitor=val/loss is not logged: choose from loss, val_loss." in said
 
 
 def test_without_a_monitor_the_last_is_tested(made: Any) -> None:

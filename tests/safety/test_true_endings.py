@@ -57,14 +57,14 @@ def spoil(content: dict[str, Any]) -> None:
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_weights_that_are_not_finite(run: RunDirectory, command: Callable[[str], Any]) -> None:
     change(run, spoil)
-    with pytest.raises(UserError, match=r"best\.ckpt holds weights that are not finite"):
+    with pytest.raises(UserError, match=r"best\.ckpt has weights that are not finite"):
         command(str(run.path))
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_a_checkpoint_of_another_run(run: RunDirectory, command: Callable[[str], Any]) -> None:
     change(run, lambda content: content.update(run_id="another"))
-    with pytest.raises(UserError, match=r"best\.ckpt is of another run"):
+    with pytest.raises(UserError, match=r"best\.ckpt belongs to another run"):
         command(str(run.path))
 
 

@@ -199,7 +199,7 @@ def test_several_objectives(searched: Searched) -> None:
 def test_a_figure_that_is_not_measured_fails_the_trial(searched: Searched) -> None:
     aim = "{metric:val/accurac,direction:maximize}"
     assert searched(*TINY, "search.n_trials=1", f"search.objectives=[{aim}]") == 1
-    assert "val/accurac is not measured" in trials()[0].user_attrs["reason"]
+    assert "val/accurac is not logged" in trials()[0].user_attrs["reason"]
 
 
 def test_trials_compute_in_several_threads_after_their_parent_did(searched: Searched) -> None:

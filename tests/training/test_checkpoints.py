@@ -114,8 +114,8 @@ def test_the_best_files_follow_the_scores(tmp_path: Path) -> None:
         kept.best.sort(key=lambda entry: (-entry[1], -entry[0]))
         del kept.best[2:]
         save(tmp_path / "last.ckpt", step)
-        kept.settle(step, kept.best)
-        kept.settle(step, kept.best)  # what a resumed run does again
+        kept.link_best(step, kept.best)
+        kept.link_best(step, kept.best)  # what a resumed run does again
     assert read(tmp_path / "best.ckpt")["global_step"] == 5
     assert read(tmp_path / "step=4.ckpt")["global_step"] == 4
     assert sorted(f.name for f in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt", "step=4.ckpt"]

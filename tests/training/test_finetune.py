@@ -221,12 +221,12 @@ def test_a_run_leaves_the_statistics_of_what_is_frozen(composed: Composed, tmp_p
 
 
 def test_a_model_without_linear_layers_is_a_sentence() -> None:
-    with pytest.raises(UserError, match="CNN has no linear layer beside its head that finetune=lo"):
+    with pytest.raises(UserError, match="finetune=lora: CNN has no linear layer to adapt"):
         lora(CNN())
 
 
 def test_unknown_targets_are_a_sentence() -> None:
-    with pytest.raises(UserError, match=r"names no linear layer of the model: choose from 0, 3"):
+    with pytest.raises(UserError, match=r"matches no linear layer of the model: choose from 0, 3"):
         lora(vit(), targets=["q_proj"])
 
 

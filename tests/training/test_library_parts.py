@@ -176,7 +176,7 @@ def test_a_strategy_may_be_a_node(composed: Composed, tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_a_sentence(composed: Composed, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"Lightning's Trainer refuses what trainer\.\* asks for"):
+    with pytest.raises(UserError, match=r"Lightning's Trainer rejects the trainer\.\* settings"):
         assembled(composed, tmp_path, "trainer.strategy=deepsped")
 
 
@@ -247,7 +247,7 @@ def test_a_loggers_own_name_is_kept(composed: Composed, tmp_path: Path) -> None:
 
 
 def test_devices_that_are_not_there_are_a_sentence(composed: Composed, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"refuses what trainer\.\* asks for: `devices` selected"):
+    with pytest.raises(UserError, match=r"rejects the trainer\.\* settings: `devices` selected"):
         assembled(composed, tmp_path, "trainer.devices=[0]")
 
 

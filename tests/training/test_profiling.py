@@ -32,7 +32,7 @@ def test_a_profiled_run_says_where_its_time_went(
     page = (run.path / "profile" / "table.txt").read_text()
     assert page.strip() in run.log_file.read_text()
     parts = dict(re.findall(r"^(\S.*?)\s{2,}([\d.]+)", page.split("\n\n")[0], re.MULTILINE))
-    whole = float(parts.pop("together, the mean of 3 batches"))
+    whole = float(parts.pop("total, the mean of 3 batches"))
     assert sum(map(float, parts.values())) == pytest.approx(whole, rel=0.01)
     assert float(parts["forward and loss"]) > 0
     assert gc.get_freeze_count() == 0  # what training set aside is collected again

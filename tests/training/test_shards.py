@@ -12,7 +12,7 @@ import torch
 from torch.distributed.checkpoint import FileSystemWriter, save
 
 from arclight.training.checkpoint_files import UnreadableCheckpointError, read
-from arclight.training.shards import PICKLE, assembled, checksum, without_pickle
+from arclight.training.shards import PICKLE, assemble, checksum, remove_pickle
 from tests.run.test_exact_resume import assert_equal
 
 
@@ -31,11 +31,11 @@ def test_a_nested_state_is_read_whole(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
         save(state, storage_writer=FileSystemWriter(tmp_path), no_dist=True)
-    plain = without_pickle(tmp_path)
+    plain = remove_pickle(tmp_path)
     assert not (tmp_path / PICKLE).exists()
     kept = tmp_path / "plain.pt"
     torch.save(plain, kept)
-    assert_equal(assembled(tmp_path, torch.load(kept, weights_only=True)), state)
+    assert_equal(assemble(tmp_path, torch.load(kept, weights_only=True)), state)
 
 
 class Payload:
@@ -56,7 +56,7 @@ def saved(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
         state = {"state_dict": {"a": torch.ones(2)}, "other": [5]}
         save(state, storage_writer=FileSystemWriter(folder), no_dist=True)
-    return folder, without_pickle(folder)
+    return folder, remove_pickle(folder)
 
 
 def checkpoint_of(folder: Path, plain: dict[str, Any]) -> Path:
@@ -101,5 +101,5 @@ def test_older_shards_are_refused_in_a_sentence(saved: Any) -> None:
     content = torch.load(file, weights_only=True)
     del content["shard_metadata"]
     torch.save(content, file)
-    with pytest.raises(UnreadableCheckpointError, match="does not say what its shards hold"):
+    with pytest.raises(UnreadableCheckpointError, match="does not describe its shards"):
         read(file)

@@ -48,7 +48,7 @@ def test_a_run_outlives_the_service_and_the_next_gets_another(tmp_path: Path) ->
             logger.log_metrics({"train/loss": 1.0}, step)
         close([logger], "interrupted")
 
-    with pytest.warns(UserWarning, match="W&B's service has gone"):
+    with pytest.warns(UserWarning, match="W&B's service has ended"):
         go_on()
     assert wandb.run is None
     other = wandb_logger(run_id="two", **given)  # type: ignore[arg-type]

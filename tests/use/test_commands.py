@@ -233,7 +233,7 @@ def test_the_weights_of_another_model_are_refused(
 ) -> None:
     other = create(tmp_path / "o", tmp_path, "o", composed("model.widths=[8,8,8]"), [], {})
     checkpoint = str(trained[0].checkpoints / "best.ckpt")
-    with pytest.raises(UserError, match="holds the weights of another model"):
+    with pytest.raises(UserError, match="has the weights of another model"):
         evaluate(str(other.path), checkpoint=checkpoint)
 
 

@@ -140,7 +140,7 @@ def test_the_librarys_outputs_and_learning(composed: Composed, tmp_path: Path, c
     adapted = copy.deepcopy(task)
     assert falls(task, inputs, 3e-3)
     if case in CONVOLUTIONS:
-        with pytest.raises(UserError, match="no linear layer beside its head"):
+        with pytest.raises(UserError, match="no linear layer to adapt besides its head"):
             lora(adapted.model, rank=2)
         return
     lora(adapted.model, rank=2)

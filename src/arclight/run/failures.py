@@ -97,7 +97,7 @@ def not_measured(config: Mapping[str, Any], name: str, known: Collection[str]) -
     """Of a metric that the config names and that nothing logs."""
     keys = [key for key, value in flatten(dict(config)) if value == name]
     named = " and ".join(f"{key}={name}" for key in keys) or name
-    return f"{named} is not measured: choose from {', '.join(sorted(known))}."
+    return f"{named} is not logged: choose from {', '.join(sorted(known))}."
 
 
 def unknown_metric(parts: Parts, trainer: L.Trainer, error: Exception) -> str | None:

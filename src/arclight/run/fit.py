@@ -39,7 +39,7 @@ from arclight.training.checkpoint_files import newest_readable, read, step_of
 from arclight.training.compilation import compile_task
 from arclight.training.epoch_metrics import KEY
 from arclight.training.interrupts import Interrupts
-from arclight.training.loggers import MetricsFile, close, conclude
+from arclight.training.loggers import MetricsFile, close, log_results
 from arclight.training.pruning import PrunedError
 
 
@@ -54,7 +54,7 @@ def fit(run: RunDirectory) -> dict[str, Any]:
     exactness = follow_exactness(run, parts)
     try:
         trainer = assemble(run, parts, loggers, exactness)
-        recorder(trainer).know(parts.task, parts.facts)
+        recorder(trainer).set_facts(parts.task, parts.facts)
         if trainer.is_global_zero:
             model = getattr(parts.task, "model", None)
             if "model" in parts.config and isinstance(model, nn.Module):
@@ -82,7 +82,7 @@ def fit(run: RunDirectory) -> dict[str, Any]:
             results["latency_ms"] = round(latency_ms(parts, trainer), 4)
         if trainer.is_global_zero:
             pictures = draw(run, parts.task, parts.data, is_tested(parts))
-            conclude(loggers, results["metrics"], pictures, results["steps"])
+            log_results(loggers, results["metrics"], pictures, results["steps"])
             say(table(closing(run, results), "Results"))
         status = "finished"
     except SystemExit:

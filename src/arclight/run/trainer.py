@@ -36,7 +36,7 @@ from arclight.training.pruning import pruning
 from arclight.training.randomness import StepSeeds
 from arclight.training.record import Record
 from arclight.training.steps import StepCounter, steps_done
-from arclight.training.trainer import DDP_OF_PARTS
+from arclight.training.trainer import DDP_UNUSED_PARAMETERS
 
 
 def assemble(
@@ -61,7 +61,7 @@ def assemble(
         settings = {**settings, "max_steps": -1, "gradient_clip_val": None}
         if settings["strategy"] in ("ddp", "auto"):  # a backward pass may be of one network of many
             several = process_count(settings) * settings["num_nodes"] > 1
-            settings["strategy"] = DDP_OF_PARTS if several else "auto"
+            settings["strategy"] = DDP_UNUSED_PARAMETERS if several else "auto"
         if config["trainer"]["gradient_clip_val"]:
             say(
                 f"trainer.gradient_clip_val does nothing here: {type(parts.task).__name__} steps "
@@ -79,8 +79,8 @@ def assemble(
         *([Overfitting()] if settings.get("overfit_batches") else []),
         *([] if stop else [SkipNonFinite()]),
         record,
-        EpochMetrics(exactness.because),
-        PartGradients(exactness.because),
+        EpochMetrics(exactness.add_reason),
+        PartGradients(exactness.add_reason),
         *([PlainData(run, exactness.loaders)] if exactness.loaders else []),
         exactness,
         *([] if own_bar else [Progress(record, say)]),

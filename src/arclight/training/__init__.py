@@ -1,1 +1,1 @@
-"""How a task is trained: optimizers, schedules, checkpoints and what happens around the step."""
+"""Training: optimizers, schedules, checkpoints, loggers and callbacks around the training step."""

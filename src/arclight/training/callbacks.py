@@ -1,4 +1,4 @@
-"""Lightning's own callbacks, switched on by one number of the config."""
+"""Lightning's own callbacks, each enabled by one number in the config."""
 
 from itertools import chain
 from typing import Literal
@@ -21,7 +21,17 @@ def early_stopping(
     mode: Literal["max", "min"] = "min",
     min_delta: NonNegative = 0.0,
 ) -> Callback | None:
-    """Ends the run after `patience` validations without improvement; None: no early stopping."""
+    """Ends the run after `patience` validations without improvement.
+
+    Args:
+        patience: number of validations without improvement; None disables early stopping.
+        monitor: the metric that should improve, such as `val/loss`.
+        mode: whether a lower (`min`) or a higher (`max`) value is better.
+        min_delta: smaller changes do not count as an improvement.
+
+    Raises:
+        UserError: `patience` is given without `monitor`.
+    """
     if patience is None:
         return None
     if monitor is None:
@@ -34,15 +44,15 @@ def early_stopping(
         min_delta,
         patience,
         mode=mode,
-        check_finite=False,  # which would end the run as if it had succeeded
+        check_finite=False,  # with True, a NaN would end the run as if it had succeeded
         check_on_train_epoch_end=False,
     )
 
 
 class Average(AveragedModel):
-    """torch's, of parameters and buffers, without a wait for the device in each step.
+    """torch's average of parameters and buffers, without waiting for the device in each step.
 
-    torch asks for the number of updates, which stays on the CPU here, and copies it to the device.
+    torch copies the number of updates to the device in each step; here it stays on the CPU.
     """
 
     @torch.no_grad()
@@ -50,27 +60,27 @@ class Average(AveragedModel):
         if self.n_averaged == 0:
             super().update_parameters(model)
             return
-        alike: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
-        of_it = chain(self.module.parameters(), self.module.buffers())
-        of_model = chain(model.parameters(), model.buffers())
-        for average, current in zip(of_it, of_model, strict=True):
-            averages, currents = alike.setdefault(average.dtype, ([], []))
+        by_dtype: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+        averaged = chain(self.module.parameters(), self.module.buffers())
+        trained = chain(model.parameters(), model.buffers())
+        for average, current in zip(averaged, trained, strict=True):
+            averages, currents = by_dtype.setdefault(average.dtype, ([], []))
             averages.append(average.detach())
             currents.append(current.detach())
         assert self.multi_avg_fn is not None
-        for averages, currents in alike.values():
+        for averages, currents in by_dtype.values():
             self.multi_avg_fn(averages, currents, self.n_averaged)
         self.n_averaged += 1
 
 
 class Averaging(WeightAveraging):
-    """Lightning's, with the average where the model is.
+    """Lightning's weight averaging, with the average on the model's device.
 
-    Lightning makes it in `setup`, when the model is still on the CPU, and leaves it there: each
-    step would copy all weights to the CPU.
+    Lightning creates the average in `setup`, when the model is still on the CPU, and leaves it
+    there: each step would copy all weights to the CPU.
 
     Args:
-        decay: of the average; 1 less it is what a step counts.
+        decay: of the average, between 0 and 1; each step has the weight `1 - decay`.
     """
 
     def __init__(self, decay: float) -> None:
@@ -79,7 +89,7 @@ class Averaging(WeightAveraging):
 
     @property
     def state_key(self) -> str:
-        return WeightAveraging.__qualname__  # what it is called in checkpoints
+        return WeightAveraging.__qualname__  # its key in checkpoints
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage == "fit":
@@ -90,8 +100,8 @@ class Averaging(WeightAveraging):
         average_of(self).module.to(pl_module.device)
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        # Batch-norm statistics are of each process's own batches, and a checkpoint keeps those of
-        # the first: all processes validate what it keeps.
+        # Each process has the batch-norm statistics of its own batches, and the checkpoint keeps
+        # those of the first process: so all processes validate with the first one's.
         if trainer.world_size > 1 and (average := average_of(self)) is not None:
             for buffer in average.module.buffers():
                 dist.broadcast(buffer, 0)
@@ -99,8 +109,11 @@ class Averaging(WeightAveraging):
 
 
 def ema(decay: Share | None = None) -> Callback | None:
-    """An exponential moving average of the weights, which is validated, saved and tested.
+    """An exponential moving average of the weights, used for validation, checkpoints and the test.
 
-    The buffers (batch-norm statistics) are averaged too. None: no average.
+    The buffers (batch-norm statistics) are averaged too.
+
+    Args:
+        decay: of the average, such as 0.999; None disables it.
     """
     return None if decay is None else Averaging(decay)

@@ -1,4 +1,4 @@
-"""Checkpoint files of a run: their names, and how they are read."""
+"""Checkpoint files of a run: their names, and reading them."""
 
 import os
 import shutil
@@ -14,33 +14,34 @@ from arclight.files import TEMPORARY
 from arclight.models.sharded import is_shard
 from arclight.training.finite import require_finite
 
-MOST_VALUES = 10**8  # of a checkpoint; a handful of lists can stand for more
+MAX_VALUES = 10**8  # in a checkpoint; a few lists that contain each other can expand to more
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
 class UnreadableCheckpointError(Exception):
-    """The file is not a whole checkpoint of this kind."""
+    """The file is not a complete checkpoint of a run."""
 
 
 def read(path: Path, shards: bool = True) -> dict[str, Any]:
     """A checkpoint as plain containers and tensors on the CPU.
 
     Args:
-        shards: of a sharded one, read and assemble the shards too; they are verified in any case.
+        shards: also read and assemble the shards of a sharded checkpoint. They are verified in any
+            case.
 
     Raises:
-        UnreadableCheckpointError: cut short, damaged, or not a checkpoint of a run.
+        UnreadableCheckpointError: the file is truncated, damaged, or not a checkpoint of a run.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
-                raise UnreadableCheckpointError(f"{path} is compressed, as no checkpoint is")
+                raise UnreadableCheckpointError(f"{path} is compressed; checkpoints never are")
             damaged = archive.testzip()  # torch itself does not verify the checksums it writes
         if damaged:
             raise UnreadableCheckpointError(f"{path} is damaged")
         content = torch.load(path, map_location="cpu", weights_only=True)
-        if _count(content, {}) > MOST_VALUES:
-            raise UnreadableCheckpointError(f"{path} holds more values than any of a run")
+        if _count(content, {}) > MAX_VALUES:
+            raise UnreadableCheckpointError(f"{path} has more values than a checkpoint can have")
     except UnreadableCheckpointError:
         raise
     except Exception as error:
@@ -48,43 +49,43 @@ def read(path: Path, shards: bool = True) -> dict[str, Any]:
     if not isinstance(content, dict) or not {"state_dict", "global_step", "run_id"} <= set(content):
         raise UnreadableCheckpointError(f"{path} is not a checkpoint of a run")
     if "shards" in content:
-        from arclight.training.shards import assembled, damaged_shards  # a second to import
+        from arclight.training.shards import assemble, damaged_shards  # a second to import
 
         if "shard_metadata" not in content or Path(content["shards"]).name != content["shards"]:
-            raise UnreadableCheckpointError(f"{path} does not say what its shards hold")
+            raise UnreadableCheckpointError(f"{path} does not describe its shards")
         folder = path.parent / content["shards"]
         for file in damaged_shards(folder, content["checksums"]):
-            raise UnreadableCheckpointError(f"{file}, of {path.name}, is missing or damaged")
+            raise UnreadableCheckpointError(f"{file}, a part of {path.name}, is missing or damaged")
         if shards:
             try:
-                content |= assembled(folder, content["shard_metadata"])
-            except Exception as error:  # of as many kinds as there are ways to be wrong
+                content |= assemble(folder, content["shard_metadata"])
+            except Exception as error:  # damaged files raise errors of many kinds
                 raise UnreadableCheckpointError(f"{folder} is damaged") from error
     return content
 
 
 def _count(value: Any, known: dict[int, int]) -> int:
-    """How many values there are in containers; one that is in several counts in each.
+    """The number of values in nested containers; a shared container counts each time it appears.
 
     Args:
-        known: the counts of those that have been looked at, by their ids.
+        known: the counts of the containers visited so far, by their ids.
     """
     if not isinstance(value, dict | list | tuple | set):
         return 1
     if id(value) not in known:
-        known[id(value)] = MOST_VALUES + 1  # where it holds itself
+        known[id(value)] = MAX_VALUES + 1  # in case it contains itself
         inner = value.values() if isinstance(value, dict) else value
         known[id(value)] = 1 + sum(_count(one, known) for one in inner)
     return known[id(value)]
 
 
 def step_of(content: dict[str, Any]) -> int:
-    """The step that a checkpoint was saved at."""
+    """The step at which a checkpoint was saved."""
     return int(content.get("steps", content["global_step"]))
 
 
 def newest_readable(folder: Path, run_id: str) -> tuple[Path | None, list[str]]:
-    """The newest checkpoint to resume from, and a sentence for each newer one that is unfit.
+    """The newest usable checkpoint, and a sentence for each newer one that cannot be used.
 
     Raises:
         UserError: there are checkpoints, but none can be used.
@@ -114,28 +115,28 @@ def load_weights(
     """Loads a checkpoint's weights into the task.
 
     Args:
-        run_id: of the run that the file is to be of; None: of any.
+        run_id: the run that the checkpoint must belong to; None: any run.
 
     Returns:
-        The step they were saved at, and what the last validation until then measured.
+        The step at which they were saved, and the metrics of the last validation before that step.
 
     Raises:
-        UserError: the file cannot be read, is of another run, or holds the weights of another model
-            or some that are not finite.
+        UserError: the file cannot be read, belongs to another run, or has the weights of another
+            model or weights that are not finite.
     """
     try:
         content = read(path)
         if run_id is not None and content["run_id"] != run_id:
             raise UserError(
-                f"{path} is of another run: put back its own, or type checkpoint={path} to use it "
-                "all the same."
+                f"{path} belongs to another run: put back this run's own checkpoint, or type "
+                f"checkpoint={path} to use it anyway."
             )
         _load(task, content["state_dict"])
     except UnreadableCheckpointError as error:
-        raise UserError(f"{error}; name another with checkpoint=FILE.") from error
+        raise UserError(f"{error}; choose another with checkpoint=FILE.") from error
     except RuntimeError as error:
         raise UserError(
-            f"{path} holds the weights of another model: {str(error).splitlines()[-1].strip()}"
+            f"{path} has the weights of another model: {str(error).splitlines()[-1].strip()}"
         ) from error
     require_finite(task, path)
     return step_of(content), content.get("validated", {})
@@ -151,7 +152,7 @@ def _load(task: L.LightningModule, state: dict[str, Any]) -> None:
 
 
 def link_over(source: Path, target: Path) -> None:
-    """Gives `source` a second name, replacing the target at once; a copy where links cannot be."""
+    """Atomically replaces `target` by a hard link to `source`; copies if links do not work."""
     part = target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY}")
     part.unlink(missing_ok=True)
     try:
@@ -160,5 +161,5 @@ def link_over(source: Path, target: Path) -> None:
         except OSError:
             shutil.copyfile(source, part)
         part.replace(target)
-    finally:  # also since renaming one name of a file to another of its names does nothing
+    finally:  # needed on success too: renaming between two links of one file does nothing
         part.unlink(missing_ok=True)

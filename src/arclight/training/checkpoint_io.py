@@ -1,4 +1,4 @@
-"""How checkpoints are written: a file under its final name is always whole."""
+"""Writing checkpoints: a file under its final name is always complete."""
 
 import errno
 import os
@@ -21,11 +21,11 @@ Commit = Callable[[Callable[[], None]], None]
 
 
 class WholeCheckpointIO(CheckpointIO):
-    """Lightning's door to the disk: files appear whole, and only plain containers are read.
+    """Checkpoint I/O for Lightning: files are written atomically; reading runs no pickled code.
 
     Args:
-        asynchronous: training goes on as soon as the state is copied; a thread writes the copy.
-            A file is whole or not there all the same; the next save, and the end, wait for it.
+        asynchronous: training continues as soon as the state is copied, and a thread writes the
+            copy. The write is still atomic; the next save, and the end of the run, wait for it.
     """
 
     def __init__(self, asynchronous: bool = False) -> None:
@@ -42,10 +42,11 @@ class WholeCheckpointIO(CheckpointIO):
         """Writes the checkpoint.
 
         Args:
-            storage_options: called with the writing itself, to do what belongs before and after it.
+            storage_options: a function that is called with the write operation, so that it can act
+                before and after it.
 
         Raises:
-            UserError: this write, or an asynchronous one before it, failed; older files are whole.
+            UserError: this write, or an earlier asynchronous one, failed; older files are intact.
         """
         self.wait()
         drop_hyperparameters(checkpoint)
@@ -66,7 +67,7 @@ class WholeCheckpointIO(CheckpointIO):
         self._writer.start()
 
     def wait(self) -> None:
-        """Returns when nothing is being written; raises what went wrong in the thread."""
+        """Waits until nothing is being written; raises the error of the thread, if any."""
         if self._writer is not None:
             self._writer.join()
             self._writer = None
@@ -91,21 +92,21 @@ class WholeCheckpointIO(CheckpointIO):
 
 def _write(checkpoint: dict[str, Any], path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)  # as Lightning's own does
+        path.parent.mkdir(parents=True, exist_ok=True)  # as Lightning does
         write_whole(path, lambda file: torch.save(checkpoint, file))
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"The checkpoint {path} cannot be written: {_reason(error)}; the older checkpoints "
-            "are intact. Make room and execute the run again."
+            "are intact. Free some space and start the run again."
         ) from error
 
 
 def _reason(error: BaseException) -> str:
-    """What the disk said. On a full one torch's writer complains of its own confusion instead."""
-    said: BaseException | None = error
-    while said is not None:
-        if isinstance(said, OSError) and said.strerror:
-            return said.strerror
-        said = said.__cause__ or said.__context__
-    confused = "unexpected pos" in str(error) or "PytorchStreamWriter failed" in str(error)
-    return os.strerror(errno.ENOSPC) if confused else str(error).splitlines()[0]
+    """The operating system's message. On a full disk torch raises a misleading error instead."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    full = "unexpected pos" in str(error) or "PytorchStreamWriter failed" in str(error)
+    return os.strerror(errno.ENOSPC) if full else str(error).splitlines()[0]

@@ -1,4 +1,4 @@
-"""When checkpoints are saved, and which of them are kept."""
+"""When checkpoints are saved, and which ones are kept."""
 
 import errno
 import math
@@ -19,21 +19,21 @@ from arclight.training.steps import last_step, steps_done
 
 
 class Checkpoints(Checkpoint):
-    """Keeps `last.ckpt`, the one before it, and the best by a validation figure.
+    """Keeps `last.ckpt`, the checkpoint before it, and the best ones by a validation metric.
 
-    A save is one file; the others are names (hard links) of it, so keeping more costs no writing.
-    Saves happen after validation, every so many steps between, and at the end of an epoch; always
-    when all that belongs to the step is done, so that a resumed run neither misses nor repeats any.
+    Each save writes one file. The other names are hard links, so keeping more costs no writing.
+    Checkpoints are saved after each validation, every `every_n_steps` steps and at the end of each
+    epoch, always after all callbacks of the step: a resumed run neither skips nor repeats a step.
 
     Args:
-        folder: where the files are.
-        run_id: marks the files, so that another run's are not mistaken for this one's.
-        monitor: the metric that chooses the best, any that the task logs; None: none is chosen, and
-            the last is tested.
-        mode: whether more (`max`) or less (`min`) of it is better.
-        keep_best: how many of the best are kept: `best.ckpt` and the runners-up `step=N.ckpt`.
-        every_n_steps: also save every so many optimizer steps.
-        asynchronous: write in a thread while training goes on.
+        folder: the directory of the checkpoints.
+        run_id: stored in each file, to recognise checkpoints of other runs.
+        monitor: the metric that selects the best checkpoint, any that the task logs; None: no best
+            checkpoint is selected, and the last one is tested.
+        mode: whether a higher (`max`) or a lower (`min`) value is better.
+        keep_best: number of best checkpoints to keep: `best.ckpt` and the runners-up `step=N.ckpt`.
+        every_n_steps: also save every this many optimizer steps.
+        asynchronous: write in a thread while training continues.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class Checkpoints(Checkpoint):
         if score is None:
             known = ", ".join(sorted(trainer.callback_metrics))
             raise UserError(
-                f"callbacks.checkpoints.monitor={self.monitor} is not measured: "
-                + (f"choose from {known}." if known else "nothing is: log it in validation_step.")
+                f"callbacks.checkpoints.monitor={self.monitor} is not logged: "
+                + (f"choose from {known}." if known else "log a metric in validation_step.")
             )
         better = -1.0 if self.mode == "max" else 1.0
         if math.isfinite(score):
             self.best.append((steps_done(trainer), float(score)))
-            # of equals the later: it has seen more, at a lower learning rate
+            # On a tie prefer the later step: it has seen more data, at a lower learning rate.
             self.best.sort(key=lambda entry: (better * entry[1], -entry[0]))
             del self.best[self.keep_best :]
 
@@ -88,19 +88,21 @@ class Checkpoints(Checkpoint):
             self.save(trainer)
 
     def save_if_new(self, trainer: L.Trainer) -> None:
-        """Saves unless the current step is saved already."""
+        """Saves unless the current step has been saved already."""
         if steps_done(trainer) != self._saved:
             self.save(trainer)
 
     def save(self, trainer: L.Trainer) -> None:
-        """Saves `last.ckpt` and settles the names of the others.
+        """Saves `last.ckpt` and updates the links of the other checkpoints.
 
         Raises:
+            FileNotFoundError: the run directory has been removed.
             NonFiniteError: a weight is not finite; nothing is written.
         """
         require_finite_weights(trainer)
-        if not self.folder.is_dir():  # which is not to be made again
-            raise FileNotFoundError(errno.ENOENT, "the run directory has gone", str(self.folder))
+        if not self.folder.is_dir():  # someone removed it: do not create it again
+            message = "the run directory has been removed"
+            raise FileNotFoundError(errno.ENOENT, message, str(self.folder))
         step, best = steps_done(trainer), list(self.best)
         self._saved, self._validated = step, False
         last = self.folder / LAST
@@ -109,7 +111,7 @@ class Checkpoints(Checkpoint):
             if last.exists():
                 link_over(last, self.folder / PREVIOUS)
             write()
-            self.settle(step, best)
+            self.link_best(step, best)
 
         in_a_step(True)
         try:
@@ -117,10 +119,10 @@ class Checkpoints(Checkpoint):
         finally:
             in_a_step(False)
 
-    def settle(self, step: int, scores: list[tuple[int, float]]) -> None:
-        """Makes the best files what the scores say, given that `last.ckpt` is of `step`.
+    def link_best(self, step: int, scores: list[tuple[int, float]]) -> None:
+        """Links the best checkpoints according to the scores; `last.ckpt` must be of `step`.
 
-        Repeating it changes nothing, so a resumed run calls it to finish what a kill cut short.
+        A second call changes nothing, so a resumed run calls it to finish an interrupted update.
         """
         best = self.folder / BEST
         if scores and scores[0][0] == step:
@@ -152,16 +154,16 @@ class Checkpoints(Checkpoint):
         self.best = [(int(step), float(score)) for step, score in state_dict["best"]]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._take_up(trainer)
+        self._start(trainer)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._saved < 0:  # there was nothing left to train
-            self._take_up(trainer)
+            self._start(trainer)
 
-    def _take_up(self, trainer: L.Trainer) -> None:
-        self._saved = steps_done(trainer)  # nothing is new before the first step
+    def _start(self, trainer: L.Trainer) -> None:
+        self._saved = steps_done(trainer)  # nothing to save before the first step
         if not (trainer.is_global_zero and trainer.ckpt_path):
             return
         if (used := self.folder / Path(trainer.ckpt_path).name) != self.folder / LAST:
-            link_over(used, self.folder / LAST)  # which was not fit, and would be linked on
-        self.settle(steps_done(trainer), self.best)
+            link_over(used, self.folder / LAST)  # replaces a last.ckpt that could not be used
+        self.link_best(steps_done(trainer), self.best)

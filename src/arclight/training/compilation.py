@@ -1,4 +1,4 @@
-"""torch.compile, by one word of the config."""
+"""torch.compile, configured by one value of the config."""
 
 import time
 from dataclasses import dataclass, field
@@ -17,25 +17,28 @@ from arclight.tasks.task import Task
 Compile = bool | Literal["whole", "blocks", "max-autotune", "cudagraphs"]
 
 MODES = {"max-autotune": "max-autotune", "cudagraphs": "reduce-overhead"}
-"""What torch calls them."""
+"""torch's names of these modes."""
 
-VARIANTS = 4  # of a block's graph: to train and to evaluate, and each once more for any batch size
+VARIANTS = 4  # graphs of a block: training and evaluation, each for a fixed and for any batch size
 
 
 def compile_task(task: L.LightningModule, how: Compile, accumulated: bool = False) -> None:
-    """Compiles the task's model, and the loss over a vocabulary where it has one.
+    """Compiles the task's model, and its cross-entropy over a vocabulary if it has one.
 
-    Of a module that is no `Task`, each submodule that has weights is compiled.
+    If the module is not a `Task`, each submodule that has weights is compiled.
 
-    The loss is a piece of its own: names, `forward` and what is exported stay the model's, and of
-    the memory that a compiled step moves, all but one reading of the logits is saved nevertheless.
+    The loss is compiled separately, so the model's names, `forward` and export stay the same. This
+    reads the logits once more than compiling both together would.
 
     Args:
-        how, accumulated: see `compile_model`, which also says what is raised.
+        how, accumulated: see `compile_model`.
+
+    Raises:
+        UserError: see `compile_model`.
     """
     if how is False:
         return
-    torch.compiler.reset()  # of the jobs before in this process: their graphs count for the limit
+    torch.compiler.reset()  # graphs of earlier jobs in this process count towards torch's limit
     if not isinstance(task, Task):
         for part in task.children():
             if any(True for _ in part.parameters()):
@@ -49,19 +52,19 @@ def compile_task(task: L.LightningModule, how: Compile, accumulated: bool = Fals
 def compile_model(model: nn.Module, how: Compile, accumulated: bool = False) -> None:
     """Compiles the model in place, at its first step; weights and modules keep their names.
 
-    It is compiled once for training and once for evaluation. A batch of another size, such as the
-    last of an evaluation, compiles it once more, for batches of any size.
+    The model is compiled once for training and once for evaluation. A batch of another size, such
+    as the last one of an evaluation, compiles it once more, for batches of any size.
 
     Args:
-        how: `blocks` compiles each block by itself, and identical blocks share one graph. The
-            others compile the whole model: `max-autotune` by trying kernels, `cudagraphs` recorded
-            as CUDA graphs, without the cost of starting each kernel.
-        accumulated: whether the gradients of several backward passes are added up. They lie in the
-            memory of a CUDA graph, which its next replay writes over, so `max-autotune` does
-            without graphs then.
+        how: `blocks` compiles each block separately, and identical blocks share one graph. The
+            other values compile the whole model: `max-autotune` tries several kernels, and
+            `cudagraphs` records CUDA graphs, which saves the launch overhead of each kernel.
+        accumulated: whether gradients of several backward passes are accumulated. They are in the
+            memory of a CUDA graph, which its next replay overwrites, so `max-autotune` then does
+            not use CUDA graphs.
 
     Raises:
-        UserError: `blocks` of a model that has none by a usual name, or `cudagraphs` of accumulated
+        UserError: `blocks` with a model that has no known blocks, or `cudagraphs` with accumulated
             gradients.
     """
     if how is False:
@@ -73,13 +76,13 @@ def compile_model(model: nn.Module, how: Compile, accumulated: bool = False) -> 
                 f"compile=blocks: {type(model).__name__} has no blocks by a usual name; "
                 "type compile=whole."
             )
-        _allow(VARIANTS * len(blocks))
+        _raise_recompile_limit(VARIANTS * len(blocks))
         for block in blocks:
             block.compile()
         return
     if how == "cudagraphs" and accumulated:
         raise UserError(
-            "compile=cudagraphs cannot add up gradients over several batches: type "
+            "compile=cudagraphs cannot accumulate gradients over several batches: type "
             "trainer.accumulate_grad_batches=1, or compile=whole."
         )
     options: dict[str, Any] = {"mode": MODES[how]} if isinstance(how, str) and how in MODES else {}
@@ -88,11 +91,11 @@ def compile_model(model: nn.Module, how: Compile, accumulated: bool = False) -> 
     model.compile(**options)
 
 
-def _allow(graphs: int) -> None:
-    """Lets so many graphs be made of one piece of code, which all blocks of a kind are.
+def _raise_recompile_limit(graphs: int) -> None:
+    """Allows at least this many graphs of one `forward`; all blocks of a class share one.
 
-    torch's limit of eight is meant to find faults. Beyond it the other blocks, of other sizes or
-    with other dropout rates, would run uncompiled. It counts all blocks that share the code.
+    torch's limit of eight is meant to detect mistakes. Beyond it, further blocks that have other
+    sizes or dropout rates would run uncompiled.
     """
     import torch.compiler.config as config
 
@@ -102,22 +105,22 @@ def _allow(graphs: int) -> None:
 
 @dataclass
 class _Batches:
-    """Seconds and numbers of batches; in the first place those at which nothing was compiled."""
+    """Seconds and numbers of batches: index 0 without compilation, index 1 with compilation."""
 
     seconds: list[float] = field(default_factory=lambda: [0.0, 0.0])
     count: list[int] = field(default_factory=lambda: [0, 0])
 
     def excess(self) -> float:
-        """What those at which something was compiled took beyond as many of the others."""
+        """Seconds that the batches with compilation took beyond ordinary batches."""
         ordinary = self.seconds[0] / max(1, self.count[0])
         return max(0.0, self.seconds[1] - self.count[1] * ordinary)
 
 
 class CompileClock(Callback):
-    """How long training and its validations have waited for the compiler.
+    """Measures how long training and validation have waited for the compiler.
 
-    That is what batches at which something was compiled took longer than the others. So the search
-    for the best kernels, which belongs to the warm-up and follows the compiler, is within.
+    This is the extra time of batches during which something was compiled. It includes the kernel
+    autotuning that follows a compilation.
     """
 
     def __init__(self) -> None:
@@ -126,6 +129,7 @@ class CompileClock(Callback):
 
     @property
     def seconds(self) -> float:
+        """Seconds of compilation so far."""
         return self._train.excess() + self._val.excess()
 
     def on_train_batch_start(self, *_: Any) -> None:

@@ -1,4 +1,4 @@
-"""The config's optimizer and schedule, as tasks call for them."""
+"""The optimizer and the schedule of the config, in the form that tasks call."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -17,10 +17,10 @@ Node = dict[str, Any]
 
 
 class ConfiguredOptimizer:
-    """Makes the optimizer that the config names, any that torch or a library has.
+    """Creates the optimizer of the config: any optimizer of torch or another library.
 
-    Called with a module it makes parameter groups where the config asks for them (`no_decay`,
-    `layer_decay`); called with parameters, or groups of them, it is what a partial would be.
+    Called with a module, it creates parameter groups if the config sets `no_decay` or
+    `layer_decay`. Called with parameters or parameter groups, it works like a partial.
 
     Args:
         node: the config's `optimizer`.
@@ -30,18 +30,18 @@ class ConfiguredOptimizer:
         self.node = node
 
     def __call__(self, params: nn.Module | Iterable[Any], fused: bool = False) -> Optimizer:
-        """The optimizer of these parameters.
+        """Creates the optimizer for these parameters.
 
         Args:
-            params: a module, or what torch's optimizers take.
-            fused: allow fused kernels, where the optimizer has them.
+            params: a module, or parameters or groups as torch's optimizers take them.
+            fused: allow fused kernels if the optimizer has them.
 
         Raises:
-            UserError: the optimizer refuses the config's values, or there is nothing to train.
+            UserError: the optimizer rejects the config's values, or there is nothing to train.
         """
-        node, engine = _apart(self.node, "optimizer")
+        node, engine = _split_keys(self.node, "optimizer")
         target = node["_target_"]
-        if takes(target, "model"):  # the engine's own
+        if takes(target, "model"):  # an optimizer of this package
             made: Optimizer = build(node, group="optimizer", model=params, fused=fused)
             return made
         if isinstance(params, nn.Module):
@@ -72,10 +72,10 @@ class ConfiguredOptimizer:
 
 
 class ConfiguredSchedule:
-    """Makes the schedule that the config names, any that torch or a library has.
+    """Creates the schedule of the config: any schedule of torch or another library.
 
-    A schedule that takes `total_steps` steps with every optimizer step, any other one with every
-    epoch, as in Lightning; `interval`, `frequency` and `monitor` of the node say otherwise.
+    A schedule with a `total_steps` argument is updated after every optimizer step, any other one
+    after every epoch, as in Lightning. `interval`, `frequency` and `monitor` of the node change it.
 
     Args:
         node: the config's `scheduler`.
@@ -90,14 +90,17 @@ class ConfiguredSchedule:
         total_steps: int | None = None,
         steps_per_epoch: int | None = None,
     ) -> LRScheduler | dict[str, Any]:
-        """The schedule; with `total_steps`, in the dictionary that Lightning takes.
+        """Creates the schedule; with `total_steps`, as the dictionary that Lightning takes.
 
         Args:
-            optimizer: whose learning rates are scheduled.
-            total_steps: of the run; None: called as a partial would be.
-            steps_per_epoch: optimizer steps.
+            optimizer: the optimizer to schedule.
+            total_steps: optimizer steps of the run; None: return the bare schedule.
+            steps_per_epoch: optimizer steps in an epoch.
+
+        Raises:
+            UserError: the schedule needs a length or a monitored metric that is not given.
         """
-        node, engine = _apart(self.node, "scheduler")
+        node, engine = _split_keys(self.node, "scheduler")
         given = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
         known = {k: v for k, v in given.items() if v is not None and node.get(k) is None}
         self._require_length(node, known)
@@ -113,15 +116,15 @@ class ConfiguredSchedule:
         if isinstance(schedule, ReduceLROnPlateau):
             if not engine.get("monitor"):
                 raise UserError(
-                    "scheduler.monitor must be given: the metric by which ReduceLROnPlateau lowers "
-                    "the rate, such as scheduler.monitor=val/loss."
+                    "scheduler.monitor must be given: the metric that ReduceLROnPlateau watches, "
+                    "such as scheduler.monitor=val/loss."
                 )
             found["monitor"] = engine["monitor"]
         return found
 
     @staticmethod
     def _require_length(node: Node, known: Node) -> None:
-        """Raises `UserError` where a module's own code leaves out how long the run is."""
+        """Raises `UserError` if the module's code does not pass a required length of the run."""
         wanted = parameters(node["_target_"])
         missing = [
             name
@@ -131,16 +134,16 @@ class ConfiguredSchedule:
         if missing:
             name = node["_target_"].rpartition(".")[2]
             raise UserError(
-                f"The schedule {name} needs {' and '.join(missing)}: give them where it is called "
-                "(self.trainer.estimated_stepping_batches), choose a scheduler= that needs none, "
-                "or type +task.scheduler=null if the task can do without."
+                f"The schedule {name} needs {' and '.join(missing)}: pass them where it is called "
+                "(self.trainer.estimated_stepping_batches), choose a scheduler= without them, "
+                "or type +task.scheduler=null if the task works without a schedule."
             )
 
 
-def _apart(node: Node, group: str) -> tuple[Node, Node]:
-    """What the target takes, and the engine's own keys beside it.
+def _split_keys(node: Node, group: str) -> tuple[Node, Node]:
+    """Splits a node into the arguments of the target and the keys of this package.
 
-    `_partial_` is dropped: that the rest comes later is what the run does in any case.
+    `_partial_` is dropped: every target is called later with the remaining arguments.
     """
     node = {k: v for k, v in node.items() if k != "_partial_"}
     own = [k for k in ENGINE_KEYS[group] if k in node and not takes(node["_target_"], k)]

@@ -1,7 +1,7 @@
 """Metrics of the current epoch, saved in checkpoints, so that a resumed run logs the same rows.
 
-They are the state of torchmetrics objects, the running means of `self.log(on_epoch=True)`, and how
-much of `metrics.csv` was written.
+These are the states of torchmetrics objects, the running means of `self.log(on_epoch=True)`, and
+the number of rows written to `metrics.csv`.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ KEY = "epoch_metrics"
 
 
 class EpochMetrics(Callback):
-    """Saves and restores the metrics of the current epoch, each process its own.
+    """Saves and restores the metrics of the current epoch, separately for each process.
 
     Args:
-        inexact: called with a sentence if they cannot be restored.
+        inexact: called with the reason if they cannot be restored.
     """
 
     def __init__(self, inexact: Callable[[str], None] = lambda _: None) -> None:
@@ -48,8 +48,8 @@ class EpochMetrics(Callback):
             return
         if len(saved) != trainer.world_size:
             self.inexact(
-                f"It was resumed on {trainer.world_size} processes after {len(saved)}: what each "
-                "process had measured in that epoch is not redistributed."
+                f"It was resumed on {trainer.world_size} processes after {len(saved)}: the metrics "
+                "that each process had computed in that epoch are not redistributed."
             )
         if trainer.global_rank >= len(saved):
             return
@@ -60,7 +60,7 @@ class EpochMetrics(Callback):
 
 
 def _of_all_ranks(mine: dict[str, Any]) -> list[dict[str, Any]]:
-    """What each process has; one of them writes the checkpoint for all."""
+    """The values of all processes; the first process writes the checkpoint for all."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return [mine]
     gathered: list[Any] = [None] * dist.get_world_size()

@@ -1,4 +1,4 @@
-"""Whether a run can be resumed exactly: written to its summary, with a warning if it cannot."""
+"""Reports whether a run can be resumed exactly: in its summary, and with a warning if it cannot."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,15 +10,15 @@ from arclight.data.exact import ExactLoaders
 
 
 class Exactness(Callback):
-    """Collects the reasons for which a resumed run would not end like the undisturbed one.
+    """Collects the reasons why a resumed run would differ from an uninterrupted one.
 
     Attributes:
-        loaders: of plain data modules; they find what no seed repeats.
+        loaders: the loaders of plain data modules; they detect randomness that no seed controls.
 
     Args:
         write: called with the entries of the summary.
         say: called with a warning.
-        before: the reasons that an earlier execution has found.
+        before: the reasons that an earlier execution of the run has found.
     """
 
     def __init__(
@@ -34,20 +34,20 @@ class Exactness(Callback):
         self._said: set[str] = set()
 
     def say(self, sentence: str) -> None:
-        """Says a sentence, once in a process."""
+        """Prints a sentence, once in a process."""
         if sentence not in self._said:
             self._said.add(sentence)
             self._say(sentence)
 
-    def because(self, reason: str) -> None:
-        """Adds a reason, of one sentence or more."""
+    def add_reason(self, reason: str) -> None:
+        """Adds a reason: one or more sentences."""
         if reason not in self._reasons:
             self._reasons.append(reason)
 
-    def note(self) -> None:
-        """Writes the reasons known by now, if there are new ones."""
+    def report(self) -> None:
+        """Writes the reasons known so far, if there are new ones."""
         if self.loaders is not None and (found := self.loaders.inexact_because):
-            self.because(found)
+            self.add_reason(found)
         for reason in self._reasons:
             self.say(f"This run cannot be resumed exactly. {reason}")
         if self._reasons == self._written:
@@ -56,17 +56,17 @@ class Exactness(Callback):
         self._write(resume="inexact" if self._reasons else "exact", inexact_because=self._written)
 
     def close(self) -> None:
-        """Ends all data workers."""
+        """Stops all data workers."""
         if self.loaders is not None:
             self.loaders.close()
 
     def on_train_started(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.note()
+        self.report()
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self.note()
+        self.report()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.note()
+        self.report()

@@ -1,4 +1,4 @@
-"""Which weights of a model are trained, where not all."""
+"""Training only some of a model's weights: the head, or low-rank adapters (LoRA)."""
 
 import math
 import warnings
@@ -14,10 +14,10 @@ from arclight.ranges import Count, Share
 
 
 def head_only(model: nn.Module) -> nn.Module:
-    """Freezes all but the head.
+    """Freezes all weights except those of the head.
 
     Raises:
-        UserError: the model has no head by a usual name.
+        UserError: the model has no head under a known name.
     """
     head = find_head(model)
     model.requires_grad_(False)
@@ -26,15 +26,15 @@ def head_only(model: nn.Module) -> nn.Module:
 
 
 class LowRank(nn.Module):
-    """A weight and, beside it, the product of two small matrices, as a parametrization.
+    """A parametrization that adds the product of two small matrices to a weight.
 
-    peft adapts a bare parameter too, but puts its parametrization on and off in each forward pass:
-    slow, and a break in what `torch.compile` sees.
+    peft can adapt a bare parameter too, but it adds and removes its parametrization in each forward
+    pass, which is slow and causes graph breaks in `torch.compile`.
 
     Args:
-        shape: of the weight, (out, in).
+        shape: of the weight, `(out, in)`.
         rank: of the matrices.
-        scale: the product counts so much.
+        scale: factor of the product.
     """
 
     def __init__(self, shape: Sequence[int], rank: int, scale: float) -> None:
@@ -56,19 +56,19 @@ def lora(
     dropout: Share = 0.0,
     targets: Sequence[str] | None = None,
 ) -> nn.Module:
-    """Freezes the model and adds low-rank matrices to its linear layers; the head is trained too.
+    """Freezes the model and adds low-rank matrices to its linear layers (Hu et al., 2022).
 
-    A module with a weight that is no linear layer's names it in `low_rank_weights`, such as
-    attention that has queries, keys and values in one parameter; it gets matrices like a layer.
+    The head is trained too. A module can list further weight matrices in `low_rank_weights`: for
+    example, attention with queries, keys and values in one parameter. These are adapted as well.
+    A layer that shares its weights with the token embedding is not adapted: merging the adapter
+    would change the embedding too.
 
     Args:
+        model: adapted in place.
         rank: of the matrices.
-        alpha: they count `alpha / rank`.
-        dropout: of their inputs; those of `low_rank_weights` have none.
-        targets: the last parts of the layers' names; None: all linear layers but the head.
-
-    A layer that shares the token embedding's weights is left alone: what is merged into it would
-    change the embedding as well.
+        alpha: the product of the matrices is scaled by `alpha / rank`.
+        dropout: rate for the input of the matrices; `low_rank_weights` have no dropout.
+        targets: the last parts of the layers' names; None: all linear layers except the head.
 
     Raises:
         UserError: no layer has such a name, or there is no linear layer.
@@ -77,7 +77,7 @@ def lora(
     from transformers.pytorch_utils import Conv1D  # GPT-2's linear layers, stored transposed
 
     heads = heads_of(model)
-    head = heads[-1] if heads else None  # what embeds images and texts has none
+    head = heads[-1] if heads else None  # embedding models such as CLIP have none
     kinds = nn.Linear, Conv1D
     tied = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     linear = {
@@ -91,12 +91,12 @@ def lora(
     bare = [(m, name) for m, name in bare if targets is None or name in targets]
     if not known:
         raise UserError(
-            f"{type(model).__name__} has no linear layer beside its head that finetune=lora could "
-            "adapt: type finetune=full or finetune=head_only."
+            f"finetune=lora: {type(model).__name__} has no linear layer to adapt besides its head: "
+            "type finetune=full or finetune=head_only."
         )
     if not chosen and not bare:
         raise UserError(
-            f"finetune.targets={targets} names no linear layer of the model: "
+            f"finetune.targets={targets} matches no linear layer of the model: "
             f"choose from {', '.join(known)}."
         )
     shared = list(model.get_submodule(head).parameters()) if head else []
@@ -109,7 +109,7 @@ def lora(
             target_modules=sorted(chosen),
         )
         with warnings.catch_warnings():
-            # peft sets it for each layer by its kind, and says so: GPT-2's are Conv1D, ViT's Linear
+            # peft warns that it sets this by the layer's class: Conv1D in GPT-2, Linear in ViT
             warnings.filterwarnings("ignore", "fan_in_fan_out is set to")
             inject_adapter_in_model(config, model)
     for module, name in bare:
@@ -124,7 +124,7 @@ def lora(
 
 
 def merge_adapters(model: nn.Module) -> nn.Module:
-    """The same model with what `lora` added put into its weights, under their plain names."""
+    """Merges the matrices of `lora` into the weights, which get their original names back."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     for name, module in list(model.named_modules()):

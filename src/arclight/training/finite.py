@@ -1,4 +1,4 @@
-"""A loss or a weight that is not finite ends the run; it never reaches a checkpoint."""
+"""A non-finite loss or weight ends the run; it is never saved to a checkpoint."""
 
 import math
 from pathlib import Path
@@ -33,24 +33,24 @@ def require_finite_loss(loss: float, trainer: L.Trainer) -> None:
 
 
 def is_finite(tensors: list[Tensor]) -> bool:
-    """Whether they hold neither a NaN nor an infinity; all processes ask at once."""
+    """Whether the tensors have no NaN and no infinity; with shards, a collective call."""
     norm: Any = get_total_norm(tensors)
     return bool(torch.isfinite(norm.full_tensor() if is_shard(norm) else norm))
 
 
 def require_finite(module: nn.Module, file: Path) -> None:
-    """Raises `UserError` where weights of a file hold a NaN or an infinity: all answers would."""
+    """Raises `UserError` if weights loaded from a file are NaN or infinite."""
     for name, weight in module.named_parameters():
         whole = weight.is_floating_point() and not is_shard(weight)
         if whole and not torch.isfinite(weight).all():
             raise UserError(
-                f"{file} holds weights that are not finite ({name}), so every answer would be NaN: "
-                "name another checkpoint with checkpoint=FILE, or train again."
+                f"{file} has weights that are not finite ({name}), so every prediction would be "
+                "NaN: choose another checkpoint with checkpoint=FILE, or train again."
             )
 
 
 def require_finite_weights(trainer: L.Trainer) -> None:
-    """Raises `NonFiniteError` where a parameter holds a NaN or an infinity."""
+    """Raises `NonFiniteError` if a parameter is NaN or infinite."""
     weights = [p.detach() for p in trainer.lightning_module.parameters()]
     if weights and not is_finite(weights):
         raise NonFiniteError(
@@ -60,14 +60,17 @@ def require_finite_weights(trainer: L.Trainer) -> None:
 
 
 class SkipNonFinite(Callback):
-    """`on_nonfinite=skip`: a step whose gradients are not finite changes nothing.
+    """`on_nonfinite=skip`: skips optimizer steps with gradients that are not finite.
 
-    Without gradients an optimizer leaves weights, momentum and decay alone, and the figures of
-    training leave such a step out. Looking costs a wait for the device in every step, which is why
-    it is a choice. Too many in a row end the run.
+    The gradients are removed, so the optimizer changes neither weights nor momentum, and the
+    training metrics leave the step out. The check waits for the device in every step, so it is
+    optional. Too many skipped steps in a row end the run.
+
+    Raises:
+        NonFiniteError: `MAX_IN_A_ROW` steps in a row were skipped.
     """
 
-    MOST_IN_A_ROW = 100
+    MAX_IN_A_ROW = 100
 
     def __init__(self) -> None:
         self.skipped = 0
@@ -95,7 +98,7 @@ class SkipNonFinite(Callback):
         self._in_a_row += 1
         for parameter in parameters:
             parameter.grad = None
-        if self._in_a_row == self.MOST_IN_A_ROW:
+        if self._in_a_row == self.MAX_IN_A_ROW:
             raise NonFiniteError(
                 f"The gradients were not finite in {self._in_a_row} steps in a row, "
                 f"up to step {trainer.global_step}. {ADVICE}"

@@ -1,4 +1,4 @@
-"""Python's garbage collector, kept from going through what stays."""
+"""Keeps Python's garbage collector from scanning long-lived objects."""
 
 import gc
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-WARM = 10  # batches after which what training needs has been made
+WARM_UP = 10  # batches after which all long-lived objects of training exist
 
 
 class FrozenGarbage(Callback):
-    """After the first steps everything that lives is set aside until training ends.
+    """Freezes all existing objects (`gc.freeze`) after the first steps until training ends.
 
-    Model, optimizer and libraries are hundreds of thousands of objects; a full collection goes
-    through all of them and takes a tenth of a second, in some step on some process while the others
-    wait. What later steps make is collected as ever.
+    Model, optimizer and libraries are hundreds of thousands of objects. A full collection scans
+    them all and takes a tenth of a second, in any step of any process while the others wait.
+    Objects created in later steps are still collected.
 
-    Where the process has set its libraries aside already, as that of a multirun, that is enough.
+    Does nothing if the process has frozen its objects already, as in a multirun.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class FrozenGarbage(Callback):
 
     def on_train_batch_end(self, *_: Any) -> None:
         self._batches += 1
-        if self._batches == WARM and not self._already:
+        if self._batches == WARM_UP and not self._already:
             gc.collect()
             gc.freeze()
 

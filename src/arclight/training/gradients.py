@@ -1,4 +1,4 @@
-"""Accumulated gradients, for checkpoints between the batches of one step."""
+"""Accumulated gradients, for checkpoints between the batches of one optimizer step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +13,12 @@ KEY = "gradients"
 
 
 class PartGradients(Callback):
-    """Saves gradients in checkpoints between the batches of one step, as after a validation.
+    """Saves gradients in checkpoints between the batches of one step, such as after a validation.
 
-    Other checkpoints have none. Those of several processes differ, and are not saved.
+    Other checkpoints have none. With several processes the gradients differ and are not saved.
 
     Args:
-        inexact: called with a sentence if they are lost.
+        inexact: called with the reason if gradients are lost.
     """
 
     def __init__(self, inexact: Callable[[str], None] = lambda _: None) -> None:
@@ -33,9 +33,9 @@ class PartGradients(Callback):
             return
         if trainer.world_size > 1:
             self.inexact(
-                "A validation falls between the batches of one step, whose gradients are not kept "
-                "on several processes: let trainer.val_check_interval be a multiple of "
-                "trainer.accumulate_grad_batches."
+                "A validation runs between the batches of one step, and with several processes "
+                "the gradients so far are not saved: make trainer.val_check_interval a multiple "
+                "of trainer.accumulate_grad_batches."
             )
             return
         grads = {n: p.grad for n, p in pl_module.named_parameters() if p.grad is not None}

@@ -1,4 +1,4 @@
-"""Stopping on a signal: after the step in hand, with a checkpoint, on all processes together."""
+"""Stopping on a signal: after the current step, with a checkpoint, on all processes together."""
 
 import signal
 import time
@@ -23,53 +23,53 @@ from arclight.signals import (
 )
 from arclight.training.checkpoints import Checkpoints
 
-PATIENCE = 6.0  # seconds that a run which is to end waits for its next batch
+PATIENCE = 6.0  # seconds that a run waits for its next batch after a signal
 
 
 class Interrupts(Callback):
-    """While training, a signal ends the run after the current step, and the step is saved.
+    """During training, a signal ends the run after the current step, with a checkpoint.
 
-    Several processes agree on the step without waiting for each other: the sum of their flags is
-    on its way while the next step computes, so that all stop one step after the first was told.
+    Several processes agree on the step without waiting for each other: their flags are reduced
+    while the next step computes, so all stop one step after the first process got the signal.
 
-    Where no batch comes, as from a disk that hangs, the run ends without one more step: by itself
-    after a while, or at a second signal.
+    If no further batch arrives, for example because a disk hangs, the run ends without another
+    step: after `PATIENCE` seconds, or at a second signal.
     """
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         self.checkpoints = checkpoints
         self.signum = 0
-        self._group: Any = None  # of CPU processes, where there are several
+        self._group: Any = None  # a gloo group, if there are several processes
         self._flag = torch.zeros(1)
         self._pending: dist.Work | None = None
         self._computing = False
-        self._batches = 0  # that have begun or ended
-        self._told_at = (0.0, 0)  # when, and how many had
+        self._batches = 0  # number of batch starts and ends
+        self._signalled_at = (0.0, 0)  # the time of the signal, and `_batches` at that time
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.world_size > 1:
             self._group = dist.new_group(backend="gloo")
-        for number in SIGNALS:  # in place of Lightning's, which broadcasts inside the handler
-            signal.signal(number, self._note)
-        # One that some callback swallowed a moment ago would come up again in the midst of a step.
+        for number in SIGNALS:  # instead of Lightning's handler, which calls a collective itself
+            signal.signal(number, self._on_signal)
+        # A signal that a callback has just ignored would otherwise be raised again within a step.
         self.signum = take_over() or self.signum
 
-    def _note(self, signum: int, frame: FrameType | None) -> None:
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         heard()
-        again = self.signum and time.monotonic() - self._told_at[0] > IMPATIENT
+        again = self.signum and time.monotonic() - self._signalled_at[0] > IMPATIENT
         if again and not self._computing:
             end_by_force(signum)
         if not self.signum:
-            self._told_at = (time.monotonic(), self._batches)
-            signal.signal(signal.SIGALRM, self._still_waiting)
+            self._signalled_at = (time.monotonic(), self._batches)
+            signal.signal(signal.SIGALRM, self._on_alarm)
             signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)
         self.signum = signum
 
-    def _still_waiting(self, _: int, frame: FrameType | None) -> None:
-        """Ends the run where no batch comes, of which the step would be the last."""
-        if self._batches == self._told_at[1] and not self._computing:
+    def _on_alarm(self, _: int, frame: FrameType | None) -> None:
+        """Ends the run if no batch has started or ended since the signal or the last alarm."""
+        if self._batches == self._signalled_at[1] and not self._computing:
             end_by_force(self.signum)
-        self._told_at = (self._told_at[0], self._batches)
+        self._signalled_at = (self._signalled_at[0], self._batches)
 
     def _count(self, computing: bool) -> None:
         self._computing, self._batches = computing, self._batches + 1
@@ -92,28 +92,28 @@ class Interrupts(Callback):
     ) -> None:
         if self._group is None and not self.signum:
             return
-        # Between the parts of an accumulated batch a checkpoint would lose the gradients so far.
-        if (is_accumulating(trainer) and not epoch_over) or not self._told():
+        # A checkpoint between accumulated batches would lose the gradients so far.
+        if (is_accumulating(trainer) and not epoch_over) or not self._must_stop():
             return
         signal.setitimer(signal.ITIMER_REAL, 0)
         self.checkpoints.save_if_new(trainer)
-        # `trainer.should_stop` would run a validation that is not due, and end as if finished.
+        # `trainer.should_stop` would run an extra validation and end as if the run had finished.
         raise SIGTERMException
 
-    def _told(self) -> bool:
+    def _must_stop(self) -> bool:
         if self._group is None:
             return bool(self.signum)
         if self._pending is not None:
             self._pending.wait()
-        told = bool(self._flag.item())
+        stop = bool(self._flag.item())
         self._flag = torch.tensor([float(self.signum)])
         self._pending = dist.all_reduce(
             self._flag, op=dist.ReduceOp.MAX, group=self._group, async_op=True
         )
-        if told:
+        if stop:
             self._pending.wait()
             self.signum = int(self._flag.item()) or self.signum
-        return told
+        return stop
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)

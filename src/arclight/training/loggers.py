@@ -1,4 +1,4 @@
-"""Where figures go: `metrics.csv` always; Weights & Biases and TensorBoard by choice."""
+"""Where metrics are logged: always `metrics.csv`; optionally Weights & Biases and TensorBoard."""
 
 import csv
 import os
@@ -20,14 +20,14 @@ from arclight.tasks.pictures import log_picture
 
 
 class NoExperimentError(UserError, AttributeError):
-    """A module asks for `self.logger.experiment`, and no logger that has one is chosen."""
+    """A module uses `self.logger.experiment`, and no logger that has one is configured."""
 
 
 class MetricsFile(Logger):
-    """`metrics.csv`: one row for each time that something was logged, empty where it was not.
+    """`metrics.csv`: one row per logging call; metrics that were not logged then are empty.
 
-    A run that is resumed at a step first drops the rows after it, so that the file is what the
-    undisturbed run would have written.
+    A resumed run first drops the rows after the step of its checkpoint, so the file is the same as
+    that of an uninterrupted run.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,7 +39,7 @@ class MetricsFile(Logger):
     @property
     def experiment(self) -> NoReturn:
         raise NoExperimentError(
-            "self.logger.experiment is there with a logger that has one: type logger=tensorboard, "
+            "self.logger.experiment needs a logger with an experiment: type logger=tensorboard, "
             "logger=wandb or logger=mlflow."
         )
 
@@ -52,18 +52,21 @@ class MetricsFile(Logger):
         return ""
 
     def mark(self) -> dict[str, Any]:
-        """How much of the file is written, for `rewind`."""
+        """The current position in the file, for `rewind`."""
         return {"rows": self._rows, "columns": list(self._columns)}
 
     def rewind(
         self, step: int, tested: Collection[str] = (), mark: dict[str, Any] | None = None
     ) -> None:
-        """Keeps only what the file had when a checkpoint was saved.
+        """Drops the rows that were written after a checkpoint was saved.
 
         Args:
-            step: of the checkpoint, or -1: keep nothing.
-            tested: names of metrics that a test before has logged; their rows go.
-            mark: which the checkpoint has kept; without one all rows up to `step` are kept.
+            step: of the checkpoint; -1 drops all rows.
+            tested: names of metrics that an earlier test has logged; their rows are dropped.
+            mark: the position saved in the checkpoint; None keeps all rows up to `step`.
+
+        Raises:
+            DamagedFileError: the file cannot be read, or has fewer rows than `mark`.
         """
         there = self.path.exists()
         rows = read_metrics(self.path) if there else []
@@ -73,7 +76,7 @@ class MetricsFile(Logger):
             if len(rows) < mark["rows"]:
                 raise DamagedFileError(
                     f"{self.path} is damaged: it had {mark['rows']} rows when the checkpoint was "
-                    f"saved, and has {len(rows)}. Put back a copy, or remove it to do without."
+                    f"saved and has {len(rows)} now. Restore a copy, or remove it to start anew."
                 )
             self._columns, rows = mark["columns"], rows[: mark["rows"]]
             rows = [{c: row.get(c, "") for c in self._columns} for row in rows]
@@ -97,7 +100,7 @@ class MetricsFile(Logger):
         write_text(self.path, "".join(",".join(line) + "\n" for line in lines) if rows else "")
 
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
-        """The run directory keeps the config itself."""
+        """Does nothing: the run directory keeps the config."""
 
 
 def _number(value: float) -> str:
@@ -105,17 +108,19 @@ def _number(value: float) -> str:
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
-    """The rows of a `metrics.csv`, values as text; a last line cut short by a kill is left out.
+    """The rows of a `metrics.csv`, with values as text; an incomplete last line is left out.
 
     Raises:
-        DamagedFileError: it cannot be read, or holds something else.
+        DamagedFileError: the file cannot be read, or has other content.
     """
     rows = read_rows(path)
     if rows and not rows[-1].get("step", "").isdigit():
         rows.pop()
     for number, row in enumerate(rows, start=2):
         if not row.get("step", "").isdigit() or not all(map(_is_number, row.values())):
-            raise DamagedFileError(f"{path} is damaged: line {number} holds more than numbers.")
+            raise DamagedFileError(
+                f"{path} is damaged: line {number} has values that are not numbers."
+            )
     return rows
 
 
@@ -128,27 +133,27 @@ def _is_number(text: str) -> bool:
 
 
 class WandbRun(WandbLogger):
-    """Lightning's logger, for a run that outlives W&B's service."""
+    """Lightning's W&B logger, for a run that continues when W&B's service has ended."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        with outliving_wandb():
+        with warn_without_service():
             super().log_metrics(metrics, step)
 
 
 @contextmanager
-def outliving_wandb() -> Iterator[None]:
-    """Warns, rather than fails, where W&B's service has ended; it is a process of its own.
+def warn_without_service() -> Iterator[None]:
+    """Warns, instead of failing, if W&B's service process has ended.
 
-    A scheduler that stops a job signals each of its processes. The service ends at once, while the
-    run still has to save. The run has not failed because it can no longer reach the service.
+    A scheduler that stops a job signals each of its processes. The service ends immediately, while
+    the run still has to save. A run has not failed just because the service is gone.
     """
     gone = service_gone()
     try:
         yield
     except gone:
         warnings.warn(
-            "W&B's service has gone. The metrics that it missed are in metrics.csv.", stacklevel=2
+            "W&B's service has ended. The metrics it missed are in metrics.csv.", stacklevel=2
         )
 
 
@@ -164,17 +169,17 @@ def wandb_logger(
     notes: str | None = None,
     mode: Literal["auto", "online", "offline"] = "auto",
 ) -> Logger:
-    """A W&B run under the run directory's own id, so that a resumed run goes on in the same one.
+    """A W&B run with the id of the run directory, so a resumed run continues the same W&B run.
 
-    The packages and the state of git are in the run's manifest: W&B's own list of packages would
-    take 0.1 s of each start.
+    The run's manifest already has the packages and the state of git: W&B's own list of packages
+    would add 0.1 s to each start.
     """
     import wandb
 
-    service_gone()  # fails here, not when it is needed, if W&B has renamed what it needs
+    service_gone()  # fails early if W&B has renamed an internal name
     mode = wandb_mode(mode)
     if mode == "offline":
-        say(f"W&B is offline; later, with a key: wandb sync {run_dir}/wandb/offline-run-*")
+        say(f"W&B is offline; to upload later: wandb sync {run_dir}/wandb/offline-run-*")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)  # inside wandb
         return WandbRun(
@@ -188,13 +193,13 @@ def wandb_logger(
             notes=masked(notes) if notes else None,
             mode=mode,
             resume="allow",
-            # W&B's own patch of the code would hold what that of the manifest leaves out.
+            # W&B's own patch of the code could contain secrets that the manifest leaves out.
             settings=wandb.Settings(x_save_requirements=False, disable_git=True),
         )
 
 
 def wandb_mode(mode: Literal["auto", "online", "offline"]) -> Literal["online", "offline"]:
-    """What `auto` means here: online where there is a key and `WANDB_MODE` says nothing else."""
+    """Resolves `auto`: `WANDB_MODE` if set, else online if there is an API key."""
     import wandb
 
     if mode != "auto":
@@ -204,20 +209,20 @@ def wandb_mode(mode: Literal["auto", "online", "offline"]) -> Literal["online", 
     return "online" if wandb.login(prompt=False, verify=False) else "offline"
 
 
-def conclude(
-    loggers: Sequence[Logger], figures: dict[str, float], images: Sequence[Path], step: int
+def log_results(
+    loggers: Sequence[Logger], metrics: dict[str, float], images: Sequence[Path], step: int
 ) -> None:
-    """The final figures and pictures of a finished run, where a logger has a place for them."""
-    with outliving_wandb():
+    """Sends the final metrics and plots of a finished run to the loggers that support them."""
+    with warn_without_service():
         for logger in loggers:
             if isinstance(logger, WandbLogger):
-                logger.experiment.summary.update(figures)
+                logger.experiment.summary.update(metrics)
         for image in images:
             log_picture(loggers, image, step)
 
 
 def close(loggers: Sequence[Logger], status: str) -> None:
-    """Closes every logger; W&B's run too, so that the next run of this process gets its own.
+    """Closes every logger, and W&B's run, so the next run of this process gets its own.
 
     Args:
         status: of the run: finished, pruned, failed or interrupted.
@@ -230,18 +235,22 @@ def close(loggers: Sequence[Logger], status: str) -> None:
         if isinstance(logger, WandbLogger):
             import wandb
 
-            with outliving_wandb():
+            with warn_without_service():
                 if wandb.run is not None:
                     wandb.run.summary["status"] = status
                 wandb.finish(exit_code=0 if succeeded else 1)
-            if wandb.run is not None:  # its service has gone; the next run starts another
+            if wandb.run is not None:  # its service has ended; the next run starts another
                 with suppress(ConnectionError):
                     wandb.teardown(exit_code=1)
                 wandb.run = None
 
 
 def tensorboard_logger(run_dir: Path) -> Logger:
-    """TensorBoard's event files in the run directory."""
+    """A logger that writes TensorBoard event files to the run directory.
+
+    Raises:
+        UserError: tensorboard is not installed.
+    """
     try:
         return TensorBoardLogger(run_dir, name="", version="tensorboard")
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""torchao's eight bits: the optimizer's state, and matrix products on devices that have them."""
+"""8-bit training with torchao: optimizer states, and float8 matrix products."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from arclight.errors import UserError
 from arclight.ranges import NonNegative, Positive
 from arclight.training.optimizers import decay_groups
 
-FLOAT8_SINCE = (8, 9)  # the compute capability of Ada, before Hopper's 9.0
+FLOAT8_SINCE = (8, 9)  # compute capability of Ada; Hopper has 9.0
 EIGHT_BIT = ("codes", "scale", "qmap", "signed", "dtype")
 
 
@@ -22,9 +22,9 @@ def adamw_8bit(
     eps: Positive = 1e-8,
     layer_decay: Positive = 1.0,
 ) -> torch.optim.Optimizer:
-    """AdamW with moments in blocks of 8 bits (Dettmers et al., 2022), by torchao.
+    """torchao's AdamW with block-wise 8-bit moments (Dettmers et al., 2022).
 
-    Its step is compiled, so the first takes long; tensors below 4096 elements stay in 32 bits.
+    Its step is compiled, so the first one is slow; tensors below 4096 elements stay in 32 bits.
 
     Raises:
         UserError: torchao is not installed.
@@ -44,7 +44,7 @@ def adamw_8bit(
         return OptimState8bit(*(value[name] for name in EIGHT_BIT))
 
     class PlainStates(AdamW8bit):  # type: ignore[misc]
-        """With state dicts of plain tensors, which any reader of a checkpoint knows."""
+        """With state dicts of plain tensors, which `torch.load(weights_only=True)` can read."""
 
         def state_dict(self) -> dict[str, Any]:
             state: dict[str, Any] = super().state_dict()
@@ -61,17 +61,20 @@ def adamw_8bit(
 
 
 def _each(state: dict[int, dict[str, Any]], convert: Any) -> dict[int, dict[str, Any]]:
-    return {i: {k: convert(v) for k, v in of_one.items()} for i, of_one in state.items()}
+    return {i: {k: convert(v) for k, v in values.items()} for i, values in state.items()}
 
 
 def use_float8(model: nn.Module, emulate: bool = False) -> None:
-    """Lets the linear layers multiply in float8, in place; their weights stay what they are.
+    """Makes the linear layers multiply in float8, in place; the weights keep their dtype.
 
-    Layers whose sides are no multiples of 16, and the last, are left alone (torchao's float8
-    training, after Micikevicius et al., 2022).
+    The last layer, and layers with a side that is not a multiple of 16, are not changed (torchao's
+    float8 training, after Micikevicius et al., 2022).
 
     Args:
-        emulate: compute what float8 would give on a device without it.
+        emulate: emulate float8 on a device without it.
+
+    Raises:
+        UserError: torchao is not installed.
     """
     require_torchao("trainer.float8=true")
     from torchao.float8 import (  # type: ignore[import-untyped]
@@ -91,7 +94,7 @@ def use_float8(model: nn.Module, emulate: bool = False) -> None:
 
 
 def require_float8() -> None:
-    """Raises `UserError` where the device does not multiply in float8."""
+    """Raises `UserError` if the device cannot multiply in float8."""
     found = torch.cuda.get_device_capability() if torch.cuda.is_available() else None
     if found is None or found < FLOAT8_SINCE:
         there = f"compute capability {found[0]}.{found[1]}" if found else "no CUDA device"
@@ -102,7 +105,7 @@ def require_float8() -> None:
 
 
 def require_torchao(wanted: str) -> None:
-    """Raises `UserError` where torchao is not installed."""
+    """Raises `UserError` if torchao is not installed."""
     from importlib.util import find_spec
 
     if find_spec("torchao") is None:

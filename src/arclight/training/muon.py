@@ -1,4 +1,4 @@
-"""Muon for a model's hidden matrices, AdamW for the rest, in one optimizer."""
+"""One optimizer with Muon for a model's hidden matrices and AdamW for the other parameters."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,8 +20,10 @@ class MuonWithAdamW(Optimizer):
     """torch's Muon and AdamW behind one `step`: they share this optimizer's groups and state.
 
     Args:
-        matrices: of two dimensions, for Muon.
+        matrices: parameters with two dimensions, for Muon.
         others: parameter groups for AdamW.
+        muon: arguments of torch's Muon.
+        adamw: arguments of torch's AdamW.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class MuonWithAdamW(Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """Gives the parts the state and the groups, of which they are the first and the others."""
+        """Shares state and groups: the first group is Muon's, the others are AdamW's."""
         muon, *adamw = self.parts
         muon.param_groups = self.param_groups[:1]
         for part in adamw:
@@ -72,13 +74,13 @@ def muon(
     betas: tuple[float, float] = (0.9, 0.95),
     eps: Positive = 1e-8,
 ) -> Optimizer:
-    """Muon (Jordan et al., 2024) for the matrices in the model's blocks, AdamW for all else.
+    """Muon (Jordan et al., 2024) for the matrices in the model's blocks, AdamW for the rest.
 
-    Its updates are scaled to AdamW's size (Liu et al., 2025), so that one learning rate and one
-    decay, those of AdamW, do for both.
+    Muon's updates are scaled to AdamW's size (Liu et al., 2025), so both use the learning rate and
+    the weight decay that suit AdamW.
 
     Raises:
-        UserError: the model has no matrices in blocks, or is sharded.
+        UserError: the model has no matrices in blocks or is sharded, or torch is older than 2.9.
     """
     if not hasattr(torch.optim, "Muon"):
         raise UserError("optimizer=muon needs torch 2.9 or newer: type optimizer=adamw.")
@@ -90,13 +92,13 @@ def muon(
     matrices = hidden_matrices(model)
     if not matrices:
         raise UserError(
-            f"optimizer=muon is for the matrices of blocks, and {type(model).__name__} has none "
-            "that are trained (kernels of convolutions are not matrices): type optimizer=adamw."
+            f"optimizer=muon is for the matrices in blocks, and {type(model).__name__} has no "
+            "trained ones (convolution kernels are not matrices): type optimizer=adamw."
         )
-    theirs = {id(p) for p in matrices}
+    with_muon = {id(p) for p in matrices}
     others: Groups = []
     for group in decay_groups(model, weight_decay, lr):
-        members = [p for p in group["params"] if id(p) not in theirs]  # type: ignore[attr-defined]
+        members = [p for p in group["params"] if id(p) not in with_muon]  # type: ignore[attr-defined]
         if members:
             others.append({**group, "params": members})
     return MuonWithAdamW(
@@ -115,7 +117,7 @@ def muon(
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """The trained matrices in the model's blocks, but for embeddings."""
+    """The trained matrices in the model's blocks, except embeddings."""
     found: dict[int, nn.Parameter] = {}
     for block in find_blocks(model):
         tables = {id(m.weight) for m in block.modules() if isinstance(m, nn.Embedding)}

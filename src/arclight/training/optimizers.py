@@ -1,4 +1,4 @@
-"""Optimizers by name; weight decay spares what it only harms."""
+"""Optimizers and their parameter groups; norms, biases and embeddings get no weight decay."""
 
 from collections.abc import Iterable
 
@@ -15,18 +15,18 @@ def decay_groups(
     lr: float,
     layer_decay: float = 1.0,
 ) -> list[dict[str, object]]:
-    """Parameter groups: matrices and kernels decay; norms, biases and embeddings do not.
+    """Parameter groups: weight decay for matrices and kernels; none for norms, biases, embeddings.
 
     Args:
-        model: the module; of bare parameters, all are one group.
-        weight_decay: of the groups that decay.
-        lr: of the last layers.
-        layer_decay: the learning rate of a block is that of the one after it, times this.
+        model: a module; bare parameters form one group.
+        weight_decay: of the groups with weight decay.
+        lr: the learning rate of the last layers.
+        layer_decay: ratio between the learning rate of a block and that of the next one.
 
     Raises:
-        UserError: there is a layer decay, and the model's blocks are not known.
+        UserError: `layer_decay` is not 1 and the model's blocks cannot be found.
     """
-    if not isinstance(model, nn.Module):  # parameters, of which nothing else is known
+    if not isinstance(model, nn.Module):  # bare parameters, without names
         return [{"params": list(model), "weight_decay": weight_decay, "lr": lr}]
     embeddings = {
         id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()
@@ -56,7 +56,7 @@ def adamw(
     eps: Positive = 1e-8,
     layer_decay: Positive = 1.0,
 ) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter, 2019), with torch's fused kernel where it may be used."""
+    """AdamW (Loshchilov & Hutter, 2019), with torch's fused kernel if `fused`."""
     groups = decay_groups(model, weight_decay, lr, layer_decay)
     return torch.optim.AdamW(groups, lr=lr, betas=(betas[0], betas[1]), eps=eps, fused=fused)
 
@@ -70,6 +70,6 @@ def sgd(
     nesterov: bool = True,
     layer_decay: Positive = 1.0,
 ) -> torch.optim.Optimizer:
-    """SGD with (Nesterov) momentum, with torch's fused kernel where it may be used."""
+    """SGD with (Nesterov) momentum, with torch's fused kernel if `fused`."""
     groups = decay_groups(model, weight_decay, lr, layer_decay)
     return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=fused)

@@ -1,7 +1,7 @@
 """Shards without pickles: torch's `.metadata` as plain containers, and values read as such.
 
-torch pickles what it knows of the shards. A pickle runs code when it is read, so a checkpoint that
-a stranger made could run any. The same content lies as plain containers in the checkpoint file.
+torch pickles the metadata of the shards. Loading a pickle can run any code, which is unsafe for
+checkpoints from others. So the checkpoint file stores the same metadata as plain containers.
 """
 
 import io
@@ -29,7 +29,7 @@ Plain = dict[str, Any]
 
 @dataclass(frozen=True)
 class Stored:
-    """Where in the folder a piece of a tensor, or a value, is."""
+    """The location of a chunk of a tensor, or of a value, in the folder."""
 
     relative_path: str
     offset: int
@@ -38,7 +38,7 @@ class Stored:
 
 
 def to_plain(metadata: Metadata) -> Plain:
-    """What torch knows of the shards, as plain containers."""
+    """torch's metadata of the shards, as plain containers."""
     stored: dict[str, list[Any]] = {}
     for index, piece in metadata.storage_data.items():
         offset = None if index.offset is None else list(index.offset)
@@ -60,13 +60,14 @@ def _tensor(kind: TensorStorageMetadata) -> Plain:
 
 
 def from_plain(plain: Plain, files: Collection[str]) -> Metadata:
-    """The same for torch to read with.
+    """The inverse of `to_plain`: metadata with which torch reads the shards.
 
     Args:
+        plain: the result of `to_plain`.
         files: the names of the files that may be read.
 
     Raises:
-        ValueError: it names another file.
+        ValueError: the metadata refers to another file.
     """
     kinds: dict[str, TensorStorageMetadata | BytesStorageMetadata] = {}
     paths: dict[str, tuple[str | int, ...]] = {}
@@ -88,11 +89,11 @@ def _kind(tensor: Plain) -> TensorStorageMetadata:
 
 
 class PlainReader(FileSystemReader):
-    """Reads shards by what the checkpoint file says of them.
+    """Reads shards with the metadata of the checkpoint file.
 
     Args:
         folder: of the shards.
-        metadata: as `from_plain` gives it.
+        metadata: the result of `from_plain`.
     """
 
     def __init__(self, folder: Path, metadata: Metadata) -> None:
@@ -104,7 +105,7 @@ class PlainReader(FileSystemReader):
 
 
 class PlainPlanner(DefaultLoadPlanner):
-    """Reads values that are no tensors as plain containers; torch's own would unpickle them."""
+    """Reads values that are not tensors as plain containers; torch's planner unpickles them."""
 
     def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
         plain = io.BytesIO()

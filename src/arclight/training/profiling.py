@@ -1,4 +1,4 @@
-"""Where the time goes: torch's profiler over a few steps, as a trace and as one page."""
+"""Profiling: torch's profiler over a few steps, as a trace and as a table."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,10 +15,10 @@ from torch.profiler import ProfilerActivity, record_function, schedule
 from arclight.files import TEMPORARY, write_text
 from arclight.ranges import Count
 
-WAIT, WARM_UP = 5, 3  # batches before the traced ones: of the run, and of the profiler itself
-LINES = 20  # of operations on the page
+WAIT, WARM_UP = 5, 3  # batches before the traced ones: warm-up of the run, then of the profiler
+LINES = 20  # operations in the table
 OPTIMIZER, FORWARD, BACKWARD = "optimizer and clipping", "forward and loss", "backward"
-PARTS = {  # by the end of what Lightning calls them
+PARTS = {  # by the end of Lightning's name of the action
     ".train_dataloader_next": "data",
     ".batch_to_device": "transfer",
     ".training_step": FORWARD,
@@ -31,19 +31,19 @@ MARK = "part: "
 def profile(
     folder: Path, say: Callable[[str], None], batches: Count | None = None
 ) -> Callback | None:
-    """Traces so many batches early in a run into the run's `profile/`; None: no trace."""
+    """Traces this many batches early in a run into the run's `profile/`; None: no trace."""
     return None if batches is None else Profile(folder.parent / "profile", batches, say)
 
 
 class Profile(Callback):
-    """Writes `trace.json`, for chrome://tracing or Perfetto, and `table.txt`, which it also says.
+    """Writes `trace.json`, for chrome://tracing or Perfetto, and `table.txt`, and prints the table.
 
-    Only the first process is traced, and only once: before and after, a batch costs what it does.
+    Only the first process is traced, and only once: other batches run at their usual speed.
 
     Args:
-        folder: where the two files go.
-        batches: how many are traced, after the first eight.
-        say: where the page goes as well.
+        folder: the directory of the two files.
+        batches: number of traced batches, after the first eight.
+        say: prints the table.
     """
 
     def __init__(self, folder: Path, batches: int, say: Callable[[str], None]) -> None:
@@ -72,8 +72,8 @@ class Profile(Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._profiler is not None:
             self.say(
-                f"warning: nothing is profiled in a run of fewer than "
-                f"{WAIT + WARM_UP + self.batches} batches; give it more, or lower "
+                f"warning: nothing was profiled, because the run had fewer than "
+                f"{WAIT + WARM_UP + self.batches} batches; train longer, or lower "
                 "callbacks.profile.batches."
             )
             self._profiler.on_trace_ready = None
@@ -92,7 +92,7 @@ class Profile(Callback):
         part.replace(trace)
         page = table(profiler.key_averages(), self.batches, device.type == "cuda")
         write_text(self.folder / "table.txt", page + "\n")
-        self.say(f"{page}\nThe trace is {trace}.")
+        self.say(f"{page}\nTrace: {trace}")
 
 
 class Parts(PassThroughProfiler):
@@ -127,34 +127,34 @@ class Parts(PassThroughProfiler):
 
 
 def table(events: Any, batches: int, cuda: bool) -> str:
-    """One page: milliseconds of a batch by its parts, and the operations that took the longest.
+    """The milliseconds of a batch by its parts, and the slowest operations, as text.
 
     Args:
         events: the profiler's averages by name.
-        batches: how many were traced.
-        cuda: whether the device's time was traced too; operations are sorted by it.
+        batches: number of traced batches.
+        cuda: whether CUDA was traced too; operations are then sorted by device time.
     """
     host: dict[str, float] = {}
     for event in events:
-        if event.key.startswith(MARK) and event.device_type == DeviceType.CPU:  # once more on CUDA
+        if event.key.startswith(MARK) and event.device_type == DeviceType.CPU:  # repeated for CUDA
             host[event.key.removeprefix(MARK)] = event.cpu_time_total / 1000 / batches
     steps = [e for e in events if e.key.startswith("ProfilerStep")]
     whole = sum(e.cpu_time_total for e in steps if e.device_type == DeviceType.CPU)
     whole = whole / 1000 / batches
-    if OPTIMIZER in host:  # Lightning's optimizer step has the others within it
+    if OPTIMIZER in host:  # Lightning's optimizer step includes forward and backward
         host[OPTIMIZER] -= host.get(FORWARD, 0.0) + host.get(BACKWARD, 0.0)
-    host["all else"] = max(0.0, whole - sum(host.values()))
-    lines = [f"{'Where the time of a batch went':<44}{'ms':>9}{'share':>8}"]
+    host["other"] = max(0.0, whole - sum(host.values()))
+    lines = [f"{'Time of a batch':<44}{'ms':>9}{'share':>8}"]
     for name, ms in host.items():
         lines.append(f"{name:<44}{ms:>9.3f}{ms / whole if whole else 0:>8.1%}")
-    lines.append(f"{f'together, the mean of {batches} batches':<44}{whole:>9.3f}")
+    lines.append(f"{f'total, the mean of {batches} batches':<44}{whole:>9.3f}")
     kind = "device" if cuda else "cpu"
 
     def own(event: Any) -> float:
         time: float = event.self_device_time_total if cuda else event.self_cpu_time_total
         return time / 1000 / batches
 
-    # of CUDA the kernels alone: an operation has the time of its kernels as well
+    # With CUDA only kernels: an operation's device time includes that of its kernels.
     operations = [
         e
         for e in events

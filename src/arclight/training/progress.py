@@ -1,4 +1,4 @@
-"""A progress bar that costs microseconds a step, and one line for each validation."""
+"""A progress bar that costs microseconds per step, and one line for each validation."""
 
 import math
 import sys
@@ -17,13 +17,13 @@ REDRAW_SECONDS = 0.2
 
 
 class Progress(Callback):
-    """Loss, accuracy, examples/s and time left, on a terminal; elsewhere only the lines.
+    """Metrics, examples/s and remaining time in a terminal; elsewhere only the validation lines.
 
-    The bar shows the figures that `Record` read last: it never waits for the device itself.
+    The bar shows the metrics that `Record` read last, so it never waits for the device.
 
     Args:
-        record: where the figures come from.
-        say: where a line for each validation goes.
+        record: the source of the metrics.
+        say: prints the line of each validation.
     """
 
     def __init__(self, record: Record, say: Callable[[str], None]) -> None:
@@ -50,7 +50,7 @@ class Progress(Callback):
         assert self._bar is not None
         self._bar.n = steps_done(trainer)
         self._bar.set_description_str(f"epoch {trainer.current_epoch + 1}", refresh=False)
-        self._bar.set_postfix_str(in_words(self.record.latest), refresh=True)
+        self._bar.set_postfix_str(format_metrics(self.record.latest), refresh=True)
         self._drawn = time.monotonic()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -60,7 +60,7 @@ class Progress(Callback):
         where = f"epoch {trainer.current_epoch + 1}{epochs}, step {steps_done(trainer)}"
         if self._bar is not None:
             self._bar.clear()
-        self.say(f"{where}: {in_words(self.record.latest)}")
+        self.say(f"{where}: {format_metrics(self.record.latest)}")
         if self._bar is not None:
             self._redraw(trainer)
 
@@ -71,7 +71,7 @@ class Progress(Callback):
 
 
 def _steps(trainer: L.Trainer) -> int | None:
-    """The steps of the whole run; None: there is no end to it."""
+    """The number of steps of the whole run; None if it is not limited."""
     if last_step(trainer) > 0:
         return last_step(trainer)
     batches, epochs = trainer.num_training_batches, trainer.max_epochs
@@ -80,22 +80,22 @@ def _steps(trainer: L.Trainer) -> int | None:
     return math.ceil(batches / trainer.accumulate_grad_batches) * epochs
 
 
-def in_words(figures: dict[str, float]) -> str:
+def format_metrics(metrics: dict[str, float]) -> str:
     """`train/loss 0.513, train/accuracy 0.91, 12,345 examples/s, 41% MFU, 3.2 GiB`.
 
-    Text is counted in tokens where that is known. What is waited for data is said where it is more
-    than a tenth of the time.
+    Text is counted in tokens if their number is known. The time spent waiting for data is shown if
+    it is more than a tenth of the step.
     """
-    words = [f"{k} {v:.4g}" for k, v in figures.items() if not k.startswith(TIMING)]
-    if "cost/tokens_per_second" in figures:
-        words.append(f"{figures['cost/tokens_per_second']:,.0f} tokens/s")
-    elif "examples_per_second" in figures:
-        words.append(f"{figures['examples_per_second']:,.0f} examples/s")
-    if "cost/mfu" in figures:
-        words.append(f"{figures['cost/mfu']:.0%} MFU")
-    waited, whole = figures.get("cost/data_ms", 0.0), figures.get("cost/step_ms", 0.0)
+    parts = [f"{k} {v:.4g}" for k, v in metrics.items() if not k.startswith(TIMING)]
+    if "cost/tokens_per_second" in metrics:
+        parts.append(f"{metrics['cost/tokens_per_second']:,.0f} tokens/s")
+    elif "examples_per_second" in metrics:
+        parts.append(f"{metrics['examples_per_second']:,.0f} examples/s")
+    if "cost/mfu" in metrics:
+        parts.append(f"{metrics['cost/mfu']:.0%} MFU")
+    waited, whole = metrics.get("cost/data_ms", 0.0), metrics.get("cost/step_ms", 0.0)
     if waited > 0.1 * whole:
-        words.append(f"{waited / whole:.0%} waiting for data")
-    if "cost/peak_memory_gib" in figures:
-        words.append(f"{figures['cost/peak_memory_gib']:.1f} GiB")
-    return ", ".join(words)
+        parts.append(f"{waited / whole:.0%} waiting for data")
+    if "cost/peak_memory_gib" in metrics:
+        parts.append(f"{metrics['cost/peak_memory_gib']:.1f} GiB")
+    return ", ".join(parts)

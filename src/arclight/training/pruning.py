@@ -1,4 +1,4 @@
-"""Ending a trial early: after each validation the search is told the figure, and may say stop."""
+"""Pruning: a trial reports its metric after each validation, and the search may stop it."""
 
 import os
 import socket
@@ -10,23 +10,27 @@ from lightning.pytorch.callbacks import Callback
 
 from arclight.errors import UserError
 
-# In the environment of a trial that may be pruned: the search's socket, the trial, the figure.
+# Environment variable of a trial that may be pruned: its number, the metric, the search's socket.
 PRUNING = "ARCLIGHT_PRUNING"
 
 
 class PrunedError(Exception):
-    """The search has seen enough of this trial."""
+    """The search has stopped this trial."""
 
 
 class Pruning(Callback):
-    """Reports a validation figure to the search and raises `PrunedError` when told to.
+    """Reports a validation metric to the search and raises `PrunedError` if the search says so.
 
-    The unit is one validation. Of several processes the first asks, and all hear the answer.
+    One report per validation. With several processes the first one asks and broadcasts the answer.
 
     Args:
         address: of the search's Unix socket.
         trial: the trial's number.
-        metric: the validation figure.
+        metric: the name of the validation metric.
+
+    Raises:
+        PrunedError: the search stops this trial.
+        UserError: the metric is not logged.
     """
 
     def __init__(self, address: str, trial: int, metric: str) -> None:
@@ -34,7 +38,7 @@ class Pruning(Callback):
         self.trial = trial
         self.metric = metric
         self.validations = 0
-        self._value: float | None = None  # measured, and not told yet
+        self._value: float | None = None  # measured but not reported yet
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn != "fit":
@@ -42,7 +46,7 @@ class Pruning(Callback):
         self.validations += 1
         if self.metric not in trainer.callback_metrics:
             raise UserError(
-                f"The search prunes by {self.metric}, which is not measured; "
+                f"The search prunes by {self.metric}, which is not logged; "
                 f"choose from {', '.join(sorted(trainer.callback_metrics))}."
             )
         self._value = float(trainer.callback_metrics[self.metric])
@@ -58,7 +62,7 @@ class Pruning(Callback):
             raise PrunedError(f"pruned after {self.validations} validations")
 
     def _ask(self, value: float) -> bool:
-        """The search's answer; no, where the search has died, as this process is about to."""
+        """Whether the search stops the trial; False if the search process has ended."""
         with socket.socket(socket.AF_UNIX) as line, suppress(OSError):
             line.connect(self.address)
             line.sendall(f"{self.trial} {self.validations} {value!r}\n".encode())
@@ -73,7 +77,7 @@ class Pruning(Callback):
 
 
 def pruning() -> list[Callback]:
-    """The callback of a run that a search may prune; none for any other."""
+    """The callback of a run that a search may prune; an empty list for other runs."""
     if PRUNING not in os.environ:
         return []
     trial, metric, address = os.environ[PRUNING].split(" ", 2)

@@ -1,4 +1,4 @@
-"""The model's randomness as a pure function of (seed, step, process)."""
+"""Random numbers of the model as a pure function of (seed, step, process)."""
 
 import random
 from typing import Any
@@ -13,11 +13,11 @@ from arclight.tasks.task import Task
 
 
 class StepSeeds(Callback):
-    """Seeds torch before each batch, so that dropout needs nothing from a checkpoint to resume.
+    """Seeds torch before each batch, so resuming needs no generator state from the checkpoint.
 
-    The counter is that of batches, not of optimizer steps: the parts of an accumulated batch
-    draw different numbers. Of a module that is no `Task`, numpy and `random` are seeded too, and
-    the epoch's start, where it may draw.
+    The seed depends on the number of batches, not of optimizer steps: accumulated batches draw
+    different numbers. If the module is not a `Task`, numpy and `random` are seeded too, also at the
+    start of each epoch.
     """
 
     def __init__(self, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Metrics and costs of training, to every logger, at a cost only in logging steps."""
+"""Logs metrics and costs of training to every logger; only logging steps have an overhead."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from arclight.tasks.task import Task
 from arclight.training.finite import require_finite_loss
 from arclight.training.steps import steps_done
 
-TIMING = ("examples_per_second", "cost/")  # how the names of figures begin that no run repeats
+TIMING = ("examples_per_second", "cost/")  # prefixes of metrics that differ between equal runs
 
 
 @dataclass
-class _Spent:
-    """Of some steps."""
+class _Totals:
+    """Totals over some steps."""
 
     examples: int = 0
     steps: int = 0
@@ -29,16 +29,20 @@ class _Spent:
 
 
 class Record(Callback):
-    """Logs means of the last steps every `log_every_n_steps`.
+    """Logs the means of the last steps every `log_every_n_steps`.
 
-    Between those steps it only reads the clock; in them it reads the task's sums, which is the only
-    time that the host waits for the device. The loss read is checked to be finite. A module that is
-    no `Task` logs its own metrics; of it, the loss that `training_step` returns is looked at.
+    Other steps only read the clock. A logging step reads the task's sums: only then does the host
+    wait for the device. The loss is checked to be finite. A module that is not a `Task` logs its
+    own metrics; only the loss returned by its `training_step` is checked.
+
+    Args:
+        every_n_steps: optimizer steps between two rows.
+        stop_on_nonfinite: raise `NonFiniteError` for a loss that is not finite.
 
     Attributes:
-        flops_per_example: forward and back, of the longest text; None: not counted.
-        padded: texts are filled up to the longest of a batch, so that a step's arithmetic is less
-            than that, and no share of the peak is known.
+        flops_per_example: FLOPs of forward and backward for the longest example; None: unknown.
+        padded: texts are padded to the longest one of a batch, so a step needs fewer FLOPs than
+            that, and the MFU is unknown.
         tokens_per_example: None: examples have no fixed number of tokens.
     """
 
@@ -54,22 +58,22 @@ class Record(Callback):
         self._peak_flops: float | None = None
         self._restored: list[list[float]] | None = None
         self._last = -1
-        self._recorded: int | None = None  # of a checkpoint: the step of the last row
+        self._recorded: int | None = None  # from a checkpoint: the step of the last row
         self._optimized = self._sampled = False
         self._within_step = False  # between the parts of an accumulated batch
         self._graphs = graphs_so_far()
-        self._examples = 0  # of a module that is no task
+        self._examples = 0  # of a module that is not a task
         self._outputs: Any = None
-        self._spent: dict[bool, _Spent] = {}  # where something was compiled, and where nothing was
+        self._totals: dict[bool, _Totals] = {}  # of steps with (True) and without a compilation
 
-    def know(self, task: L.LightningModule, facts: Facts) -> None:
-        """How long the examples of this data are for this task."""
+    def set_facts(self, task: L.LightningModule, facts: Facts) -> None:
+        """Sets the length of this task's examples in this data."""
         if isinstance(task, Task):
             self.tokens_per_example = task.tokens_per_example(facts)
             self.padded = task.padded
 
     def evaluated(self, metrics: dict[str, Any]) -> None:
-        """Takes what a validation within training has measured, before it is logged."""
+        """Takes the metrics of a validation during training, before they are logged."""
         self.validated = {name: float(value) for name, value in metrics.items()}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -81,7 +85,7 @@ class Record(Callback):
         self._peak_flops = peak * trainer.world_size if peak else None
         self.clock = StepClock(pl_module.device)
         self._within_step = False
-        forget_peak_memory(pl_module.device)  # of the run before, in a multirun
+        forget_peak_memory(pl_module.device)  # that of the previous run of a multirun
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         self.clock.mark("data")
@@ -117,7 +121,7 @@ class Record(Callback):
         if trainer.sanity_checking:
             return
         if trainer.state.fn == "fit" and steps_done(trainer) != self._last:
-            self._record(trainer, pl_module)  # so that each validation has its training figures
+            self._record(trainer, pl_module)  # so each validation has training metrics to compare
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn != "fit":
@@ -126,8 +130,8 @@ class Record(Callback):
         self.clock.start()
 
     def _record(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        figures, examples = self._read(trainer, pl_module)
-        self.clock.mark("forward_backward")  # what the device had still to do
+        metrics, examples = self._read(trainer, pl_module)
+        self.clock.mark("forward_backward")  # the device had to finish its work first
         if not examples:
             return
         self._last = steps_done(trainer)
@@ -135,27 +139,27 @@ class Record(Callback):
         costs |= {f"cost/{k}": v for k, v in self.clock.read().items()}
         costs["cost/peak_memory_gib"] = peak_memory(pl_module.device)
         before, self._graphs = self._graphs, graphs_so_far()
-        spent = self._spent.setdefault(self._graphs > before, _Spent())
-        spent.examples += examples
-        spent.steps += self.clock.steps
+        totals = self._totals.setdefault(self._graphs > before, _Totals())
+        totals.examples += examples
+        totals.steps += self.clock.steps
         for phase in PHASES:
-            spent.seconds[phase] += self.clock.seconds[phase]
+            totals.seconds[phase] += self.clock.seconds[phase]
         self.clock.clear()
-        measured = {f"train/{k}": v for k, v in figures.items()}
-        self._log(trainer, {**measured, **costs, **_rates(trainer)})
-        self.latest = {**_shown(trainer), **measured, **costs}
+        measured = {f"train/{k}": v for k, v in metrics.items()}
+        self._log(trainer, {**measured, **costs, **_learning_rates(trainer)})
+        self.latest = {**_prog_bar_metrics(trainer), **measured, **costs}
         self.clock.mark("logging")
 
     def _read(
         self, trainer: L.Trainer, pl_module: L.LightningModule
     ) -> tuple[dict[str, float], int]:
-        """The means since the last time, and of how many examples they are."""
+        """The means since the last logging step, and the number of examples."""
         if isinstance(pl_module, Task):
-            figures, examples = pl_module.sums.read()
+            metrics, examples = pl_module.sums.read()
             pl_module.sums.clear()
-            if examples and self.stop_on_nonfinite and "loss" in figures:
-                require_finite_loss(figures["loss"], trainer)
-            return figures, examples
+            if examples and self.stop_on_nonfinite and "loss" in metrics:
+                require_finite_loss(metrics["loss"], trainer)
+            return metrics, examples
         examples, self._examples = self._examples * trainer.world_size, 0
         loss = self._outputs.get("loss") if isinstance(self._outputs, dict) else None
         if self.stop_on_nonfinite and isinstance(loss, Tensor):
@@ -163,7 +167,7 @@ class Record(Callback):
         return {}, examples
 
     def _costs(self, examples: int, seconds: dict[Any, float]) -> dict[str, float]:
-        """What follows from a number of examples and the seconds that they took."""
+        """Rates of this many examples in these seconds."""
         rate = examples / sum(seconds.values())
         costs = {"examples_per_second": rate}
         if self.tokens_per_example:
@@ -173,26 +177,26 @@ class Record(Callback):
         return costs
 
     def summary(self, trainer: L.Trainer) -> dict[str, float]:
-        """Of all steps since this process began: rates, and milliseconds a step in each phase.
+        """Rates, and milliseconds per step in each phase, over all steps of this process.
 
-        What was logged while something was compiled is left out, unless nothing else was.
+        Rows during which something was compiled are left out, unless there are no others.
         """
-        spent = self._spent.get(False) or self._spent.get(True)
-        if spent is None or not spent.steps:
+        totals = self._totals.get(False) or self._totals.get(True)
+        if totals is None or not totals.steps:
             return {}
-        costs = self._costs(spent.examples, spent.seconds)
-        figures = {name.removeprefix("cost/"): value for name, value in costs.items()}
-        for phase, seconds in spent.seconds.items():
-            figures[f"{phase}_ms"] = 1000 * seconds / spent.steps
-        figures["peak_memory_gib"] = peak_memory(trainer.strategy.root_device)
+        costs = self._costs(totals.examples, totals.seconds)
+        summary = {name.removeprefix("cost/"): value for name, value in costs.items()}
+        for phase, seconds in totals.seconds.items():
+            summary[f"{phase}_ms"] = 1000 * seconds / totals.steps
+        summary["peak_memory_gib"] = peak_memory(trainer.strategy.root_device)
         if self.flops_per_example:
-            figures["flops_per_example"] = self.flops_per_example
-        return {name: float(f"{value:.6g}") for name, value in figures.items()}
+            summary["flops_per_example"] = self.flops_per_example
+        return {name: float(f"{value:.6g}") for name, value in summary.items()}
 
     @staticmethod
-    def _log(trainer: L.Trainer, figures: dict[str, float]) -> None:
+    def _log(trainer: L.Trainer, metrics: dict[str, float]) -> None:
         for logger in trainer.loggers:
-            logger.log_metrics({"epoch": trainer.current_epoch, **figures}, steps_done(trainer))
+            logger.log_metrics({"epoch": trainer.current_epoch, **metrics}, steps_done(trainer))
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
@@ -209,20 +213,20 @@ class Record(Callback):
         self.validated = checkpoint["validated"]
 
 
-def _rates(trainer: L.Trainer) -> dict[str, float]:
+def _learning_rates(trainer: L.Trainer) -> dict[str, float]:
     """The learning rate of each optimizer."""
     groups = [optimizer.param_groups for optimizer in trainer.optimizers]
-    rates = [float(of_one[0]["lr"]) for of_one in groups if of_one]  # none where nothing is trained
+    rates = [float(g[0]["lr"]) for g in groups if g]  # an optimizer may have no groups
     return {"lr" if i == 0 else f"lr-{i}": rate for i, rate in enumerate(rates)}
 
 
-def _shown(trainer: L.Trainer) -> dict[str, float]:
-    """What the module logs with `prog_bar=True`."""
+def _prog_bar_metrics(trainer: L.Trainer) -> dict[str, float]:
+    """The metrics that the module logs with `prog_bar=True`."""
     return {name: float(value) for name, value in trainer.progress_bar_metrics.items()}
 
 
 def length_of(batch: Any) -> int:
-    """How many examples a batch has, by the length of its first tensor; 0 where it has none."""
+    """The number of examples in a batch: the length of its first tensor; 0 if it has none."""
     while not isinstance(batch, Tensor):
         if isinstance(batch, Mapping) and batch:
             batch = next(iter(batch.values()))

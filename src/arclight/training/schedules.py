@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of the step, so a resumed run is on the same curve."""
+"""Learning-rate schedules: pure functions of the step, so a resumed run follows the same curve."""
 
 import math
 import re
@@ -12,7 +12,11 @@ from arclight.ranges import Length, Share
 
 
 def steps_of(length: float | str, total_steps: int, steps_per_epoch: int) -> int:
-    """A length in optimizer steps: a share of the run (0.1), `"500 steps"` or `"5 epochs"`."""
+    """Converts a length to optimizer steps: a share of the run (0.1), `"500 steps"`, `"5 epochs"`.
+
+    Raises:
+        UserError: the length has another form.
+    """
     if isinstance(length, str):
         match = re.fullmatch(r"\s*([\d.]+)\s*(steps?|epochs?)\s*", length)
         if not match:
@@ -37,7 +41,7 @@ def cosine(
     warmup: Share | Length = 0.1,
     min_lr_ratio: Share = 0.0,
 ) -> LRScheduler:
-    """Warm-up, then half a cosine to `min_lr_ratio` of the peak (Loshchilov & Hutter, 2017)."""
+    """Warm-up, then cosine decay to `min_lr_ratio` of the peak (Loshchilov & Hutter, 2017)."""
     return _scheduled(
         optimizer,
         steps_of(warmup, total_steps, steps_per_epoch),
@@ -53,7 +57,7 @@ def linear(
     warmup: Share | Length = 0.1,
     min_lr_ratio: Share = 0.0,
 ) -> LRScheduler:
-    """Warm-up, then a straight line to `min_lr_ratio` of the peak."""
+    """Warm-up, then linear decay to `min_lr_ratio` of the peak."""
     warm = steps_of(warmup, total_steps, steps_per_epoch)
     return _scheduled(optimizer, warm, total_steps, lambda t: 1 - (1 - min_lr_ratio) * t)
 
@@ -64,7 +68,7 @@ def constant(
     steps_per_epoch: int,
     warmup: Share | Length = 0.0,
 ) -> LRScheduler:
-    """Warm-up, then the peak."""
+    """Warm-up, then a constant learning rate."""
     warm = steps_of(warmup, total_steps, steps_per_epoch)
     return _scheduled(optimizer, warm, total_steps, lambda t: 1.0)
 
@@ -72,7 +76,7 @@ def constant(
 def _scheduled(
     optimizer: Optimizer, warmup: int, total_steps: int, after: Callable[[float], float]
 ) -> LRScheduler:
-    """Linear from nearly 0 over `warmup` steps; then `after(t)`, t going from 0 to 1 at the end."""
+    """Linear warm-up over `warmup` steps, then `after(t)`, where t grows from 0 to 1."""
 
     def factor(step: int) -> float:
         if step < warmup:

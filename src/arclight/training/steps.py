@@ -1,4 +1,4 @@
-"""What a step is: a batch after which any optimizer stepped, counted from 1."""
+"""Counting steps: a step is a batch after which at least one optimizer stepped, counted from 1."""
 
 from typing import Any
 
@@ -9,20 +9,20 @@ __all__ = ["StepCounter", "last_step", "stepped", "steps_done"]
 
 
 class StepCounter(Callback):
-    """Counts the steps of a module that steps its optimizers itself (manual optimization).
+    """Counts the steps of a module with manual optimization.
 
-    Lightning's `global_step` counts each optimizer's: with two of them `max_steps=6` would end
-    after three batches.
+    Lightning's `global_step` counts the steps of all optimizers: with two of them `max_steps=6`
+    would end training after three batches.
 
     Args:
-        max_steps: after which training ends (`enough` says so); -1: never.
+        max_steps: training ends after this many steps; -1: never.
     """
 
     def __init__(self, max_steps: int = -1) -> None:
         self.max_steps = max_steps
         self.steps = 0
         self._before = 0
-        self.stepped = True  # in the last batch
+        self.stepped = True  # whether an optimizer stepped in the last batch
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         self._before = trainer.global_step
@@ -32,7 +32,7 @@ class StepCounter(Callback):
         self.steps += self.stepped
 
     def enough(self) -> bool:
-        """Whether the steps are done. `trainer.should_stop` would validate out of turn."""
+        """Whether `max_steps` is reached. `trainer.should_stop` would run an extra validation."""
         return 0 < self.max_steps <= self.steps
 
     def state_dict(self) -> dict[str, int]:
@@ -43,19 +43,19 @@ class StepCounter(Callback):
 
 
 def steps_done(trainer: L.Trainer) -> int:
-    """The steps that have ended since the run began."""
+    """The number of steps done since the start of the run."""
     counter = _counter(trainer)
     return counter.steps if counter else trainer.global_step
 
 
 def last_step(trainer: L.Trainer) -> int:
-    """The step that ends the run by `max_steps`, or -1."""
+    """The last step by `max_steps`; -1 if there is no limit."""
     counter = _counter(trainer)
     return counter.max_steps if counter else trainer.max_steps
 
 
 def stepped(trainer: L.Trainer) -> bool:
-    """Whether an optimizer of a module that steps them itself has stepped in the last batch."""
+    """Whether an optimizer stepped in the last batch (with manual optimization; else True)."""
     counter = _counter(trainer)
     return counter is None or counter.stepped
 

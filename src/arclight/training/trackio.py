@@ -13,12 +13,12 @@ from arclight.errors import UserError
 class TrackioLogger(Logger):
     """Logs to a local trackio project, or to a Hugging Face space.
 
-    A resumed run goes on under the same name.
+    A resumed run continues under the same name.
 
     Args:
         name: of the run.
-        project: that the run belongs to.
-        space_id: ORG/NAME of a Hugging Face space; None: on this machine.
+        project: the project of the run.
+        space_id: ORG/NAME of a Hugging Face space; None: log on this machine.
 
     Raises:
         UserError: trackio is not installed.
@@ -47,7 +47,7 @@ class TrackioLogger(Logger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """trackio's run, begun when it is first used."""
+        """trackio's run, started at the first use."""
         if self._run is None:
             self._run = self._trackio.init(
                 project=self.project,
@@ -68,7 +68,7 @@ class TrackioLogger(Logger):
 
     @rank_zero_only
     def close(self) -> None:
-        """Ends trackio's run. Lightning finalizes loggers after training, with a test to come."""
+        """Ends trackio's run. `finalize` is too early: Lightning calls it before the test."""
         if self._run is not None:
             self._run.finish()
             self._run = None

@@ -1,4 +1,4 @@
-"""Lightning's Trainer, with the parts that a run directory brings itself."""
+"""Creates Lightning's Trainer, with the checkpoints and loggers of a run directory."""
 
 import os
 from contextlib import AbstractContextManager, nullcontext
@@ -41,7 +41,7 @@ Precision = Literal[
 
 
 class NoProfiler(PassThroughProfiler):
-    """Measures nothing at no cost, where Lightning's makes a generator for each hook of a step."""
+    """Does nothing, without overhead; Lightning's default creates a generator for each hook."""
 
     _nothing = nullcontext("")
 
@@ -88,13 +88,20 @@ def make_trainer(
     profiler: Literal["simple", "advanced", "pytorch"] | Profiler | None = None,
     plugins: list[Any] | None = None,
 ) -> L.Trainer:
-    """The trainer of a run: every key of Lightning's that the run directory does not own.
+    """Creates the trainer of a run.
 
-    The bar, the checkpoints and the loggers are the run's own; data modules share the data among
-    processes themselves.
+    Arguments have Lightning's names and meanings. The run itself provides the progress bar, the
+    checkpoints and the loggers; data modules distribute the data among processes themselves.
+
+    Args:
+        run_dir: the run directory.
+        callbacks: all callbacks, including `Checkpoints`.
+        loggers: all loggers.
+        sharded_checkpoints: with `fsdp`, each process writes its own shard.
+        float8: multiply in float8 in the linear layers.
 
     Raises:
-        UserError: what is asked for does not go together, or is not there.
+        UserError: the settings cannot be combined, or the hardware does not support them.
     """
     checkpoints = [c for c in callbacks if isinstance(c, Checkpoints)]
     asynchronous = any(c.asynchronous for c in checkpoints)
@@ -107,13 +114,13 @@ def make_trainer(
         _require_shardable(callbacks, resolved, asynchronous and sharded_checkpoints)
     elif sharded_checkpoints:
         raise UserError(
-            "trainer.sharded_checkpoints=true is for trainer.strategy=fsdp, where there are "
-            "shards: type trainer.sharded_checkpoints=false."
+            "trainer.sharded_checkpoints=true needs trainer.strategy=fsdp: "
+            "type trainer.sharded_checkpoints=false."
         )
     if not torch.cuda.device_count():
-        # Lightning asks the driver through NVML, which without a device costs each step 0.2 ms.
+        # Lightning queries the driver through NVML, which costs 0.2 ms per step without a device.
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
-    torch.set_float32_matmul_precision("high")  # TF32 where there is such a thing
+    torch.set_float32_matmul_precision("high")  # TF32 on GPUs that have it
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     try:
@@ -160,7 +167,7 @@ def make_trainer(
         )
     except (MisconfigurationException, TypeError, ValueError) as error:
         raise UserError(
-            f"Lightning's Trainer refuses what trainer.* asks for: {' '.join(str(error).split())}"
+            f"Lightning's Trainer rejects the trainer.* settings: {' '.join(str(error).split())}"
         ) from error
     require_names(trainer)
     require_results()
@@ -169,62 +176,64 @@ def make_trainer(
     return trainer
 
 
-DDP_OF_PARTS = "ddp_find_unused_parameters_true"
+DDP_UNUSED_PARAMETERS = "ddp_find_unused_parameters_true"
 """Lightning's name of DDP for steps in which some parameters get no gradient."""
 
-# What other launchers tell a process about the run that it is a part of.
-FOREIGN = (
+# Environment variables with which other launchers describe a distributed job to its processes.
+LAUNCHER_VARIABLES = (
     *("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
     *("MASTER_ADDR", "MASTER_PORT"),
 )
 
 
 def _environment() -> ClusterEnvironment:
-    """Who started the processes of the run: our launcher, which is torch's, or there is but one.
+    """The cluster environment: torchrun's if it started this process, else a single process.
 
-    Lightning would guess, from what a shell within a SLURM or Kubernetes job is full of, that this
-    process is one of several, and which.
+    Inside a shell of a SLURM or Kubernetes job, Lightning would guess from environment variables
+    that this process is one of several.
     """
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
-    for name in FOREIGN:
+    for name in LAUNCHER_VARIABLES:
         os.environ.pop(name, None)
-    rank_zero_only.rank = 0  # type: ignore[attr-defined]  # when imported it believes them too
+    rank_zero_only.rank = 0  # type: ignore[attr-defined]  # set from these variables at import
     return LightningEnvironment()
 
 
 def _strategy(
     strategy: str | Strategy, precision: str, sharded_checkpoints: bool
 ) -> Strategy | str:
-    """Lightning's strategy of that name, with what suits it; one that is built already stays."""
+    """The strategy of that name, with suitable options; a `Strategy` object is returned as is."""
     if strategy == "fsdp":
         from arclight.training.sharding import FullyShardedStrategy  # a second to import
 
         return FullyShardedStrategy(precision == "bf16-mixed", sharded_checkpoints)
-    if strategy in ("ddp", DDP_OF_PARTS):
-        # Gradients are views of what is sent: no copy, and no second set of them in memory.
-        unused = strategy == DDP_OF_PARTS
+    if strategy in ("ddp", DDP_UNUSED_PARAMETERS):
+        # Gradients are views of the communication buckets: no copy and no second set in memory.
+        unused = strategy == DDP_UNUSED_PARAMETERS
         return DDPStrategy(gradient_as_bucket_view=True, find_unused_parameters=unused)
     return strategy
 
 
-def _require_shardable(callbacks: list[Callback], precision: str, both: bool) -> None:
-    """Raises `UserError` where fsdp cannot do what the config asks for.
+def _require_shardable(
+    callbacks: list[Callback], precision: str, sharded_and_asynchronous: bool
+) -> None:
+    """Raises `UserError` if fsdp does not support the config.
 
     Args:
-        both: whether checkpoints should be sharded and asynchronous.
+        sharded_and_asynchronous: whether checkpoints should be both.
     """
     if any(isinstance(c, WeightAveraging) for c in callbacks):
         raise UserError(
-            "callbacks.ema.decay keeps a whole copy of the weights, which trainer.strategy=fsdp "
-            "shards: type callbacks.ema.decay=null, or trainer.strategy=ddp."
+            "callbacks.ema.decay keeps a full copy of the weights, but trainer.strategy=fsdp "
+            "shards them: type callbacks.ema.decay=null, or trainer.strategy=ddp."
         )
     if precision == "16-mixed":
         raise UserError(
-            "trainer.strategy=fsdp does not scale the loss as trainer.precision=16-mixed needs: "
-            "type trainer.precision=bf16-mixed or 32-true, or trainer.strategy=ddp."
+            "trainer.strategy=fsdp does not support the loss scaling of "
+            "trainer.precision=16-mixed: type trainer.precision=bf16-mixed or 32-true, or trainer.strategy=ddp."
         )
-    if both:
+    if sharded_and_asynchronous:
         raise UserError(
             "callbacks.checkpoints.asynchronous=true writes from one process, "
             "trainer.sharded_checkpoints=true from all: set one of them to false."
@@ -232,7 +241,7 @@ def _require_shardable(callbacks: list[Callback], precision: str, both: bool) ->
 
 
 def resolve_precision(precision: str, accelerator: str) -> Any:
-    """What `auto` means here: bf16 where the device computes with it, else fp16; fp32 on CPUs.
+    """Resolves `auto`: bf16 if the GPU supports it, else fp16; fp32 on CPUs.
 
     Raises:
         UserError: fp16 on a CPU, which Lightning would silently turn into something else.
