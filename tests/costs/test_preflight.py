@@ -100,7 +100,7 @@ def test_the_suggested_batch_divides_into_the_parts(composed: Composed, tmp_path
         (("model=vit",), "the same step in parts"),
         (
             ("model=cnn",),
-            "the same step in parts but for batch normalisation, which sees one part at a time",
+            "the same step in parts, except that batch norm sees one part at a time",
         ),
         (
             ("model=clip", "task=contrastive", "data=digits_captions"),

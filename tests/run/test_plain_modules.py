@@ -215,7 +215,7 @@ def test_it_is_exported_and_says_what_it_cannot_answer(made: Any, tmp_path: Path
     assert execute(run) == 0
     assert export(str(run.path), "torch_export").is_file()
     assert export(str(run.path), "safetensors").is_file()
-    with pytest.raises(UserError, match=r"Lit does not say what it answers: define `answer"):
+    with pytest.raises(UserError, match=r"Lit does not define predictions: define `answer"):
         predict(str(run.path), str(tmp_path))
     with pytest.raises(UserError, match="no model like Lit"):
         export(str(run.path), "hf")

@@ -418,7 +418,7 @@ def test_it_stops_whatever_the_end_is_called(
 
 
 def test_a_classifier_continues_no_text(trained: tuple[RunDirectory, str]) -> None:
-    with pytest.raises(UserError, match=r"continues no text; type python scripts/predict\.py"):
+    with pytest.raises(UserError, match=r"does not generate text; type python scripts/predict\.py"):
         generate(str(trained[0].path), "a")
 
 

@@ -1,1 +1,1 @@
-"""What a run costs: arithmetic, memory and time, counted before it and measured during it."""
+"""The costs of a run: FLOPs, memory and time, estimated before and measured during training."""

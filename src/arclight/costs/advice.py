@@ -1,4 +1,4 @@
-"""Advice before training, each line found by counting and said only where it holds.
+"""Advice before training. Each line follows from the estimated costs and appears only if it applies.
 
 It follows five practices: use pretrained weights, match the architecture to the task, consider the
 compute budget, scale the model with the data, and watch the memory.
@@ -16,14 +16,14 @@ from arclight.data.facts import Facts
 from arclight.models.checks import has_batch_norm
 from arclight.tasks.task import Task
 
-# From scratch, the small networks of this project do well with one example to some hundreds of
-# parameters; ImageNet's ResNet-50 has one to 20, and a ViT-B on the same images (one to 68) already
-# wants strong augmentation. Of text, compute-optimal is 20 tokens a parameter (Hoffmann et al.,
-# 2022); below one it is learnt by heart.
-FEWEST_EXAMPLES = 1e-3
-FEWEST_TOKENS = 1.0
-LONG = 24 * 3600
-ROOM = 0.95  # of the free memory: the allocator's own waste takes the rest
+# Trained from scratch, small networks work well with one example for some hundreds of parameters.
+# ImageNet has one for 20 parameters of a ResNet-50; a ViT-B (one for 68) already needs strong
+# augmentation. For text, 20 tokens per parameter are compute-optimal (Hoffmann et al., 2022);
+# with less than one, a model memorises its training data.
+MIN_EXAMPLES = 1e-3  # per parameter
+MIN_TOKENS = 1.0  # per parameter
+LONG = 24 * 3600  # seconds
+USABLE = 0.95  # share of the free memory; the rest is lost to the allocator's fragmentation
 
 
 def advice(
@@ -35,7 +35,7 @@ def advice(
     precision: str,
     build: Build,
 ) -> list[str]:
-    """Sentences for the user; none where there is nothing to say."""
+    """Sentences for the user; an empty list if there is no advice."""
     if not isinstance(task, Task):
         return []
     return [
@@ -52,17 +52,17 @@ def _too_few_examples(
     if not found.examples or "model" not in config:
         return
     tokens = task.tokens_per_example(facts)
-    count, fewest = found.examples * (tokens or 1), FEWEST_TOKENS if tokens else FEWEST_EXAMPLES
+    count, fewest = found.examples * (tokens or 1), MIN_TOKENS if tokens else MIN_EXAMPLES
     if config["model"].get("pretrained") or count >= fewest * found.trained:
         return
-    what = "tokens" if tokens else "examples"
+    unit = "tokens" if tokens else "examples"
     ways = ["a smaller model"]
     if "pretrained" in config["model"]:
         ways.insert(0, "pretrained weights (model.pretrained=NAME)")
     if "patch_size" in config["model"] and not tokens:
-        ways.append("a convolutional network (model=resnet), which needs fewer")
+        ways.append("a convolutional network (model=resnet), which needs less data")
     yield (
-        f"{found.trained:,} parameters are to learn from {count:,} {what}, and will probably "
+        f"{found.trained:,} parameters will be trained on {count:,} {unit} and will probably "
         f"overfit: try {' or '.join(ways)}."
     )
 
@@ -71,8 +71,8 @@ def _too_long(config: dict[str, Any], found: Preflight, device: torch.device) ->
     seconds = found.least_seconds
     if seconds is None or seconds < LONG:
         return
-    way = "a GPU (trainer=gpu)" if device.type == "cpu" else "more of them (trainer=ddp)"
-    yield f"Its arithmetic alone takes {duration(seconds)} here: try {way}, or fewer steps."
+    way = "a GPU (trainer=gpu)" if device.type == "cpu" else "more GPUs (trainer=ddp)"
+    yield f"Training takes at least {duration(seconds)} here: try {way}, or fewer steps."
 
 
 def _too_large(
@@ -86,7 +86,7 @@ def _too_large(
 ) -> Iterator[str]:
     if found.step is None or found.free is None:
         return
-    room = ROOM * found.free - found.extra
+    room = USABLE * found.free - found.extra
     if found.step.peak <= room:
         return
     ways = []
@@ -109,35 +109,35 @@ def _too_large(
     if not ways and found.trained == found.parameters:
         ways += ["finetune=lora", "a smaller model"]
     yield (
-        f"It needs about {gib(found.step.peak + found.extra)} and {gib(found.free)} are free: by "
-        f"the same count {' or '.join(ways or ['only a smaller model'])} would fit."
+        f"Training needs about {gib(found.step.peak + found.extra)}, but only {gib(found.free)} "
+        f"are free: {' or '.join(ways or ['only a smaller model'])} would fit."
     )
 
 
 def too_large_in_evaluation(config: dict[str, Any], found: Preflight) -> Iterator[str]:
-    """A sentence where the evaluation batch is too large, even if training fits."""
+    """A sentence if the evaluation batch is too large, even if training fits."""
     if found.step is None or found.free is None:
         return
-    room = ROOM * found.free - found.extra - found.step.fixed
+    room = USABLE * found.free - found.extra - found.step.fixed
     if not found.evaluation or found.evaluation <= room:
         return
     fitting = int(room / (found.evaluation / found.evaluated))
-    if fitting < 1:  # then training does not fit either, of which there is more to say
+    if fitting < 1:  # training does not fit either, and there is other advice for that
         return
     world = found.parts // config["trainer"]["accumulate_grad_batches"]
     needed = found.evaluation + found.step.fixed + found.extra
     yield (
-        f"Evaluation needs about {gib(needed)} and {gib(found.free)} are free: by the same count "
+        f"Evaluation needs about {gib(needed)}, but only {gib(found.free)} are free: "
         f"data.eval_batch_size={fitting * world} would fit."
     )
 
 
 def in_parts(task: L.LightningModule) -> str:
-    """What a step is where its gradients are accumulated over parts of the batch."""
+    """How accumulating gradients over parts of the batch changes a step, as a clause."""
     if isinstance(task, Task) and task.parts_differ:
         return f"the same step in parts, {task.parts_differ}"
     if has_batch_norm(task):
-        return "the same step in parts but for batch normalisation, which sees one part at a time"
+        return "the same step in parts, except that batch norm sees one part at a time"
     return "the same step in parts"
 
 
@@ -151,7 +151,7 @@ def _step(
     recompute: bool,
     build: Build,
 ) -> int | None:
-    """The peak with one thing changed; None where that is not to be had."""
+    """The peak memory of a step with one setting changed; None if it cannot be changed or known."""
     assert found.step is not None
     if recompute:
         if config["model"].get("activation_checkpointing") is not False:
@@ -165,5 +165,5 @@ def _step(
     examples = found.step.examples
     try:
         return dry_step(task, facts, examples, device.type, precision, accumulate).peak
-    except Exception:  # no figure, no advice
+    except Exception:  # without an estimate there is no advice
         return None

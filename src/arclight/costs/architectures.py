@@ -1,4 +1,4 @@
-"""Architectures at their published sizes: parameters, arithmetic, memory, and measured speed."""
+"""Architectures at their published sizes: parameters, FLOPs, memory, and measured speed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ BATCH = 8  # of the measured throughput
 
 @dataclass(frozen=True)
 class Entry:
-    """What is compared.
+    """An architecture of one size, to be compared.
 
     Attributes:
         family: the architecture.
         name: of the size.
-        published: millions of parameters.
-        overrides: of the project's config, that make it.
+        published: the published number of parameters, in millions.
+        overrides: the overrides of the project's config that configure it.
     """
 
     family: str
@@ -36,14 +36,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of an entry.
+    """The costs of an entry.
 
     Attributes:
         parameters: counted on the meta device.
         step: the costs of a training step with one example, in fp32 with AdamW.
-        input: what an example is.
-        latency_ms: of one example forward, the median; None: not measured, or too large.
-        per_second: examples forward in batches of 8.
+        input: description of an example.
+        latency_ms: median milliseconds of a forward pass with one example; None: not measured.
+        per_second: examples per second in forward passes with batches of 8.
     """
 
     entry: Entry
@@ -60,13 +60,13 @@ def compare(
     build: Build,
     room: int | None = None,
 ) -> Row:
-    """Counts an entry and, where its weights fit into `room` bytes, measures its speed on the CPU.
+    """Estimates the costs of an entry and, if it fits into `room` bytes, measures its CPU speed.
 
     Args:
         entry: what to build.
-        compose: makes the config of overrides.
-        build: makes the task of a config.
-        room: for measuring; None: nothing is measured.
+        compose: composes a config from overrides.
+        build: builds the task of a config.
+        room: memory for the measurement in bytes; None: do not measure.
     """
     config = compose(entry.overrides)
     facts = facts_of(config)
@@ -83,13 +83,13 @@ def compare(
 
 
 def without_numbers(config: dict[str, Any], facts: Facts, build: Build) -> Task:
-    """The task of a config, of any size: its weights have shapes and take no memory."""
+    """The task of a config on the meta device: its weights have shapes but take no memory."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         task: Task = build(config, facts)
     return task
 
 
 def facts_of(config: dict[str, Any]) -> Facts:
-    """What data of these sizes would say, taken from the config alone."""
+    """The facts that data of this config would have, without reading any data."""
     data: type[DataModule] = find(config["data"]["_target_"])
     return data.facts_type.assumed(config["model"], config["data"])

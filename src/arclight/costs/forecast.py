@@ -1,4 +1,4 @@
-"""What a run is going to cost, and what may be wrong with it, before it trains."""
+"""Estimates the costs of a run before it trains."""
 
 import math
 from contextlib import suppress
@@ -22,18 +22,18 @@ class Preflight:
     """The forecast of a run.
 
     Attributes:
-        parameters: of the model; `trained`: those that learn.
-        examples: of the training set.
-        batch: examples of one step on all devices; `parts`: what it is cut into, over devices and
-            accumulation.
-        steps: of the whole run.
-        step: what a part costs; None where it cannot be known from shapes: `unknown` says why.
+        parameters: number of parameters; `trained`: of those that are trained.
+        examples: size of the training set.
+        batch: examples of one step on all devices; `parts`: the number of parts into which devices
+            and gradient accumulation split it.
+        steps: optimizer steps of the whole run.
+        step: the costs of one part; None: unknown, and `unknown` says why.
         evaluated: examples of an evaluation batch on one device.
-        evaluation: bytes that it takes in the place of a step's activations; 0: no more than those.
-        extra: bytes beside a step's: the average of the weights, data on a card.
-        free: bytes that the device has left; None: unknown.
-        rate: floating-point operations a second of all devices at their best; None: unknown.
-        rate_is: where that is from.
+        evaluation: bytes of its activations; 0: no more than those of a training step.
+        extra: further bytes: the average of the weights, and data on the GPU.
+        free: free bytes of the device; None: unknown.
+        rate: peak FLOP/s of all devices; None: unknown.
+        rate_is: the source of `rate`, as a clause.
     """
 
     parameters: int
@@ -57,23 +57,23 @@ class Preflight:
 
     @property
     def peak(self) -> int | None:
-        """Bytes at the worst moment, on one device."""
+        """Peak memory on one device, in bytes."""
         if self.step is None:
             return None
         return self.step.fixed + max(self.step.activations, self.evaluation) + self.extra
 
     @property
     def least_seconds(self) -> float | None:
-        """Of the run's arithmetic at the rate, which no run reaches."""
+        """Seconds of the run at the peak rate, a lower bound."""
         if self.step is None or self.rate is None:
             return None
         return self.step.flops * self.parts * self.steps / self.rate
 
     def rows(self) -> Rows:
-        """For the opening table."""
+        """Rows for the table at the start of a run."""
         rows: Rows = []
         if self.step is None:
-            rows.append(("step", f"its costs are not known beforehand: {self.unknown}"))
+            rows.append(("step", f"its costs cannot be estimated: {self.unknown}"))
         else:
             each = f"{quantity(self.step.flops * self.parts)}FLOP on {self.batch} examples"
             rows.append(("step", each))
@@ -91,7 +91,7 @@ class Preflight:
             free = f" of {gib(self.free)} free" if self.free else ""
             listed = ", ".join(f"{name} {gib(size)}" for name, size in parts.items() if size)
             rows.append(("memory", f"about {gib(self.peak or 0)}{free}: {listed}"))
-        length = f"{self.steps:,} steps" if self.steps else "as many steps as it is let"
+        length = f"{self.steps:,} steps" if self.steps else "no limit on the steps"
         if self.least_seconds is not None and self.steps:
             length += f", at least {duration(self.least_seconds)} {self.rate_is}"
         rows.append(("length", length))
@@ -107,16 +107,16 @@ def forecast(
     precision: str,
     world_size: int,
 ) -> Preflight:
-    """Counts what the run costs; takes some hundredths of a second for a small model.
+    """Estimates the costs of a run; takes some hundredths of a second for a small model.
 
     Args:
         config: of the run.
-        data: set up, where it is a `DataModule`.
-        task: with the model, wherever that is. The costs of a step are known of a `Task` alone.
-        facts: what is known of the data.
-        device: that it will train on.
-        precision: as the trainer resolved it.
-        world_size: how many devices share the batch.
+        data: the data module, after `setup` if it is a `DataModule`.
+        task: the task. The costs of a step can be estimated only for a `Task`.
+        facts: facts of the data.
+        device: the device of training.
+        precision: the trainer's precision, resolved.
+        world_size: number of devices that share the batch.
     """
     trainer, accumulate = config["trainer"], config["trainer"]["accumulate_grad_batches"]
     parts = world_size * accumulate
@@ -136,9 +136,9 @@ def forecast(
         else max(0, trainer["max_steps"] or 0),
         step=None,
         unknown=(
-            f"{type(task).__name__} is a plain LightningModule: parameters alone are counted"
+            f"{type(task).__name__} is a plain LightningModule, so only parameters are counted"
             if not isinstance(task, Task)
-            else f"{type(data).__name__} does not tell the size of its batches"
+            else f"{type(data).__name__} does not define the size of its batches"
         ),
         evaluated=0,
         evaluation=0,
@@ -155,22 +155,22 @@ def forecast(
         step = dry_step(
             task, facts, made, device.type, precision, accumulate > 1, lambda: real_batch(data)
         )
-    except Exception as error:  # a model that looks at numbers, not at shapes alone
+    except Exception as error:  # the step depends on values of tensors, not only on their shapes
         unknown = f"{type(error).__name__}: {error}".splitlines()[0][:120]
-    if step and str(trainer["strategy"]).startswith("fsdp"):  # each device holds its share
+    if step and str(trainer["strategy"]).startswith("fsdp"):  # each device has a shard
         fixed = ("weights", "gradients", "optimizer")
         step = replace(step, **{name: getattr(step, name) // world_size for name in fixed})
     evaluated = _evaluated(data, accumulate, world_size)
     evaluation = 0
     if step and evaluated > step.examples:
-        with suppress(Exception):  # not known, as of a step
+        with suppress(Exception):  # as with a step, it may be unknown
             evaluation = dry_evaluation(task, facts, evaluated, device.type, precision)
     extra = data.held_bytes() if device.type != "cpu" else 0
     if step and ((config["callbacks"] or {}).get("ema") or {}).get("decay") is not None:
         extra += step.weights
     rate, rate_is = device_peak(device, precision), "at the card's peak"
     if device.type == "cpu" and step:
-        rate, rate_is = matmul_rate(), "at the speed of a plain matrix product here"
+        rate, rate_is = matmul_rate(), "at this CPU's speed of a matrix product"
     return replace(
         counts,
         step=step,
@@ -184,7 +184,7 @@ def forecast(
 
 
 def real_batch(data: DataModule) -> Any:
-    """A batch of the training set, for a task that has no blank one."""
+    """A batch of the training set, for a task without `blank_batch`."""
     return next(iter(data.train_dataloader()))
 
 
@@ -195,7 +195,7 @@ def _evaluated(data: DataModule, accumulate: int, world_size: int) -> int:
 
 
 def steps_of(trainer: dict[str, Any], examples: int, batch: int) -> int:
-    """How many steps the whole run has; 0: there is no end to it."""
+    """The number of steps of the whole run; 0: not limited."""
     accumulate = trainer["accumulate_grad_batches"]
     every = examples // batch * accumulate
     taken = trainer["limit_train_batches"]
@@ -208,7 +208,7 @@ def steps_of(trainer: dict[str, Any], examples: int, batch: int) -> int:
 
 
 def quantity(count: float) -> str:
-    """`1.2 G`: with the prefix that leaves up to three digits before the point."""
+    """A number with an SI prefix, such as `1.2 G`."""
     for prefix in ("", "k", "M", "G", "T", "P"):
         if count < 1000:
             return f"{count:.3g} {prefix}"

@@ -1,4 +1,4 @@
-"""Counts the arithmetic and the memory of whatever runs under it, operation by operation."""
+"""Counts FLOPs and memory of the operations that run within it."""
 
 import weakref
 from collections.abc import Callable, Iterable
@@ -15,26 +15,26 @@ FORMULAS: dict[Any, Callable[..., int]] = {**attention_formulas(flop_registry), 
 
 
 class MemoryLimitError(Exception):
-    """What runs under a meter needs more memory than it was allowed."""
+    """The operations need more memory than the meter's limit."""
 
 
 class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Floating-point operations and bytes of the tensors that operations make under it.
+    """Counts floating-point operations, and the bytes of tensors that operations create.
 
-    A multiply-add counts two, as torch counts it; attention counts in full, masked or not. Each
-    storage counts once, from the operation that makes it until nothing holds it any more, be it a
-    variable or what autograd has saved. Real tensors and fake ones (shapes without numbers) count
-    alike. What a kernel allocates and frees by itself is not seen, except for the copies that the
-    backward pass of a convolution on CPUs makes of its weights.
+    A multiply-add counts as two operations, as in torch; attention counts in full, masked or not.
+    Each storage counts once, from its creation until it is freed, whether a variable or autograd
+    keeps it alive. Real and fake tensors (shapes without values) count in the same way. Temporary
+    memory inside kernels is not counted, except the copies of the weights in the backward pass of a
+    convolution on CPUs.
 
     Attributes:
         flops: of all operations.
-        recomputed: of these, what activation checkpointing does a second time.
-        live: bytes that are held now; `peak`: the most so far.
+        recomputed: the part of `flops` that activation checkpointing computes a second time.
+        live: bytes in use; `peak`: the maximum so far.
 
     Args:
-        limit: bytes; None: any number. Past it, `MemoryLimitError` is raised.
-        on_cpu: the tensors are, or stand for, those of a CPU.
+        limit: bytes; None: no limit. `MemoryLimitError` is raised above it.
+        on_cpu: the tensors are on a CPU, or represent CPU tensors.
     """
 
     def __init__(self, limit: int | None = None, on_cpu: bool = False) -> None:
@@ -42,11 +42,11 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.limit, self.on_cpu = limit, on_cpu
         self.flops = self.recomputed = 0
         self.live = self.peak = 0
-        self.backward = False  # set by the caller: gradients are off then, except to recompute
+        self.backward = False  # set by the caller; autograd is then on only while recomputing
         self._held: dict[int, weakref.ref[Any]] = {}
 
     def hold(self, tensors: Iterable[Tensor]) -> None:
-        """Counts tensors that were made before."""
+        """Counts tensors that exist already."""
         for tensor in tensors:
             self._see(tensor)
 
@@ -68,12 +68,14 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 if isinstance(one, Tensor):
                     self._see(one)
         if self.on_cpu and func is aten.convolution_backward.default:
-            self._reach(self.live + 2 * args[2].untyped_storage().nbytes())  # measured: two
+            self._reach(
+                self.live + 2 * args[2].untyped_storage().nbytes()
+            )  # two copies, as measured
         return out
 
     def _see(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
-        key = id(storage)  # torch gives a storage the same object as long as it lives
+        key = id(storage)  # torch returns the same object for a storage as long as it exists
         if key in self._held:
             return
         size = storage.nbytes()

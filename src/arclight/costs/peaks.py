@@ -1,4 +1,4 @@
-"""What devices can do: dense peaks of arithmetic by data sheet, and the memory that is free."""
+"""Limits of devices: peak FLOP/s from data sheets, and free memory."""
 
 import re
 import time
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-# Dense TFLOPS (10^12 a second) without sparsity, accumulated in fp32: TF32, or fp32 where a card
-# has no TF32; bf16; fp16. From NVIDIA's data sheets (A100, H100, H200, B200, L4, L40S, A10, V100,
+# Dense TFLOP/s (10^12 per second) without sparsity, accumulated in fp32: TF32 (fp32 if the GPU has
+# no TF32); bf16; fp16. From NVIDIA's data sheets (A100, H100, H200, B200, L4, L40S, A10, V100,
 # T4), and for RTX cards from appendix A of the Ada (2022) and the Ampere GA102 (2020) whitepapers.
 PEAKS: dict[str, tuple[float, float | None, float]] = {
     r"B200": (1125.0, 2250.0, 2250.0),
@@ -31,16 +31,16 @@ PEAKS: dict[str, tuple[float, float | None, float]] = {
 
 
 def peak_flops(name: str, precision: str) -> float | None:
-    """Floating-point operations a second that a card's data sheet promises; None: not in the table.
+    """The peak FLOP/s of a GPU by its data sheet; None if it is not in the table.
 
-    What runs in float8 is held against the peak of bf16, since only its matrix products are in
-    float8: its share of the peak may be more than that of the same arithmetic in bf16.
+    With float8 the peak of bf16 is used, because only some matrix products are in float8. So the
+    MFU can be higher than with the same computation in bf16.
 
     Args:
-        name: as `torch.cuda.get_device_name` gives it.
-        precision: as the trainer names it.
+        name: as returned by `torch.cuda.get_device_name`.
+        precision: the trainer's precision.
     """
-    if re.search(r"\b(Laptop|MIG)\b", name):  # less power, or a part of the card
+    if re.search(r"\b(Laptop|MIG)\b", name):  # less power, or a part of the GPU
         return None
     for card, peaks in PEAKS.items():
         if re.search(rf"\b{card}\b", name):
@@ -50,14 +50,14 @@ def peak_flops(name: str, precision: str) -> float | None:
 
 
 def device_peak(device: torch.device, precision: str) -> float | None:
-    """`peak_flops` of a device of this machine; None of CPUs, and of what the table has not."""
+    """`peak_flops` of a device of this machine; None for CPUs and unknown GPUs."""
     if device.type != "cuda":
         return None
     return peak_flops(torch.cuda.get_device_name(device), precision)
 
 
 def matmul_rate() -> float:
-    """Floating-point operations a second of a plain matrix product on this CPU, in a few ms."""
+    """The FLOP/s of a matrix product on this CPU, measured in a few milliseconds."""
     n = 384
     a, b = torch.ones(n, n), torch.ones(n, n)
     seconds = []
@@ -69,7 +69,7 @@ def matmul_rate() -> float:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that can still be had: of the card, or of the machine and its control group."""
+    """Free memory in bytes: of the GPU, or of the machine and its control group; None: unknown."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "mps":

@@ -1,4 +1,4 @@
-"""What one training step of a task costs, found from shapes alone: nothing is computed."""
+"""The costs of one training step, estimated from shapes: nothing is computed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -22,21 +22,23 @@ from arclight.libraries.pytorch import (
 from arclight.tasks.task import Task
 
 Build = Callable[[dict[str, Any], Facts], Any]
-"""Makes the task of a config, which is the run's business."""
+"""Builds the task of a config."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class StepCosts:
-    """Of one pass forward and back over a batch on one device, and of the optimizer's state.
+    """The costs of a forward and backward pass on one device, and of the optimizer's state.
 
     Attributes:
         examples: of the batch.
-        forward_flops: floating-point operations forward.
-        flops: forward and back, without what activation checkpointing computes again.
-        weights: bytes of parameters and buffers; `gradients`, `optimizer`: likewise of these.
-        activations: bytes that are held beside them at the worst moment.
+        forward_flops: FLOPs of the forward pass.
+        flops: FLOPs of forward and backward, without what activation checkpointing recomputes.
+        weights: bytes of parameters and buffers.
+        gradients: bytes of the gradients.
+        optimizer: bytes of the optimizer's state.
+        activations: further bytes at the peak.
     """
 
     examples: int
@@ -66,21 +68,20 @@ def dry_step(
     accumulate: bool = False,
     real: Callable[[], Any] | None = None,
 ) -> StepCosts:
-    """The costs of a training step on `device`, which need not be there.
+    """The costs of a training step on `device`, which this machine need not have.
 
-    The task's own step runs on tensors that have shapes but no numbers, with the kernels and the
-    precision that the device would take. The task's weights, wherever they are, what its modules
-    remember beside them, and all random states stay as they are.
+    The task's step runs on tensors that have shapes but no values, with the kernels and the
+    precision of the device. Weights, other states of the modules and random states do not change.
 
     Args:
         examples: of the batch, on one device.
         device: "cpu", "cuda" or "mps".
-        precision: as the trainer names it.
-        accumulate: gradients are summed over several batches, so that they stay.
-        real: makes a real batch, for a task without `blank_batch`; its shapes are taken.
+        precision: the trainer's precision.
+        accumulate: gradients are accumulated over several batches, so they are kept.
+        real: returns a real batch, for a task without `blank_batch`; only its shapes are used.
 
     Raises:
-        Exception: of any kind, where a step depends on numbers and not on shapes alone.
+        Exception: of any kind, if the step depends on values of tensors.
     """
 
     state = state_of(task)
@@ -92,13 +93,13 @@ def dry_step(
 def dry_evaluation(
     task: Task, facts: Facts, examples: int, device: str = "cpu", precision: str = "32-true"
 ) -> int:
-    """Bytes that an evaluation batch takes beside weights, gradients and the optimizer's state.
+    """Bytes that an evaluation batch needs besides weights, gradients and the optimizer's state.
 
-    As `dry_step` of a training step. What is counted in the metrics is left out, and where an
-    evaluation reads numbers (to generate text, for example), all that comes after.
+    Works like `dry_step`. Metrics are not counted. If an evaluation reads values of tensors (to
+    generate text, for example), only the part before that is counted.
 
     Raises:
-        Exception: as of `dry_step`.
+        Exception: as `dry_step`.
     """
     with _left_alone(task):
         task.eval()
@@ -110,7 +111,7 @@ def dry_evaluation(
 
 @contextmanager
 def _left_alone(task: Task) -> Iterator[None]:
-    """Whatever happens within, the task and the random states are then as they were."""
+    """Restores the task and the random states at the end."""
     remembered = [(module, dict(vars(module))) for module in task.modules()]
     lists = [(v, v[:]) for _, own in remembered for v in own.values() if isinstance(v, list)]
     try:
@@ -126,13 +127,13 @@ def _left_alone(task: Task) -> Iterator[None]:
 
 
 def _dry(make: "Callable[[], _Dry[T]]") -> T:
-    """What it costs, on tensors without numbers."""
+    """The costs, from tensors without values."""
     one = make()
     if one.device == "cpu" and one.precision == "32-true":
         try:
             with CpuAttention():
                 return one.costs("meta")  # several times faster than fake tensors
-        except Exception:  # a step that looks at a number, which some fake ones have
+        except Exception:  # the step reads a value; some fake tensors have one
             one.task.sums.clear()
             one = make()
     with FakeTensorMode(allow_non_fake_inputs=True):
@@ -140,7 +141,7 @@ def _dry(make: "Callable[[], _Dry[T]]") -> T:
 
 
 class Batches:
-    """Batches without numbers: the task's blank one, or one of the shapes of a real one."""
+    """Batches without values: the task's blank batch, or one with the shapes of a real batch."""
 
     def __init__(
         self, task: Task, facts: Facts, examples: int, real: Callable[[], Any] | None = None
@@ -152,7 +153,7 @@ class Batches:
             self.examples = _examples_of(self.real)
 
     def on(self, place: str) -> Any:
-        """A batch with its tensors on `place`."""
+        """A batch with its tensors on the device `place`."""
         with torch.device(place):
             if self.real is None:
                 return self.task.blank_batch(self.facts, self.examples)
@@ -168,7 +169,7 @@ def _examples_of(batch: Any) -> int:
 
 
 class _Dry(nn.Module, Generic[T]):
-    """A module whose forward is a whole step, so that `functional_call` can lend it weights."""
+    """A module whose `forward` is a whole step, so `functional_call` can replace its weights."""
 
     def __init__(self, task: Task, batches: Batches, device: str, precision: str) -> None:
         super().__init__()
@@ -177,14 +178,14 @@ class _Dry(nn.Module, Generic[T]):
         self.meter = Meter(on_cpu=device == "cpu")
 
     def costs(self, place: str) -> T:
-        """Of the step with its tensors on `place`: the device, or "meta" in the place of it."""
-        lent: dict[str, Tensor] = {}
+        """The costs with tensors on `place`: the device itself, or "meta" instead."""
+        weights: dict[str, Tensor] = {}
         with self.meter:
             for name, own in (*self.named_parameters(), *self.named_buffers()):
-                lent[name] = torch.empty_strided(
+                weights[name] = torch.empty_strided(
                     own.shape, own.stride(), dtype=own.dtype, device=place
                 ).requires_grad_(own.requires_grad)
-            costs: T = torch.func.functional_call(self, lent, (place,))
+            costs: T = torch.func.functional_call(self, weights, (place,))
         return costs
 
 
@@ -212,7 +213,7 @@ class _Step(_Dry[StepCosts]):
         with autocast(self.device, self.precision):
             loss: Any = self.task.step_loss(batch)
         forward = meter.flops
-        if not self.accumulate:  # where Lightning lets them go: the forward pass still had them
+        if not self.accumulate:  # as in Lightning, which frees them after the forward pass
             for parameter in trained:
                 parameter.grad = None
         meter.backward = True
@@ -236,15 +237,15 @@ class _Evaluation(_Dry[int]):
             with torch.no_grad(), autocast(self.device, self.precision):
                 self.task.validation_step(batch, 0)
         except Exception:
-            if place == "meta":  # fake tensors may get further
+            if place == "meta":  # fake tensors may work where meta tensors fail
                 raise
         return self.meter.peak - weights
 
 
 class CpuAttention(TorchFunctionMode):
-    """Gives tensors without numbers the attention kernel that a CPU would choose.
+    """Selects the CPU's attention kernel for meta tensors.
 
-    Left alone, they would take the one that writes all weights of the attention down.
+    By default they would use the kernel that stores all attention weights.
     """
 
     def __torch_function__(
@@ -282,16 +283,16 @@ class CpuAttention(TorchFunctionMode):
 
 
 def state_of(task: Task) -> float:
-    """Bytes that the task's optimizer keeps for each byte of a gradient.
+    """Bytes of optimizer state for each byte of a gradient.
 
-    The optimizer groups the task's own parameters; a step is taken with small ones in the place of
+    The parameter groups are those of the task. The step is taken with small parameters that replace
     each group's vectors, matrices and kernels.
 
     Raises:
-        UserError: the optimizer is not for such a model.
+        UserError: the optimizer does not support the model.
     """
     optimizer = task.optimizer_of(task.model, fused=False)
-    sizes: dict[nn.Parameter, int] = {}  # bytes that each small one stands for
+    sizes: dict[nn.Parameter, int] = {}  # bytes that each small parameter represents
     for group in optimizer.param_groups:
         small: dict[tuple[int, torch.dtype], nn.Parameter] = {}
         for own in group["params"]:
@@ -303,7 +304,7 @@ def state_of(task: Task) -> float:
         group["params"] = list(small.values())
     for one in sizes:
         one.grad = torch.zeros_like(one)
-    with torch.compiler.set_stance("force_eager"):  # torchao's would compile for every shape
+    with torch.compiler.set_stance("force_eager"):  # torchao would compile for every shape
         optimizer.step()
     kept = 0.0
     for one, size in sizes.items():
@@ -313,7 +314,7 @@ def state_of(task: Task) -> float:
 
 
 def _bytes(tensor: Any) -> int:
-    """What it takes, which of torchao's in eight bits is not what it looks like."""
+    """The real size of a tensor in bytes, also of torchao's 8-bit tensors."""
     if not is_traceable_wrapper_subclass(tensor):
         return int(tensor.nbytes)
     names, _ = tensor.__tensor_flatten__()
@@ -321,7 +322,7 @@ def _bytes(tensor: Any) -> int:
 
 
 def autocast(device: str, precision: str) -> AbstractContextManager[Any]:
-    """What Lightning computes a step in."""
+    """The autocast context in which Lightning runs a step."""
     kinds = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
     if precision not in kinds:
         return nullcontext()

@@ -1,4 +1,4 @@
-"""Where the time of the training steps goes, at a microsecond a step."""
+"""Measures the time of training steps by phase, with an overhead of a microsecond per step."""
 
 import resource
 import sys
@@ -17,16 +17,14 @@ PHASES: tuple[Phase, ...] = ("data", "forward_backward", "optimizer", "logging")
 
 
 class StepClock:
-    """Seconds of the host in each phase of the steps since it was last read.
+    """Host seconds in each phase of the steps since it was last cleared.
 
-    On a CUDA device the host only launches what the device does later. So in one step of each
-    reading, events are put into the device's stream: they give the device's own time of that step,
-    and are looked at only when the host has waited for the device anyway.
+    With CUDA the host only launches kernels. So one step of each interval records CUDA events,
+    which measure the device's time of that step. They are read only when the host has waited for
+    the device anyway.
 
-    Attributes:
-        phases: data: waiting for the next batch (and for a checkpoint, where one is written in
-            between); forward_backward; optimizer: clipping and the step; logging: reading the
-            figures and writing them.
+    The phases are `data`: waiting for the next batch (and writing a checkpoint, if one is due);
+    `forward_backward`; `optimizer`: clipping and the step; `logging`: reading and writing metrics.
     """
 
     def __init__(self, device: torch.device | None = None) -> None:
@@ -37,33 +35,33 @@ class StepClock:
         self._last = time.perf_counter()
 
     def start(self) -> None:
-        """What has passed since the last mark is nobody's: a validation, or a pause."""
+        """Discards the time since the last mark: a validation, or a pause."""
         self._last = time.perf_counter()
 
     def mark(self, phase: Phase) -> None:
-        """What has passed since the last mark was this phase."""
+        """Adds the time since the last mark to this phase."""
         now = time.perf_counter()
         self.seconds[phase] += now - self._last
         self._last = now
 
     def mark_device(self, sampled: bool) -> None:
-        """At the beginning of a step, after its pass back and at its end."""
+        """Records a CUDA event: at the start of a step, after the backward pass, and at the end."""
         if sampled and self.on_cuda:
             event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
             event.record()
             self._events.append(event)
 
     def read(self) -> dict[str, float]:
-        """Milliseconds a step in each phase, and in all; empty before the first step."""
+        """Milliseconds per step in each phase, and in total; empty before the first step."""
         if not self.steps:
             return {}
-        figures = {f"{p}_ms": 1000 * s / self.steps for p, s in self.seconds.items()}
-        figures["step_ms"] = sum(figures.values())
+        times = {f"{p}_ms": 1000 * s / self.steps for p, s in self.seconds.items()}
+        times["step_ms"] = sum(times.values())
         if len(self._events) == 3:
-            begun, back, ended = self._events
-            figures["forward_backward_ms"] = begun.elapsed_time(back)
-            figures["optimizer_ms"] = back.elapsed_time(ended)
-        return figures
+            start, backward, end = self._events
+            times["forward_backward_ms"] = start.elapsed_time(backward)
+            times["optimizer_ms"] = backward.elapsed_time(end)
+        return times
 
     def clear(self) -> None:
         self.steps = 0
@@ -79,15 +77,15 @@ def forward_seconds(
     device: torch.device = CPU,
     precision: str = "32-true",
 ) -> float:
-    """Of a pass forward without gradients, as training computes it: the median.
+    """Median seconds of a forward pass without gradients, as in training.
 
     Args:
         examples: of a batch.
-        repeats: how many are measured.
-        device: where the task is moved to.
-        precision: as the trainer names it.
+        repeats: number of measurements.
+        device: the task is moved to it.
+        precision: the trainer's precision.
     """
-    from arclight.costs.step import autocast  # with all that counting needs
+    from arclight.costs.step import autocast  # slow to import
 
     task.eval().to(device)
     batch = [part.to(device) for part in task.blank_batch(facts, examples)]
@@ -104,7 +102,7 @@ def forward_seconds(
 
 
 def peak_memory(device: torch.device) -> float:
-    """GiB: of tensors on a CUDA device, or else of the whole process as the system saw it."""
+    """Peak memory in GiB: of tensors on a CUDA device, else of the whole process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     unit = 1 if sys.platform == "darwin" else 1024
@@ -112,6 +110,6 @@ def peak_memory(device: torch.device) -> float:
 
 
 def forget_peak_memory(device: torch.device) -> None:
-    """From now on the peak is that of what follows, where the device counts it."""
+    """Resets the peak memory of a CUDA device; does nothing on other devices."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

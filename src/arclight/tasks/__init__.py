@@ -1,1 +1,1 @@
-"""What is learned: Lightning modules that join a model, a loss and its metrics."""
+"""Tasks: Lightning modules that combine a model, a loss and metrics."""

@@ -1,4 +1,4 @@
-"""Pictures, for the loggers that have a place for them."""
+"""Sends plots to the loggers that support images."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
 
 def log_picture(loggers: Iterable[object], picture: Path, step: int) -> None:
-    """Shows an image file under `plots/NAME` in W&B and TensorBoard."""
+    """Logs an image file as `plots/NAME` to W&B and TensorBoard."""
     name = f"plots/{picture.stem}"
     for logger in loggers:
         if isinstance(logger, WandbLogger):

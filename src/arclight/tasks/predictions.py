@@ -1,4 +1,4 @@
-"""What a test predicts, example by example."""
+"""The predictions of a test, for each example."""
 
 from typing import Any
 
@@ -14,22 +14,22 @@ COLUMNS = ("target", "prediction", "score")
 
 
 class Predictions:
-    """Targets, predictions and scores of a test, kept on the device until the test has ended."""
+    """Targets, predictions and scores of a test, kept on the device until the test ends."""
 
     def __init__(self, rank: int = 0, world: int = 1) -> None:
         self.rank, self.world = rank, world
         self._batches: list[tuple[Tensor, ...]] = []
 
     def add(self, targets: Tensor, predictions: Tensor, scores: Tensor) -> None:
-        """Keeps a batch, three tensors `(batch,)`; never waits for the device."""
+        """Adds a batch: three tensors `(batch,)`; never waits for the device."""
         batch = (targets, predictions, scores.float())
         self._batches.append(tuple(t.detach().clone() for t in batch))
 
     def table(self) -> dict[str, NDArray[Any]] | None:
-        """The columns `id`, `target`, `prediction` and `score` over all processes, in the order of
-        the ids; None: nothing was kept.
+        """The columns `id`, `target`, `prediction` and `score` of all processes, sorted by id.
 
-        An id is the example's place in the test set. Process r of w reads the places r, r + w, ...
+        None if nothing was added. The id is the example's index in the test set: process r of w
+        reads the indices r, r + w, ...
         """
         mine: dict[str, NDArray[Any]] = {}
         for i, name in enumerate(COLUMNS if self._batches else ()):

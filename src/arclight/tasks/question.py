@@ -1,4 +1,4 @@
-"""What `scripts/predict.py` asks a trained task."""
+"""The inputs that `scripts/predict.py` gives to a trained task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,17 +14,17 @@ Rows = list[list[str]]
 
 @dataclass
 class Question:
-    """Inputs to answer, and where the run that answers keeps what it needs for that.
+    """The inputs of a prediction, and the run that predicts.
 
     Attributes:
-        place: the file or folder that was given as `input`.
-        folder: the run's directory.
+        place: the file or folder given as `input`.
+        folder: the run directory.
         config: the run's frozen config.
-        gaps: inputs that get no answer, such as blank lines and unreadable images: the name to
-            print, by the input's number. `answer` fills it in.
-        faults: what is wrong with those that cannot be read, a sentence each.
-        files: where files go that are part of the answer, such as masks; it is made when it is
-            needed. None: the answer is for the terminal.
+        gaps: inputs without a prediction, such as blank lines and unreadable images: the name to
+            print, by the input's index. `answer` fills it in.
+        faults: a sentence for each input that cannot be read.
+        files: a folder for files that are part of the prediction, such as masks; created when
+            needed. None: the predictions are printed to the terminal.
     """
 
     place: Path
@@ -36,7 +36,13 @@ class Question:
 
 
 def label_rows(names: Sequence[str], chances: Tensor, classes: Sequence[str]) -> Rows:
-    """Name, likeliest class and the probability of each class `(batch, classes)`."""
+    """Rows with the name, the most probable class and the probability of each class.
+
+    Args:
+        names: of the inputs.
+        chances: probabilities `(batch, classes)`.
+        classes: names of the classes.
+    """
     best = chances.argmax(1).tolist()
     pairs = zip(names, best, chances.tolist(), strict=True)
     return [[name, classes[label], *(f"{p:.6f}" for p in row)] for name, label, row in pairs]

@@ -1,4 +1,4 @@
-"""What is counted in evaluation: exact sums, and the figures of a classifier."""
+"""Exact sums for evaluation, and the metrics of a classifier."""
 
 import torch
 import torch.nn.functional as F
@@ -10,10 +10,10 @@ __all__ = ["ClassScores", "ConfusionMatrix", "ExactSum", "VocabularyLoss"]
 
 
 class ExactSum(Metric):
-    """A sum of many numbers to nearly twice single precision, on devices without float64 too.
+    """A compensated sum with nearly twice single precision, also on devices without float64.
 
-    What each addition rounds off is summed beside it (Neumaier, 1974). Torchmetrics' own sum loses
-    single tokens from 17 million on.
+    The rounding error of each addition is summed separately (Neumaier, 1974). torchmetrics' own sum
+    ignores added ones above 17 million.
     """
 
     higher_is_better = None
@@ -36,23 +36,23 @@ class ExactSum(Metric):
         self.total = total
 
     def compute(self) -> float:
-        """The sum over all processes, for which the device is waited for."""
+        """The sum over all processes; waits for the device."""
         total, rest = torch.stack([self.total, self.rest]).tolist()
         return float(total + rest)
 
 
 class VocabularyLoss(nn.CrossEntropyLoss):
-    """torch's, as `torch.compile` sees it in any version: older ones pass over torch's modules."""
+    """torch's cross-entropy as a module of our own: older `torch.compile` skips torch's modules."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(input, target, reduction=self.reduction)
 
 
 class ConfusionMatrix(Metric):
-    """How often each class, a row, was taken for each, a column.
+    """A confusion matrix: rows are the true classes, columns the predicted ones.
 
-    Torchmetrics' own counts by a table of `(batch, classes**2)` wherever torch is to be
-    deterministic: 8 GB of 1,000 classes and 1,000 images. Whole numbers add up alike in any order.
+    With deterministic algorithms torchmetrics' own needs a table `(batch, classes**2)`: 8 GB for
+    1,000 classes and 1,000 images. Sums of integers do not depend on the order.
     """
 
     higher_is_better = None
@@ -65,7 +65,7 @@ class ConfusionMatrix(Metric):
         self.add_state("counts", counts, dist_reduce_fx="sum")
 
     def update(self, logits: Tensor, classes: Tensor) -> None:
-        """Logits `(batch, classes)` and what is true `(batch,)`."""
+        """Adds a batch of logits `(batch, classes)` and true classes `(batch,)`."""
         places = classes * len(self.counts) + logits.argmax(1)
         self.counts.view(-1).scatter_add_(0, places, torch.ones_like(places))
 
@@ -75,11 +75,13 @@ class ConfusionMatrix(Metric):
 
 
 class ClassScores(nn.Module):
-    """One confusion matrix, from which accuracy and macro F1 follow exactly on any number of
-    processes; the mean loss; and top-5 accuracy where there are more than five classes.
+    """Metrics of a classifier: mean loss, accuracy, macro F1, and top-5 accuracy.
+
+    Accuracy and F1 are computed from one confusion matrix, so they are exact with any number of
+    processes. Top-5 accuracy needs more than five classes.
 
     Args:
-        num_classes: None: as many as the first logits have.
+        num_classes: None: taken from the first logits.
     """
 
     confusion: ConfusionMatrix
@@ -100,12 +102,12 @@ class ClassScores(nn.Module):
         )
 
     def add(self, logits: Tensor, classes: Tensor, loss: Tensor | None = None) -> None:
-        """Counts a batch.
+        """Adds a batch.
 
         Args:
             logits: `(batch, classes)`.
-            classes: what is true, `(batch,)`.
-            loss: the batch's sum, `()`; None: cross-entropy.
+            classes: true classes, `(batch,)`.
+            loss: the summed loss of the batch, `()`; None: cross-entropy.
         """
         logits = logits.float()
         if not hasattr(self, "confusion"):
@@ -119,19 +121,23 @@ class ClassScores(nn.Module):
             self.top5.update(logits, classes)
 
     def read(self, stage: str) -> tuple[dict[str, float], Tensor]:
-        """The figures since the last time, over all processes, and the confusion matrix."""
+        """The metrics since the last call, over all processes, and the confusion matrix.
+
+        Args:
+            stage: prefix of the names, such as "val".
+        """
         counts = self.confusion.compute().cpu()
         matrix = counts.double()
         right, labelled, predicted = matrix.diag(), matrix.sum(1), matrix.sum(0)
         seen = labelled + predicted > 0
-        figures = {
+        metrics = {
             f"{stage}/loss": self.loss_sum.compute() / matrix.sum().item(),
             f"{stage}/accuracy": (right.sum() / matrix.sum()).item(),
             f"{stage}/f1": (2 * right / (labelled + predicted))[seen].mean().item(),
         }
         if self.top5 is not None:
-            figures[f"{stage}/top5"] = self.top5.compute().item()
+            metrics[f"{stage}/top5"] = self.top5.compute().item()
             self.top5.reset()
         self.loss_sum.reset()
         self.confusion.reset()
-        return figures, counts
+        return metrics, counts

@@ -1,4 +1,4 @@
-"""Sums of training metrics that stay on the device until they are read."""
+"""Sums of training metrics, which stay on the device until they are read."""
 
 import math
 
@@ -10,7 +10,11 @@ __all__ = ["Sums"]
 
 
 class Sums:
-    """Running sums of a few per-example figures, on the device: adding never waits for it."""
+    """Running sums of per-example metrics on the device; adding never waits for it.
+
+    Args:
+        names: of the metrics.
+    """
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
@@ -19,7 +23,7 @@ class Sums:
         self._marked: tuple[Tensor | None, int] = (None, 0)
 
     def add(self, *values: Tensor, examples: int) -> None:
-        """Adds sums over `examples` examples, one 0-d tensor for each name."""
+        """Adds the sums of a batch of `examples` examples: one tensor `()` for each name."""
         new = torch.stack([v.detach().float() for v in values])
         self._total = new if self._total is None else self._total.add_(new)
         self._examples += examples
@@ -27,7 +31,7 @@ class Sums:
     def read(self) -> tuple[dict[str, float], int]:
         """Means and number of examples since the last `clear`, over all processes.
 
-        This is the one place that waits for the device; all processes come here together.
+        Waits for the device. A collective call: every process must take part.
         """
         states = self.state()
         if states is None:
@@ -39,15 +43,15 @@ class Sums:
         self._total, self._examples = None, 0
 
     def mark(self) -> None:
-        """Remembers what they are, for `rewind`."""
+        """Remembers the current sums, for `rewind`."""
         self._marked = (None if self._total is None else self._total.clone(), self._examples)
 
     def rewind(self) -> None:
-        """Takes back what was added since `mark`."""
+        """Restores the sums at the last `mark`."""
         self._total, self._examples = self._marked
 
     def state(self) -> list[list[float]] | None:
-        """The sums of each process and, last, its number of examples, for a checkpoint."""
+        """For each process its sums and its number of examples, for a checkpoint."""
         if self._total is None:
             return None
         mine = torch.cat([self._total, self._total.new_tensor([self._examples])])
@@ -59,9 +63,9 @@ class Sums:
         return state
 
     def restore(self, states: list[list[float]] | None, rank: int, device: torch.device) -> None:
-        """Takes this process's share of a checkpoint's sums.
+        """Restores this process's sums from a checkpoint.
 
-        Sums are kept apart by process, since adding them up in another order rounds differently.
+        Each process keeps its own sums, because adding in another order rounds differently.
         """
         self.clear()
         if states and rank < len(states):

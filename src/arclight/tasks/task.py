@@ -1,4 +1,4 @@
-"""The base class of tasks: a model, what it learns, and how a run asks it."""
+"""The base class of tasks: a model, its loss and metrics, and its predictions."""
 
 import inspect
 import warnings
@@ -28,41 +28,42 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "OptimizerFactory", "ScheduleFactory", "Task"]
 
 OptimizerFactory = Callable[..., Optimizer]
-"""Called as `optimizer(module, fused)`, or `optimizer(parameters)` as a partial would be."""
+"""Called as `optimizer(module, fused)`, or as `optimizer(parameters)` like a partial."""
 
 ScheduleFactory = Callable[..., LRScheduler | dict[str, Any]]
 """Called as `schedule(optimizer, total_steps, steps_per_epoch)`, see `configure_optimizers`."""
 
 Answer = Callable[[dict[str, Tensor]], Sequence[Tensor]]
-"""What was exported, opened again: outputs for inputs by name."""
+"""An exported model, loaded again: returns outputs for inputs by name."""
 
 
 class Task(L.LightningModule):
-    """A model and what it learns; subclasses write the steps and `results`.
+    """A model with its loss and metrics; subclasses define the steps and `results`.
 
-    Any `LightningModule` trains in a run directory. This one adds metrics of training that never
-    wait for the device (`self.sums`), the config's optimizer and schedule, and answers to what a
-    run is asked: what a step costs, predictions, exports.
+    Any `LightningModule` can be trained. This class adds training metrics that never wait for the
+    device (`self.sums`), the optimizer and schedule of the config, and what other features need: an
+    estimate of the costs of a step, predictions, exports.
 
     Attributes:
-        learns_from: the kind of its batches, as `DataModule.holds` says it; None: any.
-        padded: examples are filled up to the longest of their batch, so that the arithmetic of a
-            step is not known beforehand.
-        parts_differ: how a step with accumulated gradients differs from the same step at once, as
-            a clause; None: it does not.
-        facts: what is known of the data; set before training and with a finished run.
-        confusion_matrix: of the last evaluation, rows are the true classes; None where there are
-            no classes, which are named by `class_names`.
-        predictions: what `keep` has kept of the test that is going on; None: there is none.
-        cross_entropy: the loss over a whole vocabulary where a training step ends with one, so
-            that it is compiled with the model: its logits are the most memory that a step moves.
+        learns_from: the kind of its batches, as in `DataModule.holds`; None: any.
+        padded: examples are padded to the longest one of their batch, so the FLOPs of a step
+            cannot be estimated.
+        parts_differ: how a step with accumulated gradients differs from one with the whole batch,
+            as a clause; None: it does not.
+        facts: facts of the data; set before training, and when a finished run is loaded.
+        confusion_matrix: of the last evaluation, rows are the true classes; None if there are no
+            classes.
+        class_names: names of the classes.
+        predictions: the predictions of the current test, added by `keep`; None outside a test.
+        cross_entropy: the loss over a vocabulary, if a training step ends with one. It is compiled
+            together with the model, because its logits take the most memory bandwidth.
 
     Args:
         model: the network.
-        optimizer: makes the optimizer of a module; the second argument allows fused kernels.
-        schedule: makes the schedule from the optimizer, the run's steps and an epoch's steps.
-        figures: names of the per-example metrics that `training_step` adds to `self.sums`.
-        metrics: measured in evaluation too, by name: `self.measure` updates them.
+        optimizer: creates the optimizer of a module; the second argument allows fused kernels.
+        schedule: creates the schedule from the optimizer, the steps of the run and of an epoch.
+        train_metrics: names of the per-example metrics that `training_step` adds to `self.sums`.
+        metrics: further metrics of the evaluation by name; `self.measure` updates them.
     """
 
     learns_from: str | None = None
@@ -75,7 +76,7 @@ class Task(L.LightningModule):
         model: nn.Module,
         optimizer: OptimizerFactory,
         schedule: ScheduleFactory,
-        figures: tuple[str, ...] = ("loss",),
+        train_metrics: tuple[str, ...] = ("loss",),
         metrics: Mapping[str, Metric] | None = None,
     ) -> None:
         super().__init__()
@@ -84,17 +85,17 @@ class Task(L.LightningModule):
         self.cross_entropy: nn.CrossEntropyLoss | None = None
         self.class_names: list[str] = []
         self.predictions: Predictions | None = None
-        self.sums = Sums(figures)
+        self.sums = Sums(train_metrics)
         self.metrics = _by_name(metrics or {})
         self._make_optimizer = optimizer
         self._make_schedule = schedule
         self.train()
 
     def train(self, mode: bool = True) -> Self:
-        """As of every module, except that frozen parts stay in evaluation mode.
+        """Sets training mode, except for frozen parts: they stay in evaluation mode.
 
-        Otherwise their batch norms would follow the data, and their dropout disturb what is learnt
-        on top of them.
+        Otherwise their batch-norm statistics would change, and their dropout would disturb the
+        training of the other parts.
         """
         super().train(mode)
         if mode:
@@ -103,71 +104,75 @@ class Task(L.LightningModule):
         return self
 
     def on_fit_start(self) -> None:
-        if frozen_parts(self.model):  # of which Lightning warns, since it may be an oversight
+        if frozen_parts(self.model):  # Lightning warns about them, but they are intended
             warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
     def forward(self, *inputs: Any) -> Any:
         return self.model(*inputs)
 
-    # What a run asks before it trains
+    # Used before training
 
     def blank_batch(self, facts: Facts, examples: int) -> Any:
-        """A batch of the shapes that `training_step` takes, of zeros on torch's default device.
+        """A batch of zeros for `training_step`, on torch's default device.
 
-        Texts are as long as they may be. The costs of a step are counted with it. A task that does
-        not define it is given a real batch instead.
+        It is used to estimate the costs of a step; texts have their maximum length. If a task does
+        not define it, a real batch is used instead.
+
+        Args:
+            facts: facts of the data.
+            examples: the size of the batch.
         """
         raise NotImplementedError
 
     def step_loss(self, batch: Any) -> Tensor:
-        """The loss of a step, with which its costs are counted; no trainer is there yet.
+        """The loss of a step, to estimate its costs; there is no trainer yet.
 
-        By default what `training_step` returns. A task that steps its optimizers itself adds up its
-        losses here.
+        By default the result of `training_step`. A task with manual optimization returns the sum of
+        its losses here.
         """
         loss: Any = self.training_step(batch, 0)
         return loss if isinstance(loss, Tensor) else loss["loss"]
 
     def tokens_per_example(self, facts: Facts) -> int | None:
-        """How many tokens an example has, where all have as many."""
+        """The number of tokens in an example; None if examples differ or have no tokens."""
         return None
 
-    # What is measured
+    # Metrics and predictions
 
     def measure(self, predictions: Tensor, targets: Tensor) -> None:
         """Updates the config's `task.metrics`; call it in `validation_step` and `test_step`.
 
         Args:
             predictions: as torchmetrics takes them, such as logits `(batch, classes)`.
-            targets: what is true, such as classes `(batch,)`.
+            targets: the true values, such as classes `(batch,)`.
         """
         for metric in self.metrics.values():
             metric.update(predictions, targets)  # type: ignore[operator]
 
     def keep(self, targets: Tensor, predictions: Tensor, scores: Tensor) -> None:
-        """Keeps a batch of the test for `predictions.parquet`; call it in `test_step`.
+        """Adds a batch of the test to `predictions.parquet`; call it in `test_step`.
 
-        Runs are compared example by example with it. Outside of a run's test it does nothing.
+        The file allows comparing runs example by example. Outside a test this does nothing.
 
         Args:
-            targets: what is true, such as classes `(batch,)`.
-            predictions: what the model says, of the same kind, `(batch,)`.
-            scores: how sure it is, such as the probability of the predicted class, `(batch,)`.
+            targets: the true values, such as classes `(batch,)`.
+            predictions: the predictions, of the same kind, `(batch,)`.
+            scores: the confidence, such as the probability of the predicted class, `(batch,)`.
         """
         if self.predictions is not None:
             self.predictions.add(targets, predictions, scores)
 
     def keep_classes(self, logits: Tensor, classes: Tensor) -> None:
-        """`keep` of a classifier: logits `(batch, classes)` and what is true `(batch,)`."""
+        """`keep` for a classifier: logits `(batch, classes)` and true classes `(batch,)`."""
         if self.predictions is not None:
             scores, predicted = logits.float().softmax(1).max(1)
             self.keep(classes, predicted, scores)
 
     def results(self, stage: str) -> dict[str, float]:
-        """The metrics of the evaluation that ends, over all processes; counting begins anew.
+        """The metrics of the evaluation that has just ended, over all processes; resets them.
 
         Args:
-            stage: "val" or "test", which names begin with: `val/loss`.
+            stage: "val" or "test", the prefix of the names, such as `val/loss`.
         """
         raise NotImplementedError
 
@@ -178,8 +183,8 @@ class Task(L.LightningModule):
             new = _named(f"{stage}/{name}", value)
             if hidden := sorted(found.keys() & new):
                 raise UserError(
-                    f"task.metrics.{name} would hide the {hidden[0]} of {type(self).__name__}: "
-                    "give it another name."
+                    f"task.metrics.{name} would overwrite {hidden[0]} of {type(self).__name__}: "
+                    "choose another name."
                 )
             found |= new
             metric.reset()  # type: ignore[operator]
@@ -191,7 +196,7 @@ class Task(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         self.log_dict(self._evaluated("test"), sync_dist=True)
 
-    # How it is optimized
+    # Optimization
 
     def configure_gradient_clipping(
         self,
@@ -201,8 +206,8 @@ class Task(L.LightningModule):
     ) -> None:
         """Clips the norm of all gradients, or each by its value (`gradient_clip_algorithm`).
 
-        Lightning's own refuses a fused optimizer in any mixed precision. Gradients that are still
-        scaled, for which it does so, there are only in fp16, where the optimizer is not fused.
+        Lightning's own method rejects fused optimizers in any mixed precision, because their
+        gradients may still be scaled. Only fp16 scales them, and there the optimizer is not fused.
         """
         if not gradient_clip_val:
             return
@@ -213,24 +218,24 @@ class Task(L.LightningModule):
             nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
 
     def optimizer_of(self, module: nn.Module, fused: bool) -> Optimizer:
-        """The config's optimizer of a module's parameters."""
+        """Creates the config's optimizer for a module's parameters."""
         return self._make_optimizer(module, fused)
 
     @property
     def may_fuse(self) -> bool:
-        """Whether the optimizer may take fused kernels here.
+        """Whether the optimizer may use fused kernels on this device and in this precision.
 
-        These unscale fp16 gradients themselves, which rules out clipping them before.
+        Fused optimizers unscale fp16 gradients themselves, so these could not be clipped before.
         """
         return self.trainer.precision != "16-mixed" and self.device.type in ("cpu", "cuda")
 
     def scheduled(self, optimizer: Optimizer) -> OptimizerLRSchedulerConfig:
-        """An optimizer with the config's schedule, as Lightning takes them.
+        """An optimizer with the config's schedule, as the dictionary that Lightning takes.
 
-        A schedule is stepped after each optimizer step, unless its factory gives back Lightning's
-        dictionary with another `interval`; in manual optimization the task steps it.
+        The schedule is stepped after each optimizer step, unless its factory returns a dictionary
+        with another `interval`. With manual optimization the task steps it.
         """
-        self.trainer.fit_loop.setup_data()  # so that the length of an epoch is known
+        self.trainer.fit_loop.setup_data()  # sets the length of an epoch
         batches = int(self.trainer.num_training_batches)
         self.steps_per_epoch = max(1, batches // self.trainer.accumulate_grad_batches)
         total = int(self.trainer.estimated_stepping_batches)
@@ -240,59 +245,59 @@ class Task(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def configure_optimizers(self) -> Any:
-        """The config's optimizer of the model, with the config's schedule.
+        """The config's optimizer and schedule for the model.
 
-        A task of several networks returns a list: `self.scheduled(self.optimizer_of(part,
-        self.may_fuse))` for each of them.
+        A task with several networks returns a list of `self.scheduled(self.optimizer_of(network,
+        self.may_fuse))`.
         """
         return self.scheduled(self.optimizer_of(self.model, self.may_fuse))
 
-    # What people look at
+    # Plots
 
     def pictures(self, folder: Path) -> Sequence[Path]:
-        """Draws what the last test has seen, beside the learning curves; called on one process.
+        """Draws further plots of the last test; called on one process.
 
-        `arclight.canvas` has figures without a window. The loggers get the files too.
+        `arclight.canvas` creates figures without a window. The plots are also logged.
 
         Args:
             folder: the run's `plots`.
 
         Returns:
-            The files.
+            The image files.
         """
         return []
 
     def draw_example(self, axis: "Axes", batch: Any, place: int) -> None:
-        """Draws an example as people see it, without its answer: `mistakes.png` is made of these.
+        """Draws an example without its target, for `mistakes.png`.
 
-        A task that does not define it has no such picture.
+        Without this method there is no such plot.
 
         Args:
-            axis: matplotlib's, without ticks and frame.
-            batch: as `test_step` is given it, on the CPU.
-            place: of the example in the batch.
+            axis: matplotlib's axes, without ticks and frame.
+            batch: a batch as `test_step` receives it, on the CPU.
+            place: the index of the example in the batch.
         """
         raise NotImplementedError
 
     def show(self, picture: Path) -> None:
-        """Gives a picture to the run's loggers now, such as samples after each epoch."""
+        """Logs an image file, such as samples after each epoch."""
         if self.trainer.is_global_zero:
             step = self.global_step
-            if not self.automatic_optimization:  # where each optimizer counts
+            if not self.automatic_optimization:  # `global_step` counts every optimizer
                 step = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1
             log_picture(self.loggers, picture, step)
 
-    # What a finished run is asked
+    # Using a trained model
 
     def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
-        """Random inputs of the model by name, of the shapes that the run's data have.
+        """Random inputs of the model by name, with the shapes of the run's data.
 
-        An export is traced with them and compared on them. By default what comes first in
-        `blank_batch`, filled with random numbers.
+        Exports are traced and verified with them. By default the first entries of `blank_batch`,
+        filled with random numbers.
 
         Args:
-            examples: of the batch.
-            draw: where random numbers come from.
+            examples: the size of the batch.
+            draw: the random generator.
         """
         assert self.facts is not None
         batch = self.blank_batch(self.facts, examples)
@@ -309,13 +314,13 @@ class Task(L.LightningModule):
         return inputs
 
     def answer(self, question: Question) -> Rows:
-        """A header, and a row for each input, for `scripts/predict.py`.
+        """Predictions for `scripts/predict.py`: a header, and a row for each input.
 
         Raises:
-            UserError: the task answers nothing, or there is nothing that it takes.
+            UserError: the task does not define predictions, or cannot use the inputs.
         """
         raise UserError(
-            f"{type(self).__name__} does not say what it answers: define "
+            f"{type(self).__name__} does not define predictions: define "
             "`answer(self, question)`, which returns a header and a row for each input."
         )
 
@@ -328,30 +333,33 @@ class Task(L.LightningModule):
         top_k: int | None,
         seed: int,
     ) -> str:
-        """The prompt and what the model makes of it, for `scripts/generate.py`.
+        """The prompt and its continuation by the model, for `scripts/generate.py`.
 
         Args:
-            folder: the run's directory, which keeps the tokenizer.
+            folder: the run directory, which has the tokenizer.
             prompt: the text to continue; empty: a new line.
-            length: tokens to add.
-            temperature: below 1 prefers the likely; 0 takes the likeliest.
-            top_k: draw among so many of the likeliest; None: among all.
-            seed: of the draws.
+            length: number of tokens to generate.
+            temperature: values below 1 favour probable tokens; 0 always takes the most probable.
+            top_k: sample from this many most probable tokens; None: from all.
+            seed: of the random generator.
 
         Raises:
-            UserError: the task continues no text.
+            UserError: the task does not generate text.
         """
         raise UserError(
-            f"{folder} is a run of {type(self).__name__}, which continues no text; type "
+            f"{folder} is a run of {type(self).__name__}, which does not generate text; type "
             f"python scripts/predict.py run={folder} input=FILE."
         )
 
     def save_hf(self, folder: Path, run: Path) -> Answer:
-        """Writes the model as a folder that transformers or timm opens, and opens it again.
+        """Saves the model in the format of transformers or timm, and loads it again.
 
         Args:
-            folder: to be made.
-            run: the run's directory.
+            folder: the folder to create.
+            run: the run directory.
+
+        Returns:
+            The loaded model, as a function of inputs by name.
 
         Raises:
             UserError: neither library has such a model.
@@ -365,12 +373,12 @@ class Task(L.LightningModule):
 def _by_name(metrics: Mapping[str, Metric]) -> nn.ModuleDict:
     for name in metrics:
         if "." in name or hasattr(nn.ModuleDict, name):
-            raise UserError(f"task.metrics.{name} is no name that torch takes: choose another.")
+            raise UserError(f"torch does not accept the name task.metrics.{name}: choose another.")
     return nn.ModuleDict(dict(metrics))
 
 
 def _named(name: str, value: Any) -> dict[str, Any]:
-    """A metric's value under its name; of several (a dict, or one a class), each under its own."""
+    """A metric's value by its name; several values (a dict, or one per class) get names each."""
     if isinstance(value, Mapping):
         return {f"{name}_{key}": one for key, one in value.items()}
     if isinstance(value, Tensor) and value.ndim:

@@ -231,7 +231,8 @@ def _require_shardable(
     if precision == "16-mixed":
         raise UserError(
             "trainer.strategy=fsdp does not support the loss scaling of "
-            "trainer.precision=16-mixed: type trainer.precision=bf16-mixed or 32-true, or trainer.strategy=ddp."
+            "trainer.precision=16-mixed: type trainer.precision=bf16-mixed or 32-true, or "
+            "trainer.strategy=ddp."
         )
     if sharded_and_asynchronous:
         raise UserError(

@@ -50,5 +50,5 @@ def generate(
     task = load_task(directory, checkpoint)
     task.to(device_here(directory.config["trainer"]))
     if not isinstance(task, Task):
-        raise UserError(f"{run} is a run of {type(task).__name__}, which continues no text.")
+        raise UserError(f"{run} is a run of {type(task).__name__}, which does not generate text.")
     return task.continue_text(directory.path, prompt, length, temperature, top_k, seed)

@@ -93,7 +93,7 @@ def answers(task: Any, question: "Question") -> "Rows":
     """
     if not hasattr(task, "answer"):
         raise UserError(
-            f"{type(task).__name__} does not say what it answers: define `answer(self, question)`, "
+            f"{type(task).__name__} does not define predictions: define `answer(self, question)`, "
             "which returns a header and a row for each input (arclight.tasks.question.Question)."
         )
     header, *rows = task.answer(question)

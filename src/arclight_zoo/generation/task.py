@@ -35,7 +35,7 @@ class ImageGeneration(PixelTask):
         optimizer: see `Task`.
         schedule: see `Task`.
         samples: images that an evaluation makes.
-        figures: see `Task`.
+        train_metrics: see `Task`.
     """
 
     learns_from = "labelled images"
@@ -47,9 +47,9 @@ class ImageGeneration(PixelTask):
         optimizer: OptimizerFactory,
         schedule: ScheduleFactory,
         samples: Count = 500,
-        figures: tuple[str, ...] = ("loss",),
+        train_metrics: tuple[str, ...] = ("loss",),
     ) -> None:
-        super().__init__(model, optimizer, schedule, figures)
+        super().__init__(model, optimizer, schedule, train_metrics)
         self.samples = samples
         self.real = Collected()
         self._judge: tuple[Judge, ...] = ()  # no module of the task: it is not trained or saved

@@ -27,7 +27,7 @@ class ImageTask(PixelTask):
         optimizer: see `Task`.
         schedule: see `Task`.
         facts: what is known of the data; None: of data that do not tell.
-        figures: see `Task`.
+        train_metrics: see `Task`.
         metrics: see `Task`.
     """
 
@@ -37,13 +37,13 @@ class ImageTask(PixelTask):
         facts: ImageFacts | None,
         optimizer: OptimizerFactory,
         schedule: ScheduleFactory,
-        figures: tuple[str, ...] = ("loss",),
+        train_metrics: tuple[str, ...] = ("loss",),
         metrics: Mapping[str, Metric] | None = None,
     ) -> None:
         # Convolutions are faster with the channels of a pixel side by side (1.2x on CPUs, more on
         # tensor cores); the weights' layout is enough, what they compute takes it over.
         model = model.to(memory_format=torch.channels_last)
-        super().__init__(model, optimizer, schedule, figures, metrics)
+        super().__init__(model, optimizer, schedule, train_metrics, metrics)
         self.class_names = list(facts.class_names) if facts else []
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

@@ -51,8 +51,8 @@ class ImageClassification(ImageTask):
         class_weights: Literal["balanced"] | list[float] | None = None,
         metrics: Mapping[str, Metric] | None = None,
     ) -> None:
-        figures = ("loss", "accuracy")
-        super().__init__(model, facts, optimizer, schedule, figures, metrics)
+        train_metrics = ("loss", "accuracy")
+        super().__init__(model, facts, optimizer, schedule, train_metrics, metrics)
         classes, counts = (facts.num_classes, facts.class_counts) if facts else (None, [])
         self.loss = classification_loss(loss, label_smoothing, class_weights, counts, classes)
         self.evaluates_loss = loss is not None

@@ -53,7 +53,7 @@ class Captioning(Task):
         schedule: ScheduleFactory,
         metrics: Mapping[str, Metric] | None = None,
     ) -> None:
-        super().__init__(model, optimizer, schedule, metrics=metrics, figures=("loss",))
+        super().__init__(model, optimizer, schedule, metrics=metrics, train_metrics=("loss",))
         self.cross_entropy = VocabularyLoss()
         self.end = facts.end
         self.loss_sum, self.right, self.tokens, self.exact, self.captions = (

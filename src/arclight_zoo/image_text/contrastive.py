@@ -65,7 +65,9 @@ class Contrastive(Task):
         schedule: ScheduleFactory,
         metrics: Mapping[str, Metric] | None = None,
     ) -> None:
-        super().__init__(model, optimizer, schedule, metrics=metrics, figures=("loss", "accuracy"))
+        super().__init__(
+            model, optimizer, schedule, metrics=metrics, train_metrics=("loss", "accuracy")
+        )
         self.class_names = facts.class_names
         self.confusion = ConfusionMatrix(facts.num_classes) if facts.class_names else None
         names = ("loss", "accuracy", *(f"{way}@{k}" for way in ("text", "image") for k in RECALLS))

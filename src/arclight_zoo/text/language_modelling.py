@@ -59,7 +59,7 @@ class LanguageModelling(Task):
         schedule: ScheduleFactory,
         metrics: Mapping[str, Metric] | None = None,
     ) -> None:
-        super().__init__(model, optimizer, schedule, metrics=metrics, figures=("loss",))
+        super().__init__(model, optimizer, schedule, metrics=metrics, train_metrics=("loss",))
         self.cross_entropy = VocabularyLoss()
         self.facts = facts
         self.loss_sum, self.right, self.count = (ExactSum() for _ in range(3))

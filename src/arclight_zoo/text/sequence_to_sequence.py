@@ -62,7 +62,7 @@ class SequenceToSequence(Task):
         schedule: ScheduleFactory,
         metrics: Mapping[str, Metric] | None = None,
     ) -> None:
-        super().__init__(model, optimizer, schedule, metrics=metrics, figures=("loss",))
+        super().__init__(model, optimizer, schedule, metrics=metrics, train_metrics=("loss",))
         self.cross_entropy = VocabularyLoss(reduction="sum")
         self.loss_sum, self.right, self.tokens, self.exact, self.pairs = (
             ExactSum() for _ in range(5)

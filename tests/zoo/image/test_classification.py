@@ -135,7 +135,7 @@ def test_without_facts_the_logits_tell_the_classes() -> None:
 def test_a_metric_hides_none_of_the_tasks_own() -> None:
     module = task(metrics={"loss": MulticlassAccuracy(CLASSES)})
     module.validation_step(batches()[0], 0)
-    with pytest.raises(UserError, match=r"task\.metrics\.loss would hide the val/loss of ImageCl"):
+    with pytest.raises(UserError, match=r"task\.metrics\.loss would overwrite val/loss of ImageCl"):
         module._evaluated("val")
     for name in ("keys", "a.b"):
         with pytest.raises(UserError, match="no name that torch takes"):

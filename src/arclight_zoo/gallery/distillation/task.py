@@ -53,8 +53,10 @@ class Distillation(PixelTask):
         weight: Share = 0.9,
         temperature: Positive = 4.0,
     ) -> None:
-        figures = ("loss", "accuracy")
-        super().__init__(model.to(memory_format=torch.channels_last), optimizer, schedule, figures)
+        train_metrics = ("loss", "accuracy")
+        super().__init__(
+            model.to(memory_format=torch.channels_last), optimizer, schedule, train_metrics
+        )
         self.named, self.teacher_run, self.teacher_words = teacher, teacher_run, teacher_words
         self.weight, self.temperature = weight, temperature
         self.class_names = list(facts.class_names)

@@ -43,8 +43,8 @@ class AdversarialGeneration(ImageGeneration):
                 f"task=gan needs a generator and a discriminator, and the model is a "
                 f"{type(model).__name__}: type model=gan."
             )
-        figures = ("loss", "loss_generator", "loss_discriminator")
-        super().__init__(model, facts, optimizer, schedule, samples, figures)
+        train_metrics = ("loss", "loss_generator", "loss_discriminator")
+        super().__init__(model, facts, optimizer, schedule, samples, train_metrics)
         self.automatic_optimization = False
 
     def noise(self, examples: int, draw: torch.Generator) -> Tensor:
