@@ -1,6 +1,7 @@
 """Copies of one image in several splits, or under several labels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,36 +12,54 @@ from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.splits import same_content
 
 
-def copies(parts: Mapping[str, Part], fingerprint: str, cache: Path) -> list[str]:
-    """A sentence for each kind of copy, of images held in memory; those in files are not compared.
+_READERS = 8
+_MOST = 100_000  # images in files that are read to be compared
+
+
+def copies(
+    parts: Mapping[str, Part], fingerprint: str, cache: Path, limit_gb: float
+) -> list[str]:
+    """A sentence for each kind of copy: the same pixels in memory, the same bytes in files.
 
     Args:
         parts: the images of each stage.
         fingerprint: changes when they do.
         cache: keeps what was found.
+        limit_gb: images in files are read only if they would fit in so much memory.
     """
-    held = {stage: part for stage, part in parts.items() if len(part) and part.pixels is not None}
-    if len(held) < sum(bool(len(part)) for part in parts.values()):
-        return []
+    used = {stage: part for stage, part in parts.items() if len(part)}
+    in_files = [part for part in used.values() if part.pixels is None]
+    count_of = sum(map(len, in_files))
+    size = sum(len(part) * part.shape.channels * part.shape.size**2 for part in in_files)
+    if in_files and (count_of > _MOST or size > limit_gb * 1e9):
+        return [f"{count_of:,} images in files are not checked for copies: they are too many."]
 
     def count() -> NDArray[np.int64]:
-        images = (image.tobytes() for part in held.values() for image in part.images().numpy())
-        same = same_content(images)
-        stage = np.repeat(np.arange(len(held)), [len(part) for part in held.values()])
+        same = same_content(image for part in used.values() for image in _contents(part))
+        stage = np.repeat(np.arange(len(used)), [len(part) for part in used.values()])
         trained = np.isin(same, same[stage == 0])
-        in_others = [int(trained[stage == i].sum()) for i in range(1, len(held))]
-        labels = np.concatenate([part.split.labels[part.rows] for part in held.values()])
+        in_others = [int(trained[stage == i].sum()) for i in range(1, len(used))]
+        labels = np.concatenate([part.split.labels[part.rows] for part in used.values()])
         if labels.ndim > 1:
             return np.array([*in_others, 0])
         pairs = np.unique(np.stack([same, labels]), axis=1)[0]
         return np.array([*in_others, int((np.unique(pairs, return_counts=True)[1] > 1).sum())])
 
-    *others, classes = cached(cache, f"copies 1|{fingerprint}", count).tolist()
+    *others, classes = cached(cache, f"copies 2|{fingerprint}", count).tolist()
     said = [
         f"Copies of training images in {stage}: {n:,}. They make its score too high."
-        for stage, n in zip(list(held)[1:], others, strict=True)
+        for stage, n in zip(list(used)[1:], others, strict=True)
         if n
     ]
     if classes:
         said.append(f"Images with copies under another label: {classes:,}.")
     return said
+
+
+def _contents(part: Part) -> Iterator[bytes]:
+    if part.pixels is not None:
+        yield from (image.tobytes() for image in part.images().numpy())
+        return
+    with ThreadPoolExecutor(_READERS) as threads:
+        for some in np.array_split(part.rows, -(-len(part) // 256)):
+            yield from threads.map(part.split.content, some.tolist())

@@ -223,7 +223,8 @@ class ImageData(DataModule):
             value_range=list(self.shape.span or ()),
         )
         self.notes += self._made_splits(used)
-        self.notes += copies(self.parts, self.facts.fingerprint, self.cache)
+        limits = self.cache, self.memory_limit_gb
+        self.notes += copies(self.parts, self.facts.fingerprint, *limits)
 
     def _made_splits(self, used: dict[Stage, Split]) -> list[str]:
         """What was taken from the training images, in a sentence."""

@@ -268,14 +268,16 @@ def test_a_parquet_set_for_workers_is_never_read_as_a_whole(
     looked: list[int] = []
     stored = HubSplit.stored
     monkeypatch.setattr(HubSplit, "stored", lambda s, i: looked.append(i) or stored(s, i))
-    data = ready(path, loader="workers", mean=[0.5] * 3, std=[0.2] * 3)
+    given = {"mean": [0.5] * 3, "std": [0.2] * 3, "memory_limit_gb": 0}
+    data = ready(path, loader="workers", **given)
     assert len(looked) == 3 * 32
     assert all(part.pixels is None for part in data.parts.values())
     next(iter(data.train_dataloader()))
     assert len(looked) == 3 * 32 + 4
 
 
-def test_copies_across_splits_and_classes_are_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loader", ["memory", "workers"])
+def test_copies_across_splits_and_classes_are_said(tmp_path: Path, loader: str) -> None:
     for n, place in enumerate(("train/a", "train/b", "val/a", "val/b")):
         (tmp_path / place).mkdir(parents=True)
         for i in range(4):
@@ -283,7 +285,7 @@ def test_copies_across_splits_and_classes_are_said(tmp_path: Path) -> None:
     picture(0).save(tmp_path / "val" / "a" / "copy.png")
     picture(1).save(tmp_path / "train" / "b" / "copy.png")
     for _ in range(2):  # the second time from the cache
-        notes = ready(tmp_path, test_fraction=0.2).notes
+        notes = ready(tmp_path, test_fraction=0.2, loader=loader).notes
         assert notes == [
             f"{tmp_path} has no test split: 3 for test are taken from its training images "
             "(data.test_fraction).",
