@@ -29,7 +29,7 @@ OF_A_SUMMARY = {
 }
 OF_A_MANIFEST = {
     **dict.fromkeys(("run_id", "command", "python", "platform"), str),
-    **dict.fromkeys(("data", "choices", "packages", "hardware", "code"), dict),
+    **dict.fromkeys(("data", "choices", "chosen", "packages", "hardware", "code"), dict),
     "git": (dict, type(None)),
     "continued": list,
 }

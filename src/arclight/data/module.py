@@ -27,6 +27,8 @@ class DataModule(LightningDataModule, ABC):
     Attributes:
         holds: what its batches are, in words; a task is for one kind (`Task.learns_from`).
         facts_type: the class of its facts, which can be assumed from a config alone.
+        chosen: what it chose by its data for keys of the config that are `auto`, such as
+            `trainer.max_epochs`; known after `setup()`.
 
     Args:
         path: what errors call the data.
@@ -41,6 +43,7 @@ class DataModule(LightningDataModule, ABC):
     facts: Facts
     folder: Path | None = None
     notes: Sequence[str] = ()
+    chosen: Mapping[str, Any] = {}
 
     def __init__(self, path: str, batch_size: int, eval_batch_size: int | None, seed: int) -> None:
         super().__init__()

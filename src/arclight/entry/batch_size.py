@@ -63,7 +63,7 @@ def largest_batch(
         )
     examples = parts.facts.sizes["train"]
     precision = resolve_precision(config["trainer"]["precision"], config["trainer"]["accelerator"])
-    foreseen = forecast(config, parts.data, parts.task, parts.facts, device, precision, 1)
+    foreseen = forecast(parts.config, parts.data, parts.task, parts.facts, device, precision, 1)
     for sentence in too_large_in_evaluation(config, replace(foreseen, free=limit)):
         say(sentence)
     del parts

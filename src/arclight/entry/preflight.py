@@ -23,6 +23,7 @@ def preflight_only(config: dict[str, Any]) -> Preflight:
     require_devices(trainer)
     with TemporaryDirectory() as folder:
         parts = build_parts(config, Path(folder))
+    config = parts.config
     device = torch.device(DEVICES[resolve_accelerator(trainer)])
     world = process_count(trainer) * trainer["num_nodes"]
     precision = resolve_precision(trainer["precision"], trainer["accelerator"])

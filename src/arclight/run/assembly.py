@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+from torch import nn
 
 import arclight.libraries.quiet  # noqa: F401
 from arclight.config.allowed import is_library
@@ -27,6 +28,7 @@ from arclight.data.facts import Facts, PlainFacts, read_facts
 from arclight.data.module import DataModule
 from arclight.errors import UserError
 from arclight.masking import from_environment
+from arclight.run.chosen import chosen_by_data, chosen_by_model, settled
 from arclight.run.weights import build_model
 from arclight.run_directory import RunDirectory, chosen_checkpoint
 from arclight.seeds import torch_seed
@@ -40,11 +42,17 @@ UNKNOWN = Facts(sizes={}, fingerprint="")
 
 @dataclass
 class Parts:
-    """What a config builds before there is a trainer."""
+    """What a config builds before there is a trainer.
+
+    Attributes:
+        config: with what the data chose in place of `auto`.
+        chosen: for keys that the config leaves open, by the data and the model.
+    """
 
     config: dict[str, Any]
     data: L.LightningDataModule
     task: L.LightningModule
+    chosen: dict[str, Any] = field(default_factory=dict)
 
     @property
     def facts(self) -> Facts:
@@ -59,7 +67,20 @@ def build_parts(config: dict[str, Any], folder: Path) -> Parts:
     """
     data = build_data(config, folder)
     _require_kind(config, data)
-    return Parts(config, data, build_task(config, facts_of(data), folder))
+    manifest = RunDirectory(folder).manifest_file
+    before = RunDirectory(folder).manifest.get("chosen", {}) if manifest.is_file() else {}
+    chosen = chosen_by_data(config, data, before)
+    config = settled(config, chosen)
+    facts = facts_of(data)
+    task = build_task(config, facts, folder)
+    model = getattr(task, "model", None)
+    if "model" in config and isinstance(model, nn.Module):
+        told = facts.for_model()
+        by_model = chosen_by_model(
+            {k: v for k, v in config["model"].items() if k not in told}, model
+        )
+        chosen |= by_model
+    return Parts(config, data, task, chosen)
 
 
 def build_data(config: dict[str, Any], folder: Path) -> L.LightningDataModule:

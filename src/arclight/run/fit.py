@@ -60,6 +60,8 @@ def fit(run: RunDirectory) -> dict[str, Any]:
             if "model" in parts.config and isinstance(model, nn.Module):
                 keep_sizes(model, parts.config["model"], run.path)
             run.update_manifest(hardware=hardware())
+            if parts.chosen:
+                run.update_manifest(chosen=parts.chosen)
             if parts.facts is not UNKNOWN or "data" not in run.manifest:
                 run.update_manifest(data=parts.facts.to_dict())
             _say_what_it_is(run, parts, trainer)

@@ -6,6 +6,7 @@ import lightning as L
 import torch
 from torch import nn
 
+from arclight.config.typed import as_typed
 from arclight.costs.timing import PHASES
 from arclight.data.module import DataModule
 from arclight.run.assembly import Parts
@@ -28,6 +29,7 @@ def opening(
         ("data", _data(parts, trained)),
         ("device", f"{device}{several}, {precision}"),
         *([("batch", batch)] if (batch := _batch(parts, processes)) else []),
+        *([("chosen", _chosen(parts.chosen))] if parts.chosen else []),
     ]
 
 
@@ -43,6 +45,11 @@ def _data(parts: Parts, trained: int) -> str:
         ", ".join(f"{n:,} {split}" for split, n in sizes.items())
         + f"; {each:.2g} {'tokens' if tokens else 'examples'} a parameter"
     )
+
+
+def _chosen(values: dict[str, Any]) -> str:
+    """As they would be typed."""
+    return "by size and number: " + " ".join(f"{k}={as_typed(v)}" for k, v in values.items())
 
 
 def _batch(parts: Parts, processes: int) -> str:

@@ -61,7 +61,7 @@ def make_trainer(
     sharded_checkpoints: bool = False,
     precision: Precision = "32-true",
     float8: bool = False,
-    max_epochs: Count | Literal[-1] | None = None,
+    max_epochs: Count | Literal[-1, "auto"] | None = None,
     min_epochs: Count | None = None,
     max_steps: Count | Literal[-1] = -1,
     min_steps: Count | None = None,
@@ -103,6 +103,7 @@ def make_trainer(
     Raises:
         UserError: the settings cannot be combined, or the hardware does not support them.
     """
+    assert not isinstance(max_epochs, str), "the data have chosen it"
     checkpoints = [c for c in callbacks if isinstance(c, Checkpoints)]
     asynchronous = any(c.asynchronous for c in checkpoints)
     resolved = resolve_precision(precision, accelerator)

@@ -7,6 +7,7 @@ from torch import nn
 
 from arclight.errors import UserError
 from arclight.ranges import Count, Share
+from arclight_zoo.pixels.fit import is_small
 
 
 def timm_model(
@@ -48,9 +49,10 @@ def timm_model(
         name, num_classes=num_classes, in_chans=in_channels, drop_rate=drop_rate, **options
     )
     if small_images is None:
-        small_images = (image_size or 0) <= 48
+        small_images = is_small(image_size)
     if small_images:
         _shrink_stem(model, name)
+    model.small_images = small_images  # type: ignore[assignment]
     if activation_checkpointing:
         _checkpoint_activations(model, name)
     return model
@@ -75,4 +77,3 @@ def _shrink_stem(model: nn.Module, name: str) -> None:
     small = nn.Conv2d(stem.in_channels, stem.out_channels, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(small.weight, mode="fan_out", nonlinearity="relu")
     model.conv1, model.maxpool = small, nn.Identity()
-    model.small_images = True  # type: ignore[assignment]

@@ -6,20 +6,25 @@ from torch import Tensor, nn
 
 from arclight.errors import UserError
 from arclight.ranges import Count
+from arclight_zoo.pixels.fit import residual_for, widths_for
 
 
 class CNN(nn.Module):
     """3x3 convolution, batch norm and ReLU for each width, halving the image between them.
 
     Global average pooling (Lin et al., 2014) ends it, so that any image of at least
-    `2 ** (len(widths) - 1)` pixels a side will do. Batch norm: Ioffe & Szegedy (2015).
+    `2 ** (len(widths) - 1)` pixels a side will do (`2 ** len(widths)` with `residual`). Batch norm:
+    Ioffe & Szegedy (2015).
 
     Args:
         num_classes: how many logits.
         in_channels: 1 for grey images, 3 for colour.
         widths: channels of each convolution; the number of widths is the depth. None: 64, 128,
             256; above 32 pixels one more, and from 32 on, so that a step costs no more.
-        image_size: pixels a side, by which `widths` are chosen.
+        residual: from the third width on, two more convolutions follow, around which the signal
+            also goes (He et al., 2016), and the image is halved after the last width too. None:
+            above 32 pixels, where `widths` is None too.
+        image_size: pixels a side, by which `widths` and `residual` are chosen.
 
     Raises:
         UserError: `widths` is empty, or (in `forward`) an image is too small for the depth.
@@ -31,22 +36,29 @@ class CNN(nn.Module):
         *,
         in_channels: Count = 3,
         widths: Sequence[Count] | None = None,
+        residual: bool | None = False,
         image_size: Count | None = None,
     ) -> None:
         super().__init__()
+        if residual is None:
+            residual = widths is None and residual_for(image_size)
         if widths is None:
-            widths = (64, 128, 256) if (image_size or 0) <= 32 else (32, 64, 128, 256)
+            widths = widths_for(image_size)
         if not widths:
             raise UserError("model.widths is empty: type model.widths=[64,128,256], for example.")
-        self.min_size = 2 ** (len(widths) - 1)
+        self.widths, self.residual = list(widths), residual
+        halved = len(widths) if residual else len(widths) - 1
+        self.min_size = 2**halved
         layers: list[nn.Module] = []
         for i, (before, width) in enumerate(zip([in_channels, *widths], widths, strict=False)):
             layers += [nn.Conv2d(before, width, kernel_size=3, padding=1), nn.BatchNorm2d(width)]
             # The largest of what ReLU leaves is what ReLU leaves of the largest, of which there are
             # a quarter as many.
-            if i < len(widths) - 1:
+            if i < halved:
                 layers.append(nn.MaxPool2d(2))
             layers.append(nn.ReLU(inplace=True))
+            if residual and i >= 2:
+                layers.append(Residual(width))
         self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1))
         self.classifier = nn.Linear(widths[-1], num_classes)
 
@@ -66,3 +78,27 @@ class CNN(nn.Module):
         # flatten, not view: it also takes the channels_last memory format
         logits: Tensor = self.classifier(self.features(x).flatten(1))
         return logits
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions with batch norm and ReLU, added to what goes in (He et al., 2016).
+
+    Args:
+        width: channels.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(2):
+            layers += [
+                nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+            ]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, width, height, width)` to the same shape."""
+        added: Tensor = x + self.layers(x)
+        return added

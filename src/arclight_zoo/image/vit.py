@@ -11,6 +11,7 @@ from arclight.errors import UserError
 from arclight.models.checks import check_choice, check_probability, nearest_divisor
 from arclight.ranges import Count, Pixels, Positive, Share
 from arclight_zoo.nets.transformer import TransformerBlock, init_trunc_normal
+from arclight_zoo.pixels.fit import patch_size_for
 
 
 class ShiftedPatches(nn.Module):
@@ -45,12 +46,6 @@ class ShiftedPatches(nn.Module):
         patches = F.pixel_unshuffle(torch.cat([x, *shifted], dim=1), self.patch_size)
         tokens: Tensor = self.proj(self.norm(patches.permute(0, 2, 3, 1)))
         return tokens.permute(0, 3, 1, 2)
-
-
-def fitting_patch(image_size: int) -> int:
-    """The smallest of 4, 8, 16 and 32 that divides the image into 200 patches or fewer."""
-    fitting = [p for p in (4, 8, 16, 32) if image_size % p == 0 and (image_size // p) ** 2 <= 200]
-    return fitting[0] if fitting else 4
 
 
 class ViT(nn.Module):
@@ -115,7 +110,7 @@ class ViT(nn.Module):
     ) -> None:
         super().__init__()
         if patch_size is None:
-            patch_size = fitting_patch(image_size)
+            patch_size = patch_size_for(image_size)
         if patch_size < 1 or image_size % patch_size:
             raise UserError(
                 f"model.patch_size={patch_size} does not divide images of "
@@ -126,7 +121,7 @@ class ViT(nn.Module):
         check_choice("pool", pool, "cls", "mean")
         check_choice("init", init, "reference", "trunc_normal", "unit")
         check_probability("drop_path", drop_path)
-        self.image_size = image_size
+        self.image_size, self.patch_size = image_size, patch_size
         self.activation_checkpointing = activation_checkpointing
         num_patches = (image_size // patch_size) ** 2
         num_cls = 1 if pool == "cls" else 0

@@ -11,14 +11,11 @@ from arclight_zoo.pixels.stage import Part
 from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.splits import same_content
 
-
 _READERS = 8
 _MOST = 100_000  # images in files that are read to be compared
 
 
-def copies(
-    parts: Mapping[str, Part], fingerprint: str, cache: Path, limit_gb: float
-) -> list[str]:
+def copies(parts: Mapping[str, Part], fingerprint: str, cache: Path, limit_gb: float) -> list[str]:
     """A sentence for each kind of copy: the same pixels in memory, the same bytes in files.
 
     Args:

@@ -1,42 +1,76 @@
-"""What suits images that nobody has said a size for: from how large they are, and how many."""
+"""What suits images that nobody has said more about: chosen by their size and their number.
 
-from dataclasses import dataclass
+Each choice stands for a key that is `auto` or null, and is told where a run opens. Typed keys win.
+"""
+
+from math import inf
 
 _SIZES = (
-    # shorter side of most images, at least; what they are resized to; how they are augmented
-    (96, 64, 0.3),
-    (48, 48, 0.5),
-    (0, None, 0.0),
+    # shorter side of most images, at least; data.image_size; data.augment.resized_crop;
+    # data.eval_crop
+    (96, 64, 0.3, 0.875),
+    (48, 48, 0.5, 0.875),
+    (0, None, 0.0, 1.0),
 )
-"""Of photographs a random crop of at least so much of their area is trained on. Small pictures keep
-their size, and are shifted by an eighth of it. On two cores, 4,000 photographs then take the CNN
-some ten minutes; larger images want a GPU, and data.image_size=224."""
+"""Of photographs, a random crop of at least so much of their area is trained on, in which things
+look larger than in the whole: evaluation crops a little too (Touvron et al., 2019). Small pictures
+keep their size, and are shifted by an eighth of it. Larger sizes want a GPU."""
+
+_COUNTS = (
+    # training images, at most; data.batch_size; trainer.max_epochs
+    (500, 16, 150),
+    (2_000, 32, 60),
+    (5_000, 32, 40),
+    (20_000, 64, 25),
+    (100_000, 128, 15),
+    (inf, 128, 10),
+)
+"""The fewer images, the more epochs, but fewer steps in all. On two cores, the CNN and 4,000
+photographs then take some ten minutes."""
+
+_FEWEST_BATCHES = 4  # of an epoch; a smaller set gets a smaller batch
+_MOST_PATCHES = 200  # of a vision transformer: attention takes the square of it
+_SMALL = 48  # pixels a side up to which a network begins at full resolution, without pooling
 
 
-@dataclass(frozen=True)
-class Fit:
-    """What is chosen for a set of images.
-
-    Attributes:
-        image_size: pixels a side.
-        resized_crop: see `Augment`; 0: none.
-        crop: likewise.
-    """
-
-    image_size: int
-    resized_crop: float
-    crop: int
-
-    def __str__(self) -> str:
-        how = (
-            f"data.augment.resized_crop={self.resized_crop}"
-            if self.resized_crop
-            else f"data.augment.crop={self.crop}"
-        )
-        return f"data.image_size={self.image_size} {how}"
+def by_size(side: int) -> dict[str, int | float]:
+    """For images of which half have a shorter side of `side` pixels or more."""
+    size, share, kept = next(suits for least, *suits in _SIZES if side >= least)
+    size = int(size or side)
+    return {
+        "data.image_size": size,
+        "data.augment.resized_crop": share or 0.0,
+        "data.augment.crop": 0 if share else size // 8,
+        "data.eval_crop": kept or 1.0,
+    }
 
 
-def fit(side: int) -> Fit:
-    """What suits images of which half have a shorter side of `side` pixels or more."""
-    size, share = next((size or side, share) for least, size, share in _SIZES if side >= least)
-    return Fit(size, share, 0 if share else size // 8)
+def by_number(images: int) -> dict[str, int]:
+    """For so many training images."""
+    size, epochs = next((size, epochs) for most, size, epochs in _COUNTS if images <= most)
+    while size > 1 and size * _FEWEST_BATCHES > images:
+        size //= 2
+    return {"data.batch_size": size, "trainer.max_epochs": epochs}
+
+
+def widths_for(image_size: int | None) -> tuple[int, ...]:
+    """`model.widths` of the CNN; more of them, and narrower ones, where images are large."""
+    return (64, 128, 256) if (image_size or 0) <= 32 else (32, 64, 128, 256)
+
+
+def residual_for(image_size: int | None) -> bool:
+    """`model.residual` of the CNN."""
+    return (image_size or 0) > 32
+
+
+def patch_size_for(image_size: int) -> int:
+    """`model.patch_size`: the smallest of 4, 8, 16 and 32 that makes no more than 200 patches."""
+    fitting = (
+        p for p in (4, 8, 16, 32) if image_size % p == 0 and (image_size // p) ** 2 <= _MOST_PATCHES
+    )
+    return next(fitting, 4)
+
+
+def is_small(image_size: int | None) -> bool:
+    """`model.small_images` of a ResNet."""
+    return (image_size or 0) <= _SMALL

@@ -21,7 +21,7 @@ from arclight_zoo.pixels.augment import Augment, Finish
 from arclight_zoo.pixels.copies import copies
 from arclight_zoo.pixels.decode import Normalise, Shape
 from arclight_zoo.pixels.depth import in_words
-from arclight_zoo.pixels.fit import fit
+from arclight_zoo.pixels.fit import by_number, by_size
 from arclight_zoo.pixels.image_facts import WEIGHTS_KNOW, ImageFacts
 from arclight_zoo.pixels.memory import decoded
 from arclight_zoo.pixels.probe import check_labels, find_shape, find_span
@@ -62,8 +62,9 @@ class ImageData(DataModule):
         value_range: the values that are black and white, of images with more than 8 bits; None:
             found over the training images.
         eval_crop: share of the shorter side that is kept of validation and test images, and in
-            prediction; None: 1.0.
-        batch_size: images of one optimizer step, over all processes and accumulated batches.
+            prediction; None: 0.875 where `augment.resized_crop` is chosen, else 1.0.
+        batch_size: images of one optimizer step, over all processes and accumulated batches; auto:
+            as suits their number.
         eval_batch_size: images of one evaluation batch over all processes; None: as in training.
         val_fraction: see `val_split`.
         test_fraction: see `test_split`; taken before the validation images.
@@ -115,7 +116,7 @@ class ImageData(DataModule):
         channels: Count | None = None,
         value_range: list[float] | None = None,
         eval_crop: Share | None = None,
-        batch_size: Count = 128,
+        batch_size: Count | Literal["auto"] = 128,
         eval_batch_size: Count | None = None,
         val_fraction: Share = 0.1,
         test_fraction: Share = 0.1,
@@ -139,7 +140,10 @@ class ImageData(DataModule):
         seed: Seed = 0,
         targets: Literal["classes", "multilabel", "values"] = "classes",
     ) -> None:
-        super().__init__(path, batch_size, eval_batch_size, seed)
+        self.open_batch = isinstance(batch_size, str)
+        super().__init__(
+            path, 1 if isinstance(batch_size, str) else batch_size, eval_batch_size, seed
+        )
         require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
         self.fitted = image_size == "auto"
         size = None if isinstance(image_size, str) else image_size
@@ -196,6 +200,7 @@ class ImageData(DataModule):
         if hasattr(self, "facts"):
             return
         self.notes: list[str] = []
+        self.chosen: dict[str, Any] = {}
         source = self._open()
         names = choose_splits(source.splits, *self.split_names)
         used = {s: source.splits[n] for s, n in zip(STAGES, names, strict=True) if n is not None}
@@ -206,6 +211,7 @@ class ImageData(DataModule):
         self.shape = self._find_shape(used)
         self.pixels = self._in_memory(used)
         self.parts: dict[str, Part] = self._divide(used)
+        self._fit_number(len(self.parts["train"]))
         mean, std = self._mean_and_std()
         digests = b"".join(part.digest() for part in self.parts.values())
         self.facts = ImageFacts(
@@ -244,7 +250,7 @@ class ImageData(DataModule):
     def _find_shape(self, used: dict[Stage, Split]) -> Shape:
         given = self.image_size, self.channels
         shape, deep, side = find_shape(used.values(), *given, self.fitted)
-        self._fit(side)
+        self._fit_size(side)
         if self.value_range is not None:
             return replace(shape, span=(self.value_range[0], self.value_range[1]))
         if not deep:
@@ -255,16 +261,29 @@ class ImageData(DataModule):
         self.notes.append(f"{words} (data.value_range).")
         return replace(shape, span=span)
 
-    def _fit(self, side: int) -> None:
+    def _fit_size(self, side: int) -> None:
         """Chooses what is left open of size and augmentation, by the images' shorter side."""
-        chosen, how = fit(side), self.augment
-        if how.crop is None or how.resized_crop is None:
-            share = chosen.resized_crop if how.resized_crop is None else how.resized_crop
-            shift = chosen.crop if how.crop is None else how.crop
-            share = 0.0 if self.loader == "memory" else share
-            self.augment = replace(how, crop=0 if share else shift, resized_crop=share)
+        suits, how = by_size(side), self.augment
         if self.fitted and self.image_size is None:
-            self.notes.append(f"Chosen for images of {side} pixels: {chosen}.")
+            self.chosen["data.image_size"] = suits["data.image_size"]
+        if how.resized_crop is None:
+            share = 0.0 if self.loader == "memory" else suits["data.augment.resized_crop"]
+            self.chosen["data.augment.resized_crop"] = share
+            how = replace(how, resized_crop=share)
+            if self.eval_crop is None and share:
+                self.eval_crop = self.chosen["data.eval_crop"] = suits["data.eval_crop"]
+        if how.crop is None:
+            how = replace(how, crop=0 if how.resized_crop else int(suits["data.augment.crop"]))
+            if how.crop:
+                self.chosen["data.augment.crop"] = how.crop
+        self.augment = how
+
+    def _fit_number(self, images: int) -> None:
+        """Chooses the batch, where that is left open, and the run's length, by their number."""
+        suits = by_number(images)
+        self.chosen["trainer.max_epochs"] = suits["trainer.max_epochs"]
+        if self.open_batch:
+            self.batch_size = self.chosen["data.batch_size"] = suits["data.batch_size"]
 
     def _class_counts(self, classes: int) -> list[int]:
         """Training images of each class; of values none."""

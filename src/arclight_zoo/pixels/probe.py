@@ -13,7 +13,7 @@ from torch import Tensor
 from arclight.errors import UserError
 from arclight_zoo.pixels.decode import Shape, different_sizes
 from arclight_zoo.pixels.depth import Decoded, Span, channels_of, is_deep, size_of, span_of
-from arclight_zoo.pixels.fit import fit
+from arclight_zoo.pixels.fit import by_size
 from arclight_zoo.pixels.source import Source, Split
 from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.classes import require_several
@@ -43,7 +43,7 @@ def find_shape(
     deep = any(map(is_deep, images))
     side = sorted(min(size_of(image)) for image in images)[len(images) // 2]
     if size is None and fitted:
-        size = fit(side).image_size
+        size = int(by_size(side)["data.image_size"])
     if size is not None:
         return Shape(channels, size), deep, side
     first, *others = sorted({size_of(image) for image in images})

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from arclight.config.check import check
 from arclight.errors import UserError
 from arclight_zoo.pixels.augment import Augment
 from arclight_zoo.pixels.decode import Shape
+from arclight_zoo.pixels.fit import by_number
 from arclight_zoo.pixels.image_data import ImageData
 from tests.conftest import SHARED_DATA, Composed
 from tests.pictures import image_folder, parquet_folder, picture
@@ -307,18 +309,38 @@ def test_what_nobody_has_said_is_chosen_by_the_images(
     data = ready(tmp_path, image_size="auto", augment=Augment(crop=None, resized_crop=None))
     assert data.facts.image_size == size
     assert (data.augment.resized_crop, data.augment.crop) == (share, shift)
-    assert f"Chosen for images of {side} pixels: data.image_size={size}" in data.notes[0]
+    assert data.chosen["data.image_size"] == size
+    assert data.chosen["data.augment.resized_crop"] == share
+    assert data.facts.eval_crop == (0.875 if share else 1.0)
+    assert data.chosen.get("data.augment.crop", 0) == shift
     given = ready(tmp_path, image_size=16, augment=Augment(crop=2, resized_crop=0.0))
     assert (given.facts.image_size, given.augment.crop) == (16, 2)
+    assert "data.image_size" not in given.chosen
+
+
+@pytest.mark.parametrize(
+    ("images", "batch", "epochs"), [(10, 2, 150), (400, 16, 150), (3_000, 32, 40), (10**6, 128, 10)]
+)
+def test_batch_and_epochs_follow_the_number_of_images(images: int, batch: int, epochs: int) -> None:
+    assert by_number(images) == {"data.batch_size": batch, "trainer.max_epochs": epochs}
+
+
+def test_an_open_batch_fits_a_set_that_is_smaller_than_any(tmp_path: Path) -> None:
+    data = ready(image_folder(tmp_path, {"a": 6, "b": 6}), batch_size="auto")
+    assert data.batch_size == data.chosen["data.batch_size"] == 2
+    assert len(next(iter(data.train_dataloader()))[0]) == 2
 
 
 def test_models_follow_the_size_of_images() -> None:
     from arclight_zoo.image.backbones import timm_model
     from arclight_zoo.image.cnn import CNN
-    from arclight_zoo.image.vit import fitting_patch
+    from arclight_zoo.image.vit import ViT
 
     assert len(CNN(image_size=64).features) > len(CNN(image_size=32).features)
-    assert [fitting_patch(size) for size in (8, 28, 32, 48, 64, 96, 224)] == [4, 4, 4, 4, 8, 8, 16]
+    vit = partial(ViT, patch_size=None, num_classes=2, d_model=8, n_heads=1, n_layers=1)
+    sizes = (8, 28, 32, 48, 64, 96, 224)
+    assert [vit(size).patch_size for size in sizes] == [4, 4, 4, 4, 8, 8, 16]
+    assert [CNN(image_size=size, residual=None).residual for size in (32, 64)] == [False, True]
     for size, small in ((32, True), (64, False)):
         model = timm_model("resnet18", 10, small_images=None, image_size=size)
-        assert hasattr(model, "small_images") == small
+        assert model.small_images is small
