@@ -56,7 +56,7 @@ audit: $(READY) ## look up known vulnerabilities of the locked packages (needs a
 		$(BIN)/uv tool run pip-audit==2.9.0 --require-hashes --disable-pip -r $$lock || exit 1; done
 
 safety: $(READY) ## attack the commands with files of strangers, damage and secrets, and print a table
-	ARCLIGHT_SAFETY=whole $(BIN)/python -m pytest tests/safety tests/config/test_found_words.py tests/test_reading.py \
+	ARCLIGHT_SAFETY=whole $(BIN)/python -m pytest tests/safety tests/config/test_file_overrides.py tests/test_reading.py \
 		tests/config/test_only_reading.py tests/training/test_shards.py tests/test_cells.py \
 		tests/run/test_lost_workers.py tests/test_signals.py -m "" -q --table
 

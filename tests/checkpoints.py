@@ -1,4 +1,4 @@
-"""Tiny random checkpoints, saved as the libraries save theirs."""
+"""Small random checkpoints, saved by the libraries of the models."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -99,7 +99,7 @@ def timm_vit() -> Any:
 
 
 def saved(make: Callable[[], Any], folder: Path) -> Path:
-    """A folder as the library of the model saves it; weights larger than a start has them."""
+    """Saves a model to a folder with its library, with weights larger than at initialization."""
     torch.manual_seed(0)
     model = make().eval()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Shared by all tests: a cache of their own, and configs composed in-process."""
+"""Fixtures for all tests: separate caches, and configs composed in-process."""
 
 import os
 import re
@@ -25,9 +25,9 @@ SHARED_DATA = PROJECT.parent / "shared" / "data"
 
 
 def options(group: str) -> list[str]:
-    """The choices of a config group that ship, as its files are named.
+    """The shipped options of a config group.
 
-    Those of the user's packages have tests of their own, such as tests/test_project.py.
+    Options of the user's packages have their own tests, such as tests/test_project.py.
     """
     own = "|".join(project().packages)
     return sorted(
@@ -50,7 +50,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """Those of the signals are afterwards what they were before."""
+    """Restores the signal handlers after the test."""
     numbers = (*SIGNALS, signal.SIGALRM)
     before = [signal.getsignal(number) for number in numbers]
     yield
@@ -92,7 +92,7 @@ Package = Callable[..., None]
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Package]:
-    """Writes the modules of a package `mylab`, which may be built from: `package(net="...")`."""
+    """Writes modules of an allowed package `mylab`: `package(net="...")`."""
     source = tmp_path / "source" / "mylab"
     source.mkdir(parents=True)
     (source / "__init__.py").touch()

@@ -1,4 +1,4 @@
-"""A Hugging Face hub on this machine: what the real clients ask of the real one, from a folder.
+"""A local Hugging Face hub for tests: serves the requests of the real clients from a folder.
 
     FOLDER/models/ORG/NAME/FILES    FOLDER/datasets/ORG/NAME/FILES
 
@@ -21,14 +21,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-LARGE = 1000  # bytes from which a file lies elsewhere
-SUFFIXES = (".parquet", ".safetensors")  # as do these, however small
+LARGE = 1000  # bytes; larger files are served by the other host
+SUFFIXES = (".parquet", ".safetensors")  # files that are always served by the other host
 Answer = tuple[int, dict[str, str], bytes]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One request, and what it was given."""
+    """A request and its response."""
 
     method: str
     path: str
@@ -42,11 +42,11 @@ class Hub:
     """A server in a thread.
 
     Attributes:
-        folder: of all repositories.
-        asked: everything that was asked so far.
-        gated: repositories, as ORG/NAME, that need a login; "denied": one that is logged in.
-        fault: called with method and path of a request; returns a status to refuse it with, or a
-            share of the body after which the connection is cut, or None.
+        folder: the folder with all repositories.
+        asked: all requests so far.
+        gated: repositories that need a login, as ORG/NAME, with the status to return.
+        fault: called with the method and path of a request; returns an error status, or a share of
+            the body after which the connection is closed, or None.
     """
 
     folder: Path
@@ -60,7 +60,7 @@ class Hub:
         return f"http://localhost:{self.port}"
 
     def start(self) -> None:
-        """On a free port; later again on the same one."""
+        """Starts on a free port; after a stop, on the same port again."""
         handler = type("Bound", (_Handler,), {"hub": self})
         self.server = _Server(("127.0.0.1", self.port), handler)
         self.port = self.server.server_address[1]
@@ -68,7 +68,7 @@ class Hub:
         self.thread.start()
 
     def stop(self) -> None:
-        """Nobody listens any longer, and open connections are cut."""
+        """Stops listening and closes open connections."""
         if self.thread.is_alive():
             self.server.shutdown()
             self.server.server_close()
@@ -76,11 +76,11 @@ class Hub:
             self.thread.join()
 
     def sent(self, ending: str) -> int:
-        """Bytes of files of such a name, so far."""
+        """The bytes sent so far of files with this ending."""
         return sum(a.sent for a in self.asked if a.path.endswith(ending) and a.method == "GET")
 
     def commit(self, repo: Path) -> str:
-        """Changes with the content."""
+        """A commit hash that changes with the content."""
         digest = hashlib.sha1()
         for file in self.files(repo):
             digest.update(f"{file.relative_to(repo)} {_oid(file)}".encode())
@@ -106,14 +106,14 @@ class _Server(ThreadingHTTPServer):
             with suppress(OSError):
                 request.shutdown(2)
 
-    def handle_error(self, *_: Any) -> None:  # a client that went away
+    def handle_error(self, *_: Any) -> None:  # a client closed its connection
         pass
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # head and body together
+    wbufsize = -1  # send header and body together
     hub: Hub
 
     def log_message(self, *_: Any) -> None:

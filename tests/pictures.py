@@ -1,4 +1,4 @@
-"""Small data sets of pictures on disk."""
+"""Small image datasets on disk."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from PIL import Image
 
 
 def picture(number: int, size: tuple[int, int] = (12, 12), mode: str = "RGB") -> Image.Image:
-    """A picture of noise of its own; `size` is (width, height)."""
+    """A noise image, different for each number; `size` is (width, height)."""
     width, height = size
     shape = (height, width) if mode == "L" else (height, width, 3)
     pixels = np.random.default_rng(number).integers(0, 256, shape, dtype=np.uint8)
@@ -19,7 +19,7 @@ def picture(number: int, size: tuple[int, int] = (12, 12), mode: str = "RGB") ->
 
 
 def image_folder(folder: Path, per_class: dict[str, int], **kind: Any) -> Path:
-    """Makes `folder/CLASS/NUMBER.png`."""
+    """Writes images to `folder/CLASS/NUMBER.png`."""
     number = 0
     for name, count in per_class.items():
         (folder / name).mkdir(parents=True)
@@ -30,7 +30,7 @@ def image_folder(folder: Path, per_class: dict[str, int], **kind: Any) -> Path:
 
 
 def parquet_folder(folder: Path, columns: dict[str, Any], **splits: dict[str, list[Any]]) -> Path:
-    """Writes each split as the hub does: `SPLIT-00000-of-00001.parquet`, with typed columns."""
+    """Writes each split like the hub, to `SPLIT-00000-of-00001.parquet` with typed columns."""
     import datasets
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def parquet_folder(folder: Path, columns: dict[str, Any], **splits: dict[str, li
 def tar_shards(
     folder: Path, shards: dict[str, list[str]], sidecar: str = "cls", suffix: str = "png"
 ) -> Path:
-    """Makes `folder/NAME.tar` for each name, with a picture for each of its labels."""
+    """Writes `folder/NAME.tar` for each name, with an image for each of its labels."""
     folder.mkdir(parents=True, exist_ok=True)
     number = 0
     for name, labels in shards.items():

@@ -1,4 +1,4 @@
-"""`.env` is read, and its values are in no file."""
+"""`.env` is read, and its values are masked."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,9 @@ from arclight.dotenv import read_dotenv
 from arclight.masking import masked
 
 
-def test_it_sets_what_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_that_are_not_set_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("DOT_A", "DOT_B", "DOT_C"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)

@@ -14,12 +14,12 @@ from tests.checkpoints import saved, vit
 from tests.conftest import Composed, options
 
 FEW = ("data.limit=8", "data.batch_size=4", "trainer.max_epochs=1", "trainer.log_every_n_steps=1")
-# The published sizes differ in depth alone from what one block shows.
+# The published sizes differ only in depth, so one block is enough.
 SHALLOW = dict.fromkeys(("vit_small", "vit_base", "vit_large", "vit_huge"), "model.n_layers=1")
 
 
 @pytest.mark.parametrize("model", options("model"))
-def test_it_trains_and_is_evaluated_from_its_directory(
+def test_model_trains_evaluates_and_predicts(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
     shallow = [SHALLOW[model]] if model in SHALLOW else []
@@ -27,7 +27,7 @@ def test_it_trains_and_is_evaluated_from_its_directory(
     published = [f"model.pretrained={saved(vit, tmp_path / 'vit')}"] if model == "auto" else []
     config = composed(f"model={model}", *FEW, *shallow, *published)
     monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
-    monkeypatch.setattr("arclight_zoo.generation.judge.STEPS", 10)  # what judges samples
+    monkeypatch.setattr("arclight_zoo.generation.judge.STEPS", 10)  # training steps of the judge
     run = create(tmp_path / model, tmp_path, model, config, [], {})
     assert execute(run) == 0
     assert run.summary["steps"] == 2
@@ -38,7 +38,7 @@ def test_it_trains_and_is_evaluated_from_its_directory(
 
 
 def answers(run: RunDirectory, folder: Path) -> None:
-    """It is asked about something new, of the kind that it learnt."""
+    """Predicts on a new input of the kind that the model was trained on."""
     kind = run.manifest["data"]["kind"].rpartition(".")[2]
     if kind == "TextFacts":
         new = folder / "new.txt"
@@ -51,7 +51,7 @@ def answers(run: RunDirectory, folder: Path) -> None:
         new = folder / "new.png"
         Image.new("RGB", (20, 24), (9, 99, 199)).save(new)
     task = run.config["task"]["_target_"].rpartition(".")[2]
-    if task in ("AdversarialGeneration", "Diffusion"):  # which are asked for images
+    if task in ("AdversarialGeneration", "Diffusion"):  # they generate images
         new = folder / "new.txt"
         new.write_text("3\n")
     if task == "LanguageModelling" and "masked" not in run.config["data"]:

@@ -1,4 +1,4 @@
-"""Every config in configs/experiment composes, is free of faults and builds its model."""
+"""Every config in configs/experiment composes, passes the check and builds its model."""
 
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from arclight.run.execute import execute
 from arclight.run_directory import create
 from tests.conftest import CONFIGS, Composed, options
 
-EXPERIMENTS = [name for name in options("experiment") if name != "best_of"]  # a door, no recipe
+EXPERIMENTS = [name for name in options("experiment") if name != "best_of"]  # not a recipe
 MODELS = set(options("model"))
 NEEDS_A_PATH = ("sst2_bert", "gpt_shakespeare", "gpt_shakespeare_gpu", "gpt_124m",
                 "imagenet_resnet50", "imagenet_vit_s16")  # fmt: skip
-# What the data would tell, where the config does not say it.
+# Facts of the data that are not in the config.
 FACTS = {"num_classes": 10, "in_channels": 3, "image_size": 32, "vocab_size": 65, "context": 64,
          "pad": 0, "start": 2, "end": 3,
          "num_numbers": 10, "cardinalities": [3], "num_outputs": 2}  # fmt: skip
@@ -31,7 +31,7 @@ def recipe(composed: Composed, name: str, *overrides: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_it_composes_and_builds_its_model(composed: Composed, name: str) -> None:
+def test_experiment_composes_and_builds_its_model(composed: Composed, name: str) -> None:
     config = recipe(composed, name)
     check(config)
     assert config["model"].pop("pretrained") is None
@@ -43,7 +43,7 @@ def test_it_composes_and_builds_its_model(composed: Composed, name: str) -> None
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_value_it_sets_holds(composed: Composed, name: str) -> None:
+def test_every_value_of_the_experiment_is_used(composed: Composed, name: str) -> None:
     said = OmegaConf.load(CONFIGS / "experiment" / f"{name}.yaml")
     config = recipe(composed, name)
     for key, value in said.items():
@@ -53,7 +53,7 @@ def test_every_value_it_sets_holds(composed: Composed, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_its_head_says_what_it_costs_and_reaches(name: str) -> None:
+def test_header_has_command_hardware_time_and_score(name: str) -> None:
     text = (CONFIGS / "experiment" / f"{name}.yaml").read_text()
     head = [line for line in text.splitlines() if line.startswith("# ")]
     assert head[0] == "# @package _global_"
@@ -66,13 +66,13 @@ def test_gpt_124m_has_124_million_parameters(composed: Composed) -> None:
     del config["pretrained"]
     with torch.device("meta"):
         model = build(config, vocab_size=50257, context=1024)
-    biases = 12 * 9 * 768 + 12 * 2 * 768 + 768  # which this recipe leaves out
+    biases = 12 * 9 * 768 + 12 * 2 * 768 + 768  # this recipe has no biases
     assert sum(p.numel() for p in model.parameters()) == 124_439_808 - biases
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ImageNet's layout: noise of two classes, of sizes that differ."""
+    """A folder in ImageNet's layout: noise images of different sizes in two classes."""
     root = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     for split, count in (("train", 6), ("val", 2)):
@@ -85,7 +85,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", ["imagenet_resnet50", "imagenet_vit_s16"])
-def test_imagenet_recipes_take_steps_on_a_folder(
+def test_imagenet_recipes_train_on_a_folder(
     composed: Composed,
     folder: Path,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""A file under its final name is whole."""
+"""A file with its final name is complete."""
 
 from pathlib import Path
 from typing import IO
@@ -9,7 +9,7 @@ from arclight.files import remove_leftovers, write_json, write_whole
 from arclight.reading import read_json
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+def test_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
     target = tmp_path / "file"
     write_whole(target, lambda file: file.write(b"old"))
 
@@ -28,7 +28,7 @@ def test_json_is_read_as_written(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json") == {"x": [1, None, "é"]}
 
 
-def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_leftovers_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".last.ckpt.77.part").write_text("")
     (tmp_path / ".keep").write_text("")
     remove_leftovers(tmp_path)

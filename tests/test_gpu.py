@@ -1,6 +1,6 @@
-"""What only a CUDA device shows. Run it on such a machine: pytest -m gpu.
+"""Tests that need a CUDA device. Run them on such a machine: pytest -m gpu.
 
-The tests of the same marker elsewhere (streams, augmentation) are part of it. Without a device all
+Tests with the same marker in other files (streams, augmentation) run too. Without a CUDA device all
 are skipped.
 """
 
@@ -24,7 +24,7 @@ from tests.run.test_exact_resume import assert_equal, outcome, started
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-    # The libraries of such a machine may be others than the lock's, and warn of other things.
+    # The libraries there may have other versions than the lock file, with other warnings.
     pytest.mark.filterwarnings("default"),
 ]
 SMALL = (
@@ -47,7 +47,7 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def deterministic() -> Iterator[None]:
-    """The process is afterwards as it was: a run with deterministic=true sets this for all."""
+    """Turns off deterministic algorithms after the test; deterministic=true sets them globally."""
     yield
     torch.use_deterministic_algorithms(False)
 
@@ -77,7 +77,7 @@ def test_fp16_scales_its_losses(composed: Composed, tmp_path: Path, clip: str) -
 
 
 @pytest.mark.parametrize("how", ["true", "blocks", "cudagraphs"])
-def test_compiled_it_learns_the_same(composed: Composed, tmp_path: Path, how: str) -> None:
+def test_compiled_model_learns_the_same(composed: Composed, tmp_path: Path, how: str) -> None:
     fixed = (*SMALL, "trainer.precision=32-true", "model.dropout=0")
     plain = started(tmp_path / "plain", composed(*fixed))
     compiled = started(tmp_path / "compiled", composed(*fixed, f"compile={how}"))
@@ -85,7 +85,7 @@ def test_compiled_it_learns_the_same(composed: Composed, tmp_path: Path, how: st
     assert train_loss(compiled) == pytest.approx(train_loss(plain), rel=2e-2)
 
 
-def test_one_process_under_nccl_is_the_same_run(composed: Composed, tmp_path: Path) -> None:
+def test_one_process_with_nccl_gives_the_same_losses(composed: Composed, tmp_path: Path) -> None:
     fixed = (*SMALL, "trainer.precision=32-true")
     alone = started(tmp_path / "alone", composed(*fixed))
     grouped = started(tmp_path / "grouped", composed(*fixed, "trainer.strategy=ddp"))
@@ -95,7 +95,7 @@ def test_one_process_under_nccl_is_the_same_run(composed: Composed, tmp_path: Pa
 
 @pytest.mark.usefixtures("deterministic")
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
-def test_a_deterministic_run_resumes_bit_by_bit(
+def test_deterministic_run_resumes_exactly(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
     words = ("deterministic=true", f"trainer.precision={precision}", "data.augment.crop=2")
@@ -119,7 +119,7 @@ def test_a_deterministic_run_resumes_bit_by_bit(
         assert_equal(outcome(copy), outcome(run), point.name)
 
 
-def test_too_large_a_batch_is_a_sentence(composed: Composed, tmp_path: Path) -> None:
+def test_too_large_batch_is_a_user_error(composed: Composed, tmp_path: Path) -> None:
     words = ("model.d_model=512", "data.limit=null", "data.batch_size=1024")
     run = started(tmp_path / "run", composed(*SMALL, *words))
     torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""The measurement of a GPU, rehearsed on the CPU: it goes on after failures and stops in time."""
+"""The GPU measurements, rehearsed on a CPU: they continue after failures and stop in time."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Any:
     return measure_gpu
 
 
-def test_it_goes_on_after_a_failure_and_ends_what_takes_too_long(
+def test_continues_after_a_failure_and_stops_commands_that_take_too_long(
     script: Any, tmp_path: Path
 ) -> None:
     fails = script.Row("tests", "fails", 9, command=("-c", "raise SystemExit('no card')"))
@@ -33,7 +33,7 @@ def test_it_goes_on_after_a_failure_and_ends_what_takes_too_long(
     assert [r.tail.strip() for r in results] == ["no card", "", "a figure"]
 
 
-def test_every_row_is_a_command_that_the_config_knows(script: Any, tmp_path: Path) -> None:
+def test_every_row_is_a_valid_command(script: Any, tmp_path: Path) -> None:
     for row in script.ROWS:
         if row.words:
             command = script.in_full(row, tmp_path, "data", False)
@@ -42,7 +42,7 @@ def test_every_row_is_a_command_that_the_config_knows(script: Any, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_the_rehearsal_trains_every_recipe_in_miniature(tmp_path: Path) -> None:
+def test_rehearsal_trains_a_small_version_of_every_recipe(tmp_path: Path) -> None:
     text = tmp_path / "tinyshakespeare" / "input.txt"
     text.parent.mkdir()
     text.write_text("To be, or not to be, that is the question. " * 400)

@@ -1,4 +1,4 @@
-"""docs/migration.md, followed word for word with the project in tests/migration."""
+"""Follows docs/migration.md step by step with the project in tests/migration."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def blocks(language: str) -> list[str]:
 
 
 def changed_lines(diff: str) -> int:
-    """A line that replaces another counts once."""
+    """The number of changed lines; a line that replaces another counts once."""
     marks = [line[:1] for line in diff.splitlines()[1:]]
     return max(marks.count("+"), marks.count("-"))
 
@@ -39,7 +39,7 @@ def apply(diff: str, root: Path) -> None:
 
 @pytest.fixture
 def migrated(tmp_path: Path) -> Path:
-    """A copy of this project with the other one moved into it as the page says."""
+    """A copy of this project, with the other one moved into it as the page describes."""
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("src", "configs", "scripts"):
         shutil.copytree(PROJECT / name, tmp_path / name, ignore=ignored)
@@ -67,12 +67,12 @@ def train(root: Path, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_no_more_than_ten_lines_change() -> None:
+def test_at_most_ten_lines_change() -> None:
     count = sum(changed_lines(diff) for diff in blocks("diff"))
     assert count <= 10
-    words = {"nine": 9, "ten": 10}
-    (said,) = re.findall(r"## 2. Change (\w+) lines", PAGE)
-    assert count == words[said]
+    numbers = {"nine": 9, "ten": 10}
+    (number,) = re.findall(r"## 2. Change (\w+) lines", PAGE)
+    assert count == numbers[number]
 
 
 def test_the_config_composes(migrated: Path) -> None:
@@ -82,7 +82,7 @@ def test_the_config_composes(migrated: Path) -> None:
 
 
 @pytest.mark.slow
-def test_it_trains_and_tests_its_best(migrated: Path) -> None:
+def test_migrated_project_trains_and_tests_its_best_checkpoint(migrated: Path) -> None:
     command = re.search(r"\npython train.py (experiment=\w+)\n", PAGE)
     assert command
     words = [command[1], "trainer.min_epochs=1", "trainer.max_epochs=2", "run_dir=run"]

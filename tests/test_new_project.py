@@ -19,7 +19,7 @@ Make = Callable[[str], subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A copy of what the command reads, and nothing else."""
+    """A copy of the files that the command reads."""
     configs = [f.relative_to(PROJECT) for f in (PROJECT / "configs").glob("*/project.yaml")]
     for name in (*COPIED, *configs):
         source, target = PROJECT / name, tmp_path / name
@@ -45,7 +45,7 @@ def contents(root: Path) -> dict[str, bytes]:
     return {str(f.relative_to(root)): f.read_bytes() for f in files}
 
 
-def test_it_is_a_copy_under_another_name(root: Path, make: Make) -> None:
+def test_new_project_is_a_copy_with_another_name(root: Path, make: Make) -> None:
     before = contents(root)
     assert make("mylab").returncode == 0
     after = contents(root)
@@ -57,7 +57,7 @@ def test_it_is_a_copy_under_another_name(root: Path, make: Make) -> None:
     assert {n for n in before if before[n] != after[n]} == {"pyproject.toml"}
 
 
-def test_it_is_entered_beside_the_others(root: Path, make: Make) -> None:
+def test_new_project_is_added_to_pyproject(root: Path, make: Make) -> None:
     before = (root / "pyproject.toml").read_text()
     assert make("mylab").returncode == 0
     assert make("other").returncode == 0
@@ -83,7 +83,7 @@ def test_lists_in_other_layouts(root: Path, make: Make, written: str) -> None:
     file.write_text(text)
     names = tomllib.loads(text)["tool"]["arclight"]["packages"]
     done = make("mylab")
-    if "'" in written:  # is not understood, and said so
+    if "'" in written:  # not supported, which is an error
         assert done.returncode == 2
         assert file.read_text() == text
     else:
@@ -95,7 +95,7 @@ def test_lists_in_other_layouts(root: Path, make: Make, written: str) -> None:
     "name",
     ["", "my lab", "9lives", "_hidden", "../up", "class", "null", "json", "torch", "project"],
 )
-def test_a_name_that_cannot_be_is_a_sentence(root: Path, make: Make, name: str) -> None:
+def test_invalid_name_is_an_error(root: Path, make: Make, name: str) -> None:
     before = contents(root)
     done = make(name)
     assert done.returncode == 2
@@ -107,7 +107,7 @@ def test_a_name_that_cannot_be_is_a_sentence(root: Path, make: Make, name: str) 
     "taken",
     ["src/mylab/x.py", "configs/data/mylab.yaml", "configs/task/mylab.yaml", "tests/test_mylab.py"],
 )
-def test_a_taken_name_is_a_sentence(root: Path, make: Make, taken: str) -> None:
+def test_existing_name_is_an_error(root: Path, make: Make, taken: str) -> None:
     (root / taken).parent.mkdir(exist_ok=True)
     (root / taken).write_text("")
     before = contents(root)
@@ -117,7 +117,7 @@ def test_a_taken_name_is_a_sentence(root: Path, make: Make, taken: str) -> None:
     assert contents(root) == before
 
 
-def test_what_fails_half_way_leaves_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failure_leaves_no_files(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = importlib.util.spec_from_file_location("new_project", root / "scripts/new_project.py")
     assert spec
     assert spec.loader
@@ -128,7 +128,7 @@ def test_what_fails_half_way_leaves_nothing(root: Path, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device", str(paths[0]))
 
     before = contents(root)
-    monkeypatch.setattr(module.os, "replace", full)  # the last thing that is done
+    monkeypatch.setattr(module.os, "replace", full)  # the last step
     with pytest.raises(module.Refused, match="No space left on device"):
         module.make(root, "mylab")
     assert contents(root) == before
@@ -136,7 +136,7 @@ def test_what_fails_half_way_leaves_nothing(root: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
-def test_it_trains_at_once(tmp_path: Path) -> None:
+def test_new_project_trains(tmp_path: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("src", "configs", "scripts", "tests"):
         shutil.copytree(PROJECT / name, tmp_path / name, ignore=ignored)

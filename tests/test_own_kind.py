@@ -1,4 +1,4 @@
-"""A kind of data and task of one's own keeps every promise, with nothing but its package."""
+"""Custom data and a custom task in a user's package work with all commands."""
 
 import csv
 import json
@@ -54,7 +54,7 @@ def weights(run: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_it_is_evaluated_asked_exported_and_reproduced(run: Path, tmp_path: Path) -> None:
+def test_run_is_evaluated_exported_and_reproduced(run: Path, tmp_path: Path) -> None:
     metrics = json.loads((run / "summary.json").read_text())["metrics"]
     assert f"{metrics['test/rmse']}" in good("scripts/evaluate.py", f"run={run}")
     (tmp_path / "noisy.csv").write_text("\n".join([",".join(["0.5"] * 64)] * 2))
@@ -72,7 +72,7 @@ def test_it_is_evaluated_asked_exported_and_reproduced(run: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_killed_it_goes_on_to_the_same_bits(run: Path, tmp_path: Path) -> None:
+def test_killed_run_resumes_to_exactly_the_same_weights(run: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut"
     command = [sys.executable, "train.py", *FEW, f"run_dir={cut}"]
     command += ["callbacks.checkpoints.every_n_steps=5"]
@@ -89,7 +89,7 @@ def test_killed_it_goes_on_to_the_same_bits(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_it_is_searched(tmp_path: Path) -> None:
+def test_search(tmp_path: Path) -> None:
     (tmp_path / "configs" / "search").mkdir(parents=True)
     (tmp_path / "configs" / "search" / "mine.yaml").write_text(SPACE)
     path = f"hydra.searchpath=[file://{tmp_path / 'configs'}]"

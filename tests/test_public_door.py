@@ -1,4 +1,4 @@
-"""What ships, and a project, use only names that the engine exports."""
+"""The zoo and the project use only names that the engine exports."""
 
 import ast
 import importlib
@@ -13,7 +13,7 @@ SRC = Path(__file__).parents[1] / "src"
 
 
 def imported() -> Iterator[tuple[str, str, str]]:
-    """File, module and name of everything that is imported from the engine outside of it."""
+    """The file, module and name of each import of the engine in the other packages."""
     for package in ("arclight_zoo", "project"):
         for file in sorted((SRC / package).rglob("*.py")):
             for node in ast.walk(ast.parse(file.read_text())):
@@ -31,13 +31,13 @@ def test_only_exported_names_are_used(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", sorted({module for _, module, _ in imported()}))
-def test_exported_names_are_there(module: str) -> None:
+def test_exported_names_exist(module: str) -> None:
     found = importlib.import_module(module)
     for name in found.__all__:
         assert getattr(found, name) is not None
 
 
-def test_importing_the_door_costs_nothing() -> None:
+def test_importing_arclight_does_not_import_torch() -> None:
     code = "import sys, arclight; print('torch' in sys.modules, 'lightning' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -1,4 +1,4 @@
-"""Files that may be damaged, or come from a stranger, are refused in a sentence."""
+"""Damaged and untrusted files are rejected with one sentence."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -51,31 +51,33 @@ JSONS = {
         *(pytest.param(read_json, text, id=f"JSON: {what}") for what, text in JSONS.items()),
     ],
 )
-def test_it_is_refused_by_name_before_it_fills_the_memory(
+def test_bad_file_is_rejected_before_it_fills_the_memory(
     tmp_path: Path, read: Callable[[Path], Any], text: str
 ) -> None:
     file = tmp_path / "file"
     file.write_text(text)
     tracemalloc.start()
     try:
-        with pytest.raises(DamagedFileError) as said:
+        with pytest.raises(DamagedFileError) as error:
             read(file)
         assert tracemalloc.get_traced_memory()[1] < 500e6
     finally:
         tracemalloc.stop()
-    assert str(file) in str(said.value)
-    assert "\n" not in str(said.value)
+    assert str(file) in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("read", [read_yaml, read_json])
-def test_so_are_bytes_and_what_is_no_file(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+def test_folders_missing_files_and_bytes_are_rejected(
+    tmp_path: Path, read: Callable[[Path], Any]
+) -> None:
     for place in (tmp_path, tmp_path / "none", tmp_path / "bytes"):
         (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
         with pytest.raises(DamagedFileError, match=place.name):
             read(place)
 
 
-def test_what_a_config_holds_is_read(tmp_path: Path) -> None:
+def test_valid_config_is_read(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("a: &a {b: [1, x]}\nc: *a\nd: {<<: *a, e: null}\n")
     inner = {"b": [1, "x"]}

@@ -1,4 +1,4 @@
-"""A signal where there is nothing to save ends the process, whatever it is in the middle of."""
+"""A signal ends a process that has nothing to save, whatever the process is doing."""
 
 import signal
 import subprocess
@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from arclight.signals import AGAIN, IMPATIENT, SIGNALS, exit_on_signals, hold_signals
+from arclight.signals import AGAIN, SAME_SIGNAL, SIGNALS, exit_on_signals, hold_signals
 from arclight.training.checkpoints import Checkpoints
 from arclight.training.interrupts import Interrupts
 
@@ -21,14 +21,14 @@ def ours(handlers: None) -> None:
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
-def test_the_exit_code_is_the_shells(signum: signal.Signals) -> None:
+def test_exit_code_is_the_shells(signum: signal.Signals) -> None:
     with pytest.raises(SystemExit) as end:
         signal.raise_signal(signum)
     assert end.value.code == 128 + signum
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_exit_that_a_callback_swallows_is_tried_again() -> None:
+def test_exit_that_a_callback_swallows_is_raised_again() -> None:
     class Thing:
         pass
 
@@ -46,8 +46,8 @@ def test_an_exit_that_a_callback_swallows_is_tried_again() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_swallowed_exit_is_the_trainings_once_that_has_begun() -> None:
-    """Half a second later it would end the run in a step, of which nothing is saved."""
+def test_training_takes_over_a_swallowed_exit() -> None:
+    """Otherwise it would end the run half a second later, within a step that is not saved."""
 
     class Thing:
         pass
@@ -62,7 +62,7 @@ def test_a_swallowed_exit_is_the_trainings_once_that_has_begun() -> None:
     assert interrupts.signum == signal.SIGTERM
 
 
-def test_the_way_out_is_not_disturbed() -> None:
+def test_cleanup_is_not_interrupted() -> None:
     cleaned = []
 
     def work() -> None:
@@ -77,7 +77,7 @@ def test_the_way_out_is_not_disturbed() -> None:
     assert cleaned
 
 
-def test_held_ones_end_what_takes_care_of_them() -> None:
+def test_held_signals_are_delivered_later() -> None:
     hold_signals()
     signal.raise_signal(signal.SIGTERM)
     with pytest.raises(SystemExit) as end:
@@ -85,28 +85,28 @@ def test_held_ones_end_what_takes_care_of_them() -> None:
     assert end.value.code == 128 + signal.SIGTERM
 
 
-DEAF = """
+BLOCKED = """
 import ctypes, sys
-from arclight.signals import exit_on_signals, last_words
+from arclight.signals import exit_on_signals, before_forced_end
 exit_on_signals()
 lock = ctypes.create_string_buffer(64)
 library = ctypes.CDLL(None)
 library.pthread_mutex_lock(lock)
-with last_words(lambda: print("last words", flush=True)):
+with before_forced_end(lambda: print("last words", flush=True)):
     print("waits", flush=True)
-    library.pthread_mutex_lock(lock)  # in C, where no handler of Python's runs
+    library.pthread_mutex_lock(lock)  # blocks in C, where Python runs no handler
 """
 
 
-def test_a_second_signal_ends_what_waits_in_a_library() -> None:
-    command = [sys.executable, "-c", DEAF]
+def test_second_signal_ends_a_process_that_is_blocked_in_c() -> None:
+    command = [sys.executable, "-c", BLOCKED]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "waits\n"
         time.sleep(0.2)
         child.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
-            child.wait(1.5 * IMPATIENT)
+            child.wait(1.5 * SAME_SIGNAL)
         child.send_signal(signal.SIGTERM)
         assert child.wait(20) == 128 + signal.SIGTERM
         assert child.stdout.read() == "last words\n"

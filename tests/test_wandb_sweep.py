@@ -1,4 +1,4 @@
-"""A sweep that W&B steers: the command of its config, expanded and executed as an agent does it."""
+"""A W&B sweep: the command of its config, expanded and executed like by an agent."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def proposed(parameter: dict[str, Any]) -> Any:
 
 
 def expanded(values: dict[str, Any]) -> list[str]:
-    """What `wandb.wandb_agent.Agent._command_run` makes of the config's command."""
+    """The config's command, expanded as by `wandb.wandb_agent.Agent._command_run`."""
     from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
     macros = create_sweep_command_args({"args": {k: {"value": v} for k, v in values.items()}})
@@ -34,7 +34,7 @@ def expanded(values: dict[str, Any]) -> list[str]:
     return command
 
 
-def test_its_ranges_are_numbers_and_its_metric_is_what_chooses() -> None:
+def test_ranges_are_numbers_and_metric_is_the_monitor() -> None:
     for parameter in SWEEP["parameters"].values():
         assert all(not isinstance(parameter.get(end), str) for end in ("min", "max"))
     task = yaml.safe_load((CONFIGS / "task" / "image_classification.yaml").read_text())
@@ -43,7 +43,7 @@ def test_its_ranges_are_numbers_and_its_metric_is_what_chooses() -> None:
     assert SWEEP["metric"]["goal"].startswith(default["mode"])
 
 
-def test_an_agents_command_is_a_run(tmp_path: Path) -> None:
+def test_agents_command_trains_a_run(tmp_path: Path) -> None:
     pytest.importorskip("wandb")
     for name in ("train.py", "configs"):  # an agent starts it in the project's folder
         (tmp_path / name).symlink_to(PROJECT / name)
@@ -63,6 +63,6 @@ def test_an_agents_command_is_a_run(tmp_path: Path) -> None:
     assert run.status == "finished"
     assert run.config["optimizer"]["lr"] == values["optimizer.lr"]
     assert run.config["data"]["batch_size"] == values["data.batch_size"]
-    assert run.manifest["run_id"] == "run45678"  # by which the server knows it
+    assert run.manifest["run_id"] == "run45678"  # the server knows the run by this id
     (logged,) = (path / "wandb").glob("offline-run-*")
     assert logged.name.endswith("run45678")

@@ -1,6 +1,6 @@
-"""Arclight: a research template whose runs can be resumed exactly, evaluated and trusted.
+"""Arclight: a research template with runs that can be resumed exactly, evaluated and trusted.
 
-The names below are imported when they are first used, so that `import arclight` costs nothing.
+The public names are imported when they are first used, so `import arclight` is fast.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Where figures are drawn: matplotlib's own canvas, without a window and without global state."""
+"""Draw figures on a matplotlib canvas, without a window and without global state."""
 
 import warnings
 from pathlib import Path
@@ -14,10 +14,16 @@ __all__ = ["figure", "save"]
 def figure(
     columns: int, size: float, rows: int = 1, layout: Literal["constrained"] | None = "constrained"
 ) -> "tuple[Figure, list[Axes]]":
-    """A figure of `rows * columns` square panels of `size` inches, and its axes row by row.
+    """Creates a figure of `rows * columns` square panels.
 
     Args:
-        layout: constrained makes room for labels of any length, and takes as long as the drawing.
+        columns: the number of columns.
+        size: the side of a panel in inches.
+        rows: the number of rows.
+        layout: "constrained" makes room for labels of any length, but doubles the drawing time.
+
+    Returns:
+        The figure, and its axes row by row.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -29,7 +35,7 @@ def figure(
 
 
 def save(drawn: "Figure", target: Path) -> Path:
-    """Writes the figure, as its suffix says, and returns the file.
+    """Writes the figure in the format of the file's suffix, and returns the file.
 
     Characters that matplotlib's font lacks are drawn as boxes.
     """

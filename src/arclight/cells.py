@@ -1,13 +1,13 @@
-"""Text from outside as cells of tables, harmless in spreadsheets and terminals."""
+"""Make untrusted text safe for cells of spreadsheets and for terminals."""
 
 from typing import Any
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""With what a spreadsheet takes a cell for a formula, which may run commands (OWASP, 2023)."""
+"""Characters that start a formula in a spreadsheet, which may run commands (OWASP, 2023)."""
 
 
 def cell(value: Any) -> Any:
-    """The value as a cell of a CSV file: an apostrophe before what would be a formula."""
+    """Returns the value as a cell of a CSV file, with an apostrophe before a formula."""
     if not isinstance(value, str):
         return value
     text = visible(value)
@@ -15,14 +15,14 @@ def cell(value: Any) -> Any:
 
 
 def visible(text: str) -> str:
-    """The text with its control characters written out, such as `\\x1b`; lines stay lines."""
+    """Returns the text with escaped control characters, such as `\\x1b`, except line breaks."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else _written(c) for c in text)
 
 
 def _written(character: str) -> str:
-    """Bytes that are no text, as file names may have, stay as they are."""
+    """Escapes a character; undecodable bytes, which file names may contain, are kept."""
     is_byte = "\udc80" <= character <= "\udcff"
     return character if is_byte else ascii(character)[1:-1]
 

@@ -1,4 +1,4 @@
-"""What a run says: on the terminal (errors on stderr) and, with the time, in its `train.log`."""
+"""The output of a run: on the terminal (errors on stderr) and, with times, in `train.log`."""
 
 import logging
 import shutil
@@ -19,10 +19,10 @@ log = logging.getLogger("arclight")
 
 @contextmanager
 def attach(file: Path | None) -> Iterator[None]:
-    """Sends the run's words to the terminal and to `file`; None: a process that only warns."""
+    """Logs to the terminal and to `file`; None: a process that logs only warnings."""
     out, err = logging.StreamHandler(sys.stdout), logging.StreamHandler(sys.stderr)
-    for shown_there in (out, err):  # a scheduler writes them to files
-        shown_there.setFormatter(Masked())
+    for stream in (out, err):  # masked, since a scheduler writes them to files
+        stream.setFormatter(Masked())
     out.addFilter(lambda record: record.levelno < logging.ERROR)
     err.setLevel(logging.ERROR)
     handlers: list[logging.Handler] = [out, err]
@@ -46,20 +46,20 @@ def attach(file: Path | None) -> Iterator[None]:
 
 
 def detach() -> None:
-    """In a forked process: what it says is no longer said by the process that it came from."""
+    """Removes the handlers; a forked process calls it, so as not to write to its parent's log."""
     for handler in list(log.handlers):
         log.removeHandler(handler)
 
 
 class Masked(logging.Formatter):
-    """Leaves out the values that no file may hold."""
+    """Formats log records with secrets masked."""
 
     def format(self, record: logging.LogRecord) -> str:
         return masked(super().format(record))
 
 
 class LogFile(logging.FileHandler):
-    """A log that never gets in the way of what it tells of: a full disk costs lines, no more."""
+    """A log file that ignores errors: a full disk loses lines, but does not stop the run."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         pass
@@ -70,7 +70,7 @@ class LogFile(logging.FileHandler):
 
 
 def say(text: str) -> None:
-    """One line or block for the user."""
+    """Logs a line or block of text for the user."""
     log.info(visible(text))
 
 
@@ -79,7 +79,7 @@ def _warn(message: Warning | str, category: type[Warning], *_: object, **__: obj
 
 
 def table(rows: Sequence[tuple[str, str]], title: str) -> str:
-    """A small table of names and values, as text."""
+    """Returns a small table of names and values, as text that fits the terminal's width."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

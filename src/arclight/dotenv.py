@@ -1,4 +1,4 @@
-"""Read `.env` beside train.py: variables for every command, that no file gets."""
+"""Read `.env` beside train.py: environment variables for all commands, masked in all files."""
 
 import os
 import re
@@ -10,10 +10,10 @@ _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
 
 
 def read_dotenv(file: Path) -> None:
-    """Sets the variables of the file that are not set yet. It is never written."""
+    """Sets the variables in the file that are not set yet; the file is never written."""
     try:
         lines = file.read_text(errors="replace").splitlines()
-    except OSError:  # there is none
+    except OSError:  # it does not exist
         return
     for line in lines:
         found = _LINE.fullmatch(line)

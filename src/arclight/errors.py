@@ -1,15 +1,15 @@
-"""The exceptions that a user is meant to read."""
+"""Exceptions with messages for the user."""
 
 __all__ = ["UserError"]
 
 
 class UserError(Exception):
-    """A fault that the user can mend: shown as its sentence alone, without a traceback.
+    """An error that the user can fix: commands print its message without a traceback.
 
-    The sentence says what was given, what was expected, and what to type instead.
-    The command that meets it exits with code 2.
+    The message says what was given, what was expected, and what to type instead. The command exits
+    with code 2.
     """
 
 
 class RunFailedError(Exception):
-    """A job of a multirun that has already said why it failed; the others go on."""
+    """Raised for a failed job of a multirun that has printed its error; other jobs continue."""

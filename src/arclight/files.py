@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside the target, synced, then renamed over it."""
+"""Write files atomically (write a temporary file, sync, rename), and lock files."""
 
 import errno
 import fcntl
@@ -15,8 +15,8 @@ from arclight.masking import masked
 
 __all__ = [
     "NoLocksError",
+    "is_only_reading",
     "lock",
-    "only_reading_is_asked",
     "open_lock",
     "write_json",
     "write_text",
@@ -24,32 +24,34 @@ __all__ = [
 ]
 
 ONLY_READING = "ARCLIGHT_ONLY_READING"
-"""An environment variable, which the processes of a run inherit."""
+"""The environment variable for read-only builds; child processes inherit it."""
 
 TEMPORARY = ".part"
 
-# What a disk says that is full or may not be written to.
+# Errors of a disk that is full or not writable.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
-# What a file system says that knows no locks, or has lost the service that keeps them.
+# Errors of a file system that has no locks, or has lost its lock service.
 UNLOCKABLE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
 
 
 class NoLocksError(UserError):
-    """Files cannot be locked where they lie."""
+    """Raised when the file system of a file has no locks."""
 
 
 def lock(file: IO[Any], kind: int) -> bool:
-    """Locks an open file until it is closed, however its process ends.
+    """Locks an open file until it is closed or its process ends.
 
-    Forked children drop it at once, so that a data worker which outlives a killed run does not
-    hold its lock.
+    Forked children release it immediately, so that a data worker that outlives a killed run does
+    not keep the lock.
 
     Args:
-        kind: as for `fcntl.flock`.
+        file: the open file.
+        kind: the operation of `fcntl.flock`.
 
     Returns:
-        False: another has locked it, and `kind` says not to wait.
+        Whether the file was locked; False if another process has locked it and `kind` does not
+        wait.
 
     Raises:
         NoLocksError: the file system has no locks.
@@ -62,18 +64,18 @@ def lock(file: IO[Any], kind: int) -> bool:
         if error.errno not in UNLOCKABLE:
             raise
         raise NoLocksError(
-            f"{file.name} cannot be locked ({error.strerror}): its file system has no locks, which "
-            "on Lustre are the mount option flock, and on NFS a service."
+            f"{file.name} cannot be locked ({error.strerror}): its file system has no locks. They "
+            "need the mount option flock on Lustre, and the lock service on NFS."
         ) from error
     _locked.add(file)
     return True
 
 
 def open_lock(path: Path) -> IO[str]:
-    """Opens the file of a lock, for `lock`. It is not emptied, and no link is followed to it.
+    """Opens or creates a file to lock; does not empty it or follow links.
 
     Raises:
-        UserError: it is a link.
+        UserError: the file is a link.
     """
     more = os.O_CREAT | os.O_NOFOLLOW
     try:
@@ -81,16 +83,16 @@ def open_lock(path: Path) -> IO[str]:
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        raise UserError(f"{path} is a link, and should be a file: remove it.") from error
+        raise UserError(f"{path} is a link but should be a file: remove it.") from error
 
 
 _locked: WeakSet[IO[Any]] = WeakSet()
 
 
-def _leave_to_parent() -> None:
-    """Drops the locks in a forked child; the parent keeps them.
+def _release_in_child() -> None:
+    """Releases the locks in a forked child; the parent keeps them.
 
-    `file.close()` could wait for a lock of Python's that another thread held during the fork.
+    `file.close()` could wait for a Python lock that another thread held during the fork.
     """
     nothing = os.open(os.devnull, os.O_RDONLY)
     for file in list(_locked):
@@ -99,22 +101,26 @@ def _leave_to_parent() -> None:
     os.close(nothing)
 
 
-os.register_at_fork(after_in_child=_leave_to_parent)
+os.register_at_fork(after_in_child=_release_in_child)
 
 
 def unwritable(folder: Path, error: OSError) -> str:
-    """The sentence about a disk that refused to be written to."""
+    """The error message for a disk that cannot be written."""
     return (
-        f"{error.filename or folder} cannot be written: {error.strerror}. What was complete is "
-        f"intact; make {folder} writable, with room, and execute the run again."
+        f"{error.filename or folder} cannot be written: {error.strerror}. Complete files are "
+        f"intact; make {folder} writable, with free space, and execute the run again."
     )
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Calls `write` with a file that appears under `path` only when it is complete and on the disk.
+    """Writes a file atomically: it appears at `path` only when it is complete and on the disk.
 
-    The temporary file lies in the target's own folder, so that `$TMPDIR` plays no part and the
-    rename is atomic. Whatever goes wrong, an older file under `path` stays as it was.
+    The temporary file is in the same folder, whatever `$TMPDIR` is, so the rename is atomic. After
+    an error, an older file at `path` is unchanged.
+
+    Args:
+        path: the file.
+        write: called with the temporary file, opened for writing in binary mode.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
@@ -130,7 +136,7 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes a rename in the folder survive a power cut."""
+    """Syncs a folder, so that renames in it survive a power failure."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -139,16 +145,17 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text, without the values that no file may hold (`arclight.masking`)."""
+    """Writes a text atomically, with secrets masked (`arclight.masking`)."""
     write_whole(path, lambda file: file.write(masked(text).encode()))
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes a mapping as JSON, atomically and with secrets masked."""
     write_text(path, masked(json.dumps(content, indent=2)) + "\n")
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what a killed process left half-written."""
+    """Removes temporary files of killed processes."""
     for part in folder.glob(f".*{TEMPORARY}"):
         if part.is_dir() and not part.is_symlink():
             shutil.rmtree(part)
@@ -156,6 +163,6 @@ def remove_leftovers(folder: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def only_reading_is_asked() -> bool:
-    """Whether a config that was found on disk is being built, which chooses no place to write."""
+def is_only_reading() -> bool:
+    """Whether a config that was found on disk is being built; it must not choose where to write."""
     return ONLY_READING in os.environ

@@ -1,7 +1,7 @@
-"""Values that no file may hold: what is read from the environment, and what is named like a secret.
+"""Mask secrets in files: values from the environment, and values of keys named like secrets.
 
-A file gets `${oc.env:NAME}` in their place, and what runs reads the variable when it runs. A secret
-that was typed is put into a variable of this process, so that its own processes find it.
+Files get `${oc.env:NAME}` instead, and the variable is read when the run is executed. A secret on
+the command line is put into a variable of this process, so that child processes can read it.
 """
 
 import logging
@@ -13,7 +13,7 @@ from typing import Any
 
 from arclight.errors import UserError
 
-SHORTEST = 8  # characters of a value that is told from common words wherever it stands
+SHORTEST = 8  # characters; shorter values could be common words and are not replaced in texts
 READ = re.compile(r"\$\{oc\.env:([A-Za-z_]\w*)\}")
 
 _KEY = re.compile(
@@ -34,19 +34,19 @@ _known: dict[str, str] = {}  # the names of variables, by their values
 
 
 def is_secret(key: str, value: object) -> bool:
-    """Whether a value of the config is a secret, by its key's name or by what it looks like."""
+    """Whether a value of the config is a secret, by the name of its key or by its form."""
     if not isinstance(value, str) or not value or READ.fullmatch(value):
         return False
     return bool(_KEY.search(key)) or looks_secret(value)
 
 
 def looks_secret(text: str) -> bool:
-    """Whether the text holds a key as services give them, or a URL with a password."""
+    """Whether the text contains an access key of a known service, or a URL with a password."""
     return bool(_VALUE.search(text) or _URL.search(text))
 
 
 def holds_secrets(code: str) -> bool:
-    """Whether lines of a file hold what is likely a secret."""
+    """Whether a file's text probably contains a secret."""
     if looks_secret(code) or masked(code) != code:
         return True
     named = (value for key, value in _ASSIGNED.findall(code) if _KEY.search(key))
@@ -54,7 +54,7 @@ def holds_secrets(code: str) -> bool:
 
 
 def from_variable(name: str) -> str:
-    """What a file has in the place of a variable's value, which no file gets from now on."""
+    """Returns the text to write instead of a variable's value, and masks the value from now on."""
     value = os.environ.get(name, "")
     if len(value) >= SHORTEST and not value.isalpha() and not os.path.exists(value):
         _known[value] = name
@@ -62,7 +62,7 @@ def from_variable(name: str) -> str:
 
 
 def from_secret(path: str, value: str) -> str:
-    """The same of a value that was typed: it is put into a variable of this process."""
+    """Puts a secret of the command line into a variable; returns the text to write instead."""
     name = "ARCLIGHT_SECRET_" + re.sub(r"\W", "_", path).upper()
     os.environ[name] = value
     _known[value] = name
@@ -70,27 +70,27 @@ def from_secret(path: str, value: str) -> str:
 
 
 def masked(text: str) -> str:
-    """The text with `${oc.env:NAME}` in the place of each value that is known not to be written."""
+    """Returns the text with each known secret replaced by `${oc.env:NAME}`."""
     for value in sorted(_known, key=len, reverse=True):
         if len(value) >= SHORTEST:
             text = text.replace(value, f"${{oc.env:{_known[value]}}}")
     return text
 
 
-def masked_overrides(words: Sequence[str]) -> list[str]:
-    """The words of a command without the values that no file may hold."""
+def masked_overrides(overrides: Sequence[str]) -> list[str]:
+    """Returns the arguments of a command with secrets masked, and remembers these secrets."""
     found = []
-    for word in words:
-        key, equals, value = word.partition("=")
+    for override in overrides:
+        key, equals, value = override.partition("=")
         path = key.lstrip("+~")
         secret = equals and is_secret(path.rpartition(".")[2], value)
         known = from_secret(path, value.strip("'\"")) if secret else ""
-        found.append(f"{key}={known}" if secret else masked(word))
+        found.append(f"{key}={known}" if secret else masked(override))
     return found
 
 
 def mask_logs() -> None:
-    """From now on no line that a library logs holds such a value, at whatever level it logs."""
+    """Masks secrets in all log records from now on, those of libraries too."""
     plain = logging.getLogRecordFactory()
     if getattr(plain, "masks", False):
         return
@@ -98,9 +98,9 @@ def mask_logs() -> None:
     def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
         made = plain(*args, **kwargs)
         if _known:
-            with suppress(TypeError, ValueError):  # which whoever formats it will complain of
-                said = made.getMessage()
-                if (hidden := masked(said)) != said:
+            with suppress(TypeError, ValueError):  # the handler reports format errors
+                message = made.getMessage()
+                if (hidden := masked(message)) != message:
                     made.msg, made.args = hidden, None
         return made
 
@@ -109,7 +109,7 @@ def mask_logs() -> None:
 
 
 def from_environment(value: Any, path: str = "") -> Any:
-    """The value with what it reads from the environment.
+    """Returns the value with `${oc.env:NAME}` replaced by the variables' values.
 
     Raises:
         UserError: a variable is not set.
@@ -126,7 +126,5 @@ def from_environment(value: Any, path: str = "") -> Any:
 def _variable(name: str, path: str) -> str:
     if name in os.environ:
         return os.environ[name]
-    of = f" for {path.lstrip('.')}" if path else ""
-    raise UserError(
-        f"{name} is not set in the environment, which is read{of}: export {name}=VALUE."
-    )
+    user = f", but {path.lstrip('.')} reads it" if path else ""
+    raise UserError(f"{name} is not set in the environment{user}: type export {name}=VALUE.")

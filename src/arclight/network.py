@@ -1,4 +1,4 @@
-"""Whether there is a network, asked once instead of half a minute of retries."""
+"""Check for a network once, instead of half a minute of retries, and explain errors of the hub."""
 
 import socket
 import urllib.parse
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 from arclight.libraries.huggingface import endpoint, is_offline, offline
 
-__all__ = ["CutOffError", "address", "hub", "may_pass", "reachable", "refusal", "why_not"]
+__all__ = ["CutOffError", "address", "hub", "is_temporary", "reachable", "refusal", "why_not"]
 
 
 def reachable(endpoint: str) -> bool:
-    """Whether something answers at the address within five seconds."""
+    """Whether a server answers at this URL within five seconds."""
     if urllib.request.getproxies():
-        return True  # a direct connection would prove nothing
+        return True  # with a proxy, a direct connection would prove nothing
     url = urllib.parse.urlsplit(endpoint)
     port = url.port or (443 if url.scheme == "https" else 80)
     try:
@@ -25,7 +25,7 @@ def reachable(endpoint: str) -> bool:
 
 
 def address(path: str) -> tuple[str, str | None, str | None]:
-    """Repository, subset and revision of ORG/NAME, ORG/NAME:SUBSET, ORG/NAME:SUBSET@REVISION."""
+    """Splits ORG/NAME:SUBSET@REVISION into repository, subset and revision (None if left out)."""
     rest, _, revision = path.partition("@")
     repo, _, subset = rest.partition(":")
     return repo, subset or None, revision or None
@@ -33,12 +33,12 @@ def address(path: str) -> tuple[str, str | None, str | None]:
 
 @contextmanager
 def hub(may_connect: bool = True) -> Iterator[bool]:
-    """Where the Hugging Face hub is out of reach, makes its library try nothing but the cache.
+    """If the Hugging Face hub cannot be reached, makes its library use only the cache.
 
-    Yields whether it is within reach.
+    Yields whether the hub can be reached.
 
     Args:
-        may_connect: False treats the hub as out of reach.
+        may_connect: False means to use only the cache.
     """
     within = may_connect and not is_offline() and reachable(endpoint())
     with offline(not within):
@@ -46,16 +46,16 @@ def hub(may_connect: bool = True) -> Iterator[bool]:
 
 
 def why_not(within: bool, error: BaseException | None = None) -> str:
-    """The end of a sentence about something that the hub did not give."""
+    """Ends a sentence about something that could not be loaded from the hub."""
     if not within:
         return "is out of reach: no network"
     return (error and refusal(error)) or "does not exist or needs a login"
 
 
 def refusal(error: BaseException) -> str | None:
-    """What the hub or the way to it had against giving something; None: the fault lies elsewhere.
+    """Explains an error of the hub or the network as the end of a sentence; None for other errors.
 
-    The libraries on that way raise their own kinds, and keep the hub's as what these came from.
+    Libraries raise their own errors, with the hub's error as the cause.
     """
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -70,27 +70,27 @@ def refusal(error: BaseException) -> str | None:
             return "has no such revision"
         if isinstance(cause, RepositoryNotFoundError):
             return "does not exist or needs a login"
-        if _passes(cause):
-            words = f"status {_status(cause)}" if _status(cause) else " ".join(str(cause).split())
-            return f"does not answer ({words[:100]}): try again later"
+        if _is_temporary(cause):
+            text = f"status {_status(cause)}" if _status(cause) else " ".join(str(cause).split())
+            return f"does not answer ({text[:100]}): try again later"
     return None
 
 
 class CutOffError(OSError):
-    """Fewer bytes came than were promised."""
+    """Raised when a download has fewer bytes than announced."""
 
 
-def may_pass(error: BaseException) -> bool:
-    """Whether another try may be luckier."""
-    return any(map(_passes, _causes(error)))
+def is_temporary(error: BaseException) -> bool:
+    """Whether the error is temporary, so that a retry may succeed."""
+    return any(map(_is_temporary, _causes(error)))
 
 
-def _passes(error: BaseException) -> bool:
-    kinds = {kind.__name__ for kind in type(error).__mro__}  # of whatever client the library uses
+def _is_temporary(error: BaseException) -> bool:
+    kinds = {kind.__name__ for kind in type(error).__mro__}  # by name, for any HTTP client
     known = "TransportError" in kinds or isinstance(error, CutOffError)
-    # A thread that cannot connect closes the one client of the hub; others find it closed or gone.
+    # A thread that cannot connect closes the shared client of the hub; others find it closed.
     gone = "client has been closed", "'NoneType' object has no attribute 'request'"
-    known = known or any(words in str(error) for words in gone)
+    known = known or any(text in str(error) for text in gone)
     return known or _status(error) in (408, 429) or _status(error) >= 500
 
 

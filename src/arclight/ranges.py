@@ -1,5 +1,5 @@
-"""Numbers of a range, and texts of a form, as annotations: a config is held to them before anything
-is imported."""
+"""Annotations for numbers in a range and texts of a form; configs are checked against them before
+anything is imported."""
 
 import math
 import re
@@ -22,14 +22,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Range:
-    """Which numbers fit.
+    """A range of numbers.
 
     Attributes:
-        words: as a person would say it.
-        whole: whether they have no fraction.
-        low: the least.
-        high: the greatest.
-        open: whether `low` itself is left out.
+        words: the range in words.
+        whole: whether only integers fit.
+        low: the lower bound.
+        high: the upper bound, which fits too.
+        open: whether `low` itself does not fit.
     """
 
     words: str
@@ -47,11 +47,11 @@ class Range:
 
 @dataclass(frozen=True)
 class Form:
-    """Which texts fit.
+    """A form of texts.
 
     Attributes:
-        words: as a person would say it.
-        pattern: a regular expression of the whole text.
+        words: the form in words.
+        pattern: a regular expression that the whole text must match.
     """
 
     words: str
@@ -77,7 +77,7 @@ RANGES: dict[str, Range | Form] = {
         'a time such as "00:12:00:00" (days, hours, minutes, seconds)', r"\d+:\d\d:\d\d:\d\d"
     ),
 }
-"""By the name of the annotation, as it stands in a signature's source."""
+"""The ranges and forms, by the name of the annotation in the source of a signature."""
 
 Count = Annotated[int, RANGES["Count"]]
 Natural = Annotated[int, RANGES["Natural"]]
@@ -86,8 +86,8 @@ NonNegative = Annotated[float, RANGES["NonNegative"]]
 Share = Annotated[float, RANGES["Share"]]
 Part = Annotated[float, RANGES["Part"]]
 Seed = Annotated[int, RANGES["Seed"]]
-"""What numpy's and scikit-learn's generators take."""
+"""A seed for the generators of numpy and scikit-learn."""
 Pixels = Annotated[int, RANGES["Pixels"]]
-"""A side of an image; that of a JPEG has no more."""
+"""The side of an image; 65535 is the largest side of a JPEG."""
 Length = Annotated[str, RANGES["Length"]]
 Duration = Annotated[str, RANGES["Duration"]]

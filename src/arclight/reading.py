@@ -1,7 +1,7 @@
-"""Read YAML and JSON files that may be damaged or come from a stranger.
+"""Read YAML, JSON and CSV files that may be damaged or untrusted.
 
-Every problem is one sentence that names the file. A file that would fill the memory is refused
-before it is loaded: by its size, its depth, and what its aliases expand to.
+Every error is one sentence with the name of the file. A file that would fill the memory is rejected
+before it is loaded, by its size, its depth, and the number of values after its aliases expand.
 """
 
 import csv
@@ -33,22 +33,26 @@ OF_A_MANIFEST = {
     "git": (dict, type(None)),
     "continued": list,
 }
-"""The types of what commands read from these files; of anything else they take any."""
+"""The types of the values that commands read from these files; other values may have any type."""
 
 STATUSES = ("created", "running", "finished", "failed", "interrupted", "pruned")
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if available
 
 
 class DamagedFileError(UserError):
-    """A file of a run that cannot be read, or is not what its name says."""
+    """Raised when a file of a run cannot be read, or has the wrong content."""
 
 
 def read_text(path: Path, largest: int) -> str:
-    """The text of a file.
+    """Reads the text of a file.
+
+    Args:
+        path: the file.
+        largest: the largest size in bytes.
 
     Raises:
-        DamagedFileError: it is missing, unreadable, larger than so many bytes, or not UTF-8.
+        DamagedFileError: the file is missing, unreadable, empty, too large, or not UTF-8.
     """
     try:
         with path.open("rb") as file:
@@ -56,20 +60,22 @@ def read_text(path: Path, largest: int) -> str:
     except OSError as error:
         raise DamagedFileError(f"{path} cannot be read: {error.strerror}.") from error
     if len(content) > largest:
-        raise DamagedFileError(f"{path} is larger than any of a run: {largest >> 20} MiB.")
+        raise DamagedFileError(
+            f"{path} is larger than {largest >> 20} MiB, so it cannot be a file of a run."
+        )
     if not content.strip():
-        raise DamagedFileError(f"{path} is empty: put back a copy of it.")
+        raise DamagedFileError(f"{path} is empty: restore a copy of it.")
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise DamagedFileError(f"{path} is damaged: it is not text in UTF-8.") from error
+        raise DamagedFileError(f"{path} is damaged: it is not UTF-8 text.") from error
 
 
 def read_yaml(path: Path) -> Any:
-    """The plain content of a YAML file.
+    """Reads the plain content of a YAML file.
 
     Raises:
-        DamagedFileError: it cannot be read, is no YAML, or holds more than a config does.
+        DamagedFileError: it cannot be read, is not valid YAML, or is larger than any config.
     """
     text = read_text(path, LARGEST_YAML)
     try:
@@ -78,51 +84,53 @@ def read_yaml(path: Path) -> Any:
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}," if mark else ""
-        said = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise DamagedFileError(f"{path}{where} is not valid YAML: {said}.") from error
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise DamagedFileError(f"{path}{where} is not valid YAML: {problem}.") from error
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The same of a file that holds keys and values.
+    """Reads a YAML file with a mapping.
 
     Raises:
-        DamagedFileError: as `read_yaml`, or it holds something else.
+        DamagedFileError: as `read_yaml`, or the content is not a mapping.
     """
     return _mapping(read_yaml(path), path)
 
 
-def read_words(run: Path) -> list[str]:
-    """The words that were typed for a run.
+def read_overrides(run: Path) -> list[str]:
+    """Reads the overrides that a run was started with.
 
     Raises:
-        DamagedFileError: its `overrides.yaml` cannot be read, or holds something else.
+        DamagedFileError: its `overrides.yaml` cannot be read, or is not a list of texts.
     """
-    words = read_yaml(run / "overrides.yaml")
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise DamagedFileError(f"{run}/overrides.yaml is damaged: it should be a list of words.")
-    return words
+    overrides = read_yaml(run / "overrides.yaml")
+    if not isinstance(overrides, list) or not all(isinstance(one, str) for one in overrides):
+        raise DamagedFileError(f"{run}/overrides.yaml is damaged: it should be a list of texts.")
+    return overrides
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The content of a JSON file that holds keys and values.
+    """Reads a JSON file with an object.
 
     Raises:
-        DamagedFileError: it cannot be read, is no JSON, or holds something else.
+        DamagedFileError: it cannot be read, is not valid JSON, or is not an object.
     """
     try:
         content = json.loads(read_text(path, LARGEST_JSON))
     except RecursionError as error:
-        raise DamagedFileError(f"{path} is nested too deep, and cannot be of a run.") from error
+        raise DamagedFileError(
+            f"{path} is nested too deeply, so it cannot be a file of a run."
+        ) from error
     except ValueError as error:
         raise DamagedFileError(f"{path} is damaged: it is not valid JSON ({error}).") from error
     return _mapping(content, path)
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """The `summary.json` of a run.
+    """Reads the `summary.json` of a run.
 
     Raises:
-        DamagedFileError: as `read_json`, or it has no status, or a value of another type.
+        DamagedFileError: as `read_json`, or it has no status, or a value has the wrong type.
     """
     summary = read_json(path)
     _require_types(summary, OF_A_SUMMARY, path)
@@ -136,10 +144,10 @@ def read_summary(path: Path) -> dict[str, Any]:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The `manifest.json` of a run.
+    """Reads the `manifest.json` of a run.
 
     Raises:
-        DamagedFileError: as `read_json`, or it has no run_id, or a value of another type.
+        DamagedFileError: as `read_json`, or it has no run_id, or a value has the wrong type.
     """
     manifest = read_json(path)
     if "run_id" not in manifest:
@@ -149,12 +157,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header, by column.
+    """Reads the rows of a CSV file with a header, by column.
 
-    A last line that a kill has cut short is left out.
+    Leaves out an incomplete last line, which a killed process may write.
 
     Raises:
-        DamagedFileError: it cannot be read, or is no such file.
+        DamagedFileError: it cannot be read, or is not such a file.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -162,12 +170,14 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     except OSError as error:
         raise DamagedFileError(f"{path} cannot be read: {error.strerror}.") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DamagedFileError(f"{path} is damaged: it is no CSV file ({error}).") from error
+        raise DamagedFileError(f"{path} is damaged: it is not a CSV file ({error}).") from error
     if rows and (None in rows[-1] or None in rows[-1].values()):
         rows.pop()
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
-            raise DamagedFileError(f"{path} is damaged: line {number} has not a value by column.")
+            raise DamagedFileError(
+                f"{path} is damaged: line {number} does not have one value per column."
+            )
     return rows
 
 
@@ -181,20 +191,20 @@ def _require_types(content: Mapping[str, Any], types: Mapping[str, Any], path: P
 
 def _mapping(content: Any, path: Path) -> dict[str, Any]:
     if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
-        raise DamagedFileError(f"{path} is damaged: it should hold keys and their values.")
+        raise DamagedFileError(f"{path} is damaged: it should be a mapping of keys to values.")
     return dict(content)
 
 
 def _require_small(text: str, path: Path) -> None:
-    """Raises `DamagedFileError` where loading the text could fill the memory."""
-    sizes: dict[str, int] = {}  # of what an anchor names, with its own aliases expanded
-    open_ones: list[tuple[str | None, int]] = []  # the containers that are open, and their starts
+    """Raises `DamagedFileError` if loading the text could fill the memory."""
+    sizes: dict[str, int] = {}  # nodes of each anchor, with its aliases expanded
+    open_ones: list[tuple[str | None, int]] = []  # the open containers and their first nodes
     nodes = 0
     for event in yaml.parse(text, _Loader):
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
                 raise DamagedFileError(
-                    f"{path}: *{event.anchor} is an alias of itself, or of nothing."
+                    f"{path}: the alias *{event.anchor} refers to itself, or to no anchor."
                 )
             nodes += sizes[event.anchor]
         elif isinstance(event, yaml.CollectionStartEvent):
@@ -211,4 +221,4 @@ def _require_small(text: str, path: Path) -> None:
                 sizes[event.anchor] = 1
         if len(open_ones) > DEEPEST or nodes > MOST_NODES:
             what = "nested deeper" if nodes <= MOST_NODES else "with more values"
-            raise DamagedFileError(f"{path} is {what} than any config, so it was not loaded.")
+            raise DamagedFileError(f"{path} is {what} than any config, so it is not loaded.")

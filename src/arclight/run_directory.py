@@ -1,4 +1,4 @@
-"""The run directory: what lies where, and how it is made, found and held."""
+"""The run directory: its files, and how it is created, found and locked."""
 
 import fcntl
 import os
@@ -18,14 +18,14 @@ from arclight.errors import UserError
 from arclight.files import NoLocksError, lock, open_lock, remove_leftovers, write_json, write_text
 from arclight.reading import read_manifest, read_mapping, read_summary
 
-LOCK = ".lock"  # held by the process that executes the directory
+LOCK = ".lock"  # locked by the process that executes the directory
 
 Status = Literal["created", "running", "finished", "failed", "interrupted", "pruned"]
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """One run on the disk; everything about it is read from and written to its directory."""
+    """A run on disk; all its data are read from and written to its directory."""
 
     path: Path
 
@@ -81,14 +81,14 @@ class RunDirectory:
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether the run has finished or was pruned."""
         return self.status in ("finished", "pruned")
 
     @property
     def has_trained(self) -> bool:
-        """Whether training has left anything: a checkpoint, or a row of figures."""
-        figures = self.metrics_file
-        return any(self.checkpoints.glob("*")) or (figures.exists() and figures.stat().st_size > 0)
+        """Whether training has written a checkpoint or metrics."""
+        metrics = self.metrics_file
+        return any(self.checkpoints.glob("*")) or (metrics.exists() and metrics.stat().st_size > 0)
 
     def update_summary(self, **values: Any) -> None:
         write_json(self.summary_file, {**self.summary, **values})
@@ -98,19 +98,19 @@ class RunDirectory:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Holds the directory, so that no second process executes it at the same time.
+        """Locks the directory, so that no second process executes it at the same time.
 
-        The kernel lets go when the process ends, however it ends.
+        The kernel releases the lock when the process ends, even if it is killed.
 
         Raises:
-            UserError: another process holds it, or something in it is a link.
+            UserError: another process has locked it, or something in it is a link.
         """
         self._require_no_links()
         with open_lock(self.path / LOCK) as file:
             try:
-                free = _locked(file, fcntl.LOCK_EX, seconds=1.0)  # others may be looking
-            except NoLocksError as error:  # better trained with care than not at all
-                print(f"warning: {error} Take care that no second process executes it.")
+                free = _locked(file, fcntl.LOCK_EX, seconds=1.0)  # others may be checking the lock
+            except NoLocksError as error:  # train without a lock rather than not at all
+                print(f"warning: {error} Make sure that no second process executes the run.")
                 free = True
             if not free:
                 raise UserError(
@@ -123,20 +123,20 @@ class RunDirectory:
             yield
 
     def _require_no_links(self) -> None:
-        """Raises `UserError` where executing the run would write or delete through a link."""
+        """Raises `UserError` if executing the run would write or delete through a link."""
         for place in self.path.iterdir():
             if place.is_symlink():
                 raise UserError(
-                    f"{place} is a link, through which nothing is written or deleted: put a copy "
-                    "in its place, or link the whole run directory."
+                    f"{place} is a link, and runs do not write or delete through links: replace it "
+                    "by a copy, or link the whole run directory."
                 )
 
     @property
     def is_held(self) -> bool:
-        """Whether a process executes it. Those that only look do not get in each other's way.
+        """Whether a process executes the run; several processes may check at the same time.
 
         Raises:
-            NoLocksError: its file system cannot tell.
+            NoLocksError: the file system has no locks.
         """
         if not (self.path / LOCK).is_file():
             return False
@@ -145,7 +145,7 @@ class RunDirectory:
 
 
 def _locked(file: IO[str], kind: int, seconds: float) -> bool:
-    """Tries to lock an open file for so long; the lock goes when the file is closed."""
+    """Tries to lock an open file for some seconds; closing the file releases the lock."""
     end = time.monotonic() + seconds
     while True:
         if lock(file, kind | fcntl.LOCK_NB):
@@ -156,18 +156,16 @@ def _locked(file: IO[str], kind: int, seconds: float) -> bool:
 
 
 def open_run(path: str | Path) -> RunDirectory:
-    """An existing run directory.
+    """Returns an existing run directory.
 
     Raises:
-        UserError: it is not there, or is not a run directory.
+        UserError: it does not exist, or is not a run directory.
     """
     run = RunDirectory(Path(path).expanduser())
     if not run.path.is_dir():
-        raise UserError(f"{path} is not a folder; name a run directory, such as runs/NAME.")
+        raise UserError(f"{path} is not a folder; type a run directory, such as runs/NAME.")
     if not (run.config_file.is_file() and run.summary_file.is_file()):
-        raise UserError(
-            f"{path} is not a run directory: it holds no config.yaml with a summary.json."
-        )
+        raise UserError(f"{path} is not a run directory: it has no config.yaml and summary.json.")
     return run
 
 
@@ -179,13 +177,21 @@ def create(
     overrides: list[str],
     manifest: dict[str, Any],
 ) -> RunDirectory:
-    """Makes a run directory that no other process gets, however many start in the same instant.
+    """Creates a run directory; processes that start at the same time get different ones.
 
-    It is filled under a hidden name and renamed when complete, so that a directory which has a
-    name is never half-made.
+    It is filled under a hidden name and renamed when it is complete, so a run directory is never
+    incomplete.
 
     Args:
-        path: the directory's path, or None for a new one in `root` that starts with `name`.
+        path: the directory's path; None: a new name in `root` that starts with `name`.
+        root: the folder of new runs.
+        name: the name of the run.
+        config: the frozen config.
+        overrides: the overrides of the command line, with secrets masked.
+        manifest: the manifest; it gets a `run_id` if it has none.
+
+    Raises:
+        UserError: the directory cannot be created, or has other files.
     """
     part = (path.parent if path else root) / f".{name}-{secrets.token_hex(8)}.new"
     run = RunDirectory(part)
@@ -199,26 +205,26 @@ def create(
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         raise UserError(
-            f"A run directory cannot be made in {part.parent}: {error.strerror}; "
-            "name another place with run_dir=PATH."
+            f"A run directory cannot be created in {part.parent}: {error.strerror}; "
+            "type another place with run_dir=PATH."
         ) from error
     while True:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         final = path or root / f"{name}-{stamp}-{secrets.token_hex(2)}"
         try:
-            part.rename(final)  # fails where a filled directory already has the name
+            part.rename(final)  # fails if there is a directory with files
         except OSError as error:
             if path is None and final.exists():
                 continue
             shutil.rmtree(part, ignore_errors=True)
             raise UserError(
-                f"{final} already holds files and is no run; name another run_dir."
+                f"{final} already has files but is not a run; type another run_dir."
             ) from error
         return RunDirectory(final)
 
 
 def newest_unfinished(root: Path) -> RunDirectory:
-    """The run under `root` that was last active, is not finished, and that nobody executes.
+    """Returns the last active run under `root` that is unfinished and not being executed.
 
     Raises:
         UserError: there is none.
@@ -226,7 +232,9 @@ def newest_unfinished(root: Path) -> RunDirectory:
     found = [f for f in root.glob("**/summary.json") if not _is_being_made(f.relative_to(root))]
     for file in sorted(found, key=lambda f: f.stat().st_mtime, reverse=True):
         run = RunDirectory(file.parent)
-        if not (run.is_over or run.is_held or "trial" in run.config):  # trials are their search's
+        if not (
+            run.is_over or run.is_held or "trial" in run.config
+        ):  # a search resumes its own trials
             return run
     raise UserError(f"resume=auto found no unfinished run under {os.fspath(root)}.")
 
@@ -236,7 +244,7 @@ def _is_being_made(summary: Path) -> bool:
 
 
 def chosen_checkpoint(run: RunDirectory, checkpoint: str | None) -> Path:
-    """The named checkpoint, or the run's best, or its last.
+    """Returns the given checkpoint, or the run's best, or its last.
 
     Raises:
         UserError: there is no such file.
@@ -251,7 +259,7 @@ def chosen_checkpoint(run: RunDirectory, checkpoint: str | None) -> Path:
         return best
     if last.is_file():
         if _has_chosen(run):
-            print(f"warning: {best} is missing: {last} is used.", file=sys.stderr)
+            print(f"warning: {best} is missing, so {last} is used.", file=sys.stderr)
         return last
     raise UserError(
         f"{run.path} has no checkpoint yet; its status is {run.status}. "
@@ -260,11 +268,11 @@ def chosen_checkpoint(run: RunDirectory, checkpoint: str | None) -> Path:
 
 
 def _has_chosen(run: RunDirectory) -> bool:
-    """Whether the run has measured what chooses its best checkpoint."""
+    """Whether the run has logged the metric that its checkpoints monitor."""
     checkpoints = (run.config.get("callbacks") or {}).get("checkpoints") or {}
     return checkpoints.get("monitor") in (run.summary.get("metrics") or {})
 
 
 def interrupted(run: RunDirectory) -> str:
-    """What is said of a run that a signal has ended."""
+    """The message for a run that a signal has ended."""
     return f"Interrupted; python train.py resume={run.path} continues it."

@@ -1,4 +1,4 @@
-"""The signals that end a run, and what they do where there is nothing to save."""
+"""Handle the signals that end a run, while there is nothing to save."""
 
 import math
 import multiprocessing
@@ -15,35 +15,35 @@ from typing import NoReturn
 __all__ = ["block_signals_in_children"]
 
 SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` leaves it
-    SIGNALS += (signal.SIGHUP,)  # its terminal or connection has gone
+if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` ignores it
+    SIGNALS += (signal.SIGHUP,)  # the terminal or connection was closed
 AGAIN = 0.5  # seconds
-IMPATIENT = 1.0  # seconds after which a second signal is not part of the first
-_on_the_way_out = 0  # the signal that is ending the process
-_since = 0.0
-_heard_at = 0.0
+SAME_SIGNAL = 1.0  # seconds within which a second signal counts as a repetition of the first
+_exit_signal = 0  # the signal that is ending the process
+_exiting_since = 0.0
+_handled_at = 0.0
 _computing = False
-_ears: list[int] = []  # where signals are told to the thread that listens, once it does
-_last_words: list[Callable[[], object]] = []
+_wakeup_pipes: list[int] = []  # the pipe to the thread that watches signals, once it runs
+_before_forced_end: list[Callable[[], object]] = []
 
 
 def exit_at_once(signum: int, frame: FrameType | None) -> None:
-    """Ends the process with the shell's code for the signal, running every `finally`.
+    """Ends the process with the shell's exit code for the signal, running every `finally`.
 
-    Python drops an exception that is raised within the callback of a weak reference or a
-    finaliser, of which an import makes thousands. So it is raised again until it gets through.
+    Python drops exceptions raised in the callback of a weak reference or in a finalizer, and
+    imports make thousands of these. So SystemExit is raised again until it gets through.
     """
 
-    global _on_the_way_out, _since
-    heard()
-    if _on_the_way_out and time.monotonic() - _since > IMPATIENT:
-        end_by_force(signum)  # what waits for a thread or a disk would never get there
-    if not _on_the_way_out:
-        _since = time.monotonic()
-    _on_the_way_out = signum
+    global _exit_signal, _exiting_since
+    note_handled()
+    if _exit_signal and time.monotonic() - _exiting_since > SAME_SIGNAL:
+        end_by_force(signum)  # a thread or a disk may block the exit forever
+    if not _exit_signal:
+        _exiting_since = time.monotonic()
+    _exit_signal = signum
 
     def again(_: int, frame: FrameType | None) -> None:
-        if not isinstance(sys.exception(), SystemExit):  # else it is on its way out
+        if not isinstance(sys.exception(), SystemExit):  # otherwise it is already being handled
             raise SystemExit(128 + signum)
 
     signal.signal(signal.SIGALRM, again)
@@ -52,20 +52,20 @@ def exit_at_once(signum: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def last_words(say: Callable[[], object]) -> Iterator[None]:
-    """Meanwhile `say` is called before the process is ended by force."""
-    _last_words.append(say)
+def before_forced_end(call: Callable[[], object]) -> Iterator[None]:
+    """Within the block, `call` is called if `end_by_force` ends the process."""
+    _before_forced_end.append(call)
     try:
         yield
     finally:
-        _last_words.remove(say)
+        _before_forced_end.remove(call)
 
 
 def end_by_force(signum: int) -> NoReturn:
-    """Ends the process now: for what would wait on, as threads do that read from a stalled disk."""
-    for say in reversed(_last_words):
+    """Ends the process without cleanup, for example if threads read from a stalled disk."""
+    for call in reversed(_before_forced_end):
         with suppress(Exception):
-            say()
+            call()
     for child in multiprocessing.active_children():
         child.kill()
     for stream in (sys.stdout, sys.stderr):
@@ -74,74 +74,74 @@ def end_by_force(signum: int) -> NoReturn:
     os._exit(128 + signum)
 
 
-def noticed() -> bool:
-    """Whether Python has come to see to a signal that ends the process."""
-    return bool(_on_the_way_out)
+def is_exiting() -> bool:
+    """Whether Python has run the handler of a signal that ends the process."""
+    return bool(_exit_signal)
 
 
-def take_over() -> int:
-    """The signal that was to end the process and has not got through yet, or 0; now it will not.
+def cancel_exit() -> int:
+    """Cancels an exit that has not got through yet; returns its signal, or 0.
 
-    Who calls this sees to the end, since there is something to save from now on.
+    The caller must end the process, after it has saved its state.
     """
-    global _on_the_way_out
+    global _exit_signal
     signal.setitimer(signal.ITIMER_REAL, 0)
-    signum, _on_the_way_out = _on_the_way_out, 0
+    signum, _exit_signal = _exit_signal, 0
     return signum
 
 
-def heard() -> None:
-    """Every handler calls this first: Python has come to see to a signal."""
-    global _heard_at
-    _heard_at = time.monotonic()
+def note_handled() -> None:
+    """Records that Python has run a signal handler; every handler calls this first."""
+    global _handled_at
+    _handled_at = time.monotonic()
 
 
-def in_a_step(computing: bool) -> None:
-    """While it computes or saves, only a handler ends the process, however long it has to wait."""
+def set_computing(computing: bool) -> None:
+    """While the process computes or saves, a second signal does not end it by force."""
     global _computing
     _computing = computing
 
 
 def _listen() -> None:
-    """Ends the process at a second signal, where Python has not come to see to the first.
+    """Starts a thread that ends the process at a second signal if the first was not handled.
 
-    Handlers run between two instructions of Python. Where a library waits for a stalled disk or a
-    network in C, that is never, so another thread listens as well.
+    Python runs handlers between two of its instructions. If a library waits in C for a stalled disk
+    or network, they never run, so a thread watches the signals as well.
     """
-    if _ears:
+    if _wakeup_pipes:
         return
-    ear, mouth = os.pipe()
-    os.set_blocking(mouth, False)
-    _ears.append(mouth)
-    signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
-    threading.Thread(target=_end_the_deaf, args=(ear,), name="signals", daemon=True).start()
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    _wakeup_pipes.append(writer)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_end_if_blocked, args=(reader,), name="signals", daemon=True).start()
 
 
-def _end_the_deaf(ear: int) -> None:
+def _end_if_blocked(reader: int) -> None:
     first = -math.inf
-    while told := os.read(ear, 1):
-        if told[0] not in SIGNALS:
+    while number := os.read(reader, 1):
+        if number[0] not in SIGNALS:
             continue
         now = time.monotonic()
-        if _heard_at >= first:  # the one before has been seen to
+        if _handled_at >= first:  # the signal before was handled
             first = now
-        elif now - first > IMPATIENT and not _computing:
-            end_by_force(told[0])
+        elif now - first > SAME_SIGNAL and not _computing:
+            end_by_force(number[0])
 
 
 def _in_a_child() -> None:
-    """What a forked process hears is not meant for this one."""
-    if _ears:
+    """Stops a forked child from reporting its signals to the parent's thread."""
+    if _wakeup_pipes:
         signal.set_wakeup_fd(-1)
-        os.close(_ears.pop())
+        os.close(_wakeup_pipes.pop())
 
 
 os.register_at_fork(after_in_child=_in_a_child)
 
 
 def exit_on_signals() -> None:
-    """From now on, and for those that were held."""
-    take_over()
+    """Makes all signals end the process from now on, also those that `hold_signals` held."""
+    cancel_exit()
     _listen()
     for number in SIGNALS:
         signal.signal(number, exit_at_once)
@@ -149,11 +149,12 @@ def exit_on_signals() -> None:
 
 
 def hold_signals() -> None:
-    """Keeps them waiting until `exit_on_signals`, so that what is begun comes under its care."""
+    """Holds all signals back until `exit_on_signals` is called."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 def ignore_signals() -> None:
+    """Ignores all signals from now on."""
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
@@ -161,12 +162,13 @@ def ignore_signals() -> None:
 
 @contextmanager
 def block_signals_in_children() -> Iterator[None]:
-    """Processes that are started meanwhile never hear of what ends a run.
+    """Processes that are started within the block ignore the signals that end a run.
 
-    A scheduler signals every process of a job. The run needs those that serve it until it has
-    saved; it then tells them to end, or kills them. This one hears a signal when that is over.
+    A scheduler signals every process of a job, but the run needs its helper processes until its
+    checkpoint is saved; it then stops them itself. Signals to this process wait until the block
+    ends.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # which they inherit
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # child processes inherit it
     try:
         yield
     finally:

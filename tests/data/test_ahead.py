@@ -1,6 +1,6 @@
-"""Batches that a thread makes ahead are those that would be made in time.
+"""Batches that a thread prefetches equal those of the loader.
 
-On a CUDA device they are; here the thread is asked for by name.
+Prefetching is used for CUDA devices; these tests call it directly.
 """
 
 import threading
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 
 
 def threads() -> int:
-    """Of pools: libraries have their own."""
+    """The number of threads in thread pools."""
     return sum(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate())
 
 
@@ -63,7 +63,7 @@ def shards(folder: Path) -> DataModule:
 
 
 @pytest.mark.parametrize("make", [labelled, masked, pairs, shards])
-def test_the_same_batches_in_one_piece(
+def test_batches_are_equal_and_contiguous(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], DataModule]
 ) -> None:
     monkeypatch.setenv("ARCLIGHT_CACHE", str(tmp_path / "cache"))
@@ -80,7 +80,7 @@ def numbered(indices: Tensor, epoch: int | None) -> tuple[Tensor, Tensor]:
     return indices, torch.tensor(-1 if epoch is None else epoch)
 
 
-def test_resumed_anywhere_it_goes_on_with_the_next_batch() -> None:
+def test_resuming_continues_with_the_next_batch() -> None:
     place = 0
     batches = TrainBatches(50, 8, seed=0, position=lambda: place)
     loader = AheadLoader(RowLoader(batches, numbered), CPU)
@@ -88,13 +88,13 @@ def test_resumed_anywhere_it_goes_on_with_the_next_batch() -> None:
     for _ in range(3):
         for batch in loader:
             whole.append(batch)
-            place += 1  # as the trainer counts: only after the batch, however many are made
+            place += 1  # the trainer counts batches after their step
     assert [int(epoch) for _, epoch in whole] == [0] * 6 + [1] * 6 + [2] * 6
     for place in range(18):
         assert same(list(loader), whole[place : 6 * (place // 6 + 1)])
 
 
-def test_a_thread_makes_them_and_no_more_than_are_soon_needed() -> None:
+def test_thread_makes_a_limited_number_of_batches_ahead() -> None:
     made: list[tuple[int, int]] = []
 
     def noted(indices: Tensor, epoch: int | None) -> tuple[Tensor, ...]:
@@ -103,7 +103,7 @@ def test_a_thread_makes_them_and_no_more_than_are_soon_needed() -> None:
 
     loader = AheadLoader(RowLoader(EvalBatches(20, 1), noted), CPU)
     iterator = iter(loader)
-    assert not made  # a run that goes on says where only just before
+    assert not made  # a resumed run sets its position only before the first batch
     for i in range(20):
         assert int(next(iterator)[0]) == i
         assert len(made) <= i + 3
@@ -112,7 +112,7 @@ def test_a_thread_makes_them_and_no_more_than_are_soon_needed() -> None:
     assert {thread for _, thread in made}.isdisjoint({threading.get_ident()})
 
 
-def test_a_fault_in_making_one_comes_in_its_place() -> None:
+def test_error_in_a_batch_is_raised_in_order() -> None:
     def faulty(indices: Tensor, epoch: int | None) -> tuple[Tensor, ...]:
         if indices[0] == 2:
             raise UserError("Row 2 cannot be read.")
@@ -125,7 +125,7 @@ def test_a_fault_in_making_one_comes_in_its_place() -> None:
 
 
 @pytest.mark.parametrize("taken", [0, 1, 5])
-def test_left_midway_it_leaves_nothing_behind(taken: int) -> None:
+def test_abandoned_iterator_stops_the_thread(taken: int) -> None:
     ended = []
 
     class Ending(RowLoader):
@@ -145,7 +145,7 @@ def test_left_midway_it_leaves_nothing_behind(taken: int) -> None:
     assert ended == [True] * (taken > 0)
 
 
-def test_only_an_accelerator_is_served_so() -> None:
+def test_only_cuda_devices_prefetch() -> None:
     loader = RowLoader(EvalBatches(9, 1), numbered)
     assert on_device(loader, CPU) is loader
     assert isinstance(on_device(loader, torch.device("cuda", 1)), AheadLoader)

@@ -1,4 +1,4 @@
-"""The worker processes of a loader go on when a job is told to end, and end when it does."""
+"""The worker processes of a loader ignore signals to the job, and stop when the loader closes."""
 
 import multiprocessing
 import os
@@ -22,7 +22,7 @@ class Numbers(Dataset[int]):
 
 
 class Stuck(Numbers):
-    """Its files are on a server that does not answer."""
+    """A dataset on a file server that does not answer."""
 
     def __getitem__(self, index: int) -> int:
         time.sleep(3600)
@@ -35,7 +35,7 @@ class Loader(OwnsWorkers):
         self.inner = DataLoader(numbers, 2, **how)
 
 
-def test_signals_to_every_process_of_a_job_leave_the_workers_at_work() -> None:
+def test_workers_ignore_signals_to_the_job() -> None:
     loader = Loader(Numbers(), 2)
     batches = loader.begin()
     next(batches)
@@ -45,12 +45,14 @@ def test_signals_to_every_process_of_a_job_leave_the_workers_at_work() -> None:
             os.kill(worker.pid, number)
     assert sum(1 for _ in batches) == 19
     assert len(multiprocessing.active_children()) == 2
-    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(SIGNALS)  # the run hears them
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(
+        SIGNALS
+    )  # the run itself gets them
     loader.close()
     assert not multiprocessing.active_children()
 
 
-def test_a_worker_that_does_not_end_when_told_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_that_does_not_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.5)
     loader = Loader(Stuck(), 1)
     loader.begin()

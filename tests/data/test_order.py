@@ -1,4 +1,4 @@
-"""The order of the data is a pure function, and every sample comes exactly once."""
+"""The order of the data is a pure function, and every sample is used exactly once."""
 
 import itertools
 import re
@@ -19,7 +19,7 @@ from arclight.errors import UserError
 from arclight.seeds import mix
 
 
-def test_an_epochs_order_depends_on_seed_and_epoch_alone() -> None:
+def test_epoch_order_depends_only_on_seed_and_epoch() -> None:
     order = epoch_order(seed=3, epoch=5, n=100)
     assert order.dtype == torch.long
     assert sorted(order.tolist()) == list(range(100))
@@ -34,7 +34,7 @@ def test_keys_do_not_collide() -> None:
     assert mix("order", 1, 23) != mix("order", 12, 3)
 
 
-def test_a_row_of_the_random_table_is_the_same_made_alone() -> None:
+def test_rows_of_the_random_table_can_be_computed_alone() -> None:
     table = random_table(seed=1, epoch=2, n=20)
     assert table.shape == (20, ROW)
     assert table.dtype == torch.float32
@@ -47,7 +47,7 @@ def test_a_row_of_the_random_table_is_the_same_made_alone() -> None:
     assert not torch.equal(random_table(2, 2, 20), table)
 
 
-def test_each_sample_changes_sides_in_each_epoch() -> None:
+def test_side_of_each_sample_alternates_between_epochs() -> None:
     sides = torch.stack([random_table(3, epoch, 1000)[:, SIDE] < 0.5 for epoch in range(4)])
     assert torch.equal(sides[0], sides[2])
     assert torch.equal(sides[1], ~sides[0])
@@ -57,7 +57,7 @@ def test_each_sample_changes_sides_in_each_epoch() -> None:
 
 
 @pytest.mark.parametrize(("world", "accumulate"), [(1, 1), (2, 1), (1, 4), (2, 3)])
-def test_a_step_learns_from_the_same_samples_however_it_is_cut(world: int, accumulate: int) -> None:
+def test_step_has_the_same_samples_for_any_split(world: int, accumulate: int) -> None:
     n, size = 103, 12
     ranks = [
         list(TrainBatches(n, size, 0, rank, world, accumulate).of_epoch(4)) for rank in range(world)
@@ -71,7 +71,7 @@ def test_a_step_learns_from_the_same_samples_however_it_is_cut(world: int, accum
 
 
 @pytest.mark.parametrize("stop", range(13))
-def test_it_goes_on_from_any_position(stop: int) -> None:
+def test_resuming_from_any_position(stop: int) -> None:
     position = 0
     batches = TrainBatches(41, 10, 7, position=lambda: position)
     epochs = [batch for epoch in range(4) for batch in batches.of_epoch(epoch)]
@@ -84,7 +84,7 @@ def test_it_goes_on_from_any_position(stop: int) -> None:
     assert all(torch.equal(a, b) for a, b in zip(seen, epochs[stop:], strict=True))
 
 
-def test_an_epoch_that_the_trainer_cuts_short() -> None:
+def test_shortened_epoch() -> None:
     position = 0
     batches = TrainBatches(100, 10, 0, position=lambda: position, taken=3)
     assert len(batches) == 10
@@ -94,7 +94,7 @@ def test_an_epoch_that_the_trainer_cuts_short() -> None:
     assert TrainBatches(100, 10, 0, position=lambda: 7, taken=50).where() == (0, 7)
 
 
-def test_a_batch_that_does_not_divide_is_a_sentence() -> None:
+def test_batch_size_that_does_not_divide_is_a_user_error() -> None:
     expected = (
         "data.batch_size=100 is the batch of one optimizer step and must divide into "
         "2 processes x 3 accumulated batches: type data.batch_size=102."
@@ -103,7 +103,7 @@ def test_a_batch_that_does_not_divide_is_a_sentence() -> None:
         TrainBatches(1000, 100, 0, world=2, accumulate=3)
 
 
-def test_a_batch_larger_than_the_data_is_a_sentence() -> None:
+def test_batch_size_larger_than_the_data_is_a_user_error() -> None:
     expected = (
         "data.batch_size=128 is more than the 99 training samples: type data.batch_size=98 or less."
     )
@@ -111,7 +111,7 @@ def test_a_batch_larger_than_the_data_is_a_sentence() -> None:
         TrainBatches(99, 128, 0, world=2)
 
 
-def test_evaluation_sees_every_sample_once_in_equally_many_batches() -> None:
+def test_evaluation_uses_every_sample_once_in_equal_numbers_of_batches() -> None:
     for n, size, world in itertools.product(range(1, 30), (1, 2, 3, 8, 100), (1, 2, 3, 4)):
         if n < world:
             continue
@@ -125,12 +125,12 @@ def test_evaluation_sees_every_sample_once_in_equally_many_batches() -> None:
         assert max(map(len, chunks)) <= max(1, size // world) + 1
 
 
-def test_fewer_samples_than_processes_is_a_sentence() -> None:
+def test_fewer_samples_than_processes_is_a_user_error() -> None:
     with pytest.raises(UserError, match=r"2 samples cannot be evaluated on 4 processes: type"):
         EvalBatches(2, 8, 0, 4)
 
 
-def test_repeated_epochs_have_the_order_of_the_first() -> None:
+def test_repeat_uses_the_order_of_the_first_epoch() -> None:
     batches = TrainBatches(20, 4, seed=0, taken=2, repeat=True)
     first, later = ([b.tolist() for b in batches.of_epoch(epoch)] for epoch in (0, 3))
     assert later == first

@@ -1,4 +1,4 @@
-"""Data in shards: each epoch once each sample, few shards at once, and to each process its own."""
+"""Windowed order: each sample once per epoch, few open shards, and different shards per process."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from arclight.data.windows import LANES, windowed_order, within_windows
 SHARDS = np.repeat(np.arange(16, dtype=np.int32), 30)
 
 
-def test_a_windowed_order_is_a_permutation_of_its_own_in_each_epoch() -> None:
+def test_windowed_order_is_a_different_permutation_in_each_epoch() -> None:
     orders = [windowed_order(0, epoch, SHARDS, 4, batch_size=16) for epoch in (0, 0, 1)]
     assert torch.equal(orders[0], orders[1])
     assert not torch.equal(orders[0], orders[2])
@@ -24,7 +24,7 @@ def test_a_windowed_order_is_a_permutation_of_its_own_in_each_epoch() -> None:
 
 
 @pytest.mark.parametrize(("world", "accumulate"), [(2, 1), (1, 4), (2, 2), (4, 1)])
-def test_processes_share_each_global_batch(world: int, accumulate: int) -> None:
+def test_processes_split_each_global_batch(world: int, accumulate: int) -> None:
     def batches(rank: int, world: int, accumulate: int) -> list[torch.Tensor]:
         made = TrainBatches(len(SHARDS), 24, 3, rank, world, accumulate)
         return list(within_windows(made, SHARDS, 1).of_epoch(2))

@@ -1,4 +1,4 @@
-"""The depth of each parameter, for learning rates that fall towards the input."""
+"""The depth of each parameter, for layer-wise learning rate decay."""
 
 import copy
 
@@ -31,7 +31,7 @@ def vit() -> ViT:
         ("efficientnet_b0", 17),
     ],
 )
-def test_models_of_timm_say_it_themselves(name: str, most: int) -> None:
+def test_timm_models_use_their_group_matcher(name: str, most: int) -> None:
     model = timm.create_model(name, num_classes=10)
     depths = depths_of(model)
     assert set(depths) == {name for name, _ in model.named_parameters()}
@@ -42,7 +42,7 @@ def test_models_of_timm_say_it_themselves(name: str, most: int) -> None:
     assert rates == {0.5**i for i in range(most + 1)}
 
 
-def test_a_model_that_says_its_layers() -> None:
+def test_model_with_a_layers_method() -> None:
     model = vit()
     depths = depths_of(model)
     assert depths["patch_embed.weight"] == 0
@@ -52,14 +52,14 @@ def test_a_model_that_says_its_layers() -> None:
     assert find_head(model) == "head"
 
 
-def test_usual_names_are_found() -> None:
+def test_blocks_with_usual_names_are_found() -> None:
     model = nn.ModuleDict({"stem": nn.Linear(2, 2), "blocks": nn.ModuleList([nn.Linear(2, 2)] * 1)})
     assert depths_of(model) == {
         "stem.weight": 0, "stem.bias": 0, "blocks.0.weight": 1, "blocks.0.bias": 1,
     }  # fmt: skip
 
 
-def test_stages_follow_each_other_and_towers_stand_side_by_side() -> None:
+def test_stages_are_numbered_in_sequence_and_towers_separately() -> None:
     depths = depths_of(torchvision.models.resnet18(num_classes=3))
     assert depths["conv1.weight"] == 0
     assert [depths[f"layer{i}.{j}.conv1.weight"] for i in (1, 2, 3, 4) for j in (0, 1)] == [
@@ -72,9 +72,11 @@ def test_stages_follow_each_other_and_towers_stand_side_by_side() -> None:
     assert [depths[f"{name}.layers.1.weight"] for name in ("image", "text")] == [2, 2]
 
 
-def test_a_model_without_blocks_is_a_sentence() -> None:
+def test_model_without_blocks_is_a_user_error() -> None:
     model = CNN(10, in_channels=1)
-    with pytest.raises(UserError, match=r"CNN has no blocks by a usual name, .* method layers\(\)"):
+    with pytest.raises(
+        UserError, match=r"CNN has no blocks with a usual name, .* method layers\(\)"
+    ):
         decay_groups(model, 0.0, 1.0, 0.5)
     assert {group["lr"] for group in decay_groups(model, 0.0, 1.0)} == {1.0}
     assert find_head(model) == "classifier"

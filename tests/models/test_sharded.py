@@ -1,4 +1,4 @@
-"""Processes that share a model's weights make texts together, until the last of them has ended."""
+"""Processes of a sharded model generate texts together until all of them are done."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -50,7 +50,7 @@ MODELS: dict[str, Any] = {
 
 
 def made(name: str, model: Any, row: Tensor, stop: int) -> list[int]:
-    """What it makes of one row, up to where it stops."""
+    """The tokens generated for one row, up to the stop token."""
     if name in ("blip", "auto"):
         out = model.generate(row, LENGTH, stop)
     elif name == "t5":
@@ -81,7 +81,7 @@ def process(rank: int, folder: str) -> None:
 
 
 def of_different_lengths(name: str, model: Any, rows: Tensor) -> tuple[int, Tensor, Tensor]:
-    """A token to stop at, a row that comes to it early, and one that comes to it later."""
+    """A stop token, a row that reaches it early, and one that reaches it late."""
     free = [made(name, model, row, 0) for row in rows]
     lengths = {
         token: [row.index(token) if token in row else len(row) for row in free]
@@ -94,5 +94,5 @@ def of_different_lengths(name: str, model: Any, rows: Tensor) -> tuple[int, Tens
 
 
 @pytest.mark.slow
-def test_a_process_that_has_ended_waits_for_the_others(tmp_path: Path) -> None:
+def test_finished_process_waits_for_the_others(tmp_path: Path) -> None:
     mp.spawn(process, (str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Weights from anywhere: how they are wrapped, named and told apart."""
+"""Reading weights from files in many formats, and matching them with a model."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -44,7 +44,7 @@ WAYS = {
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".th", ".bin", ".ckpt"])
 @pytest.mark.parametrize("way", WAYS)
-def test_however_they_are_saved(tmp_path: Path, way: str, suffix: str) -> None:
+def test_weights_in_many_formats(tmp_path: Path, way: str, suffix: str) -> None:
     own = net().state_dict()
     saved: Any = WAYS[way]({name: tensor + 1 for name, tensor in own.items()})
     torch.save(saved, tmp_path / f"a{suffix}")
@@ -55,17 +55,17 @@ def test_however_they_are_saved(tmp_path: Path, way: str, suffix: str) -> None:
     assert bool(found.renamed) == (way == "other names")
 
 
-def test_safetensors_of_any_name(tmp_path: Path) -> None:
+def test_safetensors_with_any_suffix(tmp_path: Path) -> None:
     save_file({"a": torch.ones(2)}, tmp_path / "weights.bin")
     assert read_weights(tmp_path / "weights.bin", "it").keys() == {"a"}
 
 
-def test_a_wrapped_model_takes_bare_weights() -> None:
+def test_wrapped_model_accepts_weights_without_prefix() -> None:
     own = prefixed(net().state_dict(), "net.")
     assert matched(net().state_dict(), own).taken.keys() == own.keys()
 
 
-def test_what_does_not_fit_is_told() -> None:
+def test_weights_that_do_not_fit_are_listed() -> None:
     own = net().state_dict()
     theirs = {**own, "3.weight": torch.ones(5, 144), "3.bias": torch.ones(5), "more": torch.ones(3)}
     found = matched(theirs, own)
@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_told() -> None:
     assert found.left_out == ["more"]
 
 
-def test_shapes_tell_only_what_they_tell_apart() -> None:
+def test_only_unique_shapes_are_matched() -> None:
     own = {"a": torch.ones(2, 2), "b": torch.ones(2, 2), "c": torch.ones(3)}
     theirs = {"x": torch.ones(3), "y": torch.ones(2, 2), "z": torch.ones(2, 2)}
     assert matched(theirs, own).renamed == {"c": "x"}
@@ -92,7 +92,7 @@ class Code:
         (None, "cannot be read as weights"),
     ],
 )
-def test_other_files_are_a_sentence(tmp_path: Path, kept: Any, sentence: str) -> None:
+def test_other_files_are_user_errors(tmp_path: Path, kept: Any, sentence: str) -> None:
     if kept is None:
         (tmp_path / "a.pt").write_bytes(b"no zip and no pickle")
     else:
@@ -101,20 +101,20 @@ def test_other_files_are_a_sentence(tmp_path: Path, kept: Any, sentence: str) ->
         read_weights(tmp_path / "a.pt", "it")
 
 
-def test_weights_are_tested_without_a_run(composed: Composed, tmp_path: Path) -> None:
+def test_weights_are_evaluated_without_a_run(composed: Composed, tmp_path: Path) -> None:
     torch.manual_seed(1)
     model = CNN(10, in_channels=1, widths=[8, 8, 8])
     file = tmp_path / "cnn.pth"
     torch.save({"state_dict": prefixed(model.state_dict(), "module.")}, file)
     words = ["model.widths=[8,8,8]", f"model.pretrained={file}", "data.batch_size=64"]
-    figures = evaluate_weights(composed("model=cnn", *words))
+    metrics = evaluate_weights(composed("model=cnn", *words))
     from arclight.run.assembly import build_data
 
     data = build_data(composed("model=cnn", *words), tmp_path)
     model.eval()
     with torch.no_grad():
         right = [(model(x).argmax(1) == y).float() for x, y in data.test_dataloader()]
-    assert figures["test/accuracy"] == pytest.approx(torch.cat(right).mean().item(), rel=1e-6)
+    assert metrics["test/accuracy"] == pytest.approx(torch.cat(right).mean().item(), rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_weights_are_tested_without_a_run(composed: Composed, tmp_path: Path) ->
         (["model.pretrained={file}", "model.widths=[8,8,8]"], "lacks 2 of the model's"),
     ],
 )
-def test_weights_that_are_not_whole_are_not_tested(
+def test_incomplete_weights_are_not_evaluated(
     composed: Composed, tmp_path: Path, words: list[str], sentence: str
 ) -> None:
     file = tmp_path / "cnn.pth"

@@ -39,14 +39,14 @@ def test_a_folder_with_other_files_is_not_taken(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "thesis.tex").write_text("\\begin{document}")
-    with pytest.raises(UserError, match="already holds files"):
+    with pytest.raises(UserError, match="already has files"):
         make(tmp_path, folder)
     assert [f.name for f in tmp_path.iterdir()] == ["mine"]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be made in"):
+    with pytest.raises(UserError, match="cannot be created in"):
         make(tmp_path / "file")
 
 

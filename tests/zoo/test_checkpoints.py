@@ -201,7 +201,7 @@ def test_weights_of_another_architecture_are_refused_and_a_large_new_head_is_not
         transformers.BertForSequenceClassification,
         transformers.AutoModelForSequenceClassification,
     )
-    with pytest.raises(UserError, match=r"of model_type roberta, .* only 0% .* type model=auto"):
+    with pytest.raises(UserError, match=r"has model_type roberta, .* only 0% .* type model=auto"):
         load_pretrained(kinds[0], str(tmp_path / "other"), num_labels=5)
     bert = tiny.saved(tiny.bert, tmp_path / "own")
     for kind in kinds:
@@ -211,7 +211,7 @@ def test_weights_of_another_architecture_are_refused_and_a_large_new_head_is_not
     save_file(
         {f"my.{k}": v for k, v in weights.items()}, bert / "model.safetensors", {"format": "pt"}
     )
-    with pytest.raises(UserError, match="has no weight that AutoModelForSequenceClassification"):
+    with pytest.raises(UserError, match="has no weight with a name of AutoModelForSeq"):
         load_pretrained(kinds[1], str(bert))
 
 

@@ -1,1 +1,1 @@
-"""What a model learns from: sources, splits, order, augmentation, loaders, and the data modules."""
+"""Data modules, loaders, the order of samples, and the facts of a dataset."""

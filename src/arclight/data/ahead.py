@@ -1,4 +1,4 @@
-"""Batches made ahead of their use, and sent to a device while it computes."""
+"""Prefetch batches in a thread, and copy them to a device while it computes."""
 
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -17,10 +17,10 @@ _AHEAD = 2  # batches
 
 
 class Copies:
-    """Copies to a device; a CUDA device copies while it computes the steps before.
+    """Copies tensors to a device; a CUDA device copies while it computes earlier steps.
 
-    The host runs ahead of the device, so a copy, on a stream of its own and from pinned memory,
-    begins as soon as it is asked for; what computes next waits for it, on the device.
+    The host runs ahead of the device, so a copy from pinned memory, on a separate stream, starts
+    immediately; the next computation waits for it on the device.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -36,16 +36,15 @@ class Copies:
         with torch.cuda.stream(self._stream):
             there = tuple(tensor.to(self.device, non_blocking=True) for tensor in tensors)
         computing.wait_stream(self._stream)
-        for tensor in there:  # their memory is not the copying stream's to use again
+        for tensor in there:  # the copying stream must not reuse their memory yet
             tensor.record_stream(computing)
         return there
 
 
 class AheadLoader(RowLoader):
-    """A loader's batches on the device, made by a thread while the steps before are computed.
+    """A loader's batches on the device, made by a thread while earlier steps are computed.
 
-    They are the same in the same order, since what a batch is depends on nothing but its samples
-    and its epoch.
+    The batches and their order are unchanged, since a batch depends only on its samples and epoch.
     """
 
     def __init__(self, loader: RowLoader, device: torch.device) -> None:
@@ -58,7 +57,7 @@ class AheadLoader(RowLoader):
             yield self.copies(batch)
 
     def _ready(self) -> Generator[list[Tensor], None, None]:
-        """In the thread: what may be copied without the host, and in one piece."""
+        """Runs in the thread: contiguous tensors, pinned so that the device can copy them."""
         pinned = self.device.type == "cuda"
         for batch in self.loader:
             yield [
@@ -68,10 +67,10 @@ class AheadLoader(RowLoader):
 
 
 def ahead(batches: Generator[T, None, None], count: int) -> Iterator[T]:
-    """The same, made in a thread, up to `count` before they are asked for.
+    """Yields the same batches, made in a thread, up to `count` ahead.
 
-    Nothing is made before the first is asked for. What making one raises is raised here in its
-    place. However it ends, the generator is then closed, and the thread gone.
+    The thread starts with the first `next()`. Its exceptions are raised here, in the order of the
+    batches. At the end, the generator is closed and the thread stopped, also after an error.
     """
     thread = ThreadPoolExecutor(1)
     try:
@@ -86,7 +85,7 @@ def ahead(batches: Generator[T, None, None], count: int) -> Iterator[T]:
 
 
 def on_device(loader: Any, device: torch.device) -> Any:
-    """A loader of batches made by this process, such that a CUDA device does not wait for them."""
+    """Returns a loader of a `RowLoader`'s batches that a CUDA device need not wait for."""
     if isinstance(loader, RowLoader) and device.type == "cuda":
         return AheadLoader(loader, device)
     return loader

@@ -1,4 +1,4 @@
-"""What a model must know about the data before it is built."""
+"""The facts about the data that a model needs before it is built."""
 
 import dataclasses
 import importlib
@@ -13,13 +13,13 @@ __all__ = ["Facts", "first_size", "read_facts"]
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """The facts of a data set as a run uses it. A kind of data may add its own in a subclass.
+    """The facts of a dataset as a run uses it. Subclasses add the facts of a kind of data.
 
     Attributes:
-        sizes: samples in "train", "val" and "test".
-        fingerprint: SHA-256 over the samples of the three splits, as they are served; over what
-            identifies them where they are too large for memory.
-        skipped: samples left out because they cannot be read, by the source's splits
+        sizes: the number of samples in "train", "val" and "test".
+        fingerprint: the SHA-256 of the samples of the three splits, after preprocessing; if they
+            are too large for memory, of what identifies them.
+        skipped: the number of samples left out because they cannot be read, by split of the source
             (`data.on_error=skip`).
     """
 
@@ -28,49 +28,50 @@ class Facts:
     skipped: dict[str, int] = field(default_factory=dict)
 
     def for_model(self) -> dict[str, Any]:
-        """What a model's constructor may need, under its parameters' names."""
+        """Returns arguments for a model's constructor, by the names of its parameters."""
         return {}
 
     def for_export(self) -> dict[str, Any]:
-        """What a file of weights should tell of the data, in plain values."""
+        """Returns the facts to store in a weights file, as plain values."""
         return {}
 
     def describe_input(self) -> str:
-        """One example's input in a few words, such as `224 px`."""
+        """Returns a short description of an example's input, such as `224 px`."""
         return ""
 
     @classmethod
     def assumed(cls, model: Mapping[str, Any], data: Mapping[str, Any]) -> Self:
-        """What data of these sizes would say, from the config alone: nothing is read.
+        """Returns assumed facts, from the config alone; no data are read.
 
         Args:
             model: the config's `model`.
             data: the config's `data`.
 
         Raises:
-            NotImplementedError: this kind of data cannot be imagined.
+            NotImplementedError: this kind of data does not support it.
         """
         raise NotImplementedError(f"{cls.__name__} does not define `assumed`")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain containers, as the manifest keeps them; `kind` is the path of the class."""
+        """Returns plain containers for the manifest; `kind` is the dotted name of the class."""
         kind = type(self)
         return {"kind": f"{kind.__module__}.{kind.__qualname__}", **dataclasses.asdict(self)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlainFacts(Facts):
-    """What was seen of data that say nothing of themselves; a task is not told of it.
+    """The facts of a plain Lightning data module; a task does not get them.
 
-    `sizes` has the stages that are known, and the fingerprint is that of the training data.
+    `sizes` has the known stages, and the fingerprint is that of the training data.
     """
 
 
 def read_facts(plain: Mapping[str, Any]) -> Facts:
-    """The facts that a manifest keeps.
+    """Reads the facts in a manifest.
 
     Raises:
-        UserError: their class is not one of an owned package, or a value is not as it says.
+        UserError: their class is not from one of the project's packages, or a value is missing or
+            has the wrong type.
     """
     from arclight.config.allowed import require
     from arclight.config.annotations import fits
@@ -81,17 +82,17 @@ def read_facts(plain: Mapping[str, Any]) -> Facts:
     module, _, name = plain["kind"].rpartition(".")
     kind = getattr(importlib.import_module(module), name)
     if not issubclass(kind, Facts):
-        raise UserError(f"{plain['kind']} in a run's manifest is no kind of arclight.Facts.")
-    told = {key: value for key, value in plain.items() if key != "kind"}
+        raise UserError(f"{plain['kind']} in a run's manifest is not a subclass of arclight.Facts.")
+    values = {key: value for key, value in plain.items() if key != "kind"}
     known = parameters(plain["kind"])
-    wrong = [k for k, v in told.items() if k not in known or not fits(v, known[k].annotation)]
-    missing = [k for k, one in known.items() if one.required and k not in told]
+    wrong = [k for k, v in values.items() if k not in known or not fits(v, known[k].annotation)]
+    missing = [k for k, one in known.items() if one.required and k not in values]
     if wrong or missing:
         raise UserError(f"the facts of its data are damaged: {', '.join([*wrong, *missing])}.")
-    facts: Facts = kind(**told)
+    facts: Facts = kind(**values)
     return facts
 
 
 def first_size(key: str, *places: Mapping[str, Any]) -> int:
-    """The first number under this key, or 0."""
+    """Returns the first integer under this key in the mappings, or 0."""
     return next((p[key] for p in places if isinstance(p.get(key), int)), 0)

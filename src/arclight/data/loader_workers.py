@@ -1,7 +1,7 @@
-"""The worker processes of a loader: how they are started, and how they end.
+"""Start and stop the worker processes of a loader.
 
-torch leaves ending its workers to the garbage collector. It then waits five seconds for each one
-that no longer listens, and a run that is cut in the middle of an epoch leaves them behind.
+torch leaves stopping its workers to the garbage collector. It then waits five seconds for each
+worker that does not react, and a run that is interrupted within an epoch leaves its workers behind.
 """
 
 import atexit
@@ -18,18 +18,18 @@ __all__ = ["OwnsWorkers", "show_dataset"]
 
 
 class OwnsWorkers:
-    """A loader that is not a `DataLoader` but has one, `inner`, and so its worker processes.
+    """Base of a loader that contains a `DataLoader`, `inner`, and owns its worker processes.
 
-    Lightning ends them when a fit is over, and `close` does at any time.
+    Lightning stops the workers after a fit; `close` stops them at any time.
     """
 
     inner: "DataLoader[Any]"
     _batches: Iterator[Any] | None = None
 
     def begin(self) -> Iterator[Any]:
-        """The next pass of the inner loader; workers are started, unless they persist.
+        """Returns the next pass of the inner loader; starts workers unless they are persistent.
 
-        They do not hear the signals that end a run: it needs them until it has saved.
+        Workers block the signals that end a run, which needs them until its checkpoint is saved.
         """
         with block_signals_in_children():
             self._batches, workers = start_workers(self.inner)
@@ -40,13 +40,13 @@ class OwnsWorkers:
         return self._batches
 
     def close(self) -> None:
-        """Ends the workers; another pass starts new ones."""
+        """Stops the workers; the next pass starts new ones."""
         if self._batches in _running:
             end_workers(self._batches)
         self._batches = None
         forget_workers(self.inner)
 
-    # By this name Lightning finds, ends and forgets a loader's workers.
+    # Lightning uses this name to find, stop and drop a loader's workers.
     @property
     def _iterator(self) -> Any:
         return self._batches
@@ -58,7 +58,7 @@ class OwnsWorkers:
 
 
 def show_dataset() -> None:
-    """Within a worker: makes `get_worker_info().dataset` the user's, not what is around it."""
+    """In a worker, makes `get_worker_info().dataset` the user's dataset, not its wrapper."""
     info = get_worker_info()
     if info is not None:
         around: Any = info.dataset
@@ -70,6 +70,6 @@ _running: WeakSet[Any] = WeakSet()
 
 @atexit.register
 def _stop_all() -> None:
-    """Without this, Python at its end would wait for workers that it has sent a SIGTERM."""
+    """Stops all workers at exit; otherwise Python would wait for them after sending SIGTERM."""
     for batches in list(_running):
         end_workers(batches)

@@ -1,4 +1,4 @@
-"""What every data module shares: who reads which samples, in which order."""
+"""The base of data modules: it decides which process reads which samples, in which order."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,24 +17,25 @@ __all__ = ["DataModule", "require_counts", "require_fractions"]
 
 
 class DataModule(LightningDataModule, ABC):
-    """A data set with its facts, served by the trainer's process, accumulation and position.
+    """A dataset with its facts; its loaders resume exactly and split batches among processes.
 
-    Without a trainer attached it serves all of it to one process on the CPU. Subclasses set
-    `facts` in `setup()`, after which it is known what a model must know, and make the loaders.
-    What a run must keep of them beside its checkpoints lies in `folder`, the run's directory; what
-    it should say of them when it opens is in `notes`, a sentence each.
+    Without a trainer it loads all data in one process on the CPU. Subclasses set `facts` in
+    `setup()` and implement `make_loader`.
 
     Attributes:
-        holds: what its batches are, in words; a task is for one kind (`Task.learns_from`).
-        facts_type: the class of its facts, which can be assumed from a config alone.
-        chosen: what it chose by its data for keys of the config that are `auto`, such as
+        holds: the kind of its batches, in words; a task is for one kind (`Task.learns_from`).
+        facts_type: the class of its facts; `facts_type.assumed` needs the config alone.
+        facts: the facts of the dataset, set in `setup()`.
+        folder: the run's directory, for files that the data module must keep beside checkpoints.
+        notes: sentences for the run to print when it starts.
+        chosen: values that it chose for keys of the config that are `auto`, such as
             `trainer.max_epochs`; known after `setup()`.
 
     Args:
-        path: what errors call the data.
+        path: the name of the data in error messages.
         batch_size: samples of one optimizer step, over all processes and accumulated batches.
-        eval_batch_size: samples of one evaluation batch over all processes; None: as many as go
-            through the model at once in training, `batch_size` over the accumulated batches.
+        eval_batch_size: samples of one evaluation batch over all processes; None: `batch_size`
+            divided by the number of accumulated batches.
         seed: the run's seed, for order and augmentation.
     """
 
@@ -55,24 +56,31 @@ class DataModule(LightningDataModule, ABC):
     def make_loader(
         self, stage: str, batches: TrainBatches | EvalBatches, device: torch.device
     ) -> Any:
-        """Batches of "train", "val" or "test": on the device, or a `RowLoader` of any."""
+        """Returns a loader for "train", "val" or "test", with batches on the device.
+
+        A `RowLoader` may have its batches anywhere: they are copied to the device.
+        """
 
     def follow_weights(self, weights: str, before: Mapping[str, Any] | None) -> None:
-        """Prepares inputs as `model.pretrained` knows them, where the config leaves that open.
+        """Adopts the preprocessing of `model.pretrained` for settings that the config leaves open.
 
-        Called before `setup()`. By default nothing is taken over.
+        Called before `setup()`. By default it does nothing.
 
         Args:
             weights: `model.pretrained`.
-            before: the facts that the run has found before, if it is resumed.
+            before: the facts in the run's manifest, if it is resumed.
         """
 
     def held_bytes(self) -> int:
-        """Of the data that the loaders will hold on the device."""
+        """Returns the bytes of the data that the loaders will hold on the device."""
         return 0
 
     def evaluated_at_once(self, accumulate: int) -> int:
-        """Samples of one evaluation batch, of a run that accumulates gradients so many times."""
+        """Returns the samples of one evaluation batch.
+
+        Args:
+            accumulate: the number of accumulated batches of an optimizer step.
+        """
         return self.eval_batch_size or max(1, self.batch_size // accumulate)
 
     def train_dataloader(self) -> Any:
@@ -89,7 +97,7 @@ class DataModule(LightningDataModule, ABC):
                 rank,
                 world,
                 trainer.accumulate_grad_batches,
-                # Counted up after the step, saved in every checkpoint, and never set back.
+                # Counted after the step, saved in every checkpoint, and never reset.
                 position=lambda: progress.total.processed,  # type: ignore[attr-defined]
                 taken=trainer.limit_train_batches,
                 repeat=bool(trainer.overfit_batches),  # type: ignore[attr-defined]
@@ -97,7 +105,7 @@ class DataModule(LightningDataModule, ABC):
         return on_device(self.make_loader("train", batches, device), device)
 
     def val_dataloader(self) -> Any:
-        """Without validation samples, no loader: the trainer then does not validate."""
+        """Returns no loader if there are no validation samples; validation is then skipped."""
         return self._evaluation("val") if self.facts.sizes["val"] else []
 
     def test_dataloader(self) -> Any:
@@ -109,10 +117,11 @@ class DataModule(LightningDataModule, ABC):
         return self._evaluation("test")
 
     def examples(self, stage: str, places: Sequence[int]) -> Any:
-        """A batch of samples of "val" or "test", on the CPU, as evaluation is given them.
+        """Returns a batch of samples of "val" or "test", on the CPU, prepared as in evaluation.
 
         Args:
-            places: of the samples in their set, as `id` in `predictions.parquet`; one or more.
+            stage: "val" or "test".
+            places: the indices of the samples, as `id` in `predictions.parquet`; one or more.
         """
         return next(iter(self.make_loader(stage, ChosenBatch(places), torch.device("cpu"))))
 
@@ -129,14 +138,14 @@ class DataModule(LightningDataModule, ABC):
 
 
 def require_counts(**counts: int | None) -> None:
-    """Raises `UserError` where one of the keys of `data` is a number below 1."""
+    """Raises `UserError` if one of these keys of `data` is below 1."""
     for key, count in counts.items():
         if count is not None and count < 1:
             raise UserError(f"data.{key}={count} should be 1 or more.")
 
 
 def require_fractions(**fractions: float) -> None:
-    """Raises `UserError` where one of the keys of `data` is no share of a whole."""
+    """Raises `UserError` if one of these keys of `data` is not at least 0 and below 1."""
     for key, fraction in fractions.items():
         if not 0 <= fraction < 1:
             raise UserError(f"data.{key}={fraction} should be from 0 to less than 1.")

@@ -1,8 +1,8 @@
 """The order of the data, as a pure function of (seed, epoch).
 
-Nothing here has a state: where a run stands is one number, the count of micro-batches it has been
-given. So a resumed run goes on with exactly the next sample, whatever the number of workers, and
-one run cut over 1, 2 or 8 processes learns from the same global batches.
+There is no state: the position of a run is one number, its count of micro-batches. So a resumed run
+continues with exactly the next sample, with any number of workers, and a run on 1, 2 or 8 processes
+trains on the same global batches.
 """
 
 import math
@@ -19,34 +19,34 @@ from arclight.seeds import mix
 __all__ = ["SIDE", "EvalBatches", "TrainBatches", "random_rows", "random_table"]
 
 ROW = 32
-"""Random numbers that each sample has in each epoch."""
+"""The number of random numbers of each sample in each epoch."""
 SIDE = ROW - 1
-"""The one of them that is not drawn anew in each epoch, but moves on by a half."""
-_BLOCK = 8  # numbers of one count of Philox: four 64-bit words, eight float32
+"""The column that is drawn once, and then shifted by 0.5 in each epoch."""
+_BLOCK = 8  # float32 numbers for one count of Philox: four 64-bit words
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> Tensor:
-    """The permutation `(n,)` in which this epoch visits the samples."""
+    """Returns the order of the samples in this epoch, a permutation `(n,)`."""
     order = np.random.Generator(np.random.Philox(key=mix("order", seed, epoch))).permutation(n)
     return torch.from_numpy(order)
 
 
 def random_table(seed: int, epoch: int, n: int, first: int = 0) -> Tensor:
-    """What is random about samples `first ... first + n - 1` in this epoch: `(n, ROW)` in [0, 1).
+    """Returns random numbers for samples `first ... first + n - 1`, `(n, ROW)` in [0, 1).
 
-    A row depends on (seed, epoch, sample) alone. The column `SIDE` is on one side of 0.5 in the
-    even epochs, and on the other in the odd ones.
+    A row depends only on (seed, epoch, sample). The column `SIDE` is on one side of 0.5 in even
+    epochs and on the other in odd ones.
     """
     return _table(seed, epoch, [(first, n)])
 
 
 def random_rows(seed: int, epoch: int, samples: Tensor) -> Tensor:
-    """The rows of some samples `(n,)` in `random_table`, `(n, ROW)`, without those between them."""
+    """Returns the rows of `random_table` for some samples `(n,)`, `(n, ROW)`."""
     return _table(seed, epoch, [(sample, 1) for sample in samples.tolist()])
 
 
 def _table(seed: int, epoch: int, runs: Sequence[tuple[int, int]]) -> Tensor:
-    """The rows of runs of samples, each given by its first sample and its length."""
+    """The rows for ranges of samples, each given by its first sample and its length."""
     table = _draw(mix("sample", seed, epoch), runs, ROW)
     once = _draw(mix("side", seed), runs, _BLOCK)[:, 0]
     table[:, SIDE] = (once + 0.5 * (epoch % 2)) % 1
@@ -54,7 +54,7 @@ def _table(seed: int, epoch: int, runs: Sequence[tuple[int, int]]) -> Tensor:
 
 
 def _draw(key: int, runs: Sequence[tuple[int, int]], width: int) -> NDArray[np.float32]:
-    """Philox counts (Salmon et al., 2011), so what is not asked for is skipped at no cost."""
+    """Draws with Philox (Salmon et al., 2011), a counter that can skip other samples for free."""
     philox = np.random.Philox(key=key, counter=0)
     generator, blocks, at = np.random.Generator(philox), width // _BLOCK, 0
     parts = []
@@ -68,27 +68,29 @@ def _draw(key: int, runs: Sequence[tuple[int, int]], width: int) -> NDArray[np.f
 class TrainBatches:
     """The micro-batches of one rank: an iterable of index tensors.
 
-    Global batch k of an epoch is `order[k * B : (k + 1) * B]`; the remainder is dropped. It is cut
-    into `world * accumulate` equal parts, of which rank r takes part `m * world + r` as its m-th
-    micro-batch: together they are the same samples whatever `world` and `accumulate` are.
+    Global batch k of an epoch is `order[k * B : (k + 1) * B]`; the remainder is dropped. It is
+    split into `world * accumulate` equal parts; rank r takes part `m * world + r` as its m-th
+    micro-batch. Together they are the same samples for all values of `world` and `accumulate`.
 
     Args:
-        n: samples in the training set.
+        n: the number of samples in the training set.
         batch_size: B, the samples of one optimizer step over all ranks and micro-batches.
         seed: the run's seed.
-        rank: this process among `world`.
-        accumulate: micro-batches of one optimizer step.
-        position: how many micro-batches this rank has been given since the run's start. Every
-            `iter()` asks it and goes on from there to the end of that epoch.
-        taken: what the trainer takes of an epoch: a number of micro-batches, or a share of them
-            (Lightning's `limit_train_batches`). Epochs are then shorter.
+        rank: the rank of this process.
+        world: the number of processes.
+        accumulate: the number of micro-batches of one optimizer step.
+        position: returns the number of micro-batches of this rank since the run's start. Each
+            `iter()` calls it and continues from there to the end of that epoch.
+        taken: the part of an epoch that the trainer uses: a number of micro-batches, or a share of
+            them (Lightning's `limit_train_batches`). Epochs are then shorter.
         repeat: every epoch has the order of the first one (Lightning's `overfit_batches`).
 
     Attributes:
-        order: of an epoch; a permutation of all samples, unless replaced (`windows.py`).
+        order: returns the order of an epoch: a permutation of all samples, unless replaced
+            (`windows.py`).
 
     Raises:
-        UserError: the batch size cannot be cut into equal parts, or exceeds the data set.
+        UserError: the batch size cannot be split into equal parts, or exceeds the dataset.
     """
 
     def __init__(
@@ -127,14 +129,14 @@ class TrainBatches:
         return (self.n // self.batch_size) * self.accumulate
 
     def where(self) -> tuple[int, int]:
-        """The run's epoch, and the next micro-batch in it."""
+        """Returns the run's epoch, and the next micro-batch in it."""
         return divmod(self.position(), self.epoch_length)
 
     def __iter__(self) -> Iterator[Tensor]:
         return self.of_epoch(*self.where())
 
     def of_epoch(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
-        """The micro-batches of one epoch from the `start`-th on, as index tensors."""
+        """Yields the micro-batches of one epoch from the `start`-th on, as index tensors."""
         order = self.order(0 if self.repeat else epoch)
         size = self.batch_size // (self.world * self.accumulate)
         for i in range(start, len(self)):
@@ -142,7 +144,7 @@ class TrainBatches:
             yield order[part * size : (part + 1) * size]
 
     def steps_of(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
-        """For each micro-batch of `of_epoch`, all samples of its optimizer step."""
+        """Yields, for each micro-batch of `of_epoch`, all samples of its optimizer step."""
         order = self.order(0 if self.repeat else epoch)
         for i in range(start, len(self)):
             first = i // self.accumulate * self.batch_size
@@ -150,16 +152,17 @@ class TrainBatches:
 
 
 class EvalBatches:
-    """Every sample exactly once over all ranks, in equally many batches on each, without padding.
+    """Every sample exactly once over all ranks, in the same number of batches on each rank.
 
-    A rank's share is every `world`-th sample, cut into nearly equal chunks. So no rank waits for
-    another at the end, and no sample counts twice. A chunk is never empty: where the shares differ
-    and a rank's batch is one sample, a chunk may hold two.
+    A rank takes every `world`-th sample, split into nearly equal chunks, without padding. So no
+    rank waits for another at the end, and no sample counts twice. A chunk is never empty: if ranks
+    have different numbers of samples and the batch is one sample per rank, a chunk may have two.
 
     Args:
-        n: samples in the set.
-        batch_size: samples of one batch over all ranks, at most.
-        rank: this process among `world`.
+        n: the number of samples in the set.
+        batch_size: the most samples of one batch over all ranks.
+        rank: the rank of this process.
+        world: the number of processes.
 
     Raises:
         UserError: there are fewer samples than processes.
@@ -185,7 +188,7 @@ class EvalBatches:
 
 
 class ChosenBatch(EvalBatches):
-    """Some samples of a set in one batch, in the order that they are given in."""
+    """Some samples of a set in one batch, in the given order."""
 
     def __init__(self, places: Sequence[int]) -> None:
         super().__init__(len(places), len(places))

@@ -1,4 +1,4 @@
-"""Batches made at once from what is in memory, or mapped into it."""
+"""Make batches from arrays that are in memory or memory-mapped."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,12 +13,12 @@ Make = Callable[[Tensor, int | None], Any]
 
 
 class RowLoader:
-    """Iterating serves one epoch of batches, or its rest.
+    """A loader that yields the batches of one epoch, or the rest of it.
 
     Args:
-        batches: which samples.
-        make: the batch of some samples, given as indices `(n,)`, and of the epoch (None in
-            evaluation): a pure function of the two.
+        batches: the indices of the samples of each batch.
+        make: makes a batch from indices `(n,)` and the epoch (None in evaluation); a pure function
+            of the two.
     """
 
     def __init__(self, batches: TrainBatches | EvalBatches, make: Make) -> None:

@@ -1,8 +1,8 @@
-"""An order for data in shards: random enough to learn from, near enough to read one by one.
+"""A shuffled order for data in shards that reads only a few shards at a time.
 
-A permutation of everything touches every shard at once, which disks and caches punish. Here whole
-shards are permuted, and samples only among the few shards that are open together. It stays a pure
-function of (seed, epoch), so resuming needs no more than it does elsewhere: one number.
+A permutation of all samples reads all shards at the same time, which is slow on disks and defeats
+caches. Here the shards are permuted, and samples are shuffled only among the few shards that are
+open together. The order is a pure function of (seed, epoch), so one number is enough to resume.
 """
 
 from functools import partial
@@ -19,7 +19,8 @@ from arclight.seeds import mix
 __all__ = ["LANES", "within_windows"]
 
 LANES = 8
-"""Places at which an epoch is read at once: up to so many processes read shards of their own."""
+"""The number of places at which an epoch is read in parallel: up to 8 processes read different
+shards."""
 
 
 def windowed_order(
@@ -30,22 +31,23 @@ def windowed_order(
     batch_size: int,
     lanes: int = 1,
 ) -> Tensor:
-    """The order in which this epoch visits the samples; the last few are left for another epoch.
+    """Returns the order of the samples in this epoch, without the last incomplete batch.
 
-    The permuted shards are cut into `lanes` stretches, and each batch takes an equal part from
-    each, in that order: process r of 2 takes the second half of every batch, so it reads the
-    second half of the shards. The order itself knows nothing of processes.
+    The permuted shards are split into `lanes` parts, and each batch takes the same number of
+    samples from each part, in that order. So the second of two processes, which takes the second
+    half of every batch, reads the second half of the shards. The order itself does not depend on
+    the number of processes.
 
     Args:
         seed: the run's seed.
-        epoch: counted from 0.
-        shards: `(n,)`, the shard that each sample lies in.
-        window: so many shards are shuffled together.
+        epoch: the epoch, counted from 0.
+        shards: the shard of each sample, `(n,)`.
+        window: the number of shards that are shuffled together.
         batch_size: samples of one optimizer step.
-        lanes: a divisor of `batch_size`.
+        lanes: the number of parts, a divisor of `batch_size`.
 
     Returns:
-        Indices, whole batches of them.
+        The indices of whole batches, one after the other.
     """
     rng = np.random.Generator(np.random.Philox(key=mix("windows", seed, epoch)))
     numbers, which = np.unique(shards, return_inverse=True)
@@ -61,7 +63,7 @@ def windowed_order(
 def within_windows(
     batches: TrainBatches, shards: NDArray[np.int32], window: int | None
 ) -> TrainBatches:
-    """Makes the batches come in a windowed order; None leaves them in one of everything."""
+    """Gives the batches a windowed order; with `window=None`, all samples are shuffled."""
     if window is not None:
         lanes = gcd(batches.batch_size, LANES)
         batches.order = partial(

@@ -1,1 +1,1 @@
-"""What every model shares: its blocks and head, frozen parts, weights that others trained."""
+"""Functions for all models: find blocks and heads, frozen parts, pretrained weights."""

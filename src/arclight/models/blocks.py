@@ -1,4 +1,4 @@
-"""The blocks that a deep model repeats: what is compiled and sharded one at a time."""
+"""Find the repeated blocks of a deep model, which are compiled and sharded one by one."""
 
 import re
 from typing import Any
@@ -8,20 +8,20 @@ from torch import nn
 __all__ = ["find_blocks"]
 
 USUAL_NAMES = re.compile(r"transformer|blocks?|layers?\d*|h|stages?")
-"""What the list of blocks is called in timm's, torchvision's and transformers' models."""
+"""Names of the list of blocks in models of timm, torchvision and transformers."""
 
 
 def find_blocks(model: nn.Module) -> list[nn.Module]:
-    """The model's blocks, from its input to its output.
+    """Returns the model's blocks, from input to output.
 
-    A model says them by a method `layers()`. For one that does not, they are looked for under the
-    usual names; none are found where no list has one.
+    A model may define a method `layers()` that returns them. Otherwise, lists of modules with a
+    usual name are used; if there are none, the result is empty.
     """
     return [block for stack in find_stacks(model) for block in stack]
 
 
 def find_stacks(model: nn.Module) -> list[list[nn.Module]]:
-    """The same, apart for each stack of blocks: two towers have two, an encoder-decoder too."""
+    """Returns the blocks by stack: two towers, or an encoder and a decoder, are two stacks."""
     own: Any = getattr(model, "layers", None)
     if callable(own) and not isinstance(own, nn.Module):
         return [list(own())]

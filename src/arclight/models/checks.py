@@ -1,4 +1,4 @@
-"""Checks for models: of sizes, with errors that say what to type, and of what a model holds."""
+"""Checks of model arguments, with errors that say what to type, and of a model's modules."""
 
 from torch import nn
 
@@ -36,11 +36,11 @@ def check_choice(name: str, value: str, *choices: str) -> None:
 
 
 def has_batch_norm(model: nn.Module) -> bool:
-    """Whether any of its modules normalises by the statistics of a batch."""
+    """Whether the model has a batch norm."""
     return any(isinstance(module, BATCH_NORMS) for module in model.modules())
 
 
 def nearest_divisor(of: int, to: int) -> int:
-    """The divisor of `of` that is nearest to `to`: what to type instead of one that is none."""
+    """Returns the divisor of `of` that is nearest to `to`, to suggest instead of a wrong value."""
     divisors = [n for n in range(1, of + 1) if of % n == 0]
     return min(divisors, key=lambda n: abs(n - to), default=1)

@@ -1,4 +1,4 @@
-"""How deep in a model each parameter lies, for learning rates that fall towards the input."""
+"""The depth of each parameter in a model, for layer-wise learning rate decay."""
 
 from typing import Any
 
@@ -9,10 +9,11 @@ from arclight.models.blocks import find_stacks
 
 
 def depths_of(model: nn.Module) -> dict[str, int]:
-    """The depth of each parameter by name: 0 before the blocks, then the number of the block.
+    """Returns the depth of each parameter by name: 0 before the blocks, then the block's number.
 
-    A model says its blocks by `layers()`, or its groups by timm's `group_matcher()`. For one that
-    does neither, blocks are looked for under the usual names.
+    A model may define its blocks with `layers()`, or its groups with timm's `group_matcher()`.
+    Otherwise, blocks are found by the usual names. Parameters after the blocks are one deeper than
+    the last block.
 
     Raises:
         UserError: no blocks are found.
@@ -28,20 +29,20 @@ def depths_of(model: nn.Module) -> dict[str, int]:
     of_block = _by_blocks(model)
     if not of_block:
         raise UserError(
-            f"{type(model).__name__} has no blocks by a usual name, so that the depth of its "
-            "layers is not known: give it a method layers() that returns its blocks from input to "
-            "output, or type finetune=full (layer_decay=1)."
+            f"{type(model).__name__} has no blocks with a usual name, so the depth of its layers "
+            "is unknown: give it a method layers() that returns its blocks from input to output, "
+            "or type finetune=full (layer_decay=1)."
         )
     depths: dict[str, int] = {}
     last, begun = max(of_block.values()), False
-    for name in names:  # in the order of the model: before the blocks, or after
+    for name in names:  # in the order of the model: before or after the blocks
         begun = begun or name in of_block
         depths[name] = of_block.get(name, last + 1 if begun else 0)
     return depths
 
 
 def _by_blocks(model: nn.Module) -> dict[str, int]:
-    """The number of the block that each parameter is in, from 1, within its stack of blocks."""
+    """The number of each parameter's block in its stack, counted from 1."""
     number = {
         id(p): i
         for stack in find_stacks(model)

@@ -1,20 +1,19 @@
-"""Which parts of a model stay as they are while others are trained."""
+"""Find the modules of a model that stay in evaluation mode while others are trained."""
 
 from torch import nn
 
 
 def frozen_parts(model: nn.Module) -> list[nn.Module]:
-    """What stays as it is in evaluation while the rest is trained; none where nothing is frozen.
+    """Returns the modules that stay in evaluation mode during training; empty if none is frozen.
 
-    Norms that go with frozen weights keep their running statistics. All that lies before the first
-    weight that is trained, in the order of the model, has no dropout either; one between it and
-    what is frozen, as of a head, has. A model with adapters, which are everywhere, keeps its
-    dropout.
+    Norms of frozen weights keep their running statistics. Dropout is off in all modules before the
+    first trained weight, in the order of the model; a dropout directly before a trained head stays
+    on. A model with adapters, which are in all layers, keeps its dropout.
     """
     found: list[nn.Module] = []
-    waiting: list[nn.Module] = []  # those without weights, until it is known what comes next
-    first = not has_adapters(model)  # nothing that is trained has come yet
-    frozen = False  # what came last
+    waiting: list[nn.Module] = []  # modules without weights, until the next weights are known
+    first = not has_adapters(model)  # no trained weight has come yet
+    frozen = False  # whether the last weights were frozen
 
     def visit(module: nn.Module) -> None:
         nonlocal first, frozen
@@ -39,5 +38,5 @@ def frozen_parts(model: nn.Module) -> list[nn.Module]:
 
 
 def has_adapters(model: nn.Module) -> bool:
-    """Whether `finetune=lora` has been here."""
+    """Whether the model has LoRA adapters (`finetune=lora`)."""
     return any("lora_" in name for name, _ in model.named_parameters())

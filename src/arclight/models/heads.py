@@ -1,4 +1,4 @@
-"""The head of a model: the last layer, which a new task makes anew."""
+"""Find the head of a model: the last layer, which a new task replaces."""
 
 from typing import Any
 
@@ -9,14 +9,13 @@ from arclight.errors import UserError
 __all__ = ["find_head", "heads_of"]
 
 USUAL_NAMES = ("head", "classifier", "fc", "score", "lm_head")
-"""What the last layer is called in timm's and transformers' models."""
+"""Names of the last layer in models of timm and transformers."""
 
 
 def heads_of(model: nn.Module) -> list[str]:
-    """The names of what may be the last layer, in order.
+    """Returns the names of modules that may be the last layer, in order.
 
-    A model says it by timm's method `get_classifier()`. For one that does not, the usual names are
-    looked for.
+    A model may define timm's method `get_classifier()`. Otherwise, the usual names are used.
     """
     own: Any = getattr(model, "get_classifier", None)
     head = own() if callable(own) else None
@@ -26,16 +25,16 @@ def heads_of(model: nn.Module) -> list[str]:
 
 
 def find_head(model: nn.Module) -> str:
-    """The name of the last layer.
+    """Returns the name of the last layer.
 
     Raises:
-        UserError: the model does not say, and there is none by a usual name.
+        UserError: the model has no `get_classifier()` and no layer with a usual name.
     """
     found = heads_of(model)
     if not found:
         raise UserError(
             f"{type(model).__name__} has no layer called {', '.join(USUAL_NAMES)}, so its head is "
-            "not known: give it a method get_classifier() that returns the layer, or type "
+            "unknown: give it a method get_classifier() that returns the layer, or type "
             "finetune=full."
         )
     return found[-1]

@@ -1,4 +1,4 @@
-"""What processes that share one model's weights must do together."""
+"""Operations that all processes of a sharded model must do together."""
 
 from typing import Any
 
@@ -9,19 +9,19 @@ __all__ = ["all_ended", "is_sharded"]
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Whether processes hold shares of its weights, which they gather together when it computes."""
+    """Whether the model's weights are sharded over processes, which gather them to compute."""
     return _mesh(model) is not None
 
 
 def all_ended(done: Tensor, model: nn.Module) -> bool:
     """Whether all rows have ended.
 
-    Of a sharded model, those of all processes: one that left earlier would leave the others
-    waiting for its share of the weights.
+    For a sharded model, this includes the rows of all processes: if one stopped earlier, the others
+    would wait for its shards.
 
     Args:
-        done: true for each row that has.
-        model: what makes the rows.
+        done: whether each row has ended, `(batch,)`.
+        model: the model that generates the rows.
     """
     ended = done.all()
     mesh = _mesh(model)
@@ -32,12 +32,12 @@ def all_ended(done: Tensor, model: nn.Module) -> bool:
 
 
 def is_shard(tensor: Tensor) -> bool:
-    """Whether it is a `DTensor`, whose class takes a second to import."""
+    """Whether it is a `DTensor`; importing that class would take a second."""
     return hasattr(tensor, "full_tensor")
 
 
 def _mesh(model: nn.Module) -> Any:
-    """Of the first weight that is a shard; None where there is none."""
+    """The device mesh of the first sharded weight; None if there is none."""
     if not (dist.is_available() and dist.is_initialized()):
         return None
     shards: Any = filter(is_shard, model.parameters())

@@ -1,4 +1,4 @@
-"""Files of weights, however they were saved: safetensors, and the tensors of `torch.save`."""
+"""Read weights from files in many formats: safetensors, and the tensors of `torch.save`."""
 
 from argparse import Namespace
 from collections import Counter
@@ -17,23 +17,23 @@ __all__ = ["Matched", "matched", "read_weights"]
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt", ".tar")
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")
-"""Under which a checkpoint keeps its weights, beside an optimizer's state and the like."""
+"""Keys of the weights in a checkpoint that also has an optimizer's state and the like."""
 
 _NUMBERS: list[Any] = [np.dtype, np.float64(0).__reduce__()[0], type(np.dtype("f8"))]
-"""What training scripts keep beside weights: a score as one of numpy's numbers, `args`."""
+"""Types that training scripts save beside weights: numpy numbers, for example of a score."""
 
 Weights = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Matched:
-    """How the weights of a file go into a model.
+    """How the weights of a file match a model.
 
     Attributes:
-        taken: by the model's names.
+        taken: the matching weights, by the model's names.
         left_out: names in the file that the model does not have.
-        other_shape: names of both whose shapes differ: the file's and the model's.
-        renamed: by the model's names, the file's, where names differ and shapes told.
+        other_shape: the shapes in the file and in the model, for names in both that differ.
+        renamed: the file's names by the model's, for weights that were matched by shape.
     """
 
     taken: Weights
@@ -43,16 +43,16 @@ class Matched:
 
 
 def read_weights(file: Path, what: str) -> Weights:
-    """The tensors of a file by their names; no code in it is run.
+    """Reads the tensors of a file by name; no code in it is run.
 
-    A checkpoint may keep them under `state_dict`, `model` and the like.
+    A checkpoint may have them under `state_dict`, `model` and the like.
 
     Args:
-        file: safetensors, or what `torch.save` wrote.
-        what: what errors call it, such as `model.pretrained=FILE`.
+        file: a safetensors file, or one written by `torch.save`.
+        what: the name of the file in errors, such as `model.pretrained=FILE`.
 
     Raises:
-        UserError: it is damaged, holds more than plain data, or no tensors.
+        UserError: the file is damaged, contains more than plain data, or has no tensors.
     """
     if file.suffix == ".safetensors" or _is_safetensors(file):
         from safetensors.torch import load_file
@@ -103,15 +103,15 @@ def _unwrapped(kept: Any) -> Weights:
 
 
 def matched(weights: Weights, own: Mapping[str, Tensor]) -> Matched:
-    """Which weights of a file are which of a model.
+    """Matches the weights of a file with those of a model.
 
-    Names are compared without the prefixes that wrappers put before all of them, such as
-    `module.` (DataParallel), `_orig_mod.` (compile), or `model.` (a LightningModule). If few names
-    fit, and the shapes stand in the same order in both, or occur once in each, shapes tell.
+    Names are compared without the prefixes of wrappers, such as `module.` (DataParallel),
+    `_orig_mod.` (compile), or `model.` (a LightningModule). Remaining weights are matched by shape,
+    if the shapes have the same order in both, or are unique in each.
 
     Args:
-        weights: of the file.
-        own: of the model.
+        weights: the weights of the file.
+        own: the weights of the model.
     """
     candidates = _renderings(weights)
     outer = {name.partition(".")[0] for name in own}
@@ -137,7 +137,7 @@ def _fits(weights: Weights, own: Mapping[str, Tensor], name: str) -> bool:
 
 
 def _renderings(weights: Weights) -> list[Weights]:
-    """The weights by their names, and by what is left of them without each first part."""
+    """The weights by name, and by the names without each common first part."""
     found = [weights]
     while True:
         last = found[-1]
@@ -152,7 +152,7 @@ def _renderings(weights: Weights) -> list[Weights]:
 
 
 def _by_shape(theirs: Weights, own: Mapping[str, Tensor]) -> dict[str, str]:
-    """The model's names to the file's, where shapes tell them apart."""
+    """Maps the model's names to the file's where shapes identify them."""
     shapes = [tuple(t.shape) for t in theirs.values()], [tuple(t.shape) for t in own.values()]
     if shapes[0] == shapes[1]:  # both are in the order in which the layers were made
         return dict(zip(own, theirs, strict=True))

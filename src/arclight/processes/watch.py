@@ -8,7 +8,7 @@ import socket
 import time
 from threading import Thread
 
-from arclight.signals import SIGNALS, exit_at_once, noticed
+from arclight.signals import SIGNALS, exit_at_once, is_exiting
 
 WATCHER = "ARCLIGHT_WATCHER"  # environment variable with the launcher's process number
 CHECK_EVERY = 0.2  # seconds
@@ -39,7 +39,7 @@ def die_with_watcher() -> None:
             while not _is_orphaned() and time.monotonic() < leave_by:
                 if select.select([bell], [], [], CHECK_EVERY)[0] and _ends_it(bell.recv(64)):
                     leave_by = min(leave_by, time.monotonic() + GRACE)
-                if noticed():
+                if is_exiting():
                     leave_by = math.inf
         _die()
 

@@ -17,7 +17,7 @@ from arclight.config.typed import as_typed
 from arclight.errors import UserError
 from arclight.files import write_text
 from arclight.masking import READ
-from arclight.reading import read_mapping, read_words
+from arclight.reading import read_mapping, read_overrides
 from arclight.report.results import Result, larger_is_better
 
 Config = dict[str, Any]
@@ -51,7 +51,7 @@ def write_best_run(results: Sequence[Result], target: Path) -> Path:
         raise UserError(f"None of these runs has measured {name}, so none is the best.")
     sign = -1 if larger_is_better(name, having) else 1
     best = min(having, key=lambda result: sign * result.figures[name])
-    config, typed = read_mapping(best.path / "config.yaml"), read_words(best.path)
+    config, typed = read_mapping(best.path / "config.yaml"), read_overrides(best.path)
     title = f"{best.path}: {name} {best.figures[name]:.5g}, the best of {len(having)} runs."
     return write_best(target, title, words_of(config, typed))
 

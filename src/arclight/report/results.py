@@ -16,7 +16,7 @@ import yaml
 from arclight.config.freeze import flatten
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
-from arclight.reading import read_manifest, read_mapping, read_summary, read_words
+from arclight.reading import read_manifest, read_mapping, read_overrides, read_summary
 
 Row = dict[str, Any]
 MOST = 4  # metrics that are shown unasked of runs whose monitor is not among them
@@ -115,7 +115,7 @@ DATA = ("data", "data.path")
 def read(path: Path) -> Result:
     """One run directory."""
     summary = read_summary(path / "summary.json")
-    config, typed = read_mapping(path / "config.yaml"), read_words(path)
+    config, typed = read_mapping(path / "config.yaml"), read_overrides(path)
     if missing := [k for k in ("trainer", "data", "callbacks") if k not in config]:
         raise UserError(f"{path}/config.yaml is no config of a run: it has no {missing[0]}.")
     finished = summary["status"] == "finished"

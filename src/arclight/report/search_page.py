@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from arclight.config.best_of import FILE
 from arclight.config.typed import as_typed
 from arclight.files import write_text
-from arclight.reading import read_mapping, read_words
+from arclight.reading import read_mapping, read_overrides
 from arclight.report.best import words_of, write_best
 from arclight.report.search_plots import importance
 from arclight.report.search_results import Search, parameters_of, state_of, values_of
@@ -73,7 +73,7 @@ def best_overrides(search: Search, trial: "FrozenTrial") -> list[str]:
     runs = search.runs_of(trial)
     if not runs or not (runs[0] / "config.yaml").is_file():
         return [f"{key}={as_typed(value)}" for key, value in trial.params.items()]
-    config, typed = read_mapping(runs[0] / "config.yaml"), read_words(runs[0])
+    config, typed = read_mapping(runs[0] / "config.yaml"), read_overrides(runs[0])
     return words_of(config, typed, without=("seed",) if len(runs) > 1 else ())
 
 

@@ -27,7 +27,7 @@ from arclight.provenance.code import note_code
 from arclight.provenance.manifest import git_state
 from arclight.run.moved import Whereabouts, followed
 from arclight.run_directory import RunDirectory, interrupted, open_run
-from arclight.signals import exit_on_signals, hold_signals, ignore_signals, last_words
+from arclight.signals import before_forced_end, exit_on_signals, hold_signals, ignore_signals
 
 
 @contextmanager
@@ -132,7 +132,7 @@ def _share(run: RunDirectory, place: Whereabouts, rank: int | None) -> int:
         if rank is None:
             say(interrupted(run))
 
-    with attach(run.log_file if first else None), last_words(cut):
+    with attach(run.log_file if first else None), before_forced_end(cut):
         try:
             exit_on_signals()
             if first:

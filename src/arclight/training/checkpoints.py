@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from arclight.errors import UserError
 from arclight.libraries.lightning import is_accumulating
 from arclight.ranges import Count
-from arclight.signals import in_a_step
+from arclight.signals import set_computing
 from arclight.training.checkpoint_files import BEST, LAST, PREVIOUS, link_over
 from arclight.training.finite import require_finite_weights
 from arclight.training.steps import last_step, steps_done
@@ -113,11 +113,11 @@ class Checkpoints(Checkpoint):
             write()
             self.link_best(step, best)
 
-        in_a_step(True)
+        set_computing(True)
         try:
             trainer.save_checkpoint(last, weights_only=False, storage_options=commit)
         finally:
-            in_a_step(False)
+            set_computing(False)
 
     def link_best(self, step: int, scores: list[tuple[int, float]]) -> None:
         """Links the best checkpoints according to the scores; `last.ckpt` must be of `step`.

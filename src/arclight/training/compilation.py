@@ -73,7 +73,7 @@ def compile_model(model: nn.Module, how: Compile, accumulated: bool = False) -> 
         blocks = find_blocks(model)
         if not blocks:
             raise UserError(
-                f"compile=blocks: {type(model).__name__} has no blocks by a usual name; "
+                f"compile=blocks: {type(model).__name__} has no blocks with a usual name; "
                 "type compile=whole."
             )
         _raise_recompile_limit(VARIANTS * len(blocks))

@@ -13,13 +13,13 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from arclight.libraries.lightning import is_accumulating
 from arclight.signals import (
-    IMPATIENT,
+    SAME_SIGNAL,
     SIGNALS,
+    cancel_exit,
     end_by_force,
     exit_on_signals,
-    heard,
-    in_a_step,
-    take_over,
+    note_handled,
+    set_computing,
 )
 from arclight.training.checkpoints import Checkpoints
 
@@ -52,11 +52,11 @@ class Interrupts(Callback):
         for number in SIGNALS:  # instead of Lightning's handler, which calls a collective itself
             signal.signal(number, self._on_signal)
         # A signal that a callback has just ignored would otherwise be raised again within a step.
-        self.signum = take_over() or self.signum
+        self.signum = cancel_exit() or self.signum
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        heard()
-        again = self.signum and time.monotonic() - self._signalled_at[0] > IMPATIENT
+        note_handled()
+        again = self.signum and time.monotonic() - self._signalled_at[0] > SAME_SIGNAL
         if again and not self._computing:
             end_by_force(signum)
         if not self.signum:
@@ -73,7 +73,7 @@ class Interrupts(Callback):
 
     def _count(self, computing: bool) -> None:
         self._computing, self._batches = computing, self._batches + 1
-        in_a_step(computing)
+        set_computing(computing)
 
     def on_train_batch_start(self, *_: Any) -> None:
         self._count(computing=True)
@@ -117,5 +117,5 @@ class Interrupts(Callback):
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        in_a_step(False)
+        set_computing(False)
         exit_on_signals()

@@ -9,7 +9,7 @@ from arclight.config.only_reading import only_reading
 from arclight.errors import UserError
 from arclight.provenance.code import Code, differing, last_executed
 from arclight.provenance.manifest import describe, hardware
-from arclight.reading import read_words
+from arclight.reading import read_overrides
 from arclight.run.execute import execute
 from arclight.run.opened import open_checked
 from arclight.run_directory import RunDirectory, create
@@ -37,7 +37,7 @@ def reproduce(run: str, output: str | None = None, tolerance: str = "0.01") -> i
     changed = _report(before, now)
     path = Path(output).expanduser() if output else None
     name = f"{config['name']}-again"
-    new = create(path, old.path.absolute().parent, name, config, read_words(old.path), now)
+    new = create(path, old.path.absolute().parent, name, config, read_overrides(old.path), now)
     with only_reading():
         code = execute(new)
     if code:

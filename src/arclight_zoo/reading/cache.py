@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from arclight.errors import UserError
-from arclight.files import NoLocksError, lock, only_reading_is_asked, open_lock, write_whole
+from arclight.files import NoLocksError, is_only_reading, lock, open_lock, write_whole
 
 
 def cache_folder(given: str | None) -> Path:
@@ -22,7 +22,7 @@ def cache_folder(given: str | None) -> Path:
     A config that is found on disk does not choose where something is written. A user without a
     home, as in containers, has a folder among the temporary files.
     """
-    given = None if only_reading_is_asked() else given
+    given = None if is_only_reading() else given
     place = Path(given or os.environ.get("ARCLIGHT_CACHE") or "~/.cache/arclight")
     try:
         return place.expanduser()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from arclight.errors import UserError
-from arclight.network import CutOffError, may_pass, refusal
+from arclight.network import CutOffError, is_temporary, refusal
 
 log = logging.getLogger("arclight.data")
 
@@ -131,7 +131,7 @@ def _patiently(file: str, ask: Callable[[], _Answer]) -> _Answer:
         try:
             return ask()
         except Exception as error:  # of many kinds: fsspec's, the hub's, of connections
-            passes = may_pass(error)
+            passes = is_temporary(error)
             if not passes and not isinstance(error, OSError):
                 raise
             words = refusal(error) or f"cannot be read ({' '.join(str(error).split())[:100]})"

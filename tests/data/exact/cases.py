@@ -1,4 +1,4 @@
-"""Data sets, samplers and a module that draw numbers in every way that people do."""
+"""Datasets, samplers and a module that draw random numbers in all usual ways."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ class Noisy(Dataset[Tensor]):
 
 
 class Transform:
-    """As albumentations has it: generators of its own, seeded by the system."""
+    """A transform with its own generators, as in albumentations, seeded by the system."""
 
     def __init__(self) -> None:
         self.rng, self.py = np.random.default_rng(), random.Random()
@@ -57,7 +57,7 @@ OF_MODULE = np.random.default_rng()
 
 
 class Hidden:
-    """Generators in a slot, of the class and of the module."""
+    """Has generators in a slot, in the class and in the module."""
 
     __slots__ = ("rng",)
     shared = random.Random()
@@ -82,7 +82,7 @@ class Compose:
 
 
 class Holding(Noisy):
-    """Its transforms hold generators, one of them made with the first sample."""
+    """Has transforms with generators; one more is created with the first sample."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,17 +96,17 @@ class Holding(Noisy):
 
 
 class Many(Noisy):
-    """Makes all samples of a batch at once."""
+    """Makes all samples of a batch together."""
 
     def __getitems__(self, indices: list[int]) -> list[Tensor]:
         return list(torch.tensor(indices)[:, None] + torch.rand(len(indices), 2))
 
     def __getitem__(self, i: int) -> Tensor:
-        raise AssertionError("__getitems__ is there")
+        raise AssertionError("__getitems__ should be called instead")
 
 
 class Drawing(Sampler[int]):
-    """Draws each index when it is asked for, from one of the libraries."""
+    """Draws each index when it is requested, with one of the libraries."""
 
     def __init__(self, library: str) -> None:
         self.draw: Callable[[], int] = {
@@ -137,7 +137,7 @@ class Buckets(Sampler[list[int]]):
 
 
 def rough(samples: list[Tensor]) -> Tensor:
-    """Collates, with noise."""
+    """Collates and adds noise."""
     return torch.stack(samples) + np.random.rand() + random.random() + torch.rand(())
 
 
@@ -172,7 +172,7 @@ LOADERS: dict[str, Callable[[int], "DataLoader[Any]"]] = {
 
 
 class Lines(IterableDataset[Tensor]):
-    """Each worker reads its part; a buffer shuffles, by a generator of its own."""
+    """Each worker reads its part; a buffer shuffles with its own generator."""
 
     def __init__(self, n: int = N, buffer: int = 1) -> None:
         self.n, self.buffer = n, buffer
@@ -193,7 +193,7 @@ class Lines(IterableDataset[Tensor]):
 
 
 class StatefulLines(Lines):
-    """Says where it stands. It counts what it reads."""
+    """Has a state, and counts the samples that it reads."""
 
     def __init__(self, n: int = N) -> None:
         super().__init__(n)
@@ -215,7 +215,7 @@ class StatefulLines(Lines):
 
 
 class Cursor:
-    """An iterator that says where it stands."""
+    """An iterator with a state."""
 
     def __init__(self, lines: Lines) -> None:
         self.lines, self.next = lines, 0
@@ -254,7 +254,7 @@ STREAMS: dict[str, Callable[[int], "DataLoader[Any]"]] = {
 
 
 class Data(L.LightningDataModule):
-    """A plain module, which knows nothing of resuming."""
+    """A plain module without code for resuming."""
 
     def __init__(self, train: Callable[[], Any]) -> None:
         super().__init__()
@@ -268,10 +268,10 @@ class Data(L.LightningDataModule):
 
 
 class Net(L.LightningModule):
-    """Learns to tell a sample's index from it, with dropout; takes batches of any structure.
+    """Learns to predict a sample's index, with dropout; takes batches of any structure.
 
     Attributes:
-        seen: (epoch, the batch's numbers) of each step.
+        seen: the epoch and the values of the batch, for each step.
     """
 
     def __init__(self, plans: bool = False) -> None:
@@ -298,7 +298,7 @@ class Net(L.LightningModule):
         optimizer = torch.optim.SGD(self.parameters(), 0.01, momentum=0.9)
         if not self.plans:
             return optimizer
-        steps = self.trainer.estimated_stepping_batches  # makes the loaders before their state
+        steps = self.trainer.estimated_stepping_batches  # creates the loaders before their state
         assert steps
         return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1)]
 
@@ -328,13 +328,13 @@ class SaveAt(Callback):
 
 
 class KilledError(Exception):
-    """In place of a SIGKILL."""
+    """Raised instead of a SIGKILL."""
 
 
 def fit(
     data: L.LightningDataModule, save: SaveAt | None = None, resume: Path | None = None, **how: Any
 ) -> Net:
-    """Trains for three epochs, or until `save` ends it, or goes on from there."""
+    """Trains for three epochs, or until `save` ends it, or resumes from a checkpoint."""
     plans = how.pop("plans", False)
     exact = make_exact(data, 3, lambda sentence: None, check=0)
     net = Net(plans)

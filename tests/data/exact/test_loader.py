@@ -1,4 +1,4 @@
-"""The loader alone: order, seeds, cuts, ranks."""
+"""`ExactLoader` without a trainer: order, seeds, resuming, ranks."""
 
 import random
 from itertools import islice
@@ -29,7 +29,7 @@ def batches(loader: ExactLoader) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_the_rest_is_the_same_after_any_cut_and_with_workers(name: str) -> None:
+def test_remaining_batches_are_the_same_after_resuming_and_with_workers(name: str) -> None:
     whole = batches(exact(LOADERS[name](0)))
     assert len(whole) == len(exact(LOADERS[name](0))) == len(LOADERS[name](0))
     for cut in range(len(whole) + 1):
@@ -39,7 +39,7 @@ def test_the_rest_is_the_same_after_any_cut_and_with_workers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_the_process_keeps_its_own_numbers(name: str) -> None:
+def test_global_generators_are_not_changed(name: str) -> None:
     torch.manual_seed(1), random.seed(1), np.random.seed(1)
     expected = [(float(torch.rand(())), random.random(), np.random.rand()) for _ in range(4)]
     torch.manual_seed(1), random.seed(1), np.random.seed(1)
@@ -56,7 +56,7 @@ def test_samples_differ_within_an_epoch_and_between_epochs() -> None:
     assert len(seen) == 66
 
 
-def test_two_loaders_of_a_run_and_two_seeds_draw_different_orders() -> None:
+def test_different_loaders_and_seeds_give_different_orders() -> None:
     made = [
         batches(ExactLoader(LOADERS["shuffled"](0), seed, name, lambda: (0, 0)))
         for seed, name in ((1, "train/0"), (1, "train/1"), (2, "train/0"))
@@ -65,7 +65,7 @@ def test_two_loaders_of_a_run_and_two_seeds_draw_different_orders() -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_loader_that_lives_on_serves_each_epoch_from_its_position(workers: int) -> None:
+def test_persistent_loader_starts_each_epoch_at_its_position(workers: int) -> None:
     position = [0, 0]
     name = "persistent"
     loader = ExactLoader(LOADERS[name](workers), 7, "train/0", lambda: (position[0], position[1]))
@@ -112,7 +112,7 @@ def test_evaluation_counts_each_sample_once(size: int | None, world: int) -> Non
     assert sorted(sample[0] for sample in samples) == [float(i) for i in range(22)]
 
 
-def test_batches_of_a_users_own_batch_sampler_stay_whole() -> None:
+def test_batches_of_a_custom_batch_sampler_are_not_split() -> None:
     def make() -> "DataLoader[Any]":
         return DataLoader(Noisy(), batch_sampler=Buckets())
 
@@ -124,7 +124,7 @@ def test_batches_of_a_users_own_batch_sampler_stay_whole() -> None:
     assert sorted(s[0] for p in parts for b in p for s in b) == [float(i) for i in range(13)]
 
 
-def test_a_distributed_sampler_is_not_shared_again() -> None:
+def test_distributed_sampler_is_not_split_again() -> None:
     def make(rank: int) -> "DataLoader[Any]":
         sampler: DistributedSampler[Any] = DistributedSampler(Noisy(), 2, rank)
         return DataLoader(Noisy(), 4, sampler=sampler)
@@ -137,7 +137,7 @@ def test_a_distributed_sampler_is_not_shared_again() -> None:
     assert seen[0] == [float(i) for i in plain]
 
 
-def test_a_subset_is_seeded_by_sample() -> None:
+def test_subset_is_seeded_for_each_sample() -> None:
     subset = Subset(Noisy(), range(10, 22))
     one = batches(exact(DataLoader(subset, 4)))
     two = batches(exact(DataLoader(subset, 2)))
@@ -148,20 +148,20 @@ def _note_the_worker(worker: int) -> None:
     info = get_worker_info()
     assert info is not None
     dataset: Any = info.dataset
-    dataset.n = 100 + worker  # the user's data set, not what is around it
+    dataset.n = 100 + worker  # the user's dataset, not its wrapper
 
 
-class Told(Noisy):
+class SizeAsSample(Noisy):
     def __getitem__(self, i: int) -> torch.Tensor:
         return torch.tensor(float(self.n))
 
 
 def test_the_users_worker_init_fn_runs() -> None:
-    loader = DataLoader(Told(4), 2, num_workers=2, worker_init_fn=_note_the_worker)
+    loader = DataLoader(SizeAsSample(4), 2, num_workers=2, worker_init_fn=_note_the_worker)
     assert batches(exact(loader)) == [[100.0, 100.0], [101.0, 101.0]]
 
 
-def test_a_short_loader_that_is_cycled_draws_a_new_order_each_time() -> None:
+def test_cycled_loader_has_a_new_order_in_each_cycle() -> None:
     def taken(count: int, start: int = 0) -> list[Any]:
         loader = exact(DataLoader(Noisy(6), 2, shuffle=True), batch=start)
         got: list[Any] = []
@@ -169,7 +169,7 @@ def test_a_short_loader_that_is_cycled_draws_a_new_order_each_time() -> None:
         while len(got) < count:
             try:
                 got.append(next(served).tolist())
-            except StopIteration:  # as CombinedLoader does it
+            except StopIteration:  # CombinedLoader does the same
                 served = iter(loader)
         return got
 

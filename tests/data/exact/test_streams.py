@@ -1,4 +1,4 @@
-"""Iterable data sets: their order is torch's, and a cut changes nothing."""
+"""Iterable datasets have torch's order, and the same batches after resuming."""
 
 from itertools import islice
 from typing import Any
@@ -15,9 +15,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*worker processes in total")
 def exact(
     loader: "DataLoader[Any]", epoch: int = 0, batch: int = 0, kept: dict[str, Any] | None = None
 ) -> ExactStreamLoader:
-    said: list[str] = []
-    made = ExactStreamLoader(loader, 7, "train/0", lambda: (epoch, batch), 0, kept, said.append)
-    made.said = said  # type: ignore[attr-defined]
+    messages: list[str] = []
+    made = ExactStreamLoader(loader, 7, "train/0", lambda: (epoch, batch), 0, kept, messages.append)
+    made.messages = messages  # type: ignore[attr-defined]
     return made
 
 
@@ -29,7 +29,7 @@ def batches(loader: ExactStreamLoader, count: int | None = None) -> list[Any]:
 
 
 def numbers(made: list[Any]) -> list[Any]:
-    """Of the samples, without what is drawn."""
+    """The indices of the samples, without the random numbers."""
     flat = [
         sample for batch in made for sample in (batch if isinstance(batch[0], list) else [batch])
     ]
@@ -38,51 +38,51 @@ def numbers(made: list[Any]) -> list[Any]:
 
 @pytest.mark.parametrize("workers", [0, 3])
 @pytest.mark.parametrize("name", ["plain", "stateful", "drop_last", "no batches", "iterator"])
-def test_the_order_is_that_of_torchs_loader(name: str, workers: int) -> None:
+def test_order_equals_torchs_loader(name: str, workers: int) -> None:
     torchs = [batch.tolist() for batch in STREAMS[name](workers)]
     assert numbers(batches(exact(STREAMS[name](workers)))) == numbers(torchs)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("name", STREAMS)
-def test_the_rest_is_the_same_after_any_cut(name: str, workers: int) -> None:
+def test_remaining_batches_are_the_same_after_resuming(name: str, workers: int) -> None:
     whole = batches(exact(STREAMS[name](workers)))
     assert batches(exact(STREAMS[name](workers), 1)) != whole
     for cut in range(1, len(whole)) if workers == 0 else [len(whole) // 2]:
         first = exact(STREAMS[name](workers))
-        ahead = min(cut + 1, len(whole))  # as Lightning fetches them
+        ahead = min(cut + 1, len(whole))  # Lightning prefetches one batch
         assert batches(first, ahead) == whole[:ahead]
         kept = first.keep(0, cut)
-        rest = exact(STREAMS[name](2 - workers), 0, cut, kept)  # it keeps to the workers it had
+        rest = exact(STREAMS[name](2 - workers), 0, cut, kept)  # it keeps its number of workers
         assert batches(rest) == whole[cut:]
         assert rest.num_workers == workers
         assert rest.keep(0, cut)["read"]["shards"] == kept["read"]["shards"]
 
 
-def test_what_has_a_state_is_not_read_again_and_the_rest_says_so() -> None:
+def test_stream_with_a_state_is_not_read_again() -> None:
     first = exact(STREAMS["stateful"](0))
     batches(first, 3)
     data = StatefulLines()
     rest = exact(DataLoader(data, 4), 0, 3, first.keep(0, 3))
     batches(rest)
     assert data.read == 22 - 12
-    assert rest.said == []
+    assert rest.messages == []
 
     first = exact(STREAMS["plain"](0))
     batches(first, 3)
     rest = exact(STREAMS["plain"](0), 0, 3, first.keep(0, 3))
     batches(rest)
-    assert "train/0: 12 samples are read again" in rest.said[0]
-    assert "Lines could go there at once" in rest.said[0]
+    assert "train/0: reading 12 samples again" in rest.messages[0]
+    assert "Lines could continue there directly" in rest.messages[0]
 
 
-def test_without_what_was_kept_batches_are_read_and_dropped() -> None:
+def test_without_a_state_batches_are_read_and_dropped() -> None:
     whole = batches(exact(STREAMS["shuffled"](0)))
     assert batches(exact(STREAMS["shuffled"](0), 0, 2)) == whole[2:]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_short_stream_that_is_cycled(workers: int) -> None:
+def test_cycled_stream(workers: int) -> None:
     def taken(count: int, start: int = 0, kept: Any = None) -> tuple[list[Any], ExactStreamLoader]:
         loader = exact(DataLoader(Lines(6, 3), 2, num_workers=workers), 0, start, kept)
         got: list[Any] = []

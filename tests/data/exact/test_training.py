@@ -1,4 +1,4 @@
-"""A run that is cut and goes on in a new process's place: the weights are equal bit by bit."""
+"""Training that is interrupted and resumed gives exactly the same weights."""
 
 from functools import partial
 from pathlib import Path
@@ -45,14 +45,14 @@ def two(mode: Any = None) -> Any:
 
 
 class SizedLines(StatefulLines):
-    """With a length, so that Lightning fetches no batch ahead."""
+    """With a length, so that Lightning does not prefetch a batch."""
 
     def __len__(self) -> int:
         return self.n
 
 
 class Unsized(Drawing):
-    """A sampler without a length, so that Lightning fetches one batch ahead."""
+    """A sampler without a length, so that Lightning prefetches one batch."""
 
     __len__ = None  # type: ignore[assignment]
 
@@ -105,7 +105,7 @@ def lengths(case: str) -> int:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_training_goes_on_as_if_it_had_not_been_cut(case: str, tmp_path: Path) -> None:
+def test_resumed_training_equals_uninterrupted_training(case: str, tmp_path: Path) -> None:
     make, how = CASES[case]
     validate = how.get("validate", False)
     how = {key: value for key, value in how.items() if key != "validate"}

@@ -1,4 +1,4 @@
-"""What a data module's loaders become, and what is said of what cannot be exact."""
+"""Loaders of a data module are wrapped; loaders that cannot be exact are reported."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ def test_loaders_in_any_structure_are_wrapped() -> None:
     assert set(exact.loaders) == {"train/0", "train/1"}
 
 
-def test_what_lightning_and_users_read() -> None:
+def test_attributes_that_lightning_and_users_read() -> None:
     loader, exact, _ = train_loader(LOADERS["shuffled"](0))
     assert not isinstance(loader, DataLoader)
     assert (loader.batch_size, len(loader.dataset), loader.num_workers) == (4, 22, 0)
@@ -79,17 +79,17 @@ class Doubling(DataLoader[Any]):
         return (batch * 2 for batch in super().__iter__())
 
 
-def test_other_loaders_are_left_and_doubts_are_said() -> None:
+def test_other_loaders_are_unchanged_and_reported() -> None:
     own = Own()
     loader, exact, said = train_loader(own)
     assert loader is own
     assert (exact.inexact_because, said) == (None, [])
     loader, exact, said = train_loader([torch.zeros(2)])
-    assert "Tensor is no DataLoader" in exact.inexact_because
+    assert "Tensor is not a DataLoader" in exact.inexact_because
     assert "cannot be resumed exactly" in said[0]
     loader, exact, said = train_loader(Doubling(Noisy(), 4))
     assert isinstance(loader, Doubling)
-    assert "Doubling iterates in a way of its own" in exact.inexact_because
+    assert "Doubling overrides __iter__" in exact.inexact_because
 
 
 class Clock(Noisy):
@@ -98,7 +98,7 @@ class Clock(Noisy):
 
 
 class Onwards(IterableDataset[int]):
-    """Goes on where it was left, and cannot say where."""
+    """Continues from its last position, but has no state."""
 
     def __init__(self) -> None:
         self.i = 0
@@ -110,14 +110,14 @@ class Onwards(IterableDataset[int]):
 
 
 class Forgets(StatefulLines):
-    """Its state is not all of it."""
+    """Has an incomplete state."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict({"next": 0})
 
 
 class KeepsDrawn(Noisy):
-    """Draws for a sample once."""
+    """Draws once for each sample, and caches the result."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class KeepsDrawn(Noisy):
 
 
 class Fades(Noisy):
-    """Is another one after each sample; workers begin with the same one."""
+    """Changes after each sample; each worker starts with the original."""
 
     read = 0
 
@@ -153,12 +153,12 @@ class Counts(Sampler[int]):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: DataLoader(Clock(), 2), "batches of Clock, read twice, differ"),
-        (lambda: DataLoader(Onwards(), 2), "batches of Onwards, read twice, differ"),
-        (lambda: DataLoader(Forgets(), 2), "batches of Forgets, read twice, differ"),
-        (lambda: DataLoader(Fades(), 2, num_workers=2), "batches of Fades, read twice, differ"),
-        (lambda: DataLoader(KeepsDrawn(), 2), "KeepsDrawn draws random numbers when it reads"),
-        (lambda: DataLoader(Noisy(), 2, sampler=Counts()), "Counts, asked twice for the order"),
+        (lambda: DataLoader(Clock(), 2), "batches of Clock differ when they are read twice"),
+        (lambda: DataLoader(Onwards(), 2), "batches of Onwards differ when"),
+        (lambda: DataLoader(Forgets(), 2), "batches of Forgets differ when"),
+        (lambda: DataLoader(Fades(), 2, num_workers=2), "batches of Fades differ when"),
+        (lambda: DataLoader(KeepsDrawn(), 2), "KeepsDrawn draws random numbers only when it"),
+        (lambda: DataLoader(Noisy(), 2, sampler=Counts()), "Counts does not repeat the order"),
     ],
 )
 def test_data_that_do_not_repeat_are_found(
@@ -170,8 +170,8 @@ def test_data_that_do_not_repeat_are_found(
     assert train_loader(make, check=0)[1].inexact_because is None
 
 
-def test_an_order_that_was_another_before_the_cut_is_found() -> None:
-    """Such as one that follows from the loss, which is another one when a run goes on."""
+def test_changed_order_is_found_after_resuming() -> None:
+    """For example, an order that depends on the loss."""
 
     def kept(*order: int) -> list[int]:
         loader = ExactLoader(DataLoader(Noisy(4), 1, sampler=list(order)), 3, "train/0", at)
@@ -188,11 +188,11 @@ def test_an_order_that_was_another_before_the_cut_is_found() -> None:
         resumed = ExactLoader(loader, 3, "train/0", at, kept=before)
         list(resumed)
         assert (resumed.inexact_because is None) == same
-        assert same or "list has given another order before" in str(resumed.inexact_because)
+        assert same or "list gave another order before" in str(resumed.inexact_because)
 
 
 @pytest.mark.parametrize("name", [*LOADERS, *STREAMS])
-def test_data_that_repeat_are_not_suspected(name: str) -> None:
+def test_data_that_repeat_are_not_reported(name: str) -> None:
     make = LOADERS.get(name) or STREAMS[name]
     loader, exact, _ = train_loader(lambda: make(0))
     assert exact.inexact_because is None
@@ -201,7 +201,7 @@ def test_data_that_repeat_are_not_suspected(name: str) -> None:
     ]
 
 
-def test_a_sampler_that_is_changed_by_training_is_found() -> None:
+def test_sampler_that_training_changes_is_found() -> None:
     sampler = WeightedRandomSampler([1.0] * 22, 22)
     _, exact, _ = train_loader(DataLoader(Noisy(), 4, sampler=sampler))
     assert list(exact.loaders["train/0"])
@@ -209,7 +209,7 @@ def test_a_sampler_that_is_changed_by_training_is_found() -> None:
     assert exact.inexact_because is None
     sampler.weights[3] = 9.0
     exact.data.state_dict()
-    assert "WeightedRandomSampler has been changed" in exact.inexact_because
+    assert "WeightedRandomSampler was changed" in exact.inexact_because
 
 
 def trainer(**how: Any) -> L.Trainer:
@@ -223,7 +223,7 @@ def trainer(**how: Any) -> L.Trainer:
     )
 
 
-def test_overfitting_takes_the_same_batches_in_order() -> None:
+def test_overfit_batches_repeats_batches_in_order() -> None:
     data, net = Data(lambda: LOADERS["shuffled"](0)), Net()
     make_exact(data, 3)
     trainer(overfit_batches=2).fit(net, datamodule=data)
@@ -231,7 +231,7 @@ def test_overfitting_takes_the_same_batches_in_order() -> None:
     assert indices == [[0, 1, 2, 3], [4, 5, 6, 7]] * 2
 
 
-def test_a_second_training_with_the_same_data_begins_at_the_start() -> None:
+def test_second_fit_with_the_same_data_starts_at_the_beginning() -> None:
     data, first, second = Data(lambda: LOADERS["shuffled"](0)), Net(), Net()
     exact = make_exact(data, 3)
     for net in (first, second):
@@ -241,7 +241,7 @@ def test_a_second_training_with_the_same_data_begins_at_the_start() -> None:
     assert not isinstance(exact.loaders["train/0"].sampler, SequentialSampler)
 
 
-def test_a_stream_goes_on_on_as_many_processes_as_it_began() -> None:
+def test_stream_needs_the_same_number_of_processes() -> None:
     said: list[str] = []
     data = Data(lambda: STREAMS["stateful"](0))
     exact = make_exact(data, 3, said.append)
@@ -256,7 +256,7 @@ def test_a_stream_goes_on_on_as_many_processes_as_it_began() -> None:
 
 
 class Remembering(Data):
-    """Has a state of its own."""
+    """Has its own state."""
 
     epochs = 0
 
@@ -268,7 +268,7 @@ class Remembering(Data):
         assert set(state_dict) == {"epochs"}
 
 
-def test_the_modules_own_state_is_kept_beside() -> None:
+def test_the_modules_own_state_is_saved_too() -> None:
     data, again = (Remembering(lambda: LOADERS["shuffled"](0)) for _ in range(2))
     make_exact(data, 3), make_exact(again, 3)
     data.epochs = 5

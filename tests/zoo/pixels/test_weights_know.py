@@ -92,7 +92,9 @@ def test_no_network_is_one_sentence(
 ) -> None:
     monkeypatch.setattr("arclight.network.reachable", lambda endpoint: False)
     config = composed(f"model={model}", "model.pretrained=some/model", "data.limit=8")
-    with pytest.raises(UserError, match=r"some/model is no folder here, .* out of reach: no netwo"):
+    with pytest.raises(
+        UserError, match=r"some/model is not a local folder, .* out of reach: no netwo"
+    ):
         build_parts(config, tmp_path)
 
 

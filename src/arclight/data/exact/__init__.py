@@ -1,4 +1,4 @@
-"""Ordinary `DataLoader`s that go on with the same batches after any cut."""
+"""Ordinary `DataLoader`s that continue with the same batches after any interruption."""
 
 from arclight.data.exact.loader import ExactLoader
 from arclight.data.exact.stream_loader import ExactStreamLoader

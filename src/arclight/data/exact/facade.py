@@ -1,4 +1,4 @@
-"""What Lightning sees in place of a `DataLoader`."""
+"""The loader that Lightning sees instead of a `DataLoader`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -17,21 +17,22 @@ from arclight.libraries.pytorch import end_with_its_queue
 
 
 class Facade(OwnsWorkers, ABC):
-    """A loader whose batches are a pure function of (seed, epoch, position).
+    """A loader with batches that are a pure function of (seed, epoch, position).
 
-    It is not a `DataLoader` but has one, `inner`, so that Lightning neither replaces its sampler
-    nor restarts its epoch. Where a pass begins is asked for with its first batch, not by `iter()`,
-    which Lightning calls before it has restored its counters.
+    It is not a `DataLoader` but contains one, `inner`, so Lightning neither replaces its sampler
+    nor restarts its epoch. It reads the start position with the first batch, not in `iter()`, which
+    Lightning calls before it restores its counters.
 
     Args:
-        loader: the user's; only its settings are used.
-        seed: the run's.
-        name: of the loader within the run; two loaders of a run draw different numbers.
-        position: the epoch, and the batches of it that have been trained; None in evaluation,
-            which is the same each time.
+        loader: the user's loader; only its settings are used.
+        seed: the seed of the run.
+        name: the name of the loader in the run; each loader draws different random numbers.
+        position: returns the epoch and the number of its batches trained so far; None in
+            evaluation, which is the same each time.
 
     Attributes:
-        inexact_because: a sentence where a cut may change the batches, else None.
+        inexact_because: why an interruption may change the batches, as a sentence; None if it
+            cannot.
     """
 
     inexact_because: str | None = None
@@ -47,41 +48,41 @@ class Facade(OwnsWorkers, ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Batches of one pass.
+        """Returns the number of batches of one pass.
 
         Raises:
-            TypeError: nobody knows.
+            TypeError: the number is unknown.
         """
 
     @abstractmethod
     def __iter__(self) -> Iterator[Any]:
-        """Yields the rest of the epoch, or one more pass over data that are cycled within it."""
+        """Yields the rest of the epoch, or another pass over data that are cycled within it."""
 
     def check(self, batches: int = 2) -> str | None:
-        """Reads the first batches twice; where they differ, sets `inexact_because` and returns it.
+        """Reads the first batches twice; if they differ, sets and returns `inexact_because`.
 
-        The second time it begins as a resumed run does, with batches that other workers have made
-        the first time. To be called before training, if at all. Data of evaluation are not read.
+        The second pass starts like a resumed run, so other workers make the batches. Call this
+        before training only. Evaluation data are not read.
 
         Args:
-            batches: at least so many: one more than there are workers is wanted.
+            batches: the number of batches, at least; one more than there are workers is used.
         """
         if self.position is None:
             return None
         position = self.position
         try:
-            self.inexact_because = self._tried(max(batches, self.inner.num_workers + 1))
+            self.inexact_because = self._difference(max(batches, self.inner.num_workers + 1))
         finally:
             self.position = position
             self._rewind()
         return self.inexact_because
 
     @abstractmethod
-    def _tried(self, batches: int) -> str | None:
-        """Why batches that are read twice are not the same, in a sentence, else None."""
+    def _difference(self, batches: int) -> str | None:
+        """Reads batches twice; returns a sentence on why they differ, or None if they do not."""
 
     def _read(self, step: int, batches: int) -> list[Any]:
-        """So many batches of the first epoch, from this one on; what they leave is kept."""
+        """Reads batches of the first epoch from `step` on; keeps the loader's state afterwards."""
         self._rewind()
         self.position = lambda: (0, step)
         read = list(islice(self, batches))
@@ -89,27 +90,27 @@ class Facade(OwnsWorkers, ABC):
         return read
 
     def _again_from(self, read: int) -> int:
-        """With which of the batches read the second reading begins."""
+        """The index of the batch that the second pass starts with."""
         return min(max(1, read - 3), read - 1) if read else 0
 
     def _compared(self, first: Any, again: Any) -> str | None:
         if same(first, again):
             return None
         dataset = self.loader.dataset
-        forgets = "; or its state_dict leaves out a part of where it stands"
+        incomplete = "; or its state_dict does not contain its whole position"
         return (
-            f"the first batches of {type(dataset).__name__}, read twice, differ: something in them "
-            "follows from neither torch's, numpy's and random's global generators nor from one "
-            "that is found in the data set, its transforms or their modules"
-            f"{forgets if has_state(dataset) else ''}."
+            f"the first batches of {type(dataset).__name__} differ when they are read twice: "
+            "something in them depends neither on the global generators of torch, numpy and random "
+            "nor on a generator in the dataset, its transforms or their modules"
+            f"{incomplete if has_state(dataset) else ''}."
         )
 
     @abstractmethod
     def _rewind(self) -> None:
-        """Forgets what has been served."""
+        """Resets the loader to its state before the first pass."""
 
     def _served(self) -> Iterator[Any]:
-        """What the inner loader gives in its next pass."""
+        """Yields the batches of the inner loader's next pass."""
         if not (self.inner.persistent_workers and self._batches is not None):
             self.close()
         alone = self.inner.num_workers == 0
@@ -130,20 +131,20 @@ class Facade(OwnsWorkers, ABC):
         return self.inner.num_workers
 
     def __getattr__(self, name: str) -> Any:
-        """What users read of a loader, such as `dataset` and `batch_size`."""
-        # Lightning replaces a `sampler` that it sees if it does not like it; see `ExactLoader`.
+        """Attributes of the user's loader, such as `dataset` and `batch_size`."""
+        # Lightning may replace a `sampler` that it sees; see `ExactLoader`.
         if name.startswith("_") or name in ("loader", "inner", "sampler", "batch_sampler"):
             raise AttributeError(f"{type(self).__name__} has no attribute {name}")
         return getattr(self.loader, name)
 
-    # A loader with these two is one that Lightning knows it can resume. They have nothing to keep:
-    # `ExactLoaders` keeps where all loaders stand, since Lightning does not give a loader its
-    # state back where a schedule has asked for the number of steps.
+    # Lightning resumes only loaders with these two methods. There is nothing to save here:
+    # `ExactLoaders` saves the positions of all loaders, since Lightning does not restore the state
+    # of a loader after a schedule has read the number of steps.
     def state_dict(self) -> dict[str, Any]:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has nothing to load."""
+        """Does nothing: there is no state."""
         del state
 
 
@@ -151,14 +152,14 @@ _END = object()
 
 
 def as_it_is(batch: Any) -> Any:
-    """In place of a collate function, where the data set gives batches."""
+    """Replaces the collate function where the dataset returns whole batches."""
     return batch
 
 
 def rebuilt(
     loader: "DataLoader[Any]", dataset: Any, batch_sampler: Any, workers: int
 ) -> "DataLoader[Any]":
-    """A loader with the settings of another one, for a data set that makes whole batches."""
+    """Returns a loader with the settings of another one, for a dataset that makes whole batches."""
     return DataLoader(
         dataset,
         batch_sampler=batch_sampler,
@@ -168,7 +169,7 @@ def rebuilt(
         timeout=loader.timeout if workers else 0,
         worker_init_fn=partial(_init_worker, loader.worker_init_fn),
         multiprocessing_context=loader.multiprocessing_context if workers else None,
-        generator=torch.Generator(),  # the global one stays untouched
+        generator=torch.Generator(),  # so that the global one is not used
         prefetch_factor=loader.prefetch_factor if workers else None,
         persistent_workers=loader.persistent_workers and workers > 0,
         pin_memory_device=getattr(loader, "pin_memory_device", ""),

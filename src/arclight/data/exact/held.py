@@ -1,6 +1,6 @@
-"""Generators that datasets, transforms and samplers hold, and their seeds.
+"""Find and seed the random generators in datasets, transforms and samplers.
 
-Seeding the global generators does not reach a `np.random.default_rng()` that a transform keeps.
+Seeding the global generators does not seed a `np.random.default_rng()` in a transform.
 """
 
 import functools
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from arclight.data.exact.randomness import spread
 
 DEPTH = 12
-"""Steps from object to attribute or element: `dataset.transform.transforms[0].rng` takes four."""
-_ELEMENTS = 64  # of a container: transforms are few, and a longer list is data
+"""Depth of the search in attributes and elements: `dataset.transform.transforms[0].rng` is four."""
+_ELEMENTS = 64  # searched in a container; longer lists are data, not transforms
 _OBJECTS = 10_000
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 _OF_TORCH = frozenset(vars(nn.Module()))
@@ -28,11 +28,11 @@ _METHODS = (FunctionType, staticmethod, classmethod, property)
 
 
 def held_generators(*holders: object) -> list[Any]:
-    """The generators among the attributes of these objects, each once, in a fixed order.
+    """Returns the generators in the attributes of these objects, each once, in a fixed order.
 
-    Looks into attributes, of classes too, into the first elements of lists, tuples and
+    Searches attributes of objects and classes, the first elements of lists, tuples and
     dictionaries, partial functions, closures, the objects of bound methods, and the global names of
-    the modules in which what it finds is defined.
+    the modules that define the objects found.
     """
     seen: set[int] = {id(torch.default_generator)}
     found: list[Any] = []
@@ -53,7 +53,7 @@ def held_generators(*holders: object) -> list[Any]:
 
 
 def _is_settled(generator: object) -> bool:
-    """Whether `seed_all` has seeded it, the one behind `np.random` or `random`, or nobody can."""
+    """Whether it needs no seed: `seed_all` seeds it, or it cannot be seeded."""
     if isinstance(generator, random.SystemRandom):
         return True
     bound = (np.random.seed, random.seed)
@@ -67,7 +67,7 @@ def _parts(item: object) -> Iterator[object]:
         yield from _first(item)
     elif isinstance(item, functools.partial):
         yield from (item.func, *item.args, *item.keywords.values())
-    elif isinstance(item, nn.Module):  # not in its parameters, nor in what torch keeps in it
+    elif isinstance(item, nn.Module):  # without its parameters and torch's own attributes
         yield from item.children()
         yield from [value for key, value in vars(item).items() if key not in _OF_TORCH]
     elif callable(item) and hasattr(item, "__code__"):
@@ -83,7 +83,7 @@ def _parts(item: object) -> Iterator[object]:
 
 
 def _of_class(item: object) -> Iterator[object]:
-    """Attributes of its class and, in `__slots__`, of its own."""
+    """Attributes of its classes, and its own attributes in `__slots__`."""
     for kind in type(item).__mro__:
         if kind.__module__ == "builtins":
             continue
@@ -95,7 +95,7 @@ def _of_class(item: object) -> Iterator[object]:
 
 
 def _of_module(item: object, seen: set[int]) -> Iterator[object]:
-    """Generators among the global names that its code may use, the first time a module is met."""
+    """Generators among the global names of its modules; each module is searched once."""
     names = [kind.__module__ for kind in type(item).__mro__]
     spaces: list[Mapping[str, Any]] = [vars(sys.modules[n]) for n in names if n in sys.modules]
     if callable(item) and hasattr(item, "__globals__"):
@@ -118,7 +118,7 @@ def _is_module(item: object) -> bool:
 
 
 def reseed(generators: Sequence[Any], key: int) -> None:
-    """Seeds each of the generators with a key of its own."""
+    """Seeds each of the generators with a different key."""
     for i, generator in enumerate(generators):
         seed = spread(key, i)
         if isinstance(generator, torch.Generator):
@@ -135,7 +135,7 @@ def _reseed_bits(bits: Any, seed: int) -> None:
     if type(bits) is not np.random.PCG64:
         bits.state = type(bits)(seed).state
         return
-    # numpy's default, without 20 microseconds of hashing
+    # numpy's default generator, without 20 microseconds of hashing the seed
     state = spread(seed, 0) << 64 | spread(seed, 1)
     increment = spread(seed, 2) << 64 | spread(seed, 3) | 1  # must be odd
     pcg: Any = {"state": state, "inc": increment}
@@ -143,9 +143,9 @@ def _reseed_bits(bits: Any, seed: int) -> None:
 
 
 def next_numbers(generators: Sequence[Any]) -> tuple[float, ...]:
-    """The next number of each of these generators, of torch's, numpy's and `random`'s global ones.
+    """Draws a number from each of these generators and from the global ones.
 
-    If they are others than before, numbers have been drawn.
+    If the numbers differ between two calls after the same seed, other numbers were drawn between.
     """
     own = [
         float(torch.rand(1, generator=g, device=g.device))

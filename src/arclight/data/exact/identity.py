@@ -1,10 +1,9 @@
-"""What identifies a data set that says nothing of itself: its length, and arrays that it holds.
+"""Compute the length and a fingerprint of any dataset, from the arrays in its attributes.
 
-Nothing is asked of the data set that might compute, draw or remember something: samples are not
-read, since transforms may be random, differ between machines in the last bit, or fill a cache.
-What it holds is looked at before anything was read from it. So the fingerprint of the same data is
-the same on every machine, whatever the run has done; data that hold nothing but names of files
-have one of the names, and some have none.
+Samples are not read, since transforms may be random, differ between machines in the last bit, or
+fill a cache. Attributes are read before the first sample. So the fingerprint of the same data is
+the same on every machine, at any time of the run. For data that only have file names, it is a
+fingerprint of the names; some datasets have none.
 """
 
 import hashlib
@@ -18,17 +17,17 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 VERSION = "held1"
-"""How fingerprints begin; those of another version are not compared."""
+"""Prefix of the fingerprints; those of different versions are not compared."""
 _ROWS, _BYTES, _DEPTH = 64, 4096, 4
 _PLAIN = (str, bytes, int, float, bool, type(None))
 
 
 class Identity(NamedTuple):
-    """Of a data set.
+    """The identity of a dataset.
 
     Attributes:
-        size: how many samples it has; None where nobody knows.
-        fingerprint: empty where nothing could be identified.
+        size: the number of samples; None if it is unknown.
+        fingerprint: a digest of its attributes; empty if there is nothing to identify it by.
     """
 
     size: int | None
@@ -36,7 +35,7 @@ class Identity(NamedTuple):
 
 
 def identity(dataset: object) -> Identity:
-    """A data set's own; nothing of it is read, and no random number drawn."""
+    """Returns the identity of a dataset, without reading samples or drawing random numbers."""
     if isinstance(dataset, IterableDataset) or not isinstance(dataset, Sized):
         return Identity(None, "")
     try:
@@ -51,7 +50,7 @@ def identity(dataset: object) -> Identity:
 
 
 def _held(holder: object, path: str, depth: int) -> Iterator[tuple[str, bytes]]:
-    """What the attributes of a data set hold, in the order of their names."""
+    """The contents of a dataset's attributes, in the order of their names."""
     for name, value in sorted(getattr(holder, "__dict__", {}).items()):
         if name.startswith("_") or "cache" in name.lower():  # may fill while it is read
             continue
@@ -76,7 +75,7 @@ def _content(value: Any, path: str, depth: int) -> Iterator[tuple[str, bytes]]:
 
 
 def _rows(array: Any) -> bytes:
-    """Some rows of an array or tensor, each cut short: few pages of a mapped file."""
+    """Parts of some rows of an array or tensor, to read few pages of a memory-mapped file."""
     if not array.ndim:
         return _bytes(array.reshape(1))
     return b"".join(_bytes(array[i].reshape(-1)[:_BYTES]) for i in _spread(len(array)))
@@ -89,7 +88,7 @@ def _bytes(flat: Any) -> bytes:
 
 
 def _spread(length: int) -> list[int]:
-    """The first, the last and some indices between."""
+    """The first and last index and some between, evenly spaced."""
     if length <= _ROWS:
         return list(range(length))
     return [i * (length - 1) // (_ROWS - 1) for i in range(_ROWS)]
@@ -102,7 +101,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _portable(value: Any) -> Any:
-    """A name of a file without its folders, which may lie elsewhere."""
+    """A plain value; file names lose their folders, which differ between machines."""
     if isinstance(value, tuple):
         return tuple(_portable(one) for one in value)
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""A map-style `DataLoader` that gives the same batches after any cut."""
+"""A map-style `DataLoader` that continues with the same batches after any interruption."""
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -18,13 +18,14 @@ from arclight.seeds import mix
 
 
 class ExactLoader(Facade):
-    """The batches of a map-style `DataLoader`; a resumed epoch skips its first ones unread.
+    """The batches of a map-style `DataLoader`; a resumed epoch skips batches without reading them.
 
     Args:
         loader, seed, name, position: see `Facade`.
-        rank: this process among `world`; how they share the samples is said in `Order`.
-        sequential: ignore the sampler, as Lightning's `overfit_batches` wants it.
-        kept: what `keep` has returned, of the run that is resumed.
+        rank: the rank of this process; `Order` says how processes share the samples.
+        world: the number of processes.
+        sequential: ignore the sampler, for Lightning's `overfit_batches`.
+        kept: the value of `keep` from the checkpoint, if the run is resumed.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class ExactLoader(Facade):
         self._sampler: bytes | None = None
         self._digests = array("I", [0])
 
-    def _tried(self, batches: int) -> str | None:
+    def _difference(self, batches: int) -> str | None:
         made: Any = self.inner.dataset
         made.tries = True
         first = self._read(0, batches)
@@ -60,15 +61,14 @@ class ExactLoader(Facade):
         again = self._read(later, batches - later)
         if order != self._digests[: batches + 1]:
             return (
-                f"{self._of_sampler}, asked twice for the order of an epoch, gives another one: it "
-                "keeps something from one time to the next, or draws from a generator that is not "
-                "found."
+                f"{self._sampler_name} does not repeat the order of an epoch: it has state that "
+                "changes with each pass, or draws from a generator that is not found."
             )
-        if not all(alike for _, alike in first):
+        if not all(equal for _, equal in first):
             return (
-                f"{type(self.loader.dataset).__name__} draws random numbers when it reads a sample "
-                "for the first time, and none the next time: what it keeps meanwhile is lost where "
-                "a run is cut. Keep samples as they are before anything random is done to them."
+                f"{type(self.loader.dataset).__name__} draws random numbers only when it reads a "
+                "sample for the first time: it caches random results, which are lost when a run is "
+                "interrupted. Cache samples before their random transforms."
             )
         return self._compared([batch for batch, _ in first[later:]], again)
 
@@ -85,10 +85,10 @@ class ExactLoader(Facade):
         self._ended, self._left = True, 0
 
     def _begun(self) -> Iterator[Key] | None:
-        """The keys of the pass that begins now; None where the run stands at its end.
+        """Returns the keys of the pass that starts now; None if the run is at its end.
 
-        Within an epoch, a loader that has come to its end is asked again where it is cycled. A
-        resumed run must have seen the end once, or Lightning would not know.
+        Lightning iterates again over a loader that is cycled within an epoch. A resumed run must
+        reach the end of the loader once, so that Lightning knows.
         """
         epoch, skip = self.position() if self.position else (0, 0)
         again = self.position is not None and epoch == self._epoch and self._ended
@@ -112,23 +112,23 @@ class ExactLoader(Facade):
             cycle += 1
 
     def _noted(self, keys: Iterator[Key]) -> Iterator[Key]:
-        """Keeps a digest of the order up to each batch."""
+        """Stores a digest of the order up to each batch."""
         self._digests = array("I", [0])
         for key in keys:
-            self._digests.append(crc32(_told(key.indices), self._digests[-1]))
+            self._digests.append(crc32(_as_bytes(key.indices), self._digests[-1]))
             yield key
 
     def keep(self, epoch: int, batch: int) -> list[int]:
-        """What a checkpoint must keep of the order, if so many batches have been trained."""
+        """Returns the state for a checkpoint after `batch` batches of the epoch."""
         known = epoch == self._epoch and batch < len(self._digests) and not self._cycle
         return [epoch, batch, self._digests[batch]] if known else self.kept
 
     def _require(self, digest: int) -> None:
-        """Sets `inexact_because` if the skipped batches are others than those that were trained."""
+        """Sets `inexact_because` if the skipped batches differ from those that were trained."""
         if digest != self._digests[-1]:
             self.inexact_because = (
-                f"{self._of_sampler} has given another order before the run was cut: it follows "
-                "from something that no checkpoint keeps, such as the loss."
+                f"{self._sampler_name} gave another order before the interruption: its order "
+                "depends on something that is not in the checkpoint, such as the loss."
             )
 
     def watch(self) -> None:
@@ -138,17 +138,17 @@ class ExactLoader(Facade):
         before, self._sampler = self._sampler, fingerprint(self.order.sampler)
         if before not in (None, self._sampler):
             self.inexact_because = (
-                f"{self._of_sampler} has been changed while training, and a checkpoint does not "
-                "keep what changed it."
+                f"{self._sampler_name} was changed during training, and the cause is not saved in "
+                "checkpoints."
             )
 
     @property
-    def _of_sampler(self) -> str:
+    def _sampler_name(self) -> str:
         return type(self.order.inner or self.order.sampler).__name__
 
     @property
     def sampler(self) -> Any:
-        """Of single indices: the one in use."""
+        """The sampler of single indices that is in use."""
         return self.order.inner if self.order.inner is not None else self.loader.sampler
 
     @property
@@ -156,8 +156,8 @@ class ExactLoader(Facade):
         return self.order.sampler if self.order.batched else None
 
 
-def _told(indices: Any) -> bytes:
-    """Indices as bytes, which are equal where the indices are."""
+def _as_bytes(indices: Any) -> bytes:
+    """Indices as bytes; equal indices give equal bytes."""
     if isinstance(indices, list) and not (indices and type(indices[0]) is int):
         indices = [_plain(index) for index in indices]
     return repr(_plain(indices)).encode()

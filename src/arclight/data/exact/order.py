@@ -1,4 +1,4 @@
-"""Which samples make which batch: the order of one pass over a map-style data set, by rank."""
+"""The order of one pass over a map-style dataset: the samples of each batch, for each rank."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -18,7 +18,7 @@ from arclight.data.exact.held import held_generators, reseed
 from arclight.data.exact.randomness import Stream, isolated
 from arclight.data.order import EvalBatches
 
-# These draw when the first index is asked for, and from a generator of their own afterwards.
+# These draw from the global generator only for the first index, then from their own.
 _DRAW_ONCE = (
     *(RandomSampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler),
     DistributedSampler,
@@ -26,13 +26,13 @@ _DRAW_ONCE = (
 
 
 class Key(NamedTuple):
-    """What a process must know to make a batch.
+    """All that a process needs to make a batch.
 
     Attributes:
-        indices: what the sampler said, a list; without automatic batching, one index.
-        positions: of the samples in the global order of the pass.
-        base: of the keys of the pass, see `spread`.
-        epoch: for data sets that have a `set_epoch`; None in evaluation.
+        indices: the sampler's indices, a list; without automatic batching, one index.
+        positions: the positions of the samples in the global order of the pass.
+        base: the first key of the pass, see `spread`.
+        epoch: the epoch, for datasets with `set_epoch`; None in evaluation.
     """
 
     indices: Any
@@ -44,23 +44,25 @@ class Key(NamedTuple):
 class Order:
     """The batches of one rank of a map-style `DataLoader`, as a pure function of the pass.
 
-    In training, global batch k of `world` processes is `world` consecutive batches of the sampler,
-    of which rank r takes the r-th; so equal products of batch size, processes and accumulated
-    batches give equal global batches. At the end fewer samples may be left. With `drop_last` they
-    are dropped. Else they are cut into `world` nearly equal parts, so that the ranks stay in step
-    and no sample is repeated; only if there are fewer of them than ranks, they are dropped. An
-    incomplete group of batches of a user's own batch sampler is dropped.
+    In training, global batch k of `world` processes consists of `world` consecutive batches of the
+    sampler; rank r takes the r-th. So equal products of batch size, processes and accumulated
+    batches give equal global batches. If fewer samples are left at the end, they are dropped with
+    `drop_last`. Otherwise, they are split into `world` nearly equal parts, so that all ranks take
+    the same number of steps and no sample is repeated; they are dropped only if there are fewer
+    than ranks. An incomplete group of batches of a custom batch sampler is dropped.
 
-    In evaluation each sample counts once, and all ranks have equally many batches (`EvalBatches`);
-    without automatic batching one rank may have a sample more than another.
+    In evaluation each sample counts once, and all ranks have the same number of batches
+    (`EvalBatches`); without automatic batching one rank may have one sample more than another.
 
-    A sampler that shares the samples among ranks itself, as `DistributedSampler`, is left to it.
+    A sampler that splits the samples among ranks itself, such as `DistributedSampler`, is used
+    unchanged.
 
     Args:
-        loader: whose sampler and batch size are used.
-        rank: this process among `world`.
-        evaluation: the loader validates, tests or predicts.
-        sequential: ignore the sampler, and go through the data in their order.
+        loader: the loader with the sampler and the batch size.
+        rank: the rank of this process.
+        world: the number of processes.
+        evaluation: whether the loader validates, tests or predicts.
+        sequential: ignore the sampler and use the order of the dataset.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class Order:
         self.generator = loader.generator
 
     def __len__(self) -> int:
-        """Batches of one pass, on every rank.
+        """Returns the number of batches of one pass on each rank.
 
         Raises:
             TypeError: the sampler has no length.
@@ -108,11 +110,11 @@ class Order:
         return type(self.sampler) is BatchSampler and not self.sampler.drop_last
 
     def keys(self, epoch: int, base: int) -> Iterator[Key]:
-        """The batches of this rank in one pass.
+        """Yields the batches of this rank in one pass.
 
         Args:
-            epoch: told to a sampler that has a `set_epoch`.
-            base: of the pass's keys; it seeds the sampler.
+            epoch: passed to a sampler that has `set_epoch`.
+            base: the first key of the pass; it seeds the sampler.
         """
         for item in (self.sampler, self.inner):
             if callable(set_epoch := getattr(item, "set_epoch", None)):
@@ -123,7 +125,7 @@ class Order:
         return self._each_once(whole) if self.evaluation else self._consecutive(whole)
 
     def _whole(self, base: int, epoch: int | None) -> Iterator[Key]:
-        """All batches of the sampler, in the order in which it gives them."""
+        """Yields all batches of the sampler, in its order."""
         position = 0
         for batch in self._drawn(base):
             indices = list(batch) if self.batched else batch
@@ -162,15 +164,15 @@ class Order:
 
     def _evaluated(self, samples: int) -> EvalBatches:
         size = getattr(self.sampler, "batch_size", None)
-        if size is None:  # a batch sampler of the user's
+        if size is None:  # a custom batch sampler
             size = -(-samples // max(1, len(self.sampler)))
         return EvalBatches(samples, size * self.world, self.rank, self.world)
 
     def _drawn(self, base: int) -> Iterator[Any]:
-        """What the sampler gives, where all generators that it may draw from are seeded.
+        """Yields the sampler's output, with all generators that it may draw from seeded.
 
-        It draws from a stream of its own, which goes on from batch to batch: the global generators
-        are only lent to it.
+        While it runs, the global generators are replaced by a stream that continues from batch to
+        batch.
         """
         once = type(self.inner) in _DRAW_ONCE and (
             not self.batched or type(self.sampler) is BatchSampler
@@ -193,7 +195,7 @@ _END = object()
 
 
 class Prepared:
-    """The batch sampler of the inner loader: gives each pass the keys that were made ready."""
+    """The batch sampler of the inner loader; it yields the keys that were prepared for a pass."""
 
     def __init__(self, length: Callable[[], int]) -> None:
         self.ready: Iterator[Key] = iter(())

@@ -1,4 +1,4 @@
-"""Where a run stands in its training data: the epoch, and the next batch in it."""
+"""The position of a run in its training data: the epoch, and the next batch in it."""
 
 from typing import Any, NamedTuple
 
@@ -7,17 +7,17 @@ from lightning import LightningDataModule
 
 
 class Position:
-    """Follows the trainer of a data module, and goes on where a checkpoint says.
+    """Follows the trainer of a data module, and continues from the position in a checkpoint.
 
-    Lightning's own counters are wrong at some places: a checkpoint of `on_train_epoch_end` under
-    `max_steps` counts the epoch twice; a loader without a length is asked for its first batch
+    Lightning's own counters are not always right: a checkpoint of `on_train_epoch_end` with
+    `max_steps` counts the epoch twice; the first batch of a loader without a length is fetched
     before the counters of a checkpoint are restored (and again later), since Lightning then
-    fetches one batch ahead. Right everywhere are `current_epoch` as a sign that the epoch has
-    changed, and how many batches have been trained since, `batch_progress.total.processed`. So
-    the position is kept as those two, from a mark that was set when an epoch began.
+    prefetches one batch. Two are always right: a change of `current_epoch` marks a new epoch, and
+    `batch_progress.total.processed` counts the trained batches. The position is computed from these
+    two, relative to a mark that is set when an epoch begins.
 
     Args:
-        data: the module whose trainer counts; there may be none yet.
+        data: the data module; it may not have a trainer yet.
     """
 
     def __init__(self, data: LightningDataModule) -> None:
@@ -27,7 +27,7 @@ class Position:
         self._keeper: L.Trainer | None = None  # the trainer that has loaded it
 
     def __call__(self) -> tuple[int, int]:
-        """The epoch and the next batch in it, asked for when its first batch is to be made."""
+        """Returns the epoch and the next batch in it; called when the first batch is made."""
         trainer = self.data.trainer
         if trainer is None:
             return 0, 0
@@ -38,7 +38,7 @@ class Position:
         trained, lightnings = _trained(trainer), trainer.current_epoch
         mark = self._mark if self._mark is not None and self._mark.trainer is trainer else None
         if self._loaded and trained in (0, self._loaded["trained"]):
-            # Nothing trained since. 0: Lightning has not restored its counters yet.
+            # Nothing was trained since the checkpoint. 0: Lightning has not restored its counters.
             loaded = self._loaded
             over = int(loaded["over"])
             batch = 0 if over else loaded["batch"]
@@ -46,15 +46,15 @@ class Position:
             return _Mark(trainer, *counts, loaded["epoch"] + over, batch)
         if mark is None:
             return _Mark(trainer, trained, lightnings, lightnings, trainer.fit_loop.batch_idx + 1)
-        if mark.trained == trained:  # what was begun has been thrown away
+        if mark.trained == trained:  # the last pass was discarded
             return mark
         if lightnings != mark.lightnings:
             return _Mark(trainer, trained, lightnings, mark.epoch + 1, 0)
-        batch = mark.batch + trained - mark.trained  # a short loader begins its next cycle
+        batch = mark.batch + trained - mark.trained  # a short loader starts its next cycle
         return _Mark(trainer, trained, lightnings, mark.epoch, batch)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint must keep: nothing where nothing has been trained yet."""
+        """Returns the state for a checkpoint; empty if nothing has been trained yet."""
         trainer, mark = self.data.trainer, self._mark
         if trainer is None or mark is None or mark.trainer is not trainer:
             return self._loaded
@@ -66,19 +66,19 @@ class Position:
         return {
             "epoch": mark.epoch,
             "batch": mark.batch + trained - mark.trained,
-            # An epoch may also have been ended before its last batch.
+            # An epoch may also end before its last batch.
             "over": over or progress.processed >= progress.ready,
             "trained": trained,
             "lightnings": mark.lightnings,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes the state that a checkpoint has kept; the next batch asked for is the next."""
+        """Loads the state of a checkpoint; the next batch follows the last trained one."""
         self._kept, self._keeper, self._mark = state, self.data.trainer, None
 
     @property
     def resumed(self) -> bool:
-        """Whether the present trainer goes on from a checkpoint."""
+        """Whether the current trainer has loaded a checkpoint."""
         return self._keeper is not None and self._keeper is self.data.trainer
 
     @property
@@ -89,8 +89,8 @@ class Position:
 class _Mark(NamedTuple):
     """The position when an epoch began.
 
-    `lightnings` is Lightning's number of it. Lightning may still count it up after the first batch
-    was fetched, so that of an epoch which a checkpoint begins follows from the one before.
+    `lightnings` is Lightning's number of the epoch. Lightning may increase it after the first batch
+    is fetched, so after a checkpoint at the end of an epoch it is computed from the former one.
     """
 
     trainer: L.Trainer
@@ -101,7 +101,7 @@ class _Mark(NamedTuple):
 
 
 def _trained(trainer: L.Trainer) -> int:
-    """Batches trained since the run's start: counted after the step, and never set back."""
-    # Lightning annotates the counters as their common base, which lacks this one.
+    """The number of batches trained since the run's start; counted after each step, never reset."""
+    # Lightning annotates the counters with their base class, which lacks this one.
     total: Any = trainer.fit_loop.epoch_loop.batch_progress.total
     return int(total.processed)

@@ -1,4 +1,4 @@
-"""Seeding torch, numpy and `random` for one sample, and giving a process its own numbers back."""
+"""Seed torch, numpy and `random` for one sample, and restore their state afterwards."""
 
 import random
 from typing import Any
@@ -11,10 +11,10 @@ _numpy: Any = np.random  # its stubs lack two public functions
 
 
 class Stream:
-    """Three generators, of torch, `random` and numpy, that can be lent in place of the global ones.
+    """Generators of torch, `random` and numpy that can temporarily replace the global ones.
 
     Args:
-        key: what they are seeded with.
+        key: their seed.
     """
 
     def __init__(self, key: int) -> None:
@@ -27,14 +27,14 @@ class Stream:
 
 
 class isolated:  # noqa: N801  # used like `contextlib.suppress`
-    """Whatever is drawn or seeded inside, the global generators are afterwards as before.
+    """Restores the global generators at the end of the block.
 
-    One exception: where numpy's `randn` has made a pair of numbers and given out the first, the
-    second is dropped. To read it takes numpy 60 microseconds, so its generator is exchanged
+    One exception: if numpy's `randn` has computed a pair of numbers and returned the first, the
+    second is lost. Reading it takes numpy 60 microseconds, so numpy's generator is exchanged
     instead of copied (all three together take 12 microseconds).
 
     Args:
-        stream: the generators to draw from inside, which go on there the next time.
+        stream: generators to use within the block; they continue in the next block.
     """
 
     def __init__(self, stream: Stream | None = None) -> None:
@@ -66,13 +66,13 @@ class isolated:  # noqa: N801  # used like `contextlib.suppress`
         _numpy.set_bit_generator(self.before[2])
 
 
-_spare: list[np.random.MT19937] = []  # making one takes longer than all of the rest
+_spare: list[np.random.MT19937] = []  # creating one takes longer than everything else
 
 
 def spread(base: int, n: int) -> int:
-    """The n-th 64-bit key of a sequence that starts at `base` (SplitMix64, Steele et al., 2014).
+    """Returns the n-th 64-bit key of the sequence from `base` (SplitMix64, Steele et al., 2014).
 
-    A tenth of the cost of a hash, and different for each n below 2**64.
+    It takes a tenth of the time of a hash; the keys for all n below 2**64 are different.
     """
     z = (base + (n + 1) * 0x9E3779B97F4A7C15) & _MASK
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
@@ -83,12 +83,12 @@ def spread(base: int, n: int) -> int:
 _random: Any = vars(random)["seed"].__self__
 """The generator behind the functions of `random`."""
 _seed_random = super(random.Random, _random).seed
-"""What `random.seed` calls after it has asked for the type of the seed: half of its time."""
+"""Called by `random.seed` after a check of the seed's type, which takes half of the time."""
 
 
 def seed_all(key: int) -> None:
     """Seeds torch's CPU generator, `random` and numpy's legacy generator."""
-    # torch.manual_seed would also format the stack for each kind of device: 0.5 ms.
+    # torch.manual_seed would also format the stack for each type of device, which takes 0.5 ms.
     torch.default_generator.manual_seed(key)
     _seed_random(key)
     _random.gauss_next = None

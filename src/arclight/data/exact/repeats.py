@@ -1,4 +1,4 @@
-"""Whether data can be repeated at all: what no seed reaches is found, and said."""
+"""Compare batches and samplers, to find data that seeds cannot repeat."""
 
 import hashlib
 import pickle
@@ -11,50 +11,51 @@ from torch import Tensor
 
 from arclight.data.exact.held import GENERATORS
 
-_UNSEEN = ("data_source", "dataset")  # what a sampler is about, not how it draws
+_UNSEEN = ("data_source", "dataset")  # attributes with the data of a sampler, not its settings
 
 
 def fingerprint(sampler: object) -> bytes | None:
-    """A digest of a sampler's attributes, generators aside; None where they have no such form.
+    """Returns a digest of a sampler's attributes without generators; None if one has no pickle.
 
-    If it changes while training, the order follows from something that no checkpoint keeps, such
-    as the loss of each sample.
+    If it changes during training, the order depends on something that is not in the checkpoint,
+    such as the loss of each sample.
     """
     digest = hashlib.blake2b(digest_size=16)
-    told = hasattr(sampler, "set_epoch")
+    takes_epoch = hasattr(sampler, "set_epoch")
     for holder in (sampler, getattr(sampler, "sampler", None)):
         for name, value in sorted(vars(holder).items()) if hasattr(holder, "__dict__") else ():
-            if isinstance(value, GENERATORS) or name in _UNSEEN or (told and name == "epoch"):
+            is_epoch = takes_epoch and name == "epoch"
+            if isinstance(value, GENERATORS) or name in _UNSEEN or is_epoch:
                 continue
-            if name.startswith("__"):  # Lightning's notes of the constructor's arguments
+            if name.startswith("__"):  # arguments of the constructor, stored by Lightning
                 continue
             if name == "sampler":
-                told = hasattr(value, "set_epoch")
+                takes_epoch = hasattr(value, "set_epoch")
                 continue
             try:
                 plain = value.numpy(force=True) if isinstance(value, Tensor) else value
                 digest.update(name.encode() + pickle.dumps(plain))
-            except Exception:  # whatever a user's attribute raises: it cannot be looked at
+            except Exception:  # a user's attribute may raise anything when it is pickled
                 return None
     return digest.digest()
 
 
 def same(one: Any, two: Any) -> bool:
-    """Whether two batches are equal, bit by bit as far as they consist of numbers."""
+    """Whether two batches are equal; numbers are compared bit by bit."""
     if type(one) is not type(two):
         return False
     if isinstance(one, Tensor):
         return _tensors(one, two)
     if isinstance(one, np.ndarray):
-        alike = one.dtype == two.dtype and one.shape == two.shape
-        return bool(alike and one.tobytes() == two.tobytes())
+        comparable = one.dtype == two.dtype and one.shape == two.shape
+        return bool(comparable and one.tobytes() == two.tobytes())
     if isinstance(one, Mapping):
         return one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
     if isinstance(one, (list, tuple)):
         return _all(one, two)
     try:
         return bool(one == two) or pickle.dumps(one) == pickle.dumps(two)
-    except Exception:  # of a type that can be neither compared nor pickled nothing is known
+    except Exception:  # the type can neither be compared nor pickled
         return True
 
 

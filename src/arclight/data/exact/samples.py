@@ -1,4 +1,4 @@
-"""A map-style data set that finds the generators seeded for each sample that it makes."""
+"""A map-style dataset that seeds all generators for each sample."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,33 +12,35 @@ from arclight.data.exact.randomness import seed_all, spread
 COLLATE = 1 << 63
 """Added to the position of a batch's first sample: no sample has such a position."""
 
-_WITHOUT_CHANCE = (default_collate, default_convert)  # torch's own; seeding for them is in vain
+_DETERMINISTIC = (default_collate, default_convert)  # torch's own functions need no seed
 
 
 class SeededSamples(Dataset[Any]):
-    """Makes whole batches of a data set, in the process that loads them.
+    """Makes whole batches of a dataset, in the process that loads them.
 
-    A sample finds torch, numpy, `random` and the generators that the data set holds seeded by its
-    position in the global order. The function that collates finds them seeded by the batch. So
-    what a batch is depends neither on the process that makes it nor on what was made before.
+    Before each sample, torch, numpy, `random` and the generators in the dataset are seeded by the
+    sample's position in the global order; before collating, by the batch. So a batch depends
+    neither on the process that makes it nor on earlier batches.
 
-    A data set with `__getitems__` makes all samples of a batch at once, seeded by the first.
+    A dataset with `__getitems__` makes all samples of a batch together, seeded by the first.
 
     Attributes:
-        tries: give each batch with whether the data set draws the same numbers for its first sample
-            when that is made once more; a data set that keeps what it has drawn does not.
+        tries: return each batch with a flag: whether the dataset draws the same number of random
+            numbers when its first sample is made again. A dataset that caches random results does
+            not.
 
     Args:
-        dataset: the user's.
-        collate: makes a batch of a list of samples.
-        batched: keys are of lists of indices; else of one index, and `collate` converts a sample.
+        dataset: the user's dataset.
+        collate: makes a batch from a list of samples.
+        batched: whether keys have lists of indices; otherwise, they have one index, and `collate`
+            converts a sample.
     """
 
     def __init__(self, dataset: Any, collate: Callable[[Any], Any], batched: bool) -> None:
         self.dataset, self.collate, self.batched = dataset, collate, batched
         self.tries = False
         self._held: list[Any] = []
-        self._base: int | None = None  # of the pass for which they were found
+        self._base: int | None = None  # identifies the pass in which `_held` was found
         self._untried = {"sample", "batch"}
 
     def __len__(self) -> int:
@@ -46,8 +48,8 @@ class SeededSamples(Dataset[Any]):
 
     def __getitems__(self, key: Key) -> Any:
         if self.tries:
-            alike = self._draws_again(key)
-            return self._batch(key), alike
+            equal = self._draws_again(key)
+            return self._batch(key), equal
         return self._batch(key)
 
     def _draws_again(self, key: Key) -> bool:
@@ -64,19 +66,21 @@ class SeededSamples(Dataset[Any]):
     def _batch(self, key: Key) -> Any:
         self._begin(key)
         samples = self._samples(key)
-        if self.collate in _WITHOUT_CHANCE:
+        if self.collate in _DETERMINISTIC:
             return self.collate(samples)
         seed = spread(key.base, key.positions[0] + COLLATE)
         return self._made("batch", seed, lambda: self.collate(samples))
 
     def _begin(self, key: Key) -> None:
-        """What belongs to the first batch of a pass in this process."""
+        """Prepares the first batch of a pass in this process."""
         _, _, base, epoch = key
-        if base != self._base:  # here, since workers begin after the user's worker_init_fn
+        if base != self._base:  # done here, so that it comes after the user's worker_init_fn
             self._base = base
             self._held = held_generators(self.dataset, self.collate)
-            if epoch is not None and callable(tell := getattr(self.dataset, "set_epoch", None)):
-                tell(epoch)
+            if epoch is not None and callable(
+                set_epoch := getattr(self.dataset, "set_epoch", None)
+            ):
+                set_epoch(epoch)
 
     def _samples(self, key: Key) -> Any:
         indices, positions, base, _ = key
@@ -107,7 +111,7 @@ class SeededSamples(Dataset[Any]):
         if what in self._untried:
             self._untried.remove(what)
             before, self._held = self._held, held_generators(self.dataset, self.collate)
-            if len(self._held) != len(before):  # some are made with the first sample
+            if len(self._held) != len(before):  # the first sample created generators
                 self._seed(key)
                 made = make()
         return made
@@ -123,7 +127,7 @@ class SeededSamples(Dataset[Any]):
 
 
 def makes_many(dataset: Any) -> bool:
-    """Whether `__getitems__` is the data set's own: a `Subset` has one for any data set."""
+    """Whether the dataset itself defines `__getitems__`; `Subset` defines it for any dataset."""
     while type(dataset) is Subset:
         dataset = dataset.dataset
     return callable(getattr(dataset, "__getitems__", None))

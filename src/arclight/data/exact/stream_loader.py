@@ -1,4 +1,4 @@
-"""A `DataLoader` of an `IterableDataset` that gives the same batches after any cut."""
+"""A `DataLoader` of an `IterableDataset` that continues with the same batches after a resume."""
 
 import warnings
 from collections import deque
@@ -21,27 +21,27 @@ from arclight.data.exact.streaming import (
 )
 from arclight.seeds import mix
 
-_KEPT = 4  # Lightning fetches one batch ahead, and both loops may ask for a checkpoint
+_KEPT = 4  # Lightning prefetches one batch, and both loops may save a checkpoint
 
 
 class ExactStreamLoader(Facade):
-    """The batches of an `IterableDataset`, in the order in which torch's own loader gives them.
+    """The batches of an `IterableDataset`, in the same order as torch's own loader.
 
-    Every batch comes with how far its process has read, since processes run ahead. Where the data
-    set, or its iterator, has `state_dict` and `load_state_dict`, a resumed run goes on from there.
-    Else it reads the samples up to there again.
+    Each batch comes with the position of its worker, since workers run ahead. If the dataset, or
+    its iterator, has `state_dict` and `load_state_dict`, a resumed run continues from that state.
+    Otherwise, it reads the samples up to the position again.
 
-    Every pass begins at the state in which the data set was made, as it does in torch with new
-    workers, also where Lightning has ended the epoch before the stream.
+    Every pass starts in the initial state of the dataset, as in torch with new workers, even if
+    Lightning ended the epoch before the end of the stream.
 
-    What a process reads depends on how many there are, so a resumed run has as many as it began
-    with. How ranks share the data is up to the data set, as in torch.
+    The data of a worker depend on the number of workers, so a resumed run keeps this number. As in
+    torch, the dataset itself splits the data among ranks.
 
     Args:
         loader, seed, name, position: see `Facade`.
-        rank: this process; it draws other numbers than the others do.
-        kept: what `keep` has returned, of the run that is resumed.
-        say: told a sentence where resuming costs time.
+        rank: the rank of this process; each rank draws different random numbers.
+        kept: the value of `keep` from the checkpoint, if the run is resumed.
+        say: called with a sentence if resuming takes extra time.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class ExactStreamLoader(Facade):
         workers = int(self.kept.get("workers", loader.num_workers))
         if workers != loader.num_workers:
             say(
-                f"{name}: the data are read by {workers} workers, not num_workers="
-                f"{loader.num_workers}, as when the run began: each reads a part of them."
+                f"{name}: {workers} workers read the data, as when the run began, instead of "
+                f"num_workers={loader.num_workers}, since each worker reads a part of the stream."
             )
         self._turns = _Turns()
         self.inner = rebuilt(loader, dataset, self._turns, workers)
@@ -77,7 +77,7 @@ class ExactStreamLoader(Facade):
         self._later: dict[str, Any] = {}
         self._history: deque[dict[str, Any]] = deque(maxlen=_KEPT)
 
-    def _tried(self, batches: int) -> str | None:
+    def _difference(self, batches: int) -> str | None:
         say, kept, self.say = self.say, self.kept, lambda _: None
         try:
             first = self._read(0, batches)
@@ -97,7 +97,7 @@ class ExactStreamLoader(Facade):
         resumed, before = "cycle" in begin and begin["cycle"] > 0, self._step
         shards = [Shard(count, packed(state), end) for count, state, end in begin["shards"]]
         turn = begin["turn"]
-        self._turns.ready = self._asked(shards, turn)
+        self._turns.ready = self._requests(shards, turn)
         for i, read in enumerate(self._served()):
             assert isinstance(read, Read)
             who = i % len(shards)
@@ -116,13 +116,13 @@ class ExactStreamLoader(Facade):
         self._note(shards, turn, ended=True)
         if not self.inner.persistent_workers:
             self.close()
-        if resumed and self._step == before:  # it was cut at the end of a cycle
+        if resumed and self._step == before:  # it was interrupted at the end of a cycle
             yield from iter(self)
 
     def _begun(self) -> tuple[dict[str, Any] | None, int]:
-        """Where the pass begins, or None where the run stands at its end.
+        """Returns the state to start the pass from, or None if the run is at its end.
 
-        The number is of batches to be dropped: where a checkpoint does not say how far they went.
+        The number counts batches to read and drop, if the checkpoint has no state for them.
         """
         epoch, step = self.position() if self.position else (0, 0)
         fresh = {"shards": [Shard()] * max(1, self.inner.num_workers), "turn": 0}
@@ -141,7 +141,7 @@ class ExactStreamLoader(Facade):
             self._step = 0
             return fresh, step
         self._cycle = kept["cycle"]
-        if kept["cycle"] or kept["ended"]:  # see ExactLoader: the end must have been seen
+        if kept["cycle"] or kept["ended"]:  # see ExactLoader: Lightning must see the end once
             self._ended, self._later = True, {} if kept["ended"] else kept
             return None, 0
         self._announce(kept)
@@ -152,20 +152,20 @@ class ExactStreamLoader(Facade):
         if cut_short and has_state(self.loader.dataset) and not self._warned:
             self._warned = True
             self.say(
-                f"{self.name}: the epoch has ended after {self._step} batches, before the stream "
-                "has (limit_train_batches); every epoch begins at the start of the stream."
+                f"{self.name}: the epoch ended after {self._step} batches, before the end of the "
+                "stream (limit_train_batches); every epoch starts at the beginning of the stream."
             )
 
     def _announce(self, kept: dict[str, Any]) -> None:
         samples = sum(count for count, state, end in kept["shards"] if state is None and not end)
         if samples:
             self.say(
-                f"{self.name}: {samples} samples are read again to come to where the run stood; "
+                f"{self.name}: reading {samples} samples again to reach the position of the run; "
                 f"with state_dict and load_state_dict, {type(self.loader.dataset).__name__} "
-                "could go there at once."
+                "could continue there directly."
             )
 
-    def _asked(self, shards: list[Shard], turn: int) -> Iterator[Turn]:
+    def _requests(self, shards: list[Shard], turn: int) -> Iterator[Turn]:
         number, begin = next(self._passes), list(shards)
         base = mix(self.name, self.seed, self._epoch, self._cycle, self.rank) >> 64
         epoch = None if self.position is None else self._epoch
@@ -180,7 +180,7 @@ class ExactStreamLoader(Facade):
             self._history.append({**now, "ended": ended, "shards": list(shards)})
 
     def keep(self, epoch: int, step: int) -> dict[str, Any]:
-        """What a checkpoint must keep, if so many batches of the epoch have been trained."""
+        """Returns the state for a checkpoint after `step` batches of the epoch."""
         kept: dict[str, Any] = {"workers": self.inner.num_workers}
         noted = [n for n in self._history if n["epoch"] == epoch and n["step"] <= step]
         if noted:
@@ -193,7 +193,7 @@ class ExactStreamLoader(Facade):
 
 
 class _Turns:
-    """The batch sampler of the inner loader: without end, the end is what the processes say."""
+    """The batch sampler of the inner loader; it never ends, the workers report the end."""
 
     def __init__(self) -> None:
         self.ready: Iterator[Turn] = iter(())

@@ -1,4 +1,4 @@
-"""An `IterableDataset` as one process reads it: seeded by sample, with its state at each batch."""
+"""Read an `IterableDataset` in one process: seeded for each sample, with its state per batch."""
 
 import pickle
 from collections.abc import Callable, Iterator
@@ -13,12 +13,12 @@ BEGIN, COLLATE = 1 << 62, 1 << 63  # no sample has such a number
 
 
 class Shard(NamedTuple):
-    """How far one process has read its part of the data.
+    """The position of one process in its part of the data.
 
     Attributes:
-        samples: read in this pass.
-        state: the data set's own after them, pickled; None where it has none.
-        ended: there are no more.
+        samples: the number of samples read in this pass.
+        state: the pickled state of the dataset after them; None if it has no state.
+        ended: whether there are no more samples.
     """
 
     samples: int = 0
@@ -27,14 +27,14 @@ class Shard(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """Asks a process for its next batch.
+    """A request for the next batch of a process.
 
     Attributes:
-        number: of the pass, counted by the loader.
-        base: of the keys of the pass and this process.
-        epoch: for data sets that have a `set_epoch`; None in evaluation.
-        begin: where to begin; None where the pass has begun.
-        idle: it is not this process's turn yet.
+        number: the number of the pass.
+        base: the first key of the pass in this process.
+        epoch: the epoch, for datasets with `set_epoch`; None in evaluation.
+        begin: the position to start from; None if the pass has started.
+        idle: whether this process should not return a batch yet.
     """
 
     number: int
@@ -45,7 +45,7 @@ class Turn(NamedTuple):
 
 
 class Read(NamedTuple):
-    """The answer: a batch, unless the process was idle or at its end, and how far it has read."""
+    """The response: a batch, unless the process was idle or at its end, and the position."""
 
     batch: Any
     has: bool
@@ -53,10 +53,11 @@ class Read(NamedTuple):
 
 
 class SeededStream(Dataset[Any]):
-    """Makes batches of an iterable data set, in the process that reads it.
+    """Makes batches of an iterable dataset, in the process that reads it.
 
-    To a `DataLoader` it is a map-style data set whose indices are `Turn`s: so a process can be
-    told where to begin, persistent ones too, and can say how far it has read with every batch.
+    A `DataLoader` uses it as a map-style dataset with `Turn`s as indices. So a process, also a
+    persistent one, gets its start position with the request and returns its position with each
+    batch.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class SeededStream(Dataset[Any]):
         self._shard = Shard()
         self._samples: Iterator[Any] = iter(())
         self._held: list[Any] = []
-        self._first: bytes | None = None  # the state in which every pass begins
+        self._first: bytes | None = None  # the state at the start of every pass
         self._was_set = False
 
     def __getitems__(self, turn: Turn) -> Read:
@@ -95,8 +96,10 @@ class SeededStream(Dataset[Any]):
         self._number, self._shard = turn.number, turn.begin or Shard()
         if self._shard.ended:
             return
-        if turn.epoch is not None and callable(tell := getattr(self.dataset, "set_epoch", None)):
-            tell(turn.epoch)
+        if turn.epoch is not None and callable(
+            set_epoch := getattr(self.dataset, "set_epoch", None)
+        ):
+            set_epoch(turn.epoch)
         self._held = held_generators(self.dataset, self.collate)
         self._seed(spread(turn.base, BEGIN))
         state = unpacked(self._shard.state)
@@ -107,7 +110,7 @@ class SeededStream(Dataset[Any]):
             self._samples.load_state_dict(state)  # type: ignore[attr-defined]
         self._held = held_generators(self.dataset, self.collate, self._samples)
         self._count = 0 if state is None else self._shard.samples
-        while self._count < self._shard.samples:  # it has no state: read again
+        while self._count < self._shard.samples:  # without a state, read the samples again
             if self._next(turn.base) is _END:
                 return
 
@@ -117,7 +120,7 @@ class SeededStream(Dataset[Any]):
         first = pickle.loads(self._first)
         if state is not None:
             self.dataset.load_state_dict(state)
-        elif first is not None or self._was_set:  # Hugging Face's say None before they are read
+        elif first is not None or self._was_set:  # Hugging Face's state is None before reading
             self.dataset.load_state_dict(first)
         self._was_set = state is not None
 
@@ -144,17 +147,17 @@ _END = object()
 
 
 def has_state(holder: object) -> bool:
-    """Whether it says where it stands, and goes on from there when told."""
+    """Whether it has `state_dict` and `load_state_dict`."""
     return callable(getattr(holder, "state_dict", None)) and callable(
         getattr(holder, "load_state_dict", None)
     )
 
 
 def packed(state: Any) -> bytes | None:
-    """A copy of a state that nobody changes any more; it never leaves the run's processes."""
+    """Pickles a copy of a state; it never leaves the run's processes."""
     return None if state is None else pickle.dumps(state)
 
 
 def unpacked(state: bytes | None) -> Any:
-    """What was packed."""
+    """Unpickles a state from `packed`."""
     return None if state is None else pickle.loads(state)

@@ -1,4 +1,4 @@
-"""The loaders of any `LightningDataModule`, made exact without its knowing."""
+"""Make the loaders of any `LightningDataModule` resume exactly, without changing its code."""
 
 import warnings
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from arclight.data.exact.stream_loader import ExactStreamLoader
 from arclight.errors import UserError
 
 KEY = "arclight.exact"
-"""Under which a checkpoint keeps the position, among the state of the data module."""
+"""The key of the position in a checkpoint, in the state of the data module."""
 _STAGES = ("train", "val", "test", "predict")
 
 
@@ -28,21 +28,24 @@ def make_exact(
     say: Callable[[str], None] = warnings.warn,
     check: int = 2,
 ) -> "ExactLoaders":
-    """Makes all loaders of a data module resume exactly, after any cut and with any workers.
+    """Makes all loaders of a data module resume exactly, after any interruption.
 
-    From now on the module's `train_dataloader`, `val_dataloader`, `test_dataloader` and
-    `predict_dataloader` give an `ExactLoader`, or an `ExactStreamLoader`, in place of each
-    `DataLoader`, also within dictionaries, lists, tuples and `CombinedLoader`s. Other loaders are
-    left as they are. The module's `state_dict` and `load_state_dict` also keep the position.
+    The module's `train_dataloader`, `val_dataloader`, `test_dataloader` and `predict_dataloader`
+    then return an `ExactLoader` or an `ExactStreamLoader` for each `DataLoader`, also within
+    dictionaries, lists, tuples and `CombinedLoader`s. Other loaders are unchanged. The module's
+    `state_dict` and `load_state_dict` also save and load the position.
 
-    To be called before `trainer.fit`; the module itself is changed. A second call changes nothing.
+    Call it before `trainer.fit`; it changes the module in place. A second call has no effect.
 
     Args:
-        data: the module.
-        seed: the run's: order, transforms and collating follow from it.
-        say: told a sentence where something costs time or is not exact.
-        check: when a run begins, so many batches of each training loader are read twice, to find
-            data that no seed repeats. It costs two starts of the workers; 0 does without.
+        data: the data module.
+        seed: the seed of the run, for the order, transforms and collating.
+        say: called with a sentence if something takes extra time or is not exact.
+        check: the number of batches of each training loader that are read twice when a run begins,
+            to find data that seeds cannot repeat. It starts the workers twice; 0 turns it off.
+
+    Returns:
+        The exact loaders of the module.
     """
     made = getattr(data.state_dict, "__self__", None)
     return made if isinstance(made, ExactLoaders) else ExactLoaders(data, seed, say, check)
@@ -52,10 +55,10 @@ class ExactLoaders:
     """The exact loaders of one data module.
 
     Attributes:
-        position: where the run stands in its training data.
-        loaders: the last ones made, by their names: `train/0`, `val/0`, `val/1`.
-        identities: of their data, as they were before anything was read from them.
-        made: called with a stage and its loaders when they have just been made.
+        position: the position of the run in its training data.
+        loaders: the current loaders, by name: `train/0`, `val/0`, `val/1`.
+        identities: the identities of their datasets, from before the first sample was read.
+        made: called with a stage and its loaders right after they are created.
     """
 
     def __init__(
@@ -67,44 +70,44 @@ class ExactLoaders:
     ) -> None:
         self.data, self.seed, self.say, self.check = data, seed, say, check
         self.made: Callable[[str, list[Any]], None] = lambda stage, loaders: None
-        self._said = ""
-        self._before = ""  # what was found not to be exact before the run was cut
+        self._reported = ""
+        self._before = ""  # why the run was not exact before the interruption
         self.position = Position(data)
         self.loaders: dict[str, Facade] = {}
         self.identities: dict[str, Identity] = {}
-        self._kept: list[dict[str, Any]] = []  # of each rank's streams, from a checkpoint
-        self._orders: dict[str, list[int]] = {}  # of the first rank's other loaders, likewise
+        self._kept: list[dict[str, Any]] = []  # state of each rank's streams, from a checkpoint
+        self._orders: dict[str, list[int]] = {}  # state of rank 0's other loaders
         self._others: dict[str, str] = {}
         for stage in _STAGES:
             self._replace(f"{stage}_dataloader", partial(self._wrapped, stage))
         self._save, self._load = data.state_dict, data.load_state_dict
-        replaced: Any = data  # an instance, whose methods are not to be assigned
+        replaced: Any = data  # mypy does not allow assigning to methods
         replaced.state_dict, replaced.load_state_dict = self._state_dict, self._load_state_dict
 
     @property
     def inexact_because(self) -> str | None:
-        """Sentences on what a cut may change in the batches of training, else None."""
+        """Why an interruption may change the training batches, as sentences; None if it cannot."""
         made = {name: loader.inexact_because for name, loader in self.loaders.items()}
         reasons = {**self._others, **made}
-        said = [f"{k}: {v}" for k, v in reasons.items() if v and k.startswith("train")]
-        return " ".join(said) or (self._before if self.position.resumed else "") or None
+        sentences = [f"{k}: {v}" for k, v in reasons.items() if v and k.startswith("train")]
+        return " ".join(sentences) or (self._before if self.position.resumed else "") or None
 
     def close(self) -> None:
-        """Ends all workers."""
+        """Stops all workers."""
         for loader in self.loaders.values():
             loader.close()
 
     def _replace(self, name: str, wrapped: Callable[[Any], Any]) -> None:
         original = getattr(self.data, name)
 
-        @wraps(original)  # by which Lightning still sees whether the user has defined it
+        @wraps(original)  # so that Lightning sees whether the user has defined it
         def make() -> Any:
             return wrapped(original())
 
         setattr(self.data, name, make)
 
     def _wrapped(self, stage: str, made: Any) -> Any:
-        """What a hook has made, with each `DataLoader` in it replaced."""
+        """Replaces each `DataLoader` in the output of a hook."""
         if isinstance(made, (list, tuple, dict)) and not made:  # no loader
             return made
         combined = made if isinstance(made, CombinedLoader) else CombinedLoader(made)
@@ -116,13 +119,13 @@ class ExactLoaders:
         return combined if made is combined else combined.iterables
 
     def _check(self) -> None:
-        """Reads twice what has just been made, at the run's start alone."""
+        """Reads the batches of new loaders twice, only at the start of a run."""
         batches, self.check = 0 if self.position.resumed else self.check, 0
         for name, loader in self.loaders.items():
             if batches and name.startswith("train"):
                 loader.check(batches)
-        if (reason := self.inexact_because) and reason != self._said:
-            self._said = reason
+        if (reason := self.inexact_because) and reason != self._reported:
+            self._reported = reason
             self.say(f"This run cannot be resumed exactly. {reason}")
 
     def _exact(self, name: str, item: Any) -> Any:
@@ -133,14 +136,14 @@ class ExactLoaders:
         if not isinstance(item, DataLoader):
             if not (hasattr(item, "state_dict") and hasattr(item, "load_state_dict")):
                 self._others[name] = (
-                    f"{type(item).__name__} is no DataLoader and has no state_dict and "
-                    "load_state_dict, so that it starts anew when the run is resumed."
+                    f"{type(item).__name__} is not a DataLoader and has no state_dict and "
+                    "load_state_dict, so it starts from the beginning when the run is resumed."
                 )
             return item
-        if _own_way(item):
+        if _overrides_iter(item):
             self._others[name] = (
-                f"{type(item).__name__} iterates in a way of its own, which cannot be resumed; "
-                "give the DataLoader itself, or a loader with state_dict and load_state_dict."
+                f"{type(item).__name__} overrides __iter__, so it cannot be resumed; use a plain "
+                "DataLoader, or a loader with state_dict and load_state_dict."
             )
             return item
         trainer = self.data.trainer
@@ -160,20 +163,20 @@ class ExactLoaders:
         return exact
 
     def _kept_by(self, rank: int, world: int) -> dict[str, Any]:
-        """How far this rank had read its streams, if the run goes on from a checkpoint."""
+        """The state of this rank's streams, if the run is resumed from a checkpoint."""
         if not (self.position.resumed and self._kept):
             return {}
         if len(self._kept) == world:
             return self._kept[rank]
         raise UserError(
-            f"The run began on {len(self._kept)} processes, each of which has read a part of a "
-            f"stream, and cannot go on on {world}: give it as many as it had."
+            f"The run began on {len(self._kept)} processes, which each read a part of a stream, "
+            f"and cannot continue on {world}: use {len(self._kept)} processes."
         )
 
     def _state_dict(self) -> dict[str, Any]:
         for loader in self.loaders.values():
             if isinstance(loader, ExactLoader):
-                loader.watch()  # a sampler that was changed since the epoch began
+                loader.watch()  # finds a sampler that was changed since the epoch began
         position = self.position.state_dict()
         at = position.get("epoch", 0), position.get("batch", 0)
         streams = {
@@ -206,7 +209,7 @@ class ExactLoaders:
 
 
 def _of_all_ranks(streams: dict[str, Any]) -> list[dict[str, Any]]:
-    """What each rank keeps of its streams: the checkpoint is written by one of them for all."""
+    """Gathers the state of the streams from all ranks, since one rank writes the checkpoint."""
     if not streams:
         return []
     if not (dist.is_available() and dist.is_initialized()):
@@ -216,8 +219,8 @@ def _of_all_ranks(streams: dict[str, Any]) -> list[dict[str, Any]]:
     return gathered
 
 
-def _own_way(loader: "DataLoader[Any]") -> bool:
-    """Whether a subclass changes what iterating means, beyond keeping its position."""
+def _overrides_iter(loader: "DataLoader[Any]") -> bool:
+    """Whether a subclass overrides `__iter__`; those of torchdata only add a position."""
     if type(loader).__module__.split(".")[0] == "torchdata":
         return False
     return type(loader).__iter__ is not DataLoader.__iter__
