@@ -299,7 +299,7 @@ def hub(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 class Clock:
-    """`time` for a library that waits between its tries: nobody has to wait for it."""
+    """`time` for a library that waits between its tries: without waiting."""
 
     def __init__(self) -> None:
         self.slept = 0.0
@@ -312,7 +312,7 @@ class Clock:
 
 
 def hurried(patch: pytest.MonkeyPatch) -> Clock:
-    """Nothing waits for the hub, nor tries it as often: each time costs a client."""
+    """Makes the libraries retry the hub only once and without waiting."""
     from huggingface_hub.utils import _http
 
     clock = Clock()
@@ -327,5 +327,5 @@ def hurried(patch: pytest.MonkeyPatch) -> Clock:
 
 
 def settings(served: Hub, home: Path) -> dict[str, str]:
-    """The environment of a process that shall use it."""
+    """The environment variables for a process that uses this hub."""
     return {"HF_ENDPOINT": served.endpoint, "HF_HOME": str(home)}

@@ -44,9 +44,9 @@ def test_experiment_composes_and_builds_its_model(composed: Composed, name: str)
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_value_of_the_experiment_is_used(composed: Composed, name: str) -> None:
-    said = OmegaConf.load(CONFIGS / "experiment" / f"{name}.yaml")
+    content = OmegaConf.load(CONFIGS / "experiment" / f"{name}.yaml")
     config = recipe(composed, name)
-    for key, value in said.items():
+    for key, value in content.items():
         if key != "defaults":
             held = OmegaConf.create({key: config[str(key)]})
             assert OmegaConf.merge(held, {key: value}) == held, key

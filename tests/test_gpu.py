@@ -67,8 +67,8 @@ def test_the_default_precision_is_bf16(composed: Composed, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("clip", ["null", "0.5"])
 def test_fp16_scales_its_losses(composed: Composed, tmp_path: Path, clip: str) -> None:
-    words = ("trainer.precision=16-mixed", f"trainer.gradient_clip_val={clip}")
-    run = started(tmp_path / "run", composed(*SMALL, *words))
+    overrides = ("trainer.precision=16-mixed", f"trainer.gradient_clip_val={clip}")
+    run = started(tmp_path / "run", composed(*SMALL, *overrides))
     assert execute(run) == 0
     losses = train_loss(run)
     assert losses[-1] < losses[0]
@@ -98,9 +98,9 @@ def test_one_process_with_nccl_gives_the_same_losses(composed: Composed, tmp_pat
 def test_deterministic_run_resumes_exactly(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
-    words = ("deterministic=true", f"trainer.precision={precision}", "data.augment.crop=2")
+    overrides = ("deterministic=true", f"trainer.precision={precision}", "data.augment.crop=2")
     run = started(
-        tmp_path / "whole", composed(*SMALL, *words, "callbacks.checkpoints.every_n_steps=3")
+        tmp_path / "whole", composed(*SMALL, *overrides, "callbacks.checkpoints.every_n_steps=3")
     )
     save = Checkpoints.save
 
@@ -120,8 +120,8 @@ def test_deterministic_run_resumes_exactly(
 
 
 def test_too_large_batch_is_a_user_error(composed: Composed, tmp_path: Path) -> None:
-    words = ("model.d_model=512", "data.limit=null", "data.batch_size=1024")
-    run = started(tmp_path / "run", composed(*SMALL, *words))
+    overrides = ("model.d_model=512", "data.limit=null", "data.batch_size=1024")
+    run = started(tmp_path / "run", composed(*SMALL, *overrides))
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(0.002)
     try:
@@ -138,8 +138,8 @@ def test_float8_learns(composed: Composed, tmp_path: Path) -> None:
     pytest.importorskip("torchao")
     if torch.cuda.get_device_capability() < (8, 9):
         pytest.skip("needs an Ada or Hopper device")
-    words = ("trainer.float8=true", "compile=blocks", "model.d_model=128", "model.n_heads=4")
-    run = started(tmp_path / "run", composed(*SMALL, *words))
+    overrides = ("trainer.float8=true", "compile=blocks", "model.d_model=128", "model.n_heads=4")
+    run = started(tmp_path / "run", composed(*SMALL, *overrides))
     assert execute(run) == 0
     losses = train_loss(run)
     assert losses[-1] < losses[0]

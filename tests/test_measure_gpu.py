@@ -24,13 +24,13 @@ def test_continues_after_a_failure_and_stops_commands_that_take_too_long(
 ) -> None:
     fails = script.Row("tests", "fails", 9, command=("-c", "raise SystemExit('no card')"))
     hangs = script.Row("tests", "hangs", 9, command=("-c", "import time; time.sleep(60)"))
-    works = script.Row("tests", "works", 9, command=("-c", "print('a figure')"))
+    works = script.Row("tests", "works", 9, command=("-c", "print('a result')"))
     results = [
         script.executed(row, script.in_full(row, tmp_path, None, False), limit, tmp_path)
         for row, limit in ((fails, 9), (hangs, 0.5), (works, 9))
     ]
     assert [r.status for r in results] == ["failed", "timed out", "done"]
-    assert [r.tail.strip() for r in results] == ["no card", "", "a figure"]
+    assert [r.tail.strip() for r in results] == ["no card", "", "a result"]
 
 
 def test_every_row_is_a_valid_command(script: Any, tmp_path: Path) -> None:

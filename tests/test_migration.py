@@ -57,9 +57,9 @@ def migrated(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def train(root: Path, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def train(root: Path, overrides: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "train.py", *words],
+        [sys.executable, "train.py", *overrides],
         cwd=root,
         env={"PATH": "/usr/bin:/bin", "HOME": str(root), "PYTHONPATH": str(root / "src")},
         capture_output=True,
@@ -85,8 +85,8 @@ def test_the_config_composes(migrated: Path) -> None:
 def test_migrated_project_trains_and_tests_its_best_checkpoint(migrated: Path) -> None:
     command = re.search(r"\npython train.py (experiment=\w+)\n", PAGE)
     assert command
-    words = [command[1], "trainer.min_epochs=1", "trainer.max_epochs=2", "run_dir=run"]
-    done = train(migrated, words)
+    overrides = [command[1], "trainer.min_epochs=1", "trainer.max_epochs=2", "run_dir=run"]
+    done = train(migrated, overrides)
     assert done.returncode == 0, done.stderr
     summary = json.loads((migrated / "run" / "summary.json").read_text())
     assert summary["status"] == "finished"

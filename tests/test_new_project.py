@@ -143,9 +143,9 @@ def test_new_project_trains(tmp_path: Path) -> None:
     for name in ("train.py", "pyproject.toml"):
         shutil.copy(PROJECT / name, tmp_path)
     subprocess.run([sys.executable, "scripts/new_project.py", "mylab"], cwd=tmp_path, check=True)
-    words = ["experiment=mylab", "trainer.max_steps=2", "run_dir=run", "preflight=false"]
+    overrides = ["experiment=mylab", "trainer.max_steps=2", "run_dir=run", "preflight=false"]
     done = subprocess.run(
-        [sys.executable, "train.py", *words],
+        [sys.executable, "train.py", *overrides],
         cwd=tmp_path,
         env={"PATH": "", "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path / "src")},
         capture_output=True,

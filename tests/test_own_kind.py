@@ -28,15 +28,15 @@ search:
 """
 
 
-def python(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def python(*overrides: str, **environment: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", **environment}
     return subprocess.run(
-        [sys.executable, *words], cwd=PROJECT, env=env, capture_output=True, text=True
+        [sys.executable, *overrides], cwd=PROJECT, env=env, capture_output=True, text=True
     )
 
 
-def good(*words: str) -> str:
-    done = python(*words)
+def good(*arguments: str) -> str:
+    done = python(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -65,8 +65,8 @@ def test_run_is_evaluated_exported_and_reproduced(run: Path, tmp_path: Path) -> 
     assert len(rows) == 2
     for form in ("onnx", "torch_export", "safetensors"):
         good("scripts/export.py", f"run={run}", f"format={form}")
-    said = good("scripts/reproduce.py", f"run={run}", f"output={tmp_path / 'again'}")
-    assert "equal, bit by bit" in said
+    output = good("scripts/reproduce.py", f"run={run}", f"output={tmp_path / 'again'}")
+    assert "equal, bit by bit" in output
     assert list((run / "wandb").glob("offline-run-*"))
     assert load(run).answers(tmp_path / "noisy.csv")[0] == header
 
@@ -93,7 +93,7 @@ def test_search(tmp_path: Path) -> None:
     (tmp_path / "configs" / "search").mkdir(parents=True)
     (tmp_path / "configs" / "search" / "mine.yaml").write_text(SPACE)
     path = f"hydra.searchpath=[file://{tmp_path / 'configs'}]"
-    words = [*FEW, "search=mine", f"search.dir={tmp_path / 'search'}"]
-    good("train.py", path, *words)
+    overrides = [*FEW, "search=mine", f"search.dir={tmp_path / 'search'}"]
+    good("train.py", path, *overrides)
     assert len(list((tmp_path / "search" / "trials").glob("[0-9]*"))) == 2
     assert "task.softness" in (tmp_path / "search" / "best.yaml").read_text()

@@ -99,9 +99,9 @@ def tools(package: Package) -> None:
 @pytest.mark.parametrize("target", ATTACKS)
 def test_targets_that_are_not_allowed_are_not_built(package: Package, target: str) -> None:
     tools(package)
-    said = refusal(target)
-    assert said is not None
-    assert said.endswith((".", "?"))
+    reason = refusal(target)
+    assert reason is not None
+    assert reason.endswith((".", "?"))
     with pytest.raises(TargetError):
         build({"_target_": target})
     with pytest.raises(TargetError):
@@ -266,8 +266,8 @@ def test_class_method_of_the_users_package_is_allowed(package: Package) -> None:
     ):
         build({"_target_": "mylab.net.Net.of_size", "sise": 3}, group="model")
     for name in ("grown", "load_from_checkpoint"):  # a method, and one of a library's base class
-        said = refusal(f"mylab.all.Net.{name}", "Module")
-        assert said == f"does not exist: mylab.all.Net has no class or class method {name}."
+        reason = refusal(f"mylab.all.Net.{name}", "Module")
+        assert reason == f"does not exist: mylab.all.Net has no class or class method {name}."
 
 
 def test_suggestions_include_submodules_and_star_imports(package: Package) -> None:

@@ -18,10 +18,10 @@ from arclight.errors import UserError
 from tests.conftest import CONFIGS, PROJECT
 
 
-def explained(path: str, words: Sequence[str]) -> str:
+def explained(path: str, overrides: Sequence[str]) -> str:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        cfg = compose("train", list(words), return_hydra_config=True)
-        return explain(cfg, path, words)
+        cfg = compose("train", list(overrides), return_hydra_config=True)
+        return explain(cfg, path, overrides)
 
 
 def line_of(file: str, text: str) -> str:
@@ -32,28 +32,28 @@ def line_of(file: str, text: str) -> str:
 
 
 def test_each_file_and_override_has_a_line() -> None:
-    said = explained(
+    output = explained(
         "trainer.max_epochs", ["model=bert_masked", "trainer=ddp_cpu", "trainer.max_epochs=3"]
     ).splitlines()
-    assert said[0] == "trainer.max_epochs = 3"
-    assert "40" in said[1]
-    assert line_of("trainer/cpu.yaml", "max_epochs") in said[1]
-    assert line_of("model/bert_masked.yaml", "max_epochs") in said[2]
-    assert "typed model=bert_masked" in said[2]
-    assert said[3].endswith("typed: trainer.max_epochs=3")
+    assert output[0] == "trainer.max_epochs = 3"
+    assert "40" in output[1]
+    assert line_of("trainer/cpu.yaml", "max_epochs") in output[1]
+    assert line_of("model/bert_masked.yaml", "max_epochs") in output[2]
+    assert "typed model=bert_masked" in output[2]
+    assert output[3].endswith("typed: trainer.max_epochs=3")
 
 
 def test_interpolations_are_followed() -> None:
-    said = explained("callbacks.early_stopping.monitor", ["model=vit"])
-    assert "${callbacks.checkpoints.monitor}" in said
-    assert "  callbacks.checkpoints.monitor = val/accuracy" in said
-    assert line_of("task/image_classification.yaml", "monitor") in said
+    output = explained("callbacks.early_stopping.monitor", ["model=vit"])
+    assert "${callbacks.checkpoints.monitor}" in output
+    assert "  callbacks.checkpoints.monitor = val/accuracy" in output
+    assert line_of("task/image_classification.yaml", "monitor") in output
 
 
 def test_group_shows_its_origin_and_each_key() -> None:
-    said = explained("model", ["experiment=digits_vit"])
-    assert said.startswith("model=vit is the option: model=vit in configs/experiment/digits_vit")
-    assert "  model.n_heads = " in said
+    output = explained("model", ["experiment=digits_vit"])
+    assert output.startswith("model=vit is the option: model=vit in configs/experiment/digits_vit")
+    assert "  model.n_heads = " in output
 
 
 def test_a_secret_is_not_shown() -> None:
@@ -65,35 +65,35 @@ def test_unknown_key_gets_a_suggestion() -> None:
         explained("trainer.max_epoch", [])
 
 
-def faults(*words: str) -> list[str]:
+def faults(*overrides: str) -> list[str]:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = freeze_as_composed(compose("train", list(words), return_hydra_config=True))
+        config = freeze_as_composed(compose("train", list(overrides), return_hydra_config=True))
         with pytest.raises(ConfigError):
             check(config)
-        with pytest.raises(UserError) as said:
-            check_typed(config, words)
-    return str(said.value).splitlines()
+        with pytest.raises(UserError) as output:
+            check_typed(config, overrides)
+    return str(output.value).splitlines()
 
 
 def test_fault_of_a_file_is_reported_with_the_file() -> None:
-    (said,) = faults("model=bert_masked", "optimizer=sgd")
-    assert "optimizer.betas is unknown to sgd" in said
-    assert "~optimizer.betas" in said
-    assert line_of("model/bert_masked.yaml", "betas") in said
+    (output,) = faults("model=bert_masked", "optimizer=sgd")
+    assert "optimizer.betas is unknown to sgd" in output
+    assert "~optimizer.betas" in output
+    assert line_of("model/bert_masked.yaml", "betas") in output
 
 
 def test_override_that_adds_a_key_should_be_left_out() -> None:
-    (said,) = faults("+data.zzz=1")
-    assert said.endswith("Leave out +data.zzz=1.")
+    (output,) = faults("+data.zzz=1")
+    assert output.endswith("Leave out +data.zzz=1.")
 
 
 def test_key_interpolated_from_a_faulty_one_is_not_reported() -> None:
     assert faults("seed=x") == ["seed=x should be a whole number from 0 to 4294967295."]
 
 
-def train(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def train(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(PROJECT / "train.py"), *words],
+        [sys.executable, str(PROJECT / "train.py"), *overrides],
         capture_output=True,
         text=True,
         cwd=folder,
@@ -104,9 +104,9 @@ def train(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_faults_of_hydra_and_of_the_check_are_reported_together(tmp_path: Path) -> None:
     done = train(tmp_path, "=3", "model=null", "trainer.max_epoch=3", "optimizer.lr=x", "seed=-1")
     assert done.returncode == 2
-    said = done.stderr.splitlines()
-    assert said[0].startswith("error: =3 is not of the form")
-    assert [line.split(" ")[0] for line in said[1:]] == [
+    output = done.stderr.splitlines()
+    assert output[0].startswith("error: =3 is not of the form")
+    assert [line.split(" ")[0] for line in output[1:]] == [
         *("model=null", "trainer.max_epoch", "seed=-1", "optimizer.lr=x"),
     ]
 

@@ -28,15 +28,15 @@ REJECTED = [
 ]
 
 
-@pytest.mark.parametrize("word", PLAIN)
-def test_overrides_of_the_config_are_accepted(word: str) -> None:
-    assert require_plain([word], Path("best.yaml")) == [word]
+@pytest.mark.parametrize("override", PLAIN)
+def test_overrides_of_the_config_are_accepted(override: str) -> None:
+    assert require_plain([override], Path("best.yaml")) == [override]
 
 
-@pytest.mark.parametrize("word", [*REJECTED, 3, None, ["a=1"], {"hydra": 1}], ids=ascii)
-def test_others_are_rejected_with_the_name_of_the_file(word: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize("override", [*REJECTED, 3, None, ["a=1"], {"hydra": 1}], ids=ascii)
+def test_others_are_rejected_with_the_name_of_the_file(override: object, tmp_path: Path) -> None:
     file = tmp_path / "best.yaml"
-    file.write_text(yaml.safe_dump({"overrides": ["model=vit", word]}))
+    file.write_text(yaml.safe_dump({"overrides": ["model=vit", override]}))
     with pytest.raises(UserError, match=r"best\.yaml contains .*, which ") as error:
         read(str(file))
     assert str(error.value).isprintable()

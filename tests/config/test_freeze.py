@@ -84,18 +84,20 @@ def test_groups_that_the_task_does_not_take_are_left_out(
 
 
 @pytest.mark.parametrize(
-    ("word", "sentence"),
+    ("override", "sentence"),
     [
         ("model=vit", "The task Bare takes no model: leave out model=vit."),
         ("+optimizer.lr=1", r"takes no optimizer: leave out \+optimizer.lr=1."),
         ("finetune=lora", "takes no finetune"),
     ],
 )
-def test_override_of_such_a_group_is_an_error(package: Package, word: str, sentence: str) -> None:
+def test_override_of_such_a_group_is_an_error(
+    package: Package, override: str, sentence: str
+) -> None:
     package(**LIT)
     cfg = configured({"_target_": "mylab.lit.Bare"})
     with pytest.raises(UserError, match=sentence):
-        freeze(cfg, CHOICES, [word])
+        freeze(cfg, CHOICES, [override])
     assert freeze(cfg, CHOICES, ["data=digits", "~model", "seed=1"])
 
 

@@ -141,10 +141,10 @@ def test_nodes_in_lists_are_checked(
 ) -> None:
     inner = {"_target_": "torch.nn.ReLU", key: value}
     config["model"] = {"_target_": "torch.nn.Sequential", "_args_": [{"a": [inner]}]}
-    said = faults(config)
-    assert said.startswith(f"model._args_[0].a[0].{key if key != '_args_' else ''}")
-    assert sentence in said
-    assert "~" not in said
+    message = faults(config)
+    assert message.startswith(f"model._args_[0].a[0].{key if key != '_args_' else ''}")
+    assert sentence in message
+    assert "~" not in message
 
 
 MINE = {
@@ -214,7 +214,7 @@ def test_a_users_class(
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("overrides", "sentence"),
     [
         ("+optimzer.lr=4", "optimzer is not a key of the config: did you mean optimizer?"),
         ("+loss=focal", "loss is not a key of the config"),
@@ -246,17 +246,21 @@ def test_a_users_class(
     ],
 )
 def test_overrides_that_would_be_ignored_or_raise_later(
-    composed: Composed, words: str, sentence: str
+    composed: Composed, overrides: str, sentence: str
 ) -> None:
-    assert sentence in faults(composed(words))
+    assert sentence in faults(composed(overrides))
 
 
 def test_suggested_overrides_fix_the_config(composed: Composed) -> None:
-    words = ["optimizer=muon", "optimizer._target_=torch.optim.RMSprop"]
-    said = faults(composed(*words))
-    fix = [word for word in said.replace(" to leave", "\n").split() if word.startswith("~")]
+    overrides = ["optimizer=muon", "optimizer._target_=torch.optim.RMSprop"]
+    message = faults(composed(*overrides))
+    fix = [
+        override
+        for override in message.replace(" to leave", "\n").split()
+        if override.startswith("~")
+    ]
     assert fix == ["~optimizer.nesterov", "~optimizer.ns_steps", "~optimizer.betas"]
-    assert faults(composed(*words, *fix)) == ""
+    assert faults(composed(*overrides, *fix)) == ""
 
 
 def test_partial_optimizer_and_scheduler_pass(composed: Composed) -> None:

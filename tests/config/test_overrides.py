@@ -16,31 +16,31 @@ from tests.conftest import CONFIGS
 @pytest.mark.parametrize("value", ["/tmp/éléments", "runs/mon écran ü", "数据"])
 def test_non_ascii_value_is_quoted(value: str) -> None:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        words = quoted([f"data.path={value}", "seed=1", "run_dir='a b'", "++x=[ä,b]"][:3])
-        cfg = compose("train", overrides=words)
+        overrides = quoted([f"data.path={value}", "seed=1", "run_dir='a b'", "++x=[ä,b]"][:3])
+        cfg = compose("train", overrides=overrides)
     assert cfg.data.path == value
     assert cfg.run_dir == "a b"
 
 
 def test_overrides_that_hydra_parses_are_unchanged() -> None:
-    words = ["seed=0,1", "data.path='é'", "x=[é,b]", "~model", "-m", "--config-dir=/é"]
-    assert quoted(words) == words
+    overrides = ["seed=0,1", "data.path='é'", "x=[é,b]", "~model", "-m", "--config-dir=/é"]
+    assert quoted(overrides) == overrides
 
 
 @pytest.mark.parametrize(
-    ("word", "sentence"),
+    ("override", "sentence"),
     [
         ("model", "model is not of the form KEY=VALUE"),
         ("run_dir=a(b", "type 'run_dir=\"a(b\"' with all its quotes."),
         ("seed=0,1", "type -m seed=0,1 to run each, 'seed=[0,1]' for a list, or 'seed=\"0,1\"'"),
     ],
 )
-def test_error_for_unparsable_overrides(word: str, sentence: str) -> None:
+def test_error_for_unparsable_overrides(override: str, sentence: str) -> None:
     with (
         initialize_config_dir(str(CONFIGS), version_base="1.3"),
         pytest.raises(HydraException) as caught,
     ):
-        compose("train", overrides=[word])
+        compose("train", overrides=[override])
     assert sentence in in_a_sentence(caught.value)
 
 
@@ -60,7 +60,7 @@ def test_config_that_is_not_yaml_is_a_user_error(
 
 
 @pytest.mark.parametrize(
-    ("word", "sentence"),
+    ("override", "sentence"),
     [
         (
             "model=null",
@@ -77,14 +77,20 @@ def test_config_that_is_not_yaml_is_a_user_error(
         ("=3", "=3 is not of the form KEY=VALUE"),
     ],
 )
-def test_group_needs_a_name(word: str, sentence: str) -> None:
+def test_group_needs_a_name(override: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        quoted(["seed=1", word])
+        quoted(["seed=1", override])
 
 
 def test_several_options_and_empty_values_are_unchanged() -> None:
-    words = ["logger=[csv,wandb]", "~model", "run_dir=null", "model.d_ff=null", "model.widths=[1]"]
-    assert quoted(words) == words
+    overrides = [
+        "logger=[csv,wandb]",
+        "~model",
+        "run_dir=null",
+        "model.d_ff=null",
+        "model.widths=[1]",
+    ]
+    assert quoted(overrides) == overrides
 
 
 def test_existing_choice_needs_no_plus(monkeypatch: pytest.MonkeyPatch) -> None:

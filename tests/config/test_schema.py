@@ -59,7 +59,7 @@ IMAGES = "arclight_zoo.pixels.image_data.ImageData"
 
 
 @pytest.mark.parametrize(
-    ("group", "text", "said"),
+    ("group", "text", "message"),
     [
         ("model", f"{{_target_: {CNN}, widht: 3}}", "'widht' is not one of"),
         ("model", f"{{_target_: {CNN}, widths: wide}}", "not valid under any"),
@@ -77,8 +77,10 @@ IMAGES = "arclight_zoo.pixels.image_data.ImageData"
         ("data", f"{{_target_: {IMAGES}, batch_size: 0}}", "not valid under any"),
     ],
 )
-def test_wrong_configs_do_not_fit(stored: dict[str, Any], group: str, text: str, said: str) -> None:
-    assert said in " ".join(faults(stored, group, yaml.safe_load(text)))
+def test_wrong_configs_do_not_fit(
+    stored: dict[str, Any], group: str, text: str, message: str
+) -> None:
+    assert message in " ".join(faults(stored, group, yaml.safe_load(text)))
 
 
 @pytest.mark.parametrize(

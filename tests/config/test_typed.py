@@ -17,10 +17,10 @@ VALUES: list[Any] = [
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 def test_pasted_value_is_parsed_back(value: Any) -> None:
-    words = shlex.split(pasted("key", value))
-    assert len(words) == 1
-    assert words[0].startswith("key=")
-    assert OverridesParser.create().parse_override(words[0]).value() == value
+    arguments = shlex.split(pasted("key", value))
+    assert len(arguments) == 1
+    assert arguments[0].startswith("key=")
+    assert OverridesParser.create().parse_override(arguments[0]).value() == value
     assert OverridesParser.create().parse_override(f"key={as_typed(value)}").value() == value
 
 

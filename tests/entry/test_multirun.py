@@ -115,14 +115,14 @@ def test_each_command_has_its_own_folder() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "sentence"),
+    ("override", "sentence"),
     [
         ("run_dir=here", "type hydra.sweep.dir=PATH"),
         ("resume=auto", "repeat the same command to continue a multirun"),
     ],
 )
-def test_keys_of_a_single_run_are_rejected(tmp_path: Path, word: str, sentence: str) -> None:
-    done = multirun(word, "seed=0,1", cwd=tmp_path)
+def test_keys_of_a_single_run_are_rejected(tmp_path: Path, override: str, sentence: str) -> None:
+    done = multirun(override, "seed=0,1", cwd=tmp_path)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert not list(tmp_path.iterdir())

@@ -106,11 +106,11 @@ def test_weights_are_evaluated_without_a_run(composed: Composed, tmp_path: Path)
     model = CNN(10, in_channels=1, widths=[8, 8, 8])
     file = tmp_path / "cnn.pth"
     torch.save({"state_dict": prefixed(model.state_dict(), "module.")}, file)
-    words = ["model.widths=[8,8,8]", f"model.pretrained={file}", "data.batch_size=64"]
-    metrics = evaluate_weights(composed("model=cnn", *words))
+    overrides = ["model.widths=[8,8,8]", f"model.pretrained={file}", "data.batch_size=64"]
+    metrics = evaluate_weights(composed("model=cnn", *overrides))
     from arclight.run.assembly import build_data
 
-    data = build_data(composed("model=cnn", *words), tmp_path)
+    data = build_data(composed("model=cnn", *overrides), tmp_path)
     model.eval()
     with torch.no_grad():
         right = [(model(x).argmax(1) == y).float() for x, y in data.test_dataloader()]
@@ -118,16 +118,18 @@ def test_weights_are_evaluated_without_a_run(composed: Composed, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("overrides", "sentence"),
     [
         ([], "Type run=DIR, or model=NAME model.pretrained=FILE"),
         (["model.pretrained={file}", "model.widths=[8,8,8]"], "lacks 2 of the model's"),
     ],
 )
 def test_incomplete_weights_are_not_evaluated(
-    composed: Composed, tmp_path: Path, words: list[str], sentence: str
+    composed: Composed, tmp_path: Path, overrides: list[str], sentence: str
 ) -> None:
     file = tmp_path / "cnn.pth"
     torch.save(CNN(7, in_channels=1, widths=[8, 8, 8]).state_dict(), file)
     with pytest.raises(UserError, match=sentence):
-        evaluate_weights(composed("model=cnn", *(word.format(file=file) for word in words)))
+        evaluate_weights(
+            composed("model=cnn", *(override.format(file=file) for override in overrides))
+        )

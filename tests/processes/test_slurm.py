@@ -76,9 +76,9 @@ def job() -> Iterator[Job]:
     """Starts a job file; kills it at the end of the test if it is still running."""
     jobs: list[subprocess.Popen[bytes]] = []
 
-    def start(name: str, *words: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
+    def start(name: str, *arguments: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
         file = PROJECT / "scripts" / "slurm" / f"{name}.sbatch"
-        command = ["bash", str(file), *words]
+        command = ["bash", str(file), *arguments]
         jobs.append(subprocess.Popen(command, cwd=PROJECT, env=env, start_new_session=True))
         return jobs[-1]
 
@@ -100,15 +100,15 @@ def wait_for_checkpoint(run: RunDirectory) -> None:
 def test_job_out_of_time_is_saved_requeued_and_continued(
     job: Job, cluster: dict[str, str], tmp_path: Path
 ) -> None:
-    words = ("trainer=cpu", "data.batch_size=32", "trainer.max_epochs=20")
+    arguments = ("trainer=cpu", "data.batch_size=32", "trainer.max_epochs=20")
     run = RunDirectory(tmp_path / "run")
-    first = job("one_gpu", *words, env=cluster)
+    first = job("one_gpu", *arguments, env=cluster)
     wait_for_checkpoint(run)
     first.send_signal(signal.SIGUSR1)  # SLURM sends its warning only to the batch shell
     assert first.wait(60) == 138
     assert run.status == "interrupted"
     assert (tmp_path / "requeued").read_text() == f"requeue {JOB}\n"
-    assert job("one_gpu", *words, env=cluster).wait(300) == 0
+    assert job("one_gpu", *arguments, env=cluster).wait(300) == 0
     assert run.status == "finished"
     assert run.summary["times_resumed"] == 1
 
@@ -134,8 +134,8 @@ def test_two_nodes_train_one_run(
     job: Job, cluster: dict[str, str], tmp_path: Path, trainer: str
 ) -> None:
     env = {**cluster, "SLURM_JOB_NUM_NODES": "2"}
-    words = (f"trainer={trainer}", "trainer.devices=1", "trainer.max_epochs=2")
-    assert job("many_nodes", *words, env=env).wait(300) == 0
+    arguments = (f"trainer={trainer}", "trainer.devices=1", "trainer.max_epochs=2")
+    assert job("many_nodes", *arguments, env=env).wait(300) == 0
     run = RunDirectory(tmp_path / "run")
     assert run.status == "finished"
     assert "2 processes" in run.log_file.read_text()
@@ -147,8 +147,8 @@ def test_array_uses_one_line_of_the_file_for_each_task(
 ) -> None:
     (tmp_path / "sweep.txt").write_text("seed=1\nseed=2 optimizer.lr=0.01\n")
     env = {**cluster, "SLURM_ARRAY_JOB_ID": "9", "SLURM_ARRAY_TASK_ID": "2"}
-    words = (str(tmp_path / "sweep.txt"), "trainer=cpu", "debug=fast")
-    assert job("array", *words, env=env).wait(300) == 0
+    arguments = (str(tmp_path / "sweep.txt"), "trainer=cpu", "debug=fast")
+    assert job("array", *arguments, env=env).wait(300) == 0
     config = RunDirectory(tmp_path / "run").config
     assert config["seed"] == 2
     assert config["optimizer"]["lr"] == 0.01

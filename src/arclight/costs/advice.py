@@ -1,4 +1,4 @@
-"""Advice before training. Each line follows from the estimated costs and appears only if it applies.
+"""Advice before training. Each line follows from the estimated costs and appears if it applies.
 
 It follows five practices: use pretrained weights, match the architecture to the task, consider the
 compute budget, scale the model with the data, and watch the memory.

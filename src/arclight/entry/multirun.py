@@ -40,7 +40,9 @@ class Multirun(Callback):
         else:
             hydra.sweep.dir = str(Path(hydra.sweep.dir) / name_of(hydra.overrides.task))
         quoted = hydra.sweep.dir.replace("'", "\\'")
-        hydra.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")  # each job composes anew
+        hydra.overrides.hydra.append(
+            f"hydra.sweep.dir='{quoted}'"
+        )  # each job composes its config again
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Prints the results of the jobs; the exit code is 1 unless all have finished."""

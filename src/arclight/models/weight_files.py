@@ -59,7 +59,7 @@ def read_weights(file: Path, what: str) -> Weights:
 
         try:
             return load_file(file)
-        except Exception as error:  # safetensors has a kind of its own
+        except Exception as error:  # safetensors raises its own error type
             raise UserError(
                 f"{what} cannot be read as safetensors ({error}): replace it."
             ) from error

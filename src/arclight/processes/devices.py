@@ -71,7 +71,7 @@ def _cpu_setting(choice: str | None) -> str:
 
 
 def _require_strategy(strategy: Any) -> None:
-    """Raises `UserError` for an unknown strategy; imports Lightning only for names of its own."""
+    """Raises `UserError` for an unknown strategy; imports Lightning only for its strategies."""
     if not isinstance(strategy, str) or strategy in OWN_STRATEGIES:
         return
     from lightning.pytorch.strategies import StrategyRegistry

@@ -27,10 +27,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
 
 def train_loader(made: Any, **how: Any) -> tuple[Any, Any, list[str]]:
-    said: list[str] = []
+    messages: list[str] = []
     data = Data(made if callable(made) else lambda: made)
-    exact = make_exact(data, 3, said.append, **how)
-    return data.train_dataloader(), exact, said
+    exact = make_exact(data, 3, messages.append, **how)
+    return data.train_dataloader(), exact, messages
 
 
 def test_loaders_in_any_structure_are_wrapped() -> None:
@@ -81,13 +81,13 @@ class Doubling(DataLoader[Any]):
 
 def test_other_loaders_are_unchanged_and_reported() -> None:
     own = Own()
-    loader, exact, said = train_loader(own)
+    loader, exact, messages = train_loader(own)
     assert loader is own
-    assert (exact.inexact_because, said) == (None, [])
-    loader, exact, said = train_loader([torch.zeros(2)])
+    assert (exact.inexact_because, messages) == (None, [])
+    loader, exact, messages = train_loader([torch.zeros(2)])
     assert "Tensor is not a DataLoader" in exact.inexact_because
-    assert "cannot be resumed exactly" in said[0]
-    loader, exact, said = train_loader(Doubling(Noisy(), 4))
+    assert "cannot be resumed exactly" in messages[0]
+    loader, exact, messages = train_loader(Doubling(Noisy(), 4))
     assert isinstance(loader, Doubling)
     assert "Doubling overrides __iter__" in exact.inexact_because
 
@@ -151,7 +151,7 @@ class Counts(Sampler[int]):
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: DataLoader(Clock(), 2), "batches of Clock differ when they are read twice"),
         (lambda: DataLoader(Onwards(), 2), "batches of Onwards differ when"),
@@ -162,10 +162,10 @@ class Counts(Sampler[int]):
     ],
 )
 def test_data_that_do_not_repeat_are_found(
-    make: Callable[[], "DataLoader[Any]"], said: str
+    make: Callable[[], "DataLoader[Any]"], message: str
 ) -> None:
     _, exact, sentences = train_loader(make)
-    assert said in exact.inexact_because
+    assert message in exact.inexact_because
     assert len(sentences) == 1
     assert train_loader(make, check=0)[1].inexact_because is None
 
@@ -242,9 +242,9 @@ def test_second_fit_with_the_same_data_starts_at_the_beginning() -> None:
 
 
 def test_stream_needs_the_same_number_of_processes() -> None:
-    said: list[str] = []
+    messages: list[str] = []
     data = Data(lambda: STREAMS["stateful"](0))
-    exact = make_exact(data, 3, said.append)
+    exact = make_exact(data, 3, messages.append)
     trainer(limit_val_batches=0).fit(Net(), datamodule=data)
     state = data.state_dict()
     assert len(state["arclight.exact"]["streams"]) == 1
@@ -252,7 +252,7 @@ def test_stream_needs_the_same_number_of_processes() -> None:
     data.load_state_dict(state)
     with pytest.raises(UserError, match="began on 2 processes"):
         data.train_dataloader()
-    assert (exact.inexact_because, said) == (None, [])
+    assert (exact.inexact_because, messages) == (None, [])
 
 
 class Remembering(Data):
