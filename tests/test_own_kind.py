@@ -28,10 +28,10 @@ search:
 """
 
 
-def python(*overrides: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", **environment}
     return subprocess.run(
-        [sys.executable, *overrides], cwd=PROJECT, env=env, capture_output=True, text=True
+        [sys.executable, *arguments], cwd=PROJECT, env=env, capture_output=True, text=True
     )
 
 
