@@ -4,22 +4,40 @@ Keys: run (the directory), format (safetensors: weights for model.pretrained=FIL
 torch_export: a program for batches of any size; hf: a folder that transformers or timm opens),
 output (a new file or folder; default: in the run directory), merge (default true: LoRA's matrices
 are put into the weights; false: they stay apart, with safetensors only), checkpoint (a file;
-default: the best). It is loaded back and compared with the run before it has its name.
+default: the best), license (for the model card; default: as configs/export.yaml says), push (with
+format=hf: ORG/NAME on the Hugging Face hub to upload the folder to), private (whether a repository
+that is made there is; default: as configs/export.yaml says). It is loaded back and compared with
+the run before it has its name. Beside it, or in the folder, lie a script that uses it without this
+project (example.py) and its model card (README.md).
 """
+
+from pathlib import Path
+
+import yaml
 
 from arclight.config.arguments import arguments
 from arclight.config.entry import plain_errors
 from arclight.errors import UserError
 
+CONFIGS = Path(__file__).parents[1] / "configs"
+
 
 def main() -> None:
-    given = arguments(__doc__, ("run", "format"), ("output", "merge", "checkpoint"))
-    merge = given.pop("merge", "true")
-    if merge not in ("true", "false"):
-        raise UserError(f"merge={merge} should be true or false.")
+    optional = ("output", "merge", "checkpoint", "license", "push", "private")
+    given = arguments(__doc__, ("run", "format"), optional)
+    settings = yaml.safe_load((CONFIGS / "export.yaml").read_text())
+    merge = _truth(given.pop("merge", "true"), "merge")
+    private = _truth(given.pop("private", settings["private"]), "private")
+    license = given.pop("license", settings["license"])
     from arclight.use.export import export
 
-    export(**given, merge=merge == "true")
+    export(**given, merge=merge, private=private, license=license)
+
+
+def _truth(value: object, key: str) -> bool:
+    if str(value).lower() not in ("true", "false"):
+        raise UserError(f"{key}={value} should be true or false.")
+    return str(value).lower() == "true"
 
 
 if __name__ == "__main__":

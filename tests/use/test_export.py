@@ -230,7 +230,7 @@ def test_what_answers_otherwise_is_removed(
 ) -> None:
     run = run_of(composed, tmp_path, "cnn")
 
-    def wrong(one: Any, place: Path, merge: bool) -> Any:
+    def wrong(one: Any, place: Path, merge: bool, carried: Any) -> Any:
         place.write_text("weights")
         return lambda inputs: [one.model(*inputs.values()) * 1.001]
 

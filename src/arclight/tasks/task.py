@@ -21,6 +21,7 @@ from arclight.tasks.pictures import log_picture
 from arclight.tasks.predictions import Predictions
 from arclight.tasks.question import Question, Rows
 from arclight.tasks.sums import Sums
+from arclight.tasks.usage import HubUsage, Usage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -350,6 +351,30 @@ class Task(L.LightningModule):
             f"{folder} is a run of {type(self).__name__}, which does not generate text; type "
             f"python scripts/predict.py run={folder} input=FILE."
         )
+
+    def dynamic_axes(self) -> dict[str, dict[int, str]]:
+        """Axes of the model's inputs that may have any length, by input: their numbers and names.
+
+        The first axis of each, the batch, is one in any case. Lengths go up to those of
+        `example_inputs`.
+        """
+        return {}
+
+    def usage(self, run: Path, config: dict[str, Any]) -> Usage:
+        """Code that answers new inputs with the exported program, as `answer` does.
+
+        It is written beside what `scripts/export.py` makes. Where a task does not define it, the
+        code takes a file of arrays.
+
+        Args:
+            run: the run's directory.
+            config: the run's config.
+        """
+        raise NotImplementedError
+
+    def hub_usage(self, run: Path, config: dict[str, Any]) -> HubUsage:
+        """Likewise, with the folder of `save_hf` and the library that opens it."""
+        raise NotImplementedError
 
     def save_hf(self, folder: Path, run: Path) -> Answer:
         """Saves the model in the format of transformers or timm, and loads it again.

@@ -10,6 +10,7 @@ from arclight.files import sync_folder
 from arclight.provenance.code import warn_of_changes
 from arclight.run.opened import open_checked
 from arclight.run_directory import chosen_checkpoint
+from arclight.use.push import require_may_push, upload
 
 Format = Literal["safetensors", "onnx", "torch_export", "hf"]
 ENDINGS: dict[str, str] = {
@@ -27,6 +28,9 @@ def export(
     output: str | None = None,
     merge: bool = True,
     checkpoint: str | None = None,
+    license: str | None = None,
+    push: str | None = None,
+    private: bool = True,
 ) -> Path:
     """Writes the model, loads it back, compares its answers with the run's, and gives it its name.
 
@@ -38,13 +42,17 @@ def export(
         output: the file or folder, which must be new; None: one in the run directory.
         merge: puts LoRA's matrices into the weights.
         checkpoint: a checkpoint file; None: the one that the run tested.
+        license: of the model, for its card; None: not stated.
+        push: ORG/NAME on the Hugging Face hub to upload the folder (hf) to; None: nowhere.
+        private: whether a repository that is made there is.
 
     Returns:
-        The file or folder.
+        The file or folder. An example that uses it without this project, and its model card, lie
+        beside the file or in the folder.
 
     Raises:
         UserError: the model has no such form, what was written answers otherwise (it is removed),
-            or an argument cannot be.
+            an argument cannot be, or the hub refuses the folder (it stays).
     """
     if format not in ENDINGS:
         raise UserError(f"format={format} is unknown: type one of {', '.join(ENDINGS)}.")
@@ -53,6 +61,8 @@ def export(
             f"merge=false keeps LoRA's matrices apart, which format={format} cannot: leave it out, "
             "or type format=safetensors."
         )
+    if push is not None:
+        require_may_push(push, format)
     directory = open_checked(run)
     place = Path(output).expanduser() if output else directory.path / f"model{ENDINGS[format]}"
     if place.exists():
@@ -64,6 +74,8 @@ def export(
 
     from safetensors import SafetensorError
 
+    from arclight.use.beside import write_beside
+    from arclight.use.example import usage_of
     from arclight.use.formats import write
     from arclight.use.trained import trained
 
@@ -71,13 +83,16 @@ def export(
     part = place.parent / f".{place.name}.{os.getpid()}.new"
     try:
         part.mkdir()
-        difference, size = write(one, format, part / place.name, merge)
+        usage = usage_of(one, format)
+        carried = usage.carries if usage else {}
+        difference, size = write(one, format, part / place.name, merge, carried)
         if not difference <= TOLERANCE * size:
             raise UserError(
                 f"What was written as {format} answers otherwise than the run does: outputs differ "
                 f"by {difference:.1e} where they are up to {size:.1e}; it was removed. Type "
                 "another format."
             )
+        write_beside(one, format, part / place.name, usage, license)
         settle(part, place)
     except (OSError, SafetensorError) as error:
         said = getattr(error, "strerror", None) or str(error)
@@ -90,6 +105,8 @@ def export(
         f"{place} answers as {run} does: the largest difference is {difference:.1e}, of outputs up "
         f"to {size:.1e} ({TOLERANCE:g} of that is allowed)."
     )
+    if push is not None:
+        upload(place, push, private)
     return place
 
 

@@ -23,11 +23,18 @@ from arclight.training.finetune import merge_adapters
 from arclight.use.trained import Trained
 
 METADATA = "metadata.json"
+BATCH = "batch"
 TRACED, ASKED = 2, 3
 """Batch sizes: of the example that a program is made from, and of what it is then asked."""
 
 
-def write(one: Trained, format: str, place: Path, merge: bool) -> tuple[float, float]:
+Carried = dict[str, Any]
+"""What a program carries for its example, see `arclight.tasks.usage.Usage`."""
+
+
+def write(
+    one: Trained, format: str, place: Path, merge: bool, carried: Carried
+) -> tuple[float, float]:
     """Writes the run's model to `place`, and asks what can be read from there.
 
     Returns:
@@ -42,7 +49,7 @@ def write(one: Trained, format: str, place: Path, merge: bool) -> tuple[float, f
     if merge and has_adapters(one.model):
         merge_adapters(one.model)
     try:
-        answer = FORMATS[format](one, place, merge)
+        answer = FORMATS[format](one, place, merge, carried)
     except UserError:
         raise
     except Exception as error:  # of as many kinds as there are operations without a counterpart
@@ -64,7 +71,7 @@ def outputs(of_model: Any) -> list[Tensor]:
     return [torch.as_tensor(part).float() for part in parts]
 
 
-def as_safetensors(one: Trained, place: Path, merge: bool) -> Answer:
+def as_safetensors(one: Trained, place: Path, merge: bool, carried: Carried) -> Answer:
     """Weights under the model's own names; what is shared is stored once."""
     save_file(untied(one.model), place, metadata(one))
     if not merge and has_adapters(one.model):
@@ -101,10 +108,10 @@ def untied(model: nn.Module) -> dict[str, Tensor]:
     return kept
 
 
-def metadata(one: Trained) -> dict[str, str]:
-    """What a file of weights must tell of the data that they were trained on."""
+def metadata(one: Trained, more: Carried | None = None) -> dict[str, str]:
+    """What a file must tell of the data that its weights were trained on, and `more`."""
     known: dict[str, Any] = {"task": one.config["task"]["_target_"].rpartition(".")[2]}
-    known |= one.facts.for_export()
+    known |= one.facts.for_export() | (more or {})
     net = getattr(one.model, "net", None)
     with sizes(one.run.path) as folder:
         if net is not None and folder:
@@ -113,26 +120,31 @@ def metadata(one: Trained) -> dict[str, str]:
     return {"format": "pt", "arclight": version("arclight"), **plain}
 
 
-def as_torch_export(one: Trained, place: Path, merge: bool) -> Answer:
+def as_torch_export(one: Trained, place: Path, merge: bool, carried: Carried) -> Answer:
     """A program of torch, which needs neither this project nor the libraries of the model.
 
     The file `metadata.json` in it, one of its `extra_files`, tells of the data.
     """
-    torch.export.save(_program(one), place, extra_files={METADATA: json.dumps(metadata(one))})
+    program, axes = _program(one)
+    known = _known(one, axes, carried)
+    torch.export.save(program, place, extra_files={METADATA: json.dumps(known)})
     again = torch.export.load(place).module()
     return lambda inputs: outputs(again(*inputs.values()))
 
 
-def as_onnx(one: Trained, place: Path, merge: bool) -> Answer:
+def as_onnx(one: Trained, place: Path, merge: bool, carried: Carried) -> Answer:
     """A program for onnxruntime and other engines, whose metadata tell of the data."""
     missing = [n for n in ("onnx", "onnxscript", "onnxruntime") if not importlib.util.find_spec(n)]
     if missing:
         raise UserError(f'format=onnx needs {", ".join(missing)}: type pip install -e ".[export]".')
     onnxruntime: Any = importlib.import_module("onnxruntime")
-    names = list(one.inputs(TRACED))
-    made = torch.onnx.export(_program(one), input_names=names, dynamo=True, verbose=False)
+    program, axes = _program(one)
+    made = torch.onnx.export(
+        program, input_names=list(axes), dynamo=True, verbose=False, dynamic_shapes=_names(axes)
+    )
     assert made is not None
-    made.model.metadata_props.update(metadata(one))
+    opset = str(made.model.opset_imports[""])
+    made.model.metadata_props.update(_known(one, axes, carried) | {"opset": opset})
     made.save(place)
     session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
 
@@ -144,15 +156,55 @@ def as_onnx(one: Trained, place: Path, merge: bool) -> Answer:
     return answer
 
 
-def _program(one: Trained) -> Any:
-    """The model as a graph, for batches of any size."""
+Axes = dict[str, dict[int, str]]
+"""Of each input, the axes of any length: their numbers and names."""
+
+
+def _program(one: Trained) -> tuple[Any, Axes]:
+    """The model as a graph for batches of any size, and its inputs with such axes."""
     inputs = one.inputs(TRACED)
-    batch = torch.export.Dim("batch")
-    shapes = tuple({0: batch} for _ in inputs)
-    return torch.export.export(one.model, tuple(inputs.values()), dynamic_shapes=shapes)
+    more = one.task.dynamic_axes() if isinstance(one.task, Task) else {}
+    batch: Axes = {name: {0: BATCH} for name in inputs}
+    axes = {name: of_batch | more.get(name, {}) for name, of_batch in batch.items()}
+    try:
+        return _traced(one.model, inputs, axes), axes
+    except Exception:  # of as many kinds as there are operations that want a length
+        if axes == batch:
+            raise
+        return _traced(one.model, inputs, batch), batch
 
 
-def as_folder(one: Trained, place: Path, merge: bool) -> Answer:
+def _traced(model: nn.Module, inputs: dict[str, Tensor], axes: Axes) -> Any:
+    dims = {BATCH: torch.export.Dim(BATCH)}
+    for name, of_input in axes.items():
+        for i, axis in of_input.items():
+            dims.setdefault(axis, torch.export.Dim(axis, max=inputs[name].shape[i]))
+    shapes = tuple({i: dims[axis] for i, axis in of_input.items()} for of_input in axes.values())
+    return torch.export.export(model, tuple(inputs.values()), dynamic_shapes=shapes)
+
+
+def _names(axes: Axes) -> tuple[dict[int, str], ...]:
+    """For ONNX, which takes a name for each axis once."""
+    known: set[str] = set()
+    named = []
+    for of_input in axes.values():
+        named.append({i: axis for i, axis in of_input.items() if axis not in known})
+        known |= set(of_input.values())
+    return tuple(named)
+
+
+def _known(one: Trained, axes: Axes, carried: Carried) -> dict[str, str]:
+    """What a program tells of its data and its inputs."""
+    sizes: dict[str, list[int | str]] = {
+        name: list(value.shape) for name, value in one.inputs(TRACED).items()
+    }
+    for name, of_input in axes.items():
+        for i, axis in of_input.items():
+            sizes[name][i] = axis
+    return metadata(one, {**carried, "input_shapes": sizes})
+
+
+def as_folder(one: Trained, place: Path, merge: bool, carried: Carried) -> Answer:
     """A folder that transformers or timm opens."""
     if not isinstance(one.task, Task):
         raise UserError(
@@ -162,7 +214,7 @@ def as_folder(one: Trained, place: Path, merge: bool) -> Answer:
     return one.task.save_hf(place, one.run.path)
 
 
-FORMATS: dict[str, Callable[[Trained, Path, bool], Answer]] = {
+FORMATS: dict[str, Callable[[Trained, Path, bool, Carried], Answer]] = {
     "safetensors": as_safetensors,
     "onnx": as_onnx,
     "torch_export": as_torch_export,

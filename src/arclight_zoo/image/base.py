@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
@@ -10,17 +10,24 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from arclight.tasks.task import Answer, OptimizerFactory, ScheduleFactory
+from arclight.tasks.usage import HubUsage, Usage
 from arclight_zoo.image.timm_folder import write_timm
+from arclight_zoo.image.usage import timm_usage, transformers_usage
 from arclight_zoo.nets.hf_folder import write_model
 from arclight_zoo.pixels.hf_processor import write_processor
 from arclight_zoo.pixels.image_facts import ImageFacts
 from arclight_zoo.pixels.task import PixelTask
+from arclight_zoo.pixels.usage import row_usage
 
 Batch = tuple[Tensor, Tensor]
 
 
 class ImageTask(PixelTask):
     """A model that maps images `(batch, channels, height, width)` to rows `(batch, outputs)`.
+
+    Attributes:
+        answer_code: prints an answer in the example of an export, see `row_usage`.
+        tags: of its model card.
 
     Args:
         model: the network.
@@ -30,6 +37,9 @@ class ImageTask(PixelTask):
         train_metrics: see `Task`.
         metrics: see `Task`.
     """
+
+    answer_code: ClassVar[str]
+    tags: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -62,6 +72,15 @@ class ImageTask(PixelTask):
     def evaluate(self, images: Tensor, targets: Tensor) -> None:
         """Counts a batch of validation or test."""
         raise NotImplementedError
+
+    def usage(self, run: Path, config: dict[str, Any]) -> Usage:
+        return row_usage(self.known(), self.answer_code)
+
+    def hub_usage(self, run: Path, config: dict[str, Any]) -> HubUsage:
+        facts, tags = self.known(), self.tags
+        if hasattr(self.model, "pretrained_cfg"):
+            return timm_usage(facts, self.answer_code, tags)
+        return transformers_usage(self.model, facts, self.answer_code, tags)
 
     def save_hf(self, folder: Path, run: Path) -> Answer:
         facts = self.known()

@@ -14,6 +14,7 @@ from arclight_zoo.image.base import Batch, ImageTask
 from arclight_zoo.learning.losses import classification_loss
 from arclight_zoo.pixels.image_facts import ImageFacts
 from arclight_zoo.pixels.questions import image_batches
+from arclight_zoo.pixels.usage import CLASS_ANSWER
 
 
 class ImageClassification(ImageTask):
@@ -39,6 +40,7 @@ class ImageClassification(ImageTask):
     """
 
     learns_from = "labelled images"
+    answer_code = CLASS_ANSWER
 
     def __init__(
         self,

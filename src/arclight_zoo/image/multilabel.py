@@ -28,6 +28,11 @@ class ImageMultilabel(RowOfOutputs):
     learns_from = HOLDS["multilabel"]
     usual_loss = nn.BCEWithLogitsLoss
     columns = ("labels",)
+    tags = ("multilabel",)
+    answer_code = f"""    chances = dict(zip(classes, (1 / (1 + np.exp(-outputs))).tolist()))
+    labels = [name for name, chance in chances.items() if chance >= {THRESHOLD}]
+    print(json.dumps({{"file": file, "labels": labels, "probabilities": chances}}))
+"""
 
     def meaning(self, outputs: Tensor) -> Tensor:
         """The probability of each class."""

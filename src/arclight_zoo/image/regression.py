@@ -23,6 +23,10 @@ class ImageRegression(RowOfOutputs):
 
     learns_from = HOLDS["values"]
     usual_loss = nn.MSELoss
+    tags = ("regression",)
+    answer_code = """    values = dict(zip(classes, outputs.tolist()))
+    print(json.dumps({"file": file, "values": values}))
+"""
 
     def scores(self, found: Tensor, targets: Tensor) -> dict[str, float]:
         return regression_scores(found, targets)

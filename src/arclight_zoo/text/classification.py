@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,10 @@ from arclight.ranges import Share
 from arclight.tasks.question import Question, Rows, label_rows
 from arclight.tasks.scores import ClassScores
 from arclight.tasks.task import Answer, OptimizerFactory, ScheduleFactory, Task
+from arclight.tasks.usage import HubUsage, Usage
 from arclight_zoo.learning.losses import classification_loss
 from arclight_zoo.nets.hf_folder import write_model
+from arclight_zoo.text.usage import class_hub_usage, class_usage
 from arclight_zoo.tokens import tokenizer as tokenizers
 from arclight_zoo.tokens.hf_tokenizer import write_tokenizer
 from arclight_zoo.tokens.questions import kept_tokenizer, random_mask, random_tokens, text_batches
@@ -136,6 +138,12 @@ class TextClassification(Task):
         for texts, tokens, mask in batches:
             rows += label_rows(texts, self.predict_step((tokens, mask), 0), names)
         return rows
+
+    def usage(self, run: Path, config: dict[str, Any]) -> Usage:
+        return class_usage(self.known(), run)
+
+    def hub_usage(self, run: Path, config: dict[str, Any]) -> HubUsage:
+        return class_hub_usage()
 
     def save_hf(self, folder: Path, run: Path) -> Answer:
         again = write_model(self.model, folder, self.known().class_names)

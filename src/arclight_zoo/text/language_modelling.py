@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -15,7 +16,14 @@ from arclight.errors import UserError
 from arclight.tasks.question import Question, Rows
 from arclight.tasks.scores import ExactSum, VocabularyLoss
 from arclight.tasks.task import Answer, OptimizerFactory, ScheduleFactory, Task
+from arclight.tasks.usage import HubUsage, Usage
 from arclight_zoo.nets.hf_folder import write_model
+from arclight_zoo.text.usage import (
+    masked_hub_usage,
+    masked_usage,
+    next_hub_usage,
+    next_usage,
+)
 from arclight_zoo.tokens import tokenizer as tokenizers
 from arclight_zoo.tokens.hf_tokenizer import write_tokenizer
 from arclight_zoo.tokens.questions import (
@@ -126,9 +134,7 @@ class LanguageModelling(Task):
             )
         tokenizer = kept_tokenizer(question.folder, frame=False)  # training has none
         tokenizer.encode_special_tokens = False  # the mask in a line stands for what it hides
-        mask = token_of(tokenizer, *tokenizers.MASKS)
-        assert mask is not None  # or it could not have been trained
-        name = tokenizer.id_to_token(mask)
+        mask, name = _mask_of(tokenizer)
         rows = [["text", "answer"]]
         for line in text_lines(question):  # one by one: the model sees no padding in training
             tokens, _ = encode(tokenizer, [line], self.facts.context, self.device)
@@ -177,7 +183,25 @@ class LanguageModelling(Task):
         )
         return str(tokenizer.decode(made[0].tolist()))
 
+    def dynamic_axes(self) -> dict[str, dict[int, str]]:
+        return {"tokens": {1: "length"}}
+
+    def usage(self, run: Path, config: dict[str, Any]) -> Usage:
+        if "masked" not in config["data"]:
+            return next_usage(self.facts, run)
+        return masked_usage(self.facts, run, _mask_of(kept_tokenizer(run))[1])
+
+    def hub_usage(self, run: Path, config: dict[str, Any]) -> HubUsage:
+        return masked_hub_usage() if "masked" in config["data"] else next_hub_usage()
+
     def save_hf(self, folder: Path, run: Path) -> Answer:
         again = write_model(self.model, folder, self.facts.class_names)
         write_tokenizer(run, folder, self.facts.context, frame=False)
         return again
+
+
+def _mask_of(tokenizer: Tokenizer) -> tuple[int, str]:
+    """Number and name of the token that stands for hidden ones."""
+    mask = token_of(tokenizer, *tokenizers.MASKS)
+    assert mask is not None  # or it could not have been trained
+    return mask, str(tokenizer.id_to_token(mask))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +14,10 @@ from arclight.data.facts import Facts
 from arclight.tasks.question import Question, Rows
 from arclight.tasks.scores import ExactSum, VocabularyLoss
 from arclight.tasks.task import Answer, OptimizerFactory, ScheduleFactory, Task
+from arclight.tasks.usage import HubUsage, Usage
 from arclight_zoo.nets.hf_folder import write_model
 from arclight_zoo.text.pairs import IGNORED, TextPairs
+from arclight_zoo.text.usage import pair_hub_usage, pair_usage
 from arclight_zoo.tokens import tokenizer as tokenizers
 from arclight_zoo.tokens.hf_tokenizer import write_tokenizer
 from arclight_zoo.tokens.questions import (
@@ -141,6 +144,12 @@ class SequenceToSequence(Task):
             made = self.model.generate(tokens, mask, length, end)  # type: ignore[operator]
             rows += answer_rows(texts, decode(tokenizer, made, end))
         return rows
+
+    def usage(self, run: Path, config: dict[str, Any]) -> Usage:
+        return pair_usage(self.facts, run)
+
+    def hub_usage(self, run: Path, config: dict[str, Any]) -> HubUsage:
+        return pair_hub_usage(self.facts)
 
     def save_hf(self, folder: Path, run: Path) -> Answer:
         again = write_model(self.model, folder, self.facts.class_names)

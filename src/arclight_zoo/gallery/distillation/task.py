@@ -1,6 +1,7 @@
 """Knowledge distillation: labels, and what a teacher thinks of the same images."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,10 +13,12 @@ from arclight.ranges import Positive, Share
 from arclight.tasks.question import Question, Rows, label_rows
 from arclight.tasks.scores import ClassScores
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory
+from arclight.tasks.usage import Usage
 from arclight_zoo.gallery.distillation.teacher import Teacher
 from arclight_zoo.pixels.image_facts import ImageFacts
 from arclight_zoo.pixels.questions import image_batches
 from arclight_zoo.pixels.task import PixelTask
+from arclight_zoo.pixels.usage import CLASS_ANSWER, row_usage
 
 Batch = tuple[Tensor, Tensor]
 
@@ -112,6 +115,9 @@ class Distillation(PixelTask):
         """Class probabilities `(batch, classes)`."""
         logits: Tensor = self.model(batch)
         return logits.float().softmax(1)
+
+    def usage(self, run: Path, config: dict[str, Any]) -> Usage:
+        return row_usage(self.known(), CLASS_ANSWER)
 
     def answer(self, question: Question) -> Rows:
         """Each image's label, and the probability of each class."""

@@ -1,0 +1,64 @@
+"""How a folder of transformers or timm is used that tells something of one image."""
+
+from typing import Any
+
+from torch import nn
+
+from arclight.tasks.usage import SOFTMAX, HubUsage
+from arclight_zoo.pixels.image_facts import ImageFacts
+from arclight_zoo.pixels.usage import PACKAGES, image_imports, image_reader
+
+_TIMM = """
+
+model = timm.create_model(f"local-dir:{FOLDER}", pretrained=True).eval()
+classes = json.loads((FOLDER / "config.json").read_text())["label_names"]
+for file in sys.argv[1:]:
+    with torch.inference_mode():
+        outputs = model(torch.from_numpy(prepared(file)))[0].numpy()
+"""
+_TRANSFORMERS = """
+
+model = AutoModelForImageClassification.from_pretrained(FOLDER).eval()
+processor = AutoImageProcessor.from_pretrained(FOLDER)
+classes = list(model.config.id2label.values())
+for file in sys.argv[1:]:
+    inputs = processor(square(file), do_resize=False, do_center_crop=False, return_tensors="pt")
+    with torch.inference_mode():
+        outputs = model(**inputs).logits[0].numpy()
+"""
+
+
+def timm_usage(facts: ImageFacts, answer: str, tags: tuple[str, ...]) -> HubUsage:
+    """Of a folder that `write_timm` wrote; see `row_usage` for `answer`."""
+    read = image_reader(facts) + (SOFTMAX if "softmax(" in answer else "")
+    return HubUsage(
+        asks="IMAGE...",
+        imports=(*image_imports(facts), "import timm", "import torch"),
+        packages=PACKAGES,
+        code=f"{read}{_TIMM}{answer}",
+        library="timm",
+        pipeline="image-classification",
+        tags=tags,
+    )
+
+
+def transformers_usage(
+    model: nn.Module, facts: ImageFacts, answer: str, tags: tuple[str, ...]
+) -> HubUsage:
+    """Of a folder that `write_model` wrote; see `row_usage` for `answer`."""
+    net: Any = getattr(model, "net", None)
+    channels = 3 if net is None and facts.channels == 1 else facts.channels
+    read = image_reader(facts, channels=channels, normal=False)
+    return HubUsage(
+        asks="IMAGE...",
+        imports=(
+            *image_imports(facts),
+            "import torch",
+            "from transformers import AutoImageProcessor, AutoModelForImageClassification",
+        ),
+        packages=("torch", *PACKAGES),
+        code=f"{read}{SOFTMAX if 'softmax(' in answer else ''}{_TRANSFORMERS}{answer}",
+        library="transformers",
+        pipeline="image-classification",
+        tags=tags,
+    )

@@ -1,0 +1,121 @@
+"""Code that reads an image file as evaluation does, for the examples beside exported models."""
+
+from arclight.tasks.usage import SOFTMAX, Usage
+from arclight_zoo.pixels.image_facts import ImageFacts
+
+_MODES = {1: "L", 3: "RGB"}
+PACKAGES = ("Pillow",)
+
+_PICTURE = '''
+
+def square(file):
+    """An image file as SIZE x SIZE pixels of 8 bits."""
+    image = ImageOps.exif_transpose(Image.open(file))
+    if image.mode[0] in "IF":  # more than 8 bits
+        shades = (np.asarray(image, float) - BLACK) * (255 / (WHITE - BLACK))
+        image = Image.fromarray(np.rint(shades.clip(0, 255)).astype(np.uint8))
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return resized(image.convert("{mode}"))
+'''
+_BANDS = '''
+
+def square(file):
+    """An array (.npy), or the pages of a TIFF file, as SIZE x SIZE x bands of 8 bits."""
+    if file.endswith(".npy"):
+        bands = np.atleast_3d(np.load(file))
+        if bands.shape[0] < bands.shape[2]:
+            bands = np.moveaxis(bands, 0, -1)
+    else:
+        bands = np.dstack([np.asarray(page) for page in ImageSequence.Iterator(Image.open(file))])
+    if bands.dtype != np.uint8:
+        shades = (bands.astype(float) - BLACK) * (255 / (WHITE - BLACK))
+        bands = np.rint(shades.clip(0, 255)).astype(np.uint8)
+    return np.dstack([resized(Image.fromarray(one)) for one in np.moveaxis(bands, -1, 0)])
+'''
+_CENTRE = '''
+
+def resized(image):
+    """The middle of the image, once its shorter side has SHORT pixels."""
+    width, height = (int(SHORT * side / min(image.size)) for side in image.size)
+    left, top = round((width - SIZE) / 2), round((height - SIZE) / 2)
+    x, y = image.width / width, image.height / height
+    box = left * x, top * y, (left + SIZE) * x, (top + SIZE) * y
+    return image.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box)
+'''
+_WHOLE = '''
+
+def resized(image):
+    """The whole image."""
+    return image.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+'''
+_PREPARED = '''
+
+def prepared(file):
+    """An image file as the model takes it: (1, channels, SIZE, SIZE)."""
+    pixels = np.asarray(square(file), np.float32).reshape(SIZE, SIZE, -1)
+    return ((pixels / 255 - MEAN) / STD).transpose(2, 0, 1)[None]
+'''
+
+
+def image_imports(facts: ImageFacts) -> tuple[str, ...]:
+    """Lines that import what `image_reader` needs."""
+    return (
+        f"from PIL import Image, {'ImageOps' if facts.channels in _MODES else 'ImageSequence'}",
+    )
+
+
+def image_reader(
+    facts: ImageFacts, *, whole: bool = False, channels: int | None = None, normal: bool = True
+) -> str:
+    """Code that defines `square(file)` and `prepared(file)`.
+
+    Args:
+        facts: how the run prepares images.
+        whole: scale the whole image to the square, instead of its centre.
+        channels: that `square` returns, where they are not those of the facts.
+        normal: define `prepared` too.
+    """
+    channels = channels or facts.channels
+    low, high = facts.span or (0, 65535)
+    constants = [
+        f"SIZE, SHORT = {facts.image_size}, {int(facts.image_size / facts.eval_crop)}",
+        f"BLACK, WHITE = {low}, {high if high != low else low + 1}  # of more than 8 bits",
+    ]
+    if whole:
+        constants[0] = f"SIZE = {facts.image_size}"
+    if normal:
+        constants += [f"MEAN = np.array({facts.mean}, np.float32)",
+                      f"STD = np.array({facts.std}, np.float32)"]  # fmt: skip
+    read = _PICTURE.format(mode=_MODES[channels]) if channels in _MODES else _BANDS
+    parts = ["\n".join(constants) + "\n", _WHOLE if whole else _CENTRE, read]
+    return "".join([*parts, *([_PREPARED] if normal else [])])
+
+
+CLASS_ANSWER = """    found = softmax(outputs)
+    chances = dict(zip(classes, found.tolist()))
+    print(json.dumps({"file": file, "label": classes[found.argmax()], "probabilities": chances}))
+"""
+"""Code that prints a class and the probability of each, of `outputs` and `classes`."""
+
+
+def row_usage(facts: ImageFacts, answer: str) -> Usage:
+    """How a program is used that tells a row of numbers of an image.
+
+    Args:
+        facts: how the run prepares images.
+        answer: code that prints an answer, such as `CLASS_ANSWER`.
+    """
+    read = image_reader(facts) + (SOFTMAX if "softmax(" in answer else "")
+    loop = """
+
+classes = json.loads(known["classes"])
+for file in sys.argv[1:]:
+    outputs = model(images=prepared(file))[0][0]
+"""
+    return Usage(
+        asks="IMAGE...",
+        imports=image_imports(facts),
+        packages=PACKAGES,
+        code=f"{read}{loop}{answer}",
+    )

@@ -1,0 +1,174 @@
+"""How exported models of text are used, as programs and as folders of transformers."""
+
+from pathlib import Path
+
+from arclight.tasks.usage import LINES, SOFTMAX, HubUsage, Usage
+from arclight_zoo.tokens.text_facts import TextFacts
+from arclight_zoo.tokens.usage import (
+    IMPORTS,
+    PACKAGES,
+    TOKENIZER,
+    carried_tokenizer,
+    end_token,
+)
+
+ASKS = "TEXTS.txt"
+NEW = 50  # tokens that an example adds to a text
+
+
+def class_usage(facts: TextFacts, run: Path) -> Usage:
+    """Of a program that tells the class of a text."""
+    known, _ = carried_tokenizer(run, facts.context)
+    code = f"""{SOFTMAX}
+
+{TOKENIZER.strip()}
+classes = json.loads(known["classes"])
+{LINES}    text = text.removesuffix("\\n")
+    one = tokenizer.encode(text)
+    (logits,) = model(tokens=np.array([one.ids]), mask=np.array([one.attention_mask], bool))
+    found = softmax(logits[0])
+    chances = dict(zip(classes, found.tolist()))
+    print(json.dumps({{"text": text, "label": classes[found.argmax()], "probabilities": chances}}))
+"""
+    return Usage(asks=ASKS, imports=IMPORTS, packages=PACKAGES, code=code, carries=known)
+
+
+def class_hub_usage() -> HubUsage:
+    """Of a folder that tells the class of a text."""
+    code = f"""
+ask = pipeline("text-classification", model=str(FOLDER), top_k=None)
+{LINES}    text = text.removesuffix("\\n")
+    found = ask(text, truncation=True)  # the likeliest first
+    chances = {{one["label"]: one["score"] for one in found}}
+    print(json.dumps({{"text": text, "label": found[0]["label"], "probabilities": chances}}))
+"""
+    return HubUsage(
+        asks=ASKS,
+        imports=("from transformers import pipeline",),
+        packages=("torch",),
+        code=code,
+        library="transformers",
+        pipeline="text-classification",
+    )
+
+
+def next_usage(facts: TextFacts, run: Path) -> Usage:
+    """Of a program that tells the next token: a text is continued by the likeliest ones."""
+    known, tokenizer = carried_tokenizer(run, frame=False)
+    code = f"""
+{TOKENIZER.strip()}
+CONTEXT, NEW, END = {facts.context}, {NEW}, {end_token(tokenizer)}  # END: the token of an end
+{LINES}    text = text.removesuffix("\\n")
+    tokens = tokenizer.encode(text, add_special_tokens=False).ids
+    seen = tokens if len(tokens) < CONTEXT else tokens[-(CONTEXT // 2 + 1) :]
+    for _ in range(NEW):
+        seen = seen if len(seen) <= CONTEXT else seen[-(CONTEXT // 2 + 1) :]
+        filled = np.array([seen + [0] * (CONTEXT - len(seen))])
+        (logits,) = model(tokens=filled)
+        token = int(logits[0, len(seen) - 1].argmax())
+        tokens, seen = [*tokens, token], [*seen, token]
+        if token == END:
+            break
+    print(json.dumps({{"text": text, "answer": tokenizer.decode(tokens)}}))
+"""
+    return Usage(asks=ASKS, imports=IMPORTS, packages=PACKAGES, code=code, carries=known)
+
+
+def next_hub_usage() -> HubUsage:
+    """Of a folder that tells the next token."""
+    code = f"""
+ask = pipeline("text-generation", model=str(FOLDER))
+{LINES}    text = text.removesuffix("\\n")
+    (made,) = ask(text, max_new_tokens={NEW}, do_sample=False)
+    print(json.dumps({{"text": text, "answer": made["generated_text"]}}))
+"""
+    return HubUsage(
+        asks=ASKS,
+        imports=("from transformers import pipeline",),
+        packages=("torch",),
+        code=code,
+        library="transformers",
+        pipeline="text-generation",
+    )
+
+
+def masked_usage(facts: TextFacts, run: Path, mask: str) -> Usage:
+    """Of a program that tells hidden tokens, which stand in a text as `mask`."""
+    known, tokenizer = carried_tokenizer(run, facts.context, frame=False, fill=False)
+    code = f"""
+tokenizer = Tokenizer.from_str(known["tokenizer"])  # cuts texts to what the model takes
+MASK = {tokenizer.token_to_id(mask)}  # the token of {mask}
+{LINES}    text = text.removesuffix("\\n")
+    tokens = np.array([tokenizer.encode(text).ids])
+    (logits,) = model(tokens=tokens)
+    told = np.where(tokens == MASK, logits.argmax(-1), tokens)
+    print(json.dumps({{"text": text, "answer": tokenizer.decode(told[0].tolist())}}))
+"""
+    return Usage(asks=ASKS, imports=IMPORTS, packages=PACKAGES, code=code, carries=known)
+
+
+def masked_hub_usage() -> HubUsage:
+    """Of a folder that tells hidden tokens."""
+    code = f"""
+tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+model = AutoModelForMaskedLM.from_pretrained(FOLDER).eval()
+{LINES}    text = text.removesuffix("\\n")
+    tokens = tokenizer(text, truncation=True, return_tensors="pt").input_ids
+    with torch.inference_mode():
+        found = model(tokens).logits.argmax(-1)
+    told = torch.where(tokens == tokenizer.mask_token_id, found, tokens)
+    answer = tokenizer.decode(told[0], skip_special_tokens=True)
+    print(json.dumps({{"text": text, "answer": answer}}))
+"""
+    return HubUsage(
+        asks=ASKS,
+        imports=("import torch", "from transformers import AutoModelForMaskedLM, AutoTokenizer"),
+        packages=("torch",),
+        code=code,
+        library="transformers",
+        pipeline="fill-mask",
+    )
+
+
+def pair_usage(facts: TextFacts, run: Path) -> Usage:
+    """Of a program that makes one text of another, by the likeliest token each time."""
+    known, tokenizer = carried_tokenizer(run, facts.context)
+    length = facts.target_context or facts.context
+    code = f"""
+{TOKENIZER.strip()}
+LENGTH, END = {length}, {end_token(tokenizer)}  # END: the token of an end
+{LINES}    text = text.removesuffix("\\n")
+    one = tokenizer.encode(text)
+    source, mask = np.array([one.ids]), np.array([one.attention_mask], bool)
+    made = np.full((1, LENGTH), -100)  # what is not made yet
+    for place in range(LENGTH):
+        (logits,) = model(source=source, mask=mask, target=made)
+        made[0, place] = logits[0, place].argmax()
+        if made[0, place] == END:
+            break
+    answer = tokenizer.decode([token for token in made[0].tolist() if token not in (END, -100)])
+    print(json.dumps({{"text": text, "answer": answer}}))
+"""
+    return Usage(asks=ASKS, imports=IMPORTS, packages=PACKAGES, code=code, carries=known)
+
+
+def pair_hub_usage(facts: TextFacts) -> HubUsage:
+    """Of a folder that makes one text of another."""
+    length = facts.target_context or facts.context
+    code = f"""
+tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+model = AutoModelForSeq2SeqLM.from_pretrained(FOLDER).eval()
+{LINES}    text = text.removesuffix("\\n")
+    inputs = tokenizer(text, truncation=True, return_tensors="pt")
+    made = model.generate(**inputs, max_new_tokens={length}, do_sample=False, num_beams=1)
+    answer = tokenizer.decode(made[0], skip_special_tokens=True)
+    print(json.dumps({{"text": text, "answer": answer}}))
+"""
+    return HubUsage(
+        asks=ASKS,
+        imports=("from transformers import AutoModelForSeq2SeqLM, AutoTokenizer",),
+        packages=("torch",),
+        code=code,
+        library="transformers",
+        pipeline="text2text-generation",
+    )
