@@ -16,7 +16,7 @@ import yaml
 
 from arclight.errors import UserError
 from arclight.files import NoLocksError, lock, open_lock, remove_leftovers, write_json, write_text
-from arclight.reading import read_manifest, read_mapping, read_summary
+from arclight.reading import DamagedFileError, read_manifest, read_mapping, read_summary
 
 LOCK = ".lock"  # locked by the process that executes the directory
 
@@ -223,20 +223,20 @@ def create(
         return RunDirectory(final)
 
 
-def newest_unfinished(root: Path) -> RunDirectory:
-    """Returns the last active run under `root` that is unfinished and not being executed.
+def unfinished(root: Path) -> Iterator[RunDirectory]:
+    """Yields the runs under `root` that are unfinished and not being executed, newest first.
 
-    Raises:
-        UserError: there is none.
+    The status of a damaged one is not known, so it is among them.
     """
     found = [f for f in root.glob("**/summary.json") if not _is_being_made(f.relative_to(root))]
     for file in sorted(found, key=lambda f: f.stat().st_mtime, reverse=True):
         run = RunDirectory(file.parent)
-        if not (
-            run.is_over or run.is_held or "trial" in run.config
-        ):  # a search resumes its own trials
-            return run
-    raise UserError(f"resume=auto found no unfinished run under {os.fspath(root)}.")
+        try:
+            if run.is_over or run.is_held or "trial" in run.config:  # a search resumes its own trials
+                continue
+        except DamagedFileError:
+            pass
+        yield run
 
 
 def _is_being_made(summary: Path) -> bool:

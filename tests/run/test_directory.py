@@ -8,7 +8,7 @@ import pytest
 
 from arclight.errors import UserError
 from arclight.processes.nodes import wait_for
-from arclight.run_directory import LOCK, RunDirectory, create, newest_unfinished, open_run
+from arclight.run_directory import LOCK, RunDirectory, create, open_run, unfinished
 
 
 def make(root: Path, path: Path | None = None) -> RunDirectory:
@@ -75,25 +75,23 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         open_run(tmp_path)
 
 
-def test_the_newest_unfinished_run_is_found(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no unfinished run"):
-        newest_unfinished(tmp_path)
+def test_unfinished_runs_are_found_newest_first(tmp_path: Path) -> None:
+    assert not list(unfinished(tmp_path))
     older, newer, finished = make(tmp_path), make(tmp_path), make(tmp_path)
     older.update_summary(status="interrupted")
     newer.update_summary(status="interrupted")
     finished.update_summary(status="finished")
-    assert newest_unfinished(tmp_path).path == newer.path
+    assert list(unfinished(tmp_path)) == [newer, older]
     with newer.held():
-        assert newest_unfinished(tmp_path).path == older.path
+        assert list(unfinished(tmp_path)) == [older]
 
 
-def test_neither_a_run_that_is_being_made_nor_a_trial_is_continued(tmp_path: Path) -> None:
+def test_neither_a_run_that_is_being_made_nor_a_trial_is_unfinished(tmp_path: Path) -> None:
     for name, config in ((".x-1.new", {}), ("search/trials/0000", {"trial": {"number": 0}})):
         create(tmp_path / name, tmp_path, "run", config, [], {})
-    with pytest.raises(UserError, match="no unfinished run"):
-        newest_unfinished(tmp_path)
+    assert not list(unfinished(tmp_path))
     run = create(tmp_path / "run", tmp_path, "run", {}, [], {})
-    assert newest_unfinished(tmp_path).path == run.path
+    assert list(unfinished(tmp_path)) == [run]
 
 
 def test_looking_does_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 from arclight.errors import UserError
 from arclight.files import NoLocksError
 from arclight.processes.nodes import wait_for
-from arclight.run_directory import RunDirectory, create, newest_unfinished
+from arclight.run_directory import RunDirectory, create, unfinished
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_whether_it_is_being_executed_is_not_guessed(run: RunDirectory, tmp_path
     with run.held():
         pass
     with pytest.raises(NoLocksError, match="the mount option flock"):
-        newest_unfinished(tmp_path)
+        next(unfinished(tmp_path))
 
 
 @pytest.mark.usefixtures("no_locks")

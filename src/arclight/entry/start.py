@@ -29,8 +29,8 @@ from arclight.processes.nodes import refuse_torchrun, this_node, wait_for
 from arclight.provenance.code import warn_of_changes
 from arclight.provenance.manifest import describe
 from arclight.run.execute import execute
-from arclight.run.opened import open_checked
-from arclight.run_directory import RunDirectory, create, newest_unfinished
+from arclight.run.opened import newest_unfinished, open_checked
+from arclight.run_directory import RunDirectory, create
 
 
 def start(cfg: DictConfig) -> None:

@@ -1,10 +1,12 @@
-"""Open a run directory that may come from a stranger."""
+"""Open a run directory that may come from a stranger, or find the one to continue."""
 
+import os
+import sys
 from pathlib import Path
 
 from arclight.config.check import check
 from arclight.errors import UserError
-from arclight.run_directory import RunDirectory, open_run
+from arclight.run_directory import RunDirectory, open_run, unfinished
 
 
 def open_checked(path: str | Path) -> RunDirectory:
@@ -22,3 +24,37 @@ def open_checked(path: str | Path) -> RunDirectory:
         first, *more = str(error).splitlines()
         raise UserError("\n".join([f"{run.config_file}: {first}", *more])) from error
     return run
+
+
+def newest_unfinished(root: Path) -> RunDirectory:
+    """The newest unfinished run under `root`; those that would fail again are named and skipped.
+
+    Raises:
+        UserError: there is none.
+    """
+    skipped = 0
+    for run in unfinished(root):
+        reason = _why_not(run)
+        if reason is None:
+            return run
+        print(f"resume=auto skips {run.path}: {reason}", file=sys.stderr)
+        skipped += 1
+    more = f" beside the {skipped} that it skipped" if skipped else ""
+    raise UserError(f"resume=auto found no unfinished run under {os.fspath(root)}{more}.")
+
+
+def _why_not(run: RunDirectory) -> str | None:
+    """Why the run would fail again; None: it may succeed."""
+    try:
+        open_checked(run.path)
+        summary, has_trained = run.summary, run.has_trained
+    except UserError as error:
+        return str(error).partition("\n")[0]
+    if summary["status"] != "failed":
+        return None
+    said = str(summary.get("error") or "no error is recorded").partition("\n")[0]
+    again = f"{said} Type resume={run.path} to try it again."
+    if not has_trained:
+        return f"it failed before its first checkpoint: {again}"
+    # the exception of arclight.training.finite: the same steps would be computed again
+    return f"it would diverge again: {again}" if said.startswith("NonFiniteError: ") else None
