@@ -7,6 +7,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 WARM_UP = 10  # batches after which all long-lived objects of training exist
+LIBRARIES = 10_000  # objects, of which libraries make many more; Python itself keeps some hundreds
 
 
 class FrozenGarbage(Callback):
@@ -25,7 +26,7 @@ class FrozenGarbage(Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._batches = 0
-        self._already = gc.get_freeze_count() > 0
+        self._already = gc.get_freeze_count() > LIBRARIES
 
     def on_train_batch_end(self, *_: Any) -> None:
         self._batches += 1
