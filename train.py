@@ -13,6 +13,7 @@ import hydra  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
 from arclight.config.best_of import expand  # noqa: E402
+from arclight.config.completion import complete  # noqa: E402
 from arclight.config.entry import plain_errors  # noqa: E402
 from arclight.config.overrides import quoted  # noqa: E402
 
@@ -28,5 +29,6 @@ def main(cfg: DictConfig) -> None:
 
 if __name__ == "__main__":
     with plain_errors(CONFIGS):
+        complete(configs=("train",))
         sys.argv[1:] = quoted(expand(sys.argv[1:]))
         main()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from arclight.config.arguments import arguments
+from arclight.config.arguments import arguments, listed
 from arclight.config.entry import plain_errors
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
@@ -35,9 +35,9 @@ def main() -> None:
         raise UserError(f"measure={given['measure']} should be true or false.")
     import yaml
 
-    listed = yaml.safe_load((CONFIGS / "compare.yaml").read_text())
-    wanted = [word for word in given.get("only", "").split(",") if word]
-    known = list(dict.fromkeys(one[key] for key in ("family", "name") for one in listed))
+    entries = yaml.safe_load((CONFIGS / "compare.yaml").read_text())
+    wanted = listed(given, "only")
+    known = list(dict.fromkeys(one[key] for key in ("family", "name") for one in entries))
     for word in wanted:
         if word not in known:
             raise UserError(
@@ -57,7 +57,7 @@ def main() -> None:
         room = int(0.5 * (free_memory(torch.device("cpu")) or 4 * 2**30))
     chosen = [
         Entry(**one)
-        for one in listed
+        for one in entries
         if not wanted or one["family"] in wanted or one["name"] in wanted
     ]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):

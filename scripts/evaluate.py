@@ -10,35 +10,30 @@ python scripts/evaluate.py model=NAME model.pretrained=FILE data=NAME
 import sys
 from pathlib import Path
 
-from arclight.config.arguments import arguments
+from arclight.config.arguments import arguments, show_help
+from arclight.config.completion import complete
 from arclight.config.entry import plain_errors
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
+KEYS = ("run", "checkpoint", "data")
+
+
 def main() -> None:
+    complete(KEYS, configs=("train",))
     words = sys.argv[1:]
-    if any(word.startswith(("model=", "model.", "experiment=")) for word in words):
-        _weights(words)
+    if any(word.lstrip("+").startswith(("model=", "model.", "experiment=")) for word in words):
+        show_help(__doc__, words)
+        from arclight.config.train_overrides import config_of
+        from arclight.use.evaluate import evaluate_weights
+
+        evaluate_weights(config_of(words, name="evaluate"))
         return
-    given = arguments(__doc__, required=("run",), optional=("checkpoint", "data"))
+    given = arguments(__doc__, required=KEYS[:1], optional=KEYS[1:])
     from arclight.use.evaluate import evaluate
 
     evaluate(**given)
-
-
-def _weights(words: list[str]) -> None:
-    from hydra import compose, initialize_config_dir
-
-    from arclight.config.check import check
-    from arclight.config.freeze import freeze
-
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = freeze(compose("train", overrides=["name=evaluate", *words]))
-    check(config)
-    from arclight.use.evaluate import evaluate_weights
-
-    evaluate_weights(config)
 
 
 if __name__ == "__main__":

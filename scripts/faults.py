@@ -40,7 +40,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from arclight.config.arguments import arguments
+from arclight.config.arguments import arguments, listed
 from arclight.config.entry import plain_errors
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
@@ -70,7 +70,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     given = arguments(__doc__, optional=("only", "project", *COUNTS, "seed", "output"))
     words = tuple(shlex.split(given.get("project", "")))
-    names = given.get("only", "project" if words else ",".join(ALL)).split(",")
+    names = listed(given, "only") or (["project"] if words else list(ALL))
     for name in names:
         if name not in PARTS:
             raise UserError(f"only={name} is not a part{did_you_mean(name, list(PARTS))}")

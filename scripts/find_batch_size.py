@@ -8,6 +8,8 @@ counted, is not there is not tried.
 import sys
 from pathlib import Path
 
+from arclight.config.arguments import show_help
+from arclight.config.completion import complete
 from arclight.config.entry import plain_errors
 from arclight.errors import UserError
 
@@ -15,24 +17,18 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def main() -> None:
+    complete(("limit_gb",), configs=("train",))
     words = sys.argv[1:]
-    if "--help" in words or "-h" in words:
-        print((__doc__ or "").strip())
-        return
+    show_help(__doc__, words)
     limits = [word.partition("=")[2] for word in words if word.startswith("limit_gb=")]
     try:
         limit = float(limits[-1]) if limits else None
     except ValueError:
         raise UserError(f"limit_gb={limits[-1]} should be a number.") from None
-    from hydra import compose, initialize_config_dir
-
-    from arclight.config.check import check
-    from arclight.config.freeze import freeze
+    from arclight.config.train_overrides import config_of
 
     overrides = [word for word in words if not word.startswith("limit_gb=")]
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = freeze(compose("train", overrides=["name=find_batch_size", *overrides]))
-    check(config)
+    config = config_of(overrides, name="find_batch_size")
     from arclight.entry.batch_size import largest_batch
 
     found = largest_batch(config, limit, lambda line: print(line, flush=True))

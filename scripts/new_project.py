@@ -29,6 +29,9 @@ class Refused(Exception):  # noqa: N818
 
 
 def main() -> None:
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print((__doc__ or "").strip())
+        return
     name = sys.argv[1] if len(sys.argv) == 2 else ""
     try:
         made = make(ROOT, name)

@@ -24,18 +24,18 @@ import signal
 import sys
 from pathlib import Path
 
+from arclight.config.arguments import arguments, show_help, without_cfg
+from arclight.config.completion import complete
 from arclight.config.entry import plain_errors
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def main() -> None:
+    complete(("paper", "artifact", "output"), configs=("paper", "train"))
     words = sys.argv[1:]
-    if not words or "--help" in words or "-h" in words:
-        print((__doc__ or "").strip())
-        return
+    show_help(__doc__, words or ["--help"])
     if any(word.startswith("artifact=") for word in words):
-        from arclight.config.arguments import arguments
         from arclight.paper.run_paper import rebuild
 
         given = arguments(__doc__, required=("artifact", "output"))
@@ -44,9 +44,25 @@ def main() -> None:
     from arclight.masking import masked_overrides
     from arclight.paper.run_paper import require_words, run_paper
 
+    words, only_shown = without_cfg(words)
     require_words(words)
     sys.argv[1:] = masked_overrides(words)  # which manifests keep
+    if only_shown:
+        _show_settings(quoted(words))
+        return
     sys.exit(run_paper(quoted(words)))
+
+
+def _show_settings(words: list[str]) -> None:
+    """Prints the paper as `--cfg job` asks."""
+    import yaml
+
+    from arclight.config.compose import hydra_ready
+    from arclight.paper.compose import divided, settings_of
+
+    with hydra_ready():
+        _, settings = settings_of(divided(words)[0])
+    print(yaml.safe_dump({"paper": settings}, sort_keys=False, allow_unicode=True), end="")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ Keys:
 import sys
 from pathlib import Path
 
-from arclight.config.arguments import arguments
+from arclight.config.arguments import arguments, listed, plain_value, without_cfg
 from arclight.config.entry import plain_errors
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
@@ -34,8 +34,10 @@ def main() -> None:
     if sys.argv[1:2] == ["compare"]:
         compare(sys.argv[2:])
         return
-    places = [word for word in sys.argv[1:] if _is_place(word)]
-    sys.argv[1:] = [word for word in sys.argv[1:] if not _is_place(word)]
+    words, only_shown = without_cfg(sys.argv[1:])
+    places = [plain_value(word) for word in words if _is_place(word)]
+    sys.argv[1:] = [word for word in words if not _is_place(word)]
+    sys.argv[1:] += ["--cfg", "job"] if only_shown else []
     given = arguments(__doc__, optional=KEYS)
     if not places:
         raise UserError("Name at least one folder of runs or searches, such as runs.")
@@ -50,12 +52,12 @@ def main() -> None:
         raise UserError(f"There is no run in {', '.join(places)}.")
     if "where" in given:
         runs = r.where(runs, given["where"])
-    metrics = r.chosen_metrics(runs, given.get("metrics"))
+    metrics = r.chosen_metrics(runs, ",".join(listed(given, "metrics")) or None)
     if given.get("mixed", "false") not in ("true", "false"):
         raise UserError(f"mixed={given['mixed']} should be true or false.")
     rows = None
     if "by" in given:
-        by = r.telling(runs) if given["by"] == "auto" else given["by"].split(",")
+        by = r.telling(runs) if given["by"] == "auto" else listed(given, "by")
         rows = r.grouped(runs, by, metrics, mixed=given.get("mixed") == "true")
     rows = r.listed(runs, metrics) if rows is None else rows
     if "sort" in given:

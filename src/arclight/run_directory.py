@@ -1,7 +1,6 @@
 """The run directory: its files, and how it is created, found and locked."""
 
 import fcntl
-import os
 import secrets
 import shutil
 import sys

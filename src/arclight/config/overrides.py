@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from arclight.config.best_of import key_of
 from arclight.config.layout import NAMED
 from arclight.config.options import options
+from arclight.config.typed import as_typed
 from arclight.errors import UserError
 
 
@@ -24,7 +25,7 @@ _SPECIAL = set("\"'[]{}(),\\")  # characters of lists, mappings and quoted value
 
 
 def quoted(overrides: Sequence[str]) -> list[str]:
-    """Puts quotes around values with non-ASCII letters, which Hydra needs: `data.path=Töne`.
+    """Puts quotes around values that Hydra cannot read without: `data.path=Töne`, `Ann's`.
 
     Raises:
         OverridesError: an override has no key, or sets a config group to something that is not a
@@ -74,6 +75,22 @@ def _no_choice(override: str) -> str:
 
 def _quoted(override: str) -> str:
     key, equals, value = override.partition("=")
-    if not equals or override.startswith("-") or value.isascii() or _SPECIAL & set(value):
+    if not equals or override.startswith("-") or value[:1] in _OPENING:
         return override
-    return f"{key}='{value}'"
+    if _SPECIAL & set(value):
+        return override if _is_readable(override) else f"{key}={as_typed(value)}"
+    return override if value.isascii() else f"{key}='{value}'"
+
+
+_OPENING = ("", "'", '"', "[", "{", "(")  # a quote or bracket that is never closed is a mistake
+
+
+def _is_readable(override: str) -> bool:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        return False
+    return True
