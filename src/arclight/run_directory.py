@@ -231,7 +231,8 @@ def unfinished(root: Path) -> Iterator[RunDirectory]:
     for file in sorted(found, key=lambda f: f.stat().st_mtime, reverse=True):
         run = RunDirectory(file.parent)
         try:
-            if run.is_over or run.is_held or "trial" in run.config:  # a search resumes its own trials
+            # a search resumes its own trials
+            if run.is_over or run.is_held or "trial" in run.config:
                 continue
         except DamagedFileError:
             pass

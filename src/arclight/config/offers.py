@@ -12,8 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from arclight.config.best_of import expand, key_of
 from arclight.config.options import options
-from arclight.config.project import PROJECT
 from arclight.config.overrides import quoted
+from arclight.config.project import PROJECT
 from arclight.errors import UserError
 
 RUNS = ("run", "resume", "model.pretrained")

@@ -11,8 +11,8 @@ from arclight.config.arguments import without_cfg
 from arclight.config.best_of import expand
 from arclight.config.check import check
 from arclight.config.freeze import freeze
-from arclight.config.project import PROJECT
 from arclight.config.overrides import quoted
+from arclight.config.project import PROJECT
 from arclight.errors import UserError
 
 
