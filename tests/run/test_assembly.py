@@ -22,7 +22,7 @@ from tests.pictures import image_folder
         (("model=t5", "data=stdlib"), "learns from pairs of texts, and the data are running text"),
         (
             ("model=vit", "data=dates", "task=sequence_to_sequence"),
-            "needs image_size and in_channels and num_classes, which these data do not tell",
+            "needs image_size and in_channels and num_classes, which these data do not define",
         ),
     ],
 )

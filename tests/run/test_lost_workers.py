@@ -37,9 +37,9 @@ class Samples(Dataset[Any]):
 @pytest.mark.parametrize(
     ("then", "sentence"),
     [
-        ("unsent", r"cannot hand on its batches: /dev/shm is full.*--shm-size"),
+        ("unsent", r"cannot send its batches: /dev/shm is full.*--shm-size"),
         ("killed", r"was killed \(Killed\).*data\.num_workers=0"),
-        ("gone", r"has ended before its batch was read.*data\.num_workers=0"),
+        ("gone", r"ended before its batch was read.*data\.num_workers=0"),
     ],
 )
 def test_it_is_said(then: str, sentence: str) -> None:

@@ -133,7 +133,7 @@ def test_sizes_and_fingerprint_are_in_the_manifest_and_stay(made: Any) -> None:
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [("Longer", "train had 32 samples and has 40"), ("Other", "what train holds had the finger")],
+    [("Longer", "train had 32 samples and has 40"), ("Other", "the training set had the finger")],
 )
 def test_other_data_are_refused(made: Any, data: str, said: str) -> None:
     run = made()

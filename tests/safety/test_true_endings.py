@@ -79,7 +79,7 @@ def test_a_best_checkpoint_that_is_missing_is_said(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["data.image_size=100000"], "memory is not enough"),
+        (["data.image_size=100000"], "too little memory"),
         (["data.batch_size=32", "trainer.val_check_interval=1000"], "trainer.val_check_interval"),
     ],
 )

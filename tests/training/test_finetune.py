@@ -320,7 +320,7 @@ def test_a_damaged_checkpoint_of_an_earlier_run_is_a_sentence(
     run = create(tmp_path / "run", tmp_path, "run", composed("model=cnn"), [], {})
     (run.checkpoints / "best.ckpt").write_bytes(b"PK")
     config = {"_target_": "arclight_zoo.image.cnn.CNN", "pretrained": str(run.path)}
-    with pytest.raises(UserError, match=r"cannot be read as a checkpoint: name another run"):
+    with pytest.raises(UserError, match=r"cannot be read as a checkpoint: choose another run"):
         build_model(config, load_run=load_task)
 
 
@@ -328,7 +328,7 @@ def test_weights_that_do_not_fit_are_a_sentence(tmp_path: Path) -> None:
     file = str(tmp_path / "other.safetensors")
     save_file({"weight": torch.zeros(2, 2)}, file)
     config = {"_target_": "arclight_zoo.image.cnn.CNN", "pretrained": file}
-    with pytest.raises(UserError, match="has weights of another model: of 23 only 0 fit"):
+    with pytest.raises(UserError, match="has weights of another model: only 0 of 23 match"):
         build_model(config, load_run=load_task)
-    with pytest.raises(UserError, match="holds no weights: name a run directory"):
+    with pytest.raises(UserError, match="has no weights: give a run directory"):
         build_model({**config, "pretrained": "./nowhere"}, load_run=load_task)

@@ -235,7 +235,7 @@ def test_a_typed_length_of_a_schedule_is_kept() -> None:
 
 def test_a_schedule_that_is_not_told_its_length_says_so(composed: Composed) -> None:
     schedule = ConfiguredSchedule(composed("scheduler=cosine")["scheduler"])
-    with pytest.raises(UserError, match="cosine needs total_steps and steps_per_epoch: give them"):
+    with pytest.raises(UserError, match="cosine needs total_steps and steps_per_epoch: pass them"):
         schedule(optimizer=ConfiguredOptimizer(ADAM)(Small()))
 
 

@@ -430,4 +430,4 @@ def test_a_run_whose_data_have_changed_is_not_continued(
     (tmp_path / "text.txt").write_text("another text, of the same letters: to be or not " * 40)
     monkeypatch.chdir(tmp_path)
     assert execute(copy) == 2
-    assert "have changed since it began" in copy.summary["error"]
+    assert "have changed since its start" in copy.summary["error"]

@@ -1,1 +1,1 @@
-"""Execute a run directory: build its parts, train, test, write down."""
+"""Executes a run directory: builds its parts, trains, tests and records the results."""

@@ -1,4 +1,4 @@
-"""What a config builds before there is a trainer: the data, and the task with its model."""
+"""Builds the data, and the task with its model, from a config."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -37,16 +37,16 @@ from arclight.training.checkpoint_files import load_weights
 from arclight.training.configured import ConfiguredOptimizer, ConfiguredSchedule
 
 UNKNOWN = Facts(sizes={}, fingerprint="")
-"""What is known of data that say nothing of themselves."""
+"""The facts of a data module that defines none."""
 
 
 @dataclass
 class Parts:
-    """What a config builds before there is a trainer.
+    """The parts of a run that are built before the trainer.
 
     Attributes:
-        config: with what the data chose in place of `auto`.
-        chosen: for keys that the config leaves open, by the data and the model.
+        config: the config, with `auto` replaced by values chosen for the data.
+        chosen: values chosen for keys that the config leaves open.
     """
 
     config: dict[str, Any]
@@ -60,10 +60,11 @@ class Parts:
 
 
 def build_parts(config: dict[str, Any], folder: Path) -> Parts:
-    """The data, read and described, and the task with its model, initialised from the seed.
+    """Builds the data and the task with its model, initialised from the seed.
 
     Args:
-        folder: the run's directory, where some data keep what must never change, as a tokenizer.
+        config: of the run.
+        folder: the run directory; some data store fixed files there, such as a tokenizer.
     """
     data = build_data(config, folder)
     _require_kind(config, data)
@@ -84,12 +85,12 @@ def build_parts(config: dict[str, Any], folder: Path) -> Parts:
 
 
 def build_data(config: dict[str, Any], folder: Path) -> L.LightningDataModule:
-    """The data module; one that tells facts is set up, any other is left to the trainer."""
+    """Builds the data module. A `DataModule` is set up here, any other by the trainer."""
     with _same_numbers(config["seed"]):
         data = build(config["data"], group="data")
     if not isinstance(data, L.LightningDataModule):
         raise UserError(
-            f"data._target_={config['data']['_target_']} makes a {type(data).__name__}: name a "
+            f"data._target_={config['data']['_target_']} creates a {type(data).__name__}: choose a "
             "LightningDataModule."
         )
     if isinstance(data, DataModule):
@@ -102,20 +103,20 @@ def build_data(config: dict[str, Any], folder: Path) -> L.LightningDataModule:
         data.setup("fit")
     else:
         only_reads = is_wanted("data") and is_library(config["data"]["_target_"])
-        _draw_alike(data, config["seed"], guarded if only_reads else nullcontext)
+        _seed_hooks(data, config["seed"], guarded if only_reads else nullcontext)
     return data
 
 
-def _draw_alike(
+def _seed_hooks(
     data: L.LightningDataModule, seed: int, guard: Callable[[], AbstractContextManager[None]]
 ) -> None:
-    """Lets each `prepare_data` and `setup` draw the same numbers, whatever was drawn before.
+    """Seeds all generators in `prepare_data` and `setup`, and restores them afterwards.
 
-    A split that is drawn there without a generator is the same in training, in the test, and when
-    the run is resumed.
+    So a random split without its own generator is the same in training, in the test, and when the
+    run is resumed.
 
     Args:
-        guard: around each of them.
+        guard: a context for each call.
     """
     for name in ("prepare_data", "setup"):
         plain = getattr(data, name)
@@ -127,26 +128,26 @@ def _draw_alike(
                 except OnlyReadingError as error:
                     raise UserError(wants_more(type(data).__name__, error)) from error
 
-        # by `wraps` Lightning still sees whether the user has defined it
+        # With `wraps` Lightning still recognises whether the user has defined the hook.
         setattr(data, name, wraps(plain)(hook))
 
 
 @contextmanager
 def _same_numbers(seed: int) -> Iterator[None]:
-    """Generators seeded for the data, and afterwards as they were."""
+    """Seeds all generators for the data, and restores them at the end."""
     with isolated():
         seed_all(torch_seed("data", seed))
         yield
 
 
 def facts_of(data: L.LightningDataModule) -> Facts:
-    """What a data module tells of itself."""
+    """The facts of a data module, or `UNKNOWN`."""
     facts = getattr(data, "facts", None)
     return facts if isinstance(facts, Facts) else UNKNOWN
 
 
 def _require_kind(config: dict[str, Any], data: L.LightningDataModule) -> None:
-    """Raises `UserError` where the task is for another kind of data."""
+    """Raises `UserError` if the task is for another kind of data."""
     task = find(config["task"]["_target_"])
     wanted, held = getattr(task, "learns_from", None), getattr(data, "holds", None)
     if wanted and held and wanted != held:
@@ -160,10 +161,12 @@ def _require_kind(config: dict[str, Any], data: L.LightningDataModule) -> None:
 def build_task(
     config: dict[str, Any], facts: Facts, folder: Path | None = None
 ) -> L.LightningModule:
-    """The task and its model; what the model's config leaves null comes from the data's facts.
+    """Builds the task and its model. Null values of the model's config come from the data's facts.
 
     Args:
-        folder: the run's directory: once it has a checkpoint, `model.pretrained` is not needed.
+        config: of the run.
+        facts: of the data.
+        folder: the run directory: once it has a checkpoint, `model.pretrained` is not loaded.
     """
     torch.manual_seed(torch_seed("weights", config["seed"]))
     given: dict[str, Any] = {}
@@ -179,7 +182,7 @@ def build_task(
     task = build(config["task"], group="task", **given)
     if not isinstance(task, L.LightningModule):
         raise UserError(
-            f"task._target_={config['task']['_target_']} makes a {type(task).__name__}: name a "
+            f"task._target_={config['task']['_target_']} creates a {type(task).__name__}: choose a "
             "LightningModule."
         )
     if isinstance(task, Task):
@@ -201,7 +204,7 @@ def _model(config: dict[str, Any], facts: Facts, folder: Path | None) -> torch.n
 
 
 def _require_sizes(model: dict[str, Any], found: dict[str, Any]) -> None:
-    """Raises `UserError` where the data do not tell a size that the model's config leaves open."""
+    """Raises `UserError` if neither the model's config nor the data define a required size."""
     known = signature(model["_target_"])
     by_position = known.positional[: len(model.get("_args_") or ())]
     missing = [
@@ -214,23 +217,23 @@ def _require_sizes(model: dict[str, Any], found: dict[str, Any]) -> None:
         words = " ".join(f"+model.{name}=VALUE" for name in missing if name not in model)
         words = " ".join([words, *(f"model.{n}=VALUE" for n in missing if n in model)]).strip()
         raise UserError(
-            f"The model needs {' and '.join(sorted(missing))}, which these data do not tell: "
+            f"The model needs {' and '.join(sorted(missing))}, which these data do not define: "
             f"choose data of its kind (images, texts, or both), another model, or type {words}."
         )
 
 
 def _require_no_facts(task: dict[str, Any]) -> None:
-    """Raises `UserError` where a task needs facts that the data do not tell."""
+    """Raises `UserError` if a task needs facts and the data define none."""
     target = task["_target_"]
     if takes(target, "facts") and not fits(None, parameters(target)["facts"].annotation):
         raise UserError(
-            f"{target.rpartition('.')[2]} needs to know its data, and the data module tells no "
-            "facts: set `facts`, of a subclass of arclight.Facts, in its setup()."
+            f"{target.rpartition('.')[2]} needs facts of its data, but the data module has none: "
+            "set `facts`, of a subclass of arclight.Facts, in its setup()."
         )
 
 
 def load_task(run: RunDirectory, checkpoint: str | None = None) -> L.LightningModule:
-    """A run's task as it was tested, or as another checkpoint has it; in evaluation, on the CPU.
+    """Loads a run's task with the tested or another checkpoint, in evaluation mode on the CPU.
 
     Raises:
         UserError: there is no checkpoint, or it cannot be read.
@@ -246,7 +249,7 @@ def load_task(run: RunDirectory, checkpoint: str | None = None) -> L.LightningMo
 
 
 def recorded_facts(run: RunDirectory) -> Facts:
-    """The facts of the data that a run has read, from its manifest."""
+    """The facts of a run's data, from its manifest."""
     try:
         facts = read_facts(run.manifest["data"])
     except UserError as error:

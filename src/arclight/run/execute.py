@@ -1,7 +1,7 @@
-"""Execute a run directory: begin it, continue it, or say that it is finished.
+"""Executes a run directory: starts or continues the run, unless it is finished.
 
-This is also a command, `python -m arclight.run.execute DIRECTORY`: what each process of a
-multi-process run starts with.
+It is also a command, `python -m arclight.run.execute DIRECTORY`, which each process of a
+multi-process run executes.
 """
 
 import gc
@@ -32,7 +32,7 @@ from arclight.signals import before_forced_end, exit_on_signals, hold_signals, i
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """For imports: they make a million objects that stay, and looking through them takes 0.5 s."""
+    """For imports: they create a million permanent objects, and scanning them takes 0.5 s."""
     gc.disable()
     try:
         yield
@@ -43,8 +43,8 @@ def _no_garbage_collection() -> Iterator[None]:
 def execute(run: RunDirectory) -> int:
     """Trains the run to its end and returns the exit code of the command.
 
-    0: finished, now or before. 1: an exception, its traceback is in `train.log`. 2: a fault that
-    the user can mend. 128 + n: stopped by signal n, to be continued by executing it again.
+    0: finished, now or before. 1: an exception; its traceback is in `train.log`. 2: an error that
+    the user can fix. 128 + n: stopped by signal n; executing it again continues the run.
 
     Raises:
         UserError: another process executes it, a device is missing, or its disk cannot be written.
@@ -97,7 +97,7 @@ def _launched(run: RunDirectory) -> int:
 
 
 def _work(run: RunDirectory, rank: int | None = None) -> int:
-    """See `_share`."""
+    """Calls `_share` while following the run directory."""
     with followed(run) as place:
         return _share(run, place, rank)
 
@@ -106,15 +106,15 @@ def _share(run: RunDirectory, place: Whereabouts, rank: int | None) -> int:
     """This process's share of the run; the first process keeps the directory's records.
 
     Args:
-        rank: among those that the launcher started; None: there is no launcher, whatever the
-            environment says, which may come from another one.
+        rank: the rank given by the launcher; None: there is no launcher. (The environment may have
+            variables of another launcher.)
     """
     first = not rank
     began = time.monotonic()
 
     def end(status: str, **values: object) -> None:
-        ignore_signals()  # the run has ended one way; a second would make nonsense of it
-        die_if_orphaned()  # another execution may hold the directory already
+        ignore_signals()  # the run has ended; a signal now must not record a second ending
+        die_if_orphaned()  # another execution may have locked the directory already
         if first and (found := place.now):
             seconds = found.summary.get("seconds", 0.0) + time.monotonic() - began
             found.update_summary(status=status, seconds=round(seconds, 3), **values)
@@ -123,7 +123,9 @@ def _share(run: RunDirectory, place: Whereabouts, rank: int | None) -> int:
         sentence = place.sentence() if place.has_left else sentence
         log.error(f"error: {sentence}")
         tell_launcher(sentence)
-        with suppress(OSError, UserError):  # what cannot be written may have been said
+        with suppress(
+            OSError, UserError
+        ):  # the reported error may be that the disk is not writable
             end("failed", error=sentence)
         return EXIT_USER_ERROR
 
@@ -164,7 +166,7 @@ def _share(run: RunDirectory, place: Whereabouts, rank: int | None) -> int:
         except (SystemExit, KeyboardInterrupt) as stop:
             code = stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130
             end("interrupted")
-            if rank is None:  # else the launcher knows whether that was the cause
+            if rank is None:  # else the launcher reports it
                 say(place.sentence() if place.has_left else interrupted(run))
             return code
         return 0
@@ -177,7 +179,7 @@ def _of_workers(error: Exception) -> str | None:
 
 
 def _out_of_memory(config: dict[str, Any], error: BaseException) -> str:
-    """The sentence about data, or a model, that the machine's memory does not hold."""
+    """The error message if data or model do not fit in the machine's memory."""
     sizes = {
         key: value
         for key, value in flatten({k: config[k] for k in ("data", "model") if k in config})
@@ -186,11 +188,11 @@ def _out_of_memory(config: dict[str, Any], error: BaseException) -> str:
     largest = sorted(sizes, key=lambda key: -sizes[key])[:3]
     named = " or ".join(f"{key}={sizes[key]}" for key in largest)
     said = " ".join(str(error).split())[:200].rstrip(".")
-    return f"The machine's memory is not enough ({said}): make {named} smaller."
+    return f"The machine has too little memory ({said}): reduce {named}."
 
 
 def tell_launcher(message: str) -> None:
-    """Leaves word of a failure where the launcher of several processes looks for it."""
+    """Writes an error message to the file that the launcher of several processes reads."""
     file = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if file:
         write_json(Path(file), {"message": message, "timestamp": time.time()})

@@ -1,4 +1,4 @@
-"""What to do about failures of training, in a sentence."""
+"""Error messages for failures in training: the cause, and what to do."""
 
 import errno
 import os
@@ -16,23 +16,23 @@ from arclight.libraries.pytorch import BATCH_NOT_SENT
 from arclight.run.assembly import Parts
 from arclight.tasks.task import Task
 
-SHARED = Path("/dev/shm")  # by which processes hand tensors to each other
+SHARED = Path("/dev/shm")  # through which processes pass tensors to each other
 SPARE = 2**16  # bytes
 
 
 _WORKER = re.compile(r"DataLoader worker \(pid(\(s\))? [\d, ]+\) (?P<end>.*)", re.DOTALL)
-AGAIN = "Then execute the run again: it goes on from its last checkpoint."
+AGAIN = "Then start the run again: it continues from its last checkpoint."
 
 
 def of_workers(error: BaseException) -> str | None:
-    """The sentence about a data worker that has ended or could not begin; None: it is neither."""
-    ends = list(_ends(error))  # one that was raised from another tells less
+    """The message if a data worker has ended or could not start; None for other errors."""
+    ends = list(_ends(error))  # also of the errors that caused this one
     end, said = " ".join(ends), str(error)
     no_room = "shared memory(shm)" in said and os.strerror(errno.ENOSPC) in said
     no_start = isinstance(error, OSError) and error.errno == errno.ENOSPC and _is_full(SHARED)
     if no_room or no_start or f"exit code {BATCH_NOT_SENT}" in end or (ends and _is_full(SHARED)):
         return (
-            f"A data worker cannot hand on its batches: {SHARED} is full. Give it more room "
+            f"A data worker cannot send its batches: {SHARED} is full. Make it larger "
             f"(docker run --shm-size=1g), or type data.num_workers=0. {AGAIN}"
         )
     if not ends:
@@ -40,12 +40,12 @@ def of_workers(error: BaseException) -> str | None:
     if "killed by signal" in end:
         name = end.partition(": ")[2].partition(".")[0]
         return (
-            f"A data worker was killed ({name}), as the kernel does where memory is short: type a "
+            f"A data worker was killed ({name}), probably because memory ran out: type a "
             f"smaller data.num_workers, or data.num_workers=0. {AGAIN}"
         )
     return (
-        "A data worker has ended before its batch was read: data.num_workers=0 reads in the run's "
-        f"own process, and shows why. {AGAIN}"
+        "A data worker ended before its batch was read: data.num_workers=0 reads in the main "
+        f"process and shows the reason. {AGAIN}"
     )
 
 
@@ -57,7 +57,7 @@ def _ends(error: BaseException | None) -> Iterator[str]:
 
 
 def _is_full(place: Path) -> bool:
-    """Whether a disk has hardly a page left."""
+    """Whether a disk is almost full."""
     try:
         disk = os.statvfs(place)
     except OSError:
@@ -67,8 +67,9 @@ def _is_full(place: Path) -> bool:
 
 def another_model(file: Path, error: Exception) -> str:
     return (
-        f"The code makes another model than that of {file}: {str(error).splitlines()[-1].strip()} "
-        "Put the code back to continue the run, or start a new one."
+        f"The code creates another model than that of {file}: "
+        f"{str(error).splitlines()[-1].strip()} Restore the code to continue the run, or start a "
+        "new one."
     )
 
 
@@ -83,25 +84,25 @@ def out_of_memory(parts: Parts, trainer: L.Trainer) -> str:
         batch = parts.data.evaluated_at_once(cut)
         return (
             f"The device ran out of memory in evaluation with data.eval_batch_size={batch}{peak}; "
-            f"type data.eval_batch_size={max(1, batch // 2)} for half of what a batch takes."
+            f"type data.eval_batch_size={max(1, batch // 2)} to halve the memory of a batch."
         )
     return (
         f"The device ran out of memory with data.batch_size={batch}{peak}; type "
         f"trainer.accumulate_grad_batches={cut * 2} for half the memory ({in_parts(parts.task)}), "
-        "a smaller data.batch_size, trainer.precision=bf16-mixed, or, where the model has it, "
+        "a smaller data.batch_size, trainer.precision=bf16-mixed, or, if the model supports it, "
         "model.activation_checkpointing=true."
     )
 
 
 def not_measured(config: Mapping[str, Any], name: str, known: Collection[str]) -> str:
-    """Of a metric that the config names and that nothing logs."""
+    """The message if the config uses a metric that is never logged."""
     keys = [key for key, value in flatten(dict(config)) if value == name]
     named = " and ".join(f"{key}={name}" for key in keys) or name
     return f"{named} is not logged: choose from {', '.join(sorted(known))}."
 
 
 def unknown_metric(parts: Parts, trainer: L.Trainer, error: Exception) -> str | None:
-    """The sentence, where the failure is Lightning's about a metric that is not logged."""
+    """The message if Lightning failed because a metric is not logged; None for other errors."""
     found = re.search(r"conditioned on metric `?(?P<name>[^\s`]+)`? which is not", str(error))
     if found is None:
         return None
@@ -111,9 +112,9 @@ def unknown_metric(parts: Parts, trainer: L.Trainer, error: Exception) -> str | 
 def unvalidated_metric(
     parts: Parts, validated: Mapping[str, Any], tested: Collection[str]
 ) -> str | None:
-    """The sentence, where a run too short to validate names a metric that its task has not.
+    """The message if a run without validation monitors a metric that its task does not have.
 
-    A `Task` measures the same in validation and test.
+    A `Task` has the same metrics in validation and test.
     """
     monitor = (parts.config["callbacks"].get("checkpoints") or {}).get("monitor")
     known = {f"val/{name.partition('/')[2]}" for name in tested}
@@ -125,23 +126,20 @@ def unvalidated_metric(
 
 
 def other_sizes(parts: Parts, error: Exception) -> str | None:
-    """The sentence about sizes in the model's config that are not those of the data.
-
-    None where all are: then the failure has another cause.
-    """
+    """The message if sizes in the model's config differ from those of the data; else None."""
     model, known = parts.config.get("model") or {}, parts.facts.for_model()
     differ = {k: v for k, v in known.items() if model.get(k) not in (None, v)}
     if not differ:
         return None
     given = " and ".join(f"model.{key}={model[key]}" for key in differ)
     have = ", ".join(f"{key} {value}" for key, value in differ.items())
-    mend = " ".join(f"model.{key}=null" for key in differ)
+    fix = " ".join(f"model.{key}=null" for key in differ)
     said = " ".join(f"{type(error).__name__}: {error}".split())[:200].rstrip(".")
-    return f"{given}, where the data have {have}: type {mend} to take it from the data ({said})."
+    return f"{given}, but the data have {have}: type {fix} to take it from the data ({said})."
 
 
 def long_interval(parts: Parts, error: Exception) -> str:
-    """Of a `val_check_interval` beyond the batches of an epoch, which Lightning counts."""
+    """The message if `val_check_interval` is larger than the number of batches in an epoch."""
     given = parts.config["trainer"]["val_check_interval"]
     batches = re.search(r"training batches \((\d+)\)", str(error))
     if batches is None:

@@ -1,4 +1,4 @@
-"""What executing a run does: build from the frozen config, train, test the best, write it down."""
+"""Executes a run: builds from the frozen config, trains, tests the best checkpoint, records it."""
 
 import os
 import time
@@ -44,11 +44,11 @@ from arclight.training.pruning import PrunedError
 
 
 def fit(run: RunDirectory) -> dict[str, Any]:
-    """Trains from where the directory's checkpoints end; returns what the summary keeps."""
+    """Trains from the newest checkpoint, if any, and tests; returns the entries of the summary."""
     began = time.perf_counter()
     parts = build_parts(run.config, run.path)
     require_same_data(run, parts.facts)
-    # The chosen ones first, since a module's `self.logger` is the first.
+    # The configured loggers come first, because a module's `self.logger` is the first one.
     loggers = [*build_loggers(run, parts.config), MetricsFile(run.metrics_file)]
     status: Status = "failed"
     exactness = follow_exactness(run, parts)
@@ -64,20 +64,20 @@ def fit(run: RunDirectory) -> dict[str, Any]:
                 run.update_manifest(chosen=parts.chosen)
             if parts.facts is not UNKNOWN or "data" not in run.manifest:
                 run.update_manifest(data=parts.facts.to_dict())
-            _say_what_it_is(run, parts, trainer)
+            _describe(run, parts, trainer)
             for sentence in getattr(parts.data, "left_out", ()):
                 say(f"warning: {sentence}")
         try:
             seconds = _train(run, parts, trainer)
         except PrunedError as stop:
-            say(f"The search ends this trial: {stop}.")
+            say(f"The search stops this trial: {stop}.")
             status = "pruned"
             return pruned_results(parts, trainer)
         startup = time.perf_counter() - began - seconds
         results = test_best(run, parts, trainer)
         results["startup_seconds"] = round(startup, 3)
         results["training_seconds"] = round(seconds, 3)
-        if parts.config["compile"]:  # of the training; what is left was spent after the warm-up
+        if parts.config["compile"]:  # part of training_seconds
             results["compile_seconds"] = round(compile_clock(trainer).seconds, 3)
         results["costs"] = recorder(trainer).summary(trainer)
         if "latency_ms" in parts.config.get("trial", {}).get("objectives", ()):
@@ -98,22 +98,22 @@ def fit(run: RunDirectory) -> dict[str, Any]:
 
 
 def _leave_group() -> None:
-    """Sharding makes even one process a group, which the next job of a multirun is not in."""
+    """Destroys the process group: sharding creates one even for a single process."""
     if dist.is_initialized() and "TORCHELASTIC_RUN_ID" not in os.environ:
         dist.destroy_process_group()
 
 
 def require_same_data(run: RunDirectory, facts: Facts) -> None:
-    """Raises `UserError` where a run that has begun would go on with other data.
+    """Raises `UserError` if a run would continue with other data.
 
-    What is known of data that say nothing of themselves is looked at later, by `PlainData`.
+    Data modules without facts are checked later, by `PlainData`.
     """
     before = run.manifest.get("data")
     if facts is not UNKNOWN and before and before["fingerprint"] != facts.fingerprint:
         raise UserError(
-            f"The data of {run.path}, or the code that reads them, have changed since it began "
-            f"(their fingerprint was {before['fingerprint'][:12]} and is "
-            f"{facts.fingerprint[:12]}): put them back to continue it, or start a new run."
+            f"The data of {run.path}, or the code that reads them, have changed since its start "
+            f"(their fingerprint was {before['fingerprint'][:12]} and is now "
+            f"{facts.fingerprint[:12]}): restore them to continue the run, or start a new one."
         )
 
 
@@ -121,7 +121,7 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
     """Trains to the end and returns the seconds it took."""
     start, complaints = newest_readable(run.checkpoints, run.manifest["run_id"])
     for complaint in complaints:
-        say(f"warning: {complaint}; the one before it is used.")
+        say(f"warning: {complaint}; the previous checkpoint is used.")
     if trainer.is_global_zero:
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile):
@@ -149,23 +149,23 @@ def _train(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> float:
         raise UserError(out_of_memory(parts, trainer)) from error
     except MisconfigurationException as error:
         said = unknown_metric(parts, trainer, error)
-        said = said or f"Lightning refuses this: {' '.join(str(error).split())}"
+        said = said or f"Lightning rejects this: {' '.join(str(error).split())}"
         raise UserError(said) from error
     except (ValueError, IndexError, RuntimeError) as error:
         if start and "Error(s) in loading state_dict" in str(error):
             raise UserError(another_model(start, error)) from error
-        if "`val_check_interval`" in str(error):  # which is known once the data are
+        if "`val_check_interval`" in str(error):  # it can be checked only once the data are read
             raise UserError(long_interval(parts, error)) from error
         if sentence := unknown_metric(parts, trainer, error) or other_sizes(parts, error):
             raise UserError(sentence) from error
         raise
-    if interrupts.signum:  # it came after the last step
+    if interrupts.signum:  # the signal came after the last step
         raise SystemExit(128 + interrupts.signum)
     return time.perf_counter() - began
 
 
-def _say_what_it_is(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> None:
-    """The opening table and, with `preflight`, what the run is going to cost."""
+def _describe(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> None:
+    """Prints the opening table and, with `preflight`, the estimated costs."""
     device, world = trainer.strategy.root_device, trainer.world_size
     precision = str(trainer.precision)
     rows = opening(parts, str(run.path), device, precision, world)

@@ -1,4 +1,4 @@
-"""Quick tries: shares of the batches that come to less than one, and validations that are rare."""
+"""Quick trials: shares of the batches below one batch, and rare validations."""
 
 import math
 from collections.abc import Iterable, Sized
@@ -12,9 +12,9 @@ from arclight.errors import UserError
 
 
 def at_least_one(settings: dict[str, Any], data: L.LightningDataModule) -> dict[str, Any]:
-    """The trainer's settings, where a share of few batches (`limit_val_batches=0.1`) is one batch.
+    """The trainer's settings, with shares below one batch (`limit_val_batches=0.1`) set to 1.
 
-    Lightning refuses such a share. Of plain data see `at_least_one_of`.
+    Lightning rejects such shares. For other data modules see `at_least_one_of`.
     """
     if not isinstance(data, DataModule):
         return settings
@@ -35,10 +35,10 @@ def at_least_one(settings: dict[str, Any], data: L.LightningDataModule) -> dict[
 
 
 def at_least_one_of(trainer: L.Trainer | None, stage: str, loaders: Iterable[Any]) -> None:
-    """The same for loaders that plain data have made just now, whose lengths nobody knew before.
+    """The same for the loaders of plain data modules, once their lengths are known.
 
     Raises:
-        UserError: a loader has no length of which there could be a share.
+        UserError: a loader has no length, so a share is not defined.
     """
     key = f"limit_{stage}_batches"
     share = getattr(trainer, key, None)
@@ -51,18 +51,18 @@ def at_least_one_of(trainer: L.Trainer | None, stage: str, loaders: Iterable[Any
             length = None
         if length is None:
             raise UserError(
-                f"trainer.{key}={share} is a share of batches of which nobody knows how many there "
-                f"are: those of a stream; type a number, such as trainer.{key}=20."
+                f"trainer.{key}={share} is a share, but the loader is a stream with an unknown "
+                f"number of batches: type a number, such as trainer.{key}=20."
             )
         if length and share * length < 1:
             setattr(trainer, key, 1)
 
 
 class Overfitting(Callback):
-    """Schedules do without a metric that is not there yet.
+    """Lets schedules run before their metric has been logged.
 
-    A few batches over and over (`overfit_batches`) are validated rarely, and Lightning would
-    refuse `ReduceLROnPlateau` before the first time.
+    With `overfit_batches` validations are rare, and Lightning would raise an error for
+    `ReduceLROnPlateau` before the first one.
     """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""A run directory that somebody moves or deletes while it is executed."""
+"""Detects when a run directory is moved or deleted during the run."""
 
 import os
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from arclight.run_directory import RunDirectory
 
 
 class Whereabouts:
-    """Where a run directory is now.
+    """The current location of a run directory.
 
     Args:
-        run: the directory as it was found.
-        handle: an open file descriptor of it, which goes along where it is moved.
+        run: the directory at the start.
+        handle: an open file descriptor of it, which stays valid when it is moved.
     """
 
     def __init__(self, run: RunDirectory, handle: int) -> None:
@@ -21,7 +21,7 @@ class Whereabouts:
 
     @property
     def has_left(self) -> bool:
-        """Whether its path is no longer its own."""
+        """Whether the directory is no longer at its original path."""
         try:
             return not os.path.samestat(self.run.path.stat(), os.fstat(self._handle))
         except OSError:
@@ -29,29 +29,29 @@ class Whereabouts:
 
     @property
     def now(self) -> RunDirectory | None:
-        """The directory where it is; None: it has been deleted, or nobody knows."""
+        """The directory at its current path; None: deleted or unknown."""
         if not self.has_left:
             return self.run
         try:
             place = Path(os.readlink(f"/proc/self/fd/{self._handle}"))
-        except OSError:  # no Linux
+        except OSError:  # not on Linux
             return None
         found = RunDirectory(place)
         return found if found.summary_file.is_file() else None
 
     def sentence(self) -> str:
-        """What is said of a directory that has left."""
+        """The error message for a directory that was moved or deleted."""
         if (found := self.now) is None:
-            return f"{self.run.path} was deleted while it was executed: start a new run."
+            return f"{self.run.path} was deleted during the run: start a new run."
         return (
-            f"{self.run.path} was moved to {found.path} while it was executed: type "
+            f"{self.run.path} was moved to {found.path} during the run: type "
             f"python train.py resume={found.path} to continue it there."
         )
 
 
 @contextmanager
 def followed(run: RunDirectory) -> Iterator[Whereabouts]:
-    """Knows where the directory is until the end, wherever it is moved."""
+    """Follows the directory within the context, even if it is moved."""
     handle = os.open(run.path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield Whereabouts(run, handle)

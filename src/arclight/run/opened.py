@@ -1,4 +1,4 @@
-"""Open a run directory that may come from a stranger, or find the one to continue."""
+"""Opens a run directory from an untrusted source, or finds the run to continue."""
 
 import os
 import sys
@@ -10,11 +10,11 @@ from arclight.run_directory import RunDirectory, open_run, unfinished
 
 
 def open_checked(path: str | Path) -> RunDirectory:
-    """An existing run directory whose config passes the check of one that is typed.
+    """Opens an existing run directory and checks its config like one from the command line.
 
     Raises:
-        UserError: it is not there, is not a run directory, a file of it is damaged, or its config
-            does not pass.
+        UserError: the directory does not exist or is not a run directory, one of its files is
+            damaged, or its config is not valid.
     """
     run = open_run(path)
     config, _ = run.config, run.summary

@@ -1,4 +1,4 @@
-"""The tables that a run opens and closes with."""
+"""The tables that a run prints at its start and end."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from arclight.tasks.task import Task
 def opening(
     parts: Parts, where: str, device: torch.device, precision: str, processes: int
 ) -> list[tuple[str, str]]:
-    """What a run is, for the table that it opens with."""
+    """The rows of the table at the start of a run."""
     network = network_of(parts.task)
     trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
     share = trained / max(1, parameters(parts.task))
@@ -53,7 +53,7 @@ def _chosen(values: dict[str, Any]) -> str:
 
 
 def _batch(parts: Parts, processes: int) -> str:
-    """How a step's batch is shared, such as `128 = 2 processes x 32 x 2 accumulated`."""
+    """How a step's batch is split, such as `128 = 2 processes x 32 x 2 accumulated`."""
     config = parts.config
     size, cut = config["data"].get("batch_size"), config["trainer"]["accumulate_grad_batches"]
     if not isinstance(size, int):
@@ -69,7 +69,8 @@ def _batch(parts: Parts, processes: int) -> str:
 
 
 def closing(run: RunDirectory, results: dict[str, Any]) -> list[tuple[str, str]]:
-    figures = [(k, f"{v:.4f}") for k, v in results["metrics"].items()]
+    """The rows of the table at the end of a run."""
+    metrics = [(k, f"{v:.4f}") for k, v in results["metrics"].items()]
     seconds = f"{results['training_seconds']:.1f} s"
     if "compile_seconds" in results:
         seconds += f", {results['compile_seconds']:.1f} of them to compile"
@@ -77,17 +78,17 @@ def closing(run: RunDirectory, results: dict[str, Any]) -> list[tuple[str, str]]
     costs = results["costs"]
     where = "".join(f", {p} {costs[f'{p}_ms']:.2f}" for p in PHASES if costs).replace("_", "-")
     tested = f"{results['tested_checkpoint']} of step {results['tested_step']}"
-    rows = [*figures, ("tested", tested), ("trained", spent)]
+    rows = [*metrics, ("tested", tested), ("trained", spent)]
     if costs:
-        rows.append(("ms a step", where.removeprefix(", ")))
+        rows.append(("ms per step", where.removeprefix(", ")))
     return [*rows, ("run", str(run.path))]
 
 
 def parameters(task: L.LightningModule) -> int:
-    """How many parameters the task's network has."""
+    """The number of parameters of the task's network."""
     return sum(p.numel() for p in network_of(task).parameters())
 
 
 def network_of(task: L.LightningModule) -> nn.Module:
-    """A task's model; a module that is no task is all of it."""
+    """A task's model; any other module is returned as is."""
     return task.model if isinstance(task, Task) else task

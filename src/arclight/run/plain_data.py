@@ -1,4 +1,4 @@
-"""The facts of data that say nothing of themselves, once Lightning has set them up."""
+"""The facts of plain data modules, collected once Lightning has set them up."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,12 +14,12 @@ from arclight.run_directory import RunDirectory
 
 
 class PlainData(Callback):
-    """Writes sizes and fingerprint into the manifest, and refuses to go on with other data.
+    """Writes sizes and fingerprint to the manifest, and raises an error if the data have changed.
 
     They are known when training starts; those of the test when it ends.
 
     Args:
-        run: whose manifest keeps them.
+        run: the run with the manifest.
         loaders: of the data module.
     """
 
@@ -27,7 +27,7 @@ class PlainData(Callback):
         self.run, self.loaders = run, loaders
 
     def on_train_started(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        # Of loaders that are made anew, these may be other ones than the first.
+        # If loaders are created again during training, these may not be the first ones.
         anew = bool(trainer.reload_dataloaders_every_n_epochs)  # type: ignore[attr-defined]
         self._note(trainer, compare=not anew)
 
@@ -58,7 +58,7 @@ class PlainData(Callback):
 
 
 def require_same(run: RunDirectory, facts: PlainFacts, before: Mapping[str, Any]) -> None:
-    """Raises `UserError` where what is known of the data now differs from what was known."""
+    """Raises `UserError` if the facts of the data differ from the recorded ones."""
     changes = [
         f"{stage} had {size:,} samples and has {facts.sizes[stage]:,}"
         for stage, size in before.get("sizes", {}).items()
@@ -66,9 +66,9 @@ def require_same(run: RunDirectory, facts: PlainFacts, before: Mapping[str, Any]
     ]
     old, new = before.get("fingerprint", ""), facts.fingerprint
     if not changes and old.startswith(VERSION) and new and old != new:
-        changes = [f"what train holds had the fingerprint {old[:18]} and has {new[:18]}"]
+        changes = [f"the training set had the fingerprint {old[:18]} and has {new[:18]}"]
     if changes:
         raise UserError(
-            f"The data of {run.path}, or the code that reads them, have changed since it began "
-            f"({'; '.join(changes)}): put them back to continue it, or start a new run."
+            f"The data of {run.path}, or the code that reads them, have changed since its start "
+            f"({'; '.join(changes)}): restore them to continue the run, or start a new one."
         )

@@ -1,4 +1,4 @@
-"""`predictions.parquet`: what a run's test has predicted, so that runs are compared by example."""
+"""`predictions.parquet`: the predictions of a run's test, to compare runs by example."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from arclight.tasks.task import Task
 def kept_predictions(
     run: RunDirectory, task: L.LightningModule, trainer: L.Trainer
 ) -> Iterator[None]:
-    """A test within it leaves what the task keeps (`Task.keep`) in the run's directory."""
+    """Saves the predictions that the task keeps (`Task.keep`) in a test within the context."""
     if not isinstance(task, Task):
         yield
         return

@@ -1,4 +1,4 @@
-"""What a trained run measures: the test of its best checkpoint, its costs."""
+"""The results of a trained run: the test of its best checkpoint, and its latency."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,24 +23,24 @@ from arclight.training.steps import steps_done
 
 
 def test_best(run: RunDirectory, parts: Parts, trainer: L.Trainer) -> dict[str, Any]:
-    """Tests the best checkpoint, or the last where nothing was validated."""
-    trainer.strategy.barrier()  # the first process may still have been writing it
+    """Tests the best checkpoint, or the last one if nothing was validated."""
+    trainer.strategy.barrier()  # the first process may still be writing it
     best = run.checkpoints / BEST
     tested = best if best.exists() else run.checkpoints / LAST
     if tested != best and any(c.best for c in _checkpoints(trainer)):
         say(f"warning: {best} is missing: {tested.name} is tested.")
     step, validated = load_weights(parts.task, tested, run.manifest["run_id"])
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     if is_tested(parts):
         try:
             with kept_predictions(run, parts.task, trainer):
-                figures = test(trainer, parts)
+                metrics = test(trainer, parts)
         except torch.OutOfMemoryError as error:
             raise UserError(out_of_memory(parts, trainer)) from error
-    if sentence := unvalidated_metric(parts, recorder(trainer).validated, figures):
+    if sentence := unvalidated_metric(parts, recorder(trainer).validated, metrics):
         raise UserError(sentence)
     return {
-        "metrics": {**rounded(validated), **figures},
+        "metrics": {**rounded(validated), **metrics},
         "tested_checkpoint": tested.name,
         "tested_step": step,
         **_spent(parts, trainer),
@@ -54,25 +54,25 @@ def _checkpoints(trainer: L.Trainer) -> list[Checkpoints]:
 
 
 def is_tested(parts: Parts) -> bool:
-    """Whether there is a test: what Lightning's conventions say, and data for it."""
+    """Whether there is a test: test data, or Lightning's test hooks."""
     if parts.facts.sizes:
         return bool(parts.facts.sizes["test"])
     return is_overridden("test_step", parts.task) and is_overridden("test_dataloader", parts.data)
 
 
 def test(trainer: L.Trainer, parts: Parts) -> dict[str, float]:
-    """Tests the task as it is, and returns what its test has logged."""
+    """Tests the task with its current weights, and returns the logged metrics."""
     logged = trainer.test(parts.task, datamodule=parts.data, verbose=False)
     return rounded({name: value for one in logged for name, value in one.items()})
 
 
 def rounded(metrics: Mapping[str, float]) -> dict[str, float]:
-    """To the digits that single precision holds."""
+    """Rounds to the digits of single precision."""
     return {name: round(float(value), 7) for name, value in metrics.items()}
 
 
 def pruned_results(parts: Parts, trainer: L.Trainer) -> dict[str, Any]:
-    """What the summary keeps of a run that the search has ended: the figures so far."""
+    """The entries of the summary for a pruned run: its metrics so far."""
     return {
         "status": "pruned",
         "metrics": rounded(recorder(trainer).validated),
@@ -91,11 +91,15 @@ def _spent(parts: Parts, trainer: L.Trainer) -> dict[str, Any]:
 
 
 def latency_ms(parts: Parts, trainer: L.Trainer) -> float:
-    """Of one example, where and as the run has computed; by now its task is back on the CPU."""
+    """Latency of one example in milliseconds, on the device and in the precision of the run.
+
+    Raises:
+        UserError: the task is not a `Task`.
+    """
     if not isinstance(parts.task, Task):
         raise UserError(
-            f"latency_ms needs inputs of one example, which {type(parts.task).__name__} does not "
-            "tell: make it a subclass of arclight.Task with a blank_batch, or leave latency_ms out."
+            f"latency_ms needs example inputs, which {type(parts.task).__name__} does not define: "
+            "make it a subclass of arclight.Task with a blank_batch, or leave latency_ms out."
         )
     device, precision = trainer.strategy.root_device, str(trainer.precision)
     return 1000 * forward_seconds(parts.task, parts.facts, 1, 50, device, precision)

@@ -1,4 +1,4 @@
-"""The trainer of a run, with all callbacks, and the loggers."""
+"""The trainer of a run with all its callbacks, and the loggers."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -42,7 +42,7 @@ from arclight.training.trainer import DDP_UNUSED_PARAMETERS
 def assemble(
     run: RunDirectory, parts: Parts, loggers: list[Logger], exactness: Exactness | None = None
 ) -> L.Trainer:
-    """The trainer with everything that happens around a step, in the order in which it happens."""
+    """Creates the trainer with all callbacks, in the order in which they run."""
     exactness = exactness or follow_exactness(run, parts)
     config, settings = parts.config, parts.config["trainer"]
     given = {"folder": run.checkpoints, "run_id": run.manifest["run_id"], "say": say}
@@ -51,15 +51,15 @@ def assemble(
     checkpoints = next((c for c in chosen if isinstance(c, Checkpoints)), None)
     if checkpoints is None:
         raise UserError(
-            "callbacks.checkpoints cannot be null: a run is resumed and tested from it."
+            "callbacks.checkpoints cannot be null: a run needs checkpoints to resume and to test."
         )
     for callback in chosen:
         _require_own_folder(callback, run)
     manual = not parts.task.automatic_optimization
-    if manual:  # which Lightning's own max_steps counts wrongly
+    if manual:  # Lightning's max_steps counts the steps of each optimizer
         counter = [StepCounter(settings["max_steps"])]
         settings = {**settings, "max_steps": -1, "gradient_clip_val": None}
-        if settings["strategy"] in ("ddp", "auto"):  # a backward pass may be of one network of many
+        if settings["strategy"] in ("ddp", "auto"):  # one backward pass may use only some networks
             several = process_count(settings) * settings["num_nodes"] > 1
             settings["strategy"] = DDP_UNUSED_PARAMETERS if several else "auto"
         if config["trainer"]["gradient_clip_val"]:
@@ -109,7 +109,7 @@ def assemble(
 
 
 def follow_exactness(run: RunDirectory, parts: Parts) -> Exactness:
-    """Follows whether the run can be resumed exactly; makes the loaders of plain data exact."""
+    """Tracks whether the run can be resumed exactly; makes the loaders of plain data exact."""
 
     def write(**values: Any) -> None:
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
@@ -125,25 +125,26 @@ def follow_exactness(run: RunDirectory, parts: Parts) -> Exactness:
 
 
 def _note(run: RunDirectory, trainer: L.Trainer, record: Record, metrics: dict[str, Any]) -> None:
-    """Metrics belong to the stage whose loop logged them, whatever they are called."""
+    """Records the metrics of an evaluation for the stage that logged them."""
     if trainer.state.fn == "fit":
         record.evaluated(metrics)
-    elif trainer.is_global_zero:  # so that a test that is repeated has one row
+    elif trainer.is_global_zero:  # so a repeated test replaces its row
         run.update_summary(tested=sorted(metrics))
 
 
 def _require_own_folder(callback: Callback, run: RunDirectory) -> None:
-    """Raises `UserError` where Lightning's ModelCheckpoint would write among the run's own."""
+    """Raises `UserError` if a ModelCheckpoint would write to the run's checkpoints."""
     folder = getattr(callback, "dirpath", None)
     if folder and Path(folder).resolve() == run.checkpoints.resolve():
         raise UserError(
-            f"{type(callback).__name__} would write into {folder}, where the run keeps its own "
-            "checkpoints: leave it out (callbacks.checkpoints.monitor chooses the best), or give "
-            "it another dirpath."
+            f"{type(callback).__name__} would write to {folder}, the folder of the run's own "
+            "checkpoints: remove it (callbacks.checkpoints.monitor selects the best), or give it "
+            "another dirpath."
         )
 
 
 def build_loggers(run: RunDirectory, config: dict[str, Any]) -> list[Logger]:
+    """The loggers of the config."""
     name = config.get("trial", {}).get("name", run.path.name)  # a trial's directory is a number
     given = {"run_dir": run.path, "say": say, "run_id": run.manifest["run_id"], "name": name}
     nodes = [node for node in (config["logger"] or {}).values() if node]
@@ -151,7 +152,10 @@ def build_loggers(run: RunDirectory, config: dict[str, Any]) -> list[Logger]:
 
 
 def _open(node: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the node leaves open; a library's `run_id` would be one that its server has already."""
+    """The arguments that the node does not set.
+
+    A library's logger gets no `run_id`: for it, this would be the id of a run on its server.
+    """
     library = is_library(node["_target_"])
     named = {"run_name": given["name"]} if library else {"run_id": given["run_id"]}
     known = {**{k: v for k, v in given.items() if k != "run_id"}, **named}
@@ -159,7 +163,7 @@ def _open(node: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recorder(trainer: L.Trainer) -> Record:
-    """The trainer's own."""
+    """The trainer's `Record` callback."""
     return next(c for c in trainer.callbacks if isinstance(c, Record))  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,4 @@
-"""Where a model starts from, when not from random weights: `model.pretrained`."""
+"""Pretrained weights: `model.pretrained`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from arclight.run.opened import open_checked
 from arclight.run_directory import RunDirectory, chosen_checkpoint
 
 LoadRun = Callable[[RunDirectory], Any]
-WEIGHTS = "model.safetensors"  # what timm and transformers call them
+WEIGHTS = "model.safetensors"  # the file name of timm and transformers
 
 
 def build_model(
@@ -30,29 +30,31 @@ def build_model(
     load_run: LoadRun,
     **found: Any,
 ) -> nn.Module:
-    """The config's model, from random weights or from those that `pretrained` names.
+    """Builds the config's model, with random weights or those of `pretrained`.
 
-    A model that loads published weights by itself is given the name; any other is built first, and
-    takes the weights whose names and shapes fit. Those of an earlier run fit every model.
+    A model with a `pretrained` argument loads published weights itself. Any other model is built
+    first, then takes the weights with matching names and shapes. Weights of earlier runs work with
+    every model.
 
     Args:
-        begun: a run directory whose checkpoint brings the weights, so that none are loaded here.
-        load_run: makes the task of another run, with its weights.
-        found: what the data say of the model's sizes.
+        config: the config's `model`.
+        begun: a run directory with a checkpoint, so no pretrained weights are loaded here.
+        load_run: loads the task of another run, with its weights.
+        found: sizes of the model from the data.
 
     Raises:
-        UserError: the weights are not there, or are of another model.
+        UserError: the weights do not exist, or belong to another model.
     """
     config = from_environment(config, "model")
     name = config.get("pretrained")
     plain = {k: v for k, v in config.items() if k != "pretrained"}
-    door = "pretrained" in parameters(config["_target_"])  # it loads what a library saved
-    if door and isinstance(name, bool):  # a flag of the library's own
+    loads_itself = "pretrained" in parameters(config["_target_"])
+    if loads_itself and isinstance(name, bool):  # a flag of the library
         return _built({**plain, "pretrained": name and not begun}, found)
     with sizes(begun or name) as folder:
-        if door and name and not folder and not _of_this_project(name):
+        if loads_itself and name and not folder and not _of_this_project(name):
             return _built(config, found)
-        model = _built({**plain, "pretrained": folder} if door else plain, found)
+        model = _built({**plain, "pretrained": folder} if loads_itself else plain, found)
     if name and not begun:
         _take(model, _weights(name, load_run), name)
     return model
@@ -64,19 +66,19 @@ def _built(config: dict[str, Any], found: dict[str, Any]) -> nn.Module:
 
 
 def _of_this_project(name: str) -> bool:
-    """A run, or a file that was exported from one; not a library's folder or hub id."""
+    """Whether this is a run or a file exported from one, not a library's folder or a hub id."""
     place = Path(name).expanduser()
     return _is_run(place) or place.is_file()
 
 
 def _is_run(place: Path) -> bool:
-    """Whether it looks like a run directory, whole or not."""
+    """Whether this looks like a run directory, complete or not."""
     run = RunDirectory(place)
     return run.config_file.exists() or run.summary_file.exists()
 
 
 def keep_sizes(model: nn.Module, config: dict[str, Any], folder: Path) -> None:
-    """What published weights brought along lies in the run's directory from now on."""
+    """Saves the architecture of published weights to the run directory."""
     net: Any = getattr(model, "net", None)
     name = from_environment(config.get("pretrained"))
     if net is None or not isinstance(name, str) or not name:
@@ -88,7 +90,7 @@ def keep_sizes(model: nn.Module, config: dict[str, Any], folder: Path) -> None:
 
 @contextmanager
 def sizes(of: str | Path | None) -> Iterator[str | None]:
-    """A folder with the library's config of a run's or a file's model, where it keeps one."""
+    """A folder with the library's config for the model of a run or a file; None if it has none."""
     place = Path(of).expanduser() if of else Path()
     if (place / ARCHITECTURE).is_dir():
         yield str(place / ARCHITECTURE)
@@ -112,20 +114,20 @@ def _weights(name: str, load_run: LoadRun) -> dict[str, Tensor]:
     file = place if place.is_file() else find_file(name, WEIGHTS)
     if file is None:
         raise UserError(
-            f"model.pretrained={name} holds no weights: name a run directory, a file such as "
+            f"model.pretrained={name} has no weights: give a run directory, a file such as "
             f"{WEIGHTS} or model.pt, a folder with {WEIGHTS}, or a hub id."
         )
     return read_weights(file, f"model.pretrained={name}")
 
 
 def _of_run(run: RunDirectory, load_run: LoadRun) -> dict[str, Tensor]:
-    """A run's tested weights; LoRA's matrices are put into those that they adapt."""
+    """A run's tested weights, with LoRA's matrices merged."""
     from arclight.training.checkpoint_files import UnreadableCheckpointError, read
 
     try:
         state = read(chosen_checkpoint(run, None))["state_dict"]
     except UnreadableCheckpointError as error:
-        raise UserError(f"{error}: name another run for model.pretrained.") from error
+        raise UserError(f"{error}: choose another run for model.pretrained.") from error
     if any("lora_" in key for key in state):
         from arclight.training.finetune import merge_adapters
 
@@ -144,14 +146,14 @@ def _take(model: nn.Module, weights: dict[str, Tensor], name: str) -> None:
     new = [k for k in own if k not in found.taken and own[k].data_ptr() not in taken]
     if 2 * len(new) > len(own):
         raise UserError(
-            f"model.pretrained={name} has weights of another model: of {len(own)} only "
-            f"{len(own) - len(new)} fit by name and shape{_examples(found, new)}; give the model "
-            "the sizes that they have."
+            f"model.pretrained={name} has weights of another model: only {len(own) - len(new)} of "
+            f"{len(own)} match by name and shape{_examples(found, new)}; give the model the sizes "
+            "of these weights."
         )
     plain = {k: v.float() if v.is_floating_point() else v for k, v in found.taken.items()}
     model.load_state_dict(plain, strict=False)
     report = [
-        f"made anew: {_few(new)}" if new else "",
+        f"newly initialised: {_few(new)}" if new else "",
         f"left out: {_few(found.left_out)}" if found.left_out else "",
         f"of another shape: {_few(list(found.other_shape))}" if found.other_shape else "",
         f"matched by shape: {_few([f'{b} as {a}' for a, b in found.renamed.items()])}"
