@@ -57,7 +57,7 @@ def main() -> None:
         raise UserError(f"mixed={given['mixed']} should be true or false.")
     rows = None
     if "by" in given:
-        by = r.telling(runs) if given["by"] == "auto" else listed(given, "by")
+        by = r.distinguishing(runs) if given["by"] == "auto" else listed(given, "by")
         rows = r.grouped(runs, by, metrics, mixed=given.get("mixed") == "true")
     rows = r.listed(runs, metrics) if rows is None else rows
     if "sort" in given:

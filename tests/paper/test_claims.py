@@ -47,6 +47,6 @@ def test_what_is_no_claim_is_named(text: str) -> None:
 
 def test_unknown_rows_and_columns_are_named() -> None:
     claims = [parse("cn > vit on test/accuracy in mnist")]
-    with pytest.raises(UserError, match=r"no row of the paper: cn: did you mean cnn") as caught:
+    with pytest.raises(UserError, match=r"unknown row: cn: did you mean cnn") as caught:
         require_known(claims, ["cnn", "vit"], ["digits"])
-    assert "no column of the paper: mnist" in str(caught.value)
+    assert "unknown column: mnist" in str(caught.value)

@@ -175,7 +175,7 @@ def test_runs_of_another_config_are_left_out_and_named(filled: Filled) -> None:
         (["paper=tiny", "paper.vary=[seed]"], "vary: seed is unknown"),
         (["paper=tiny", "paper.vary=[fold]"], "go together"),
         (["paper=tiny", "paper.threshold=-1"], "a number of 0 or more"),
-        (["paper=tiny", "paper.claims=['wide > nothing on x']"], "no row of the paper: nothing"),
+        (["paper=tiny", "paper.claims=['wide > nothing on x']"], "unknown row: nothing"),
         (["paper=tiny", "model.widht=3"], "model.widht"),
         (["paper=tiny", "paper.rows=3"], "should be experiments"),
         (["paper=tiny", "+paper.tune={n_trials: 0}"], "the same for every row"),

@@ -63,7 +63,7 @@ def test_runs_that_rows_need_are_made_once_and_refused_if_they_are_others(tmp_pa
         run = make(small.path, small.config, 0.9)
         require_finished(cells[:1])
         run.update_summary(status="failed")
-        with pytest.raises(UserError, match="has failed, and rows need it"):
+        with pytest.raises(UserError, match="has the status failed, but rows need it"):
             require_finished(cells[:1])
         plan_before(paper, [], tmp_path)
         with pytest.raises(UserError, match="was made with another config"):

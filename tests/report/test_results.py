@@ -196,7 +196,7 @@ def test_the_script_writes_the_best_config(
         (("RUNS", "sorted=seed"), "did you mean sort"),
         (("RUNS", "by=sed"), "did you mean seed"),
         (("RUNS", "metrics=val/accuracies"), "did you mean val/accuracy"),
-        (("RUNS", "sort=colour"), "colour is no column"),
+        (("RUNS", "sort=colour"), "colour is not a column"),
     ],
 )
 def test_what_is_mistyped_is_named(

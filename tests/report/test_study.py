@@ -12,7 +12,7 @@ import yaml
 
 from arclight.errors import UserError
 from arclight.report.search_plots import draw
-from arclight.report.search_report import conclude, open_search
+from arclight.report.search_report import open_search, report
 from arclight.report.wandb_summary import summary_id
 from tests.conftest import Composed
 from tests.report.conftest import write_search
@@ -22,7 +22,7 @@ from tests.report.conftest import write_search
 def concluded(made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = Path(shutil.copytree(made_once, tmp_path_factory.mktemp("concluded") / "search"))
     with redirect_stdout(StringIO()) as said:
-        conclude(folder)
+        report(folder)
     return folder, said.getvalue()
 
 
@@ -66,7 +66,7 @@ def test_concluding_again_writes_the_same(concluded: tuple[Path, str]) -> None:
     folder, _ = concluded
     names = ("trials.csv", "report.md", "best.yaml")
     before = [(folder / name).read_text() for name in names]
-    conclude(folder)
+    report(folder)
     assert [(folder / name).read_text() for name in names] == before
 
 
@@ -75,7 +75,7 @@ def test_a_search_without_a_finished_trial_has_no_best(
 ) -> None:
     (search_dir / "study.db").unlink()
     optuna.create_study(study_name="small", storage=f"sqlite:///{search_dir / 'study.db'}")
-    conclude(search_dir)
+    report(search_dir)
     assert not (search_dir / "best.yaml").exists()
     assert "none" in capsys.readouterr().out
 
@@ -109,7 +109,7 @@ def test_what_is_no_search_is_named(tmp_path: Path, composed: Composed) -> None:
     with pytest.raises(UserError, match=r"holds no search\.yaml"):
         open_search(tmp_path)
     write_search(tmp_path, composed())
-    with pytest.raises(UserError, match="holds no study yet"):
+    with pytest.raises(UserError, match="has no study yet"):
         open_search(tmp_path)
 
 
@@ -124,7 +124,7 @@ def test_the_summary_in_wandb_has_one_id(
     write_search(search_dir, composed("logger=wandb"), metric="val/accuracy")
     number = summary_id(open_search(search_dir))
     (search_dir / "wandb" / f"offline-run-20260101_120000-{number}").mkdir(parents=True)
-    conclude(search_dir)
+    report(search_dir)
     assert "wandb sync" in capsys.readouterr().out
     folders = list((search_dir / "wandb").glob("offline-run-*"))
     assert [folder.name.rpartition("-")[2] for folder in folders] == [number]

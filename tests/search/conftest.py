@@ -22,7 +22,7 @@ def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Search
     """Does what `python train.py search=...` does, in a new folder, and returns the exit code."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "arclight.report.search_report.conclude", lambda folder: None
+        "arclight.report.search_report.report", lambda folder: None
     )  # tested elsewhere
     before = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGCHLD)}
 

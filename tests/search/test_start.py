@@ -36,7 +36,7 @@ TINY = "search=tiny"
             "type val/accuracy",
         ),
         ("search.objectives=[{metric:val/loss,direction:min}]", "minimize or maximize"),
-        ("search.objectives=[{metric:loss,direction:minimize}]", "choose a validation figure"),
+        ("search.objectives=[{metric:loss,direction:minimize}]", "choose a validation metric"),
         ("trainer.num_nodes=2", "one machine"),
     ],
 )
@@ -51,7 +51,7 @@ def test_a_wrong_search_is_refused_in_a_sentence_and_makes_nothing(
 
 def test_several_objectives_are_not_pruned(searched: Searched) -> None:
     two = "{metric:val/loss,direction:minimize},{metric:parameters,direction:minimize}"
-    with pytest.raises(UserError, match="judges by one objective"):
+    with pytest.raises(UserError, match="needs a single objective"):
         searched(TINY, f"search.objectives=[{two}]", "search.pruner=asha")
 
 

@@ -40,7 +40,7 @@ GONE_ON = [
             {"code": {**digests(), "arclight_zoo/image/cnn.py": "0"}, "continued": GONE_ON},
             [
                 "since: nothing: code, packages and hardware are as they were",
-                "while it ran, on 2026-01-01: code: arclight_zoo/image/cnn.py",
+                "during the run, on 2026-01-01: code: arclight_zoo/image/cnn.py",
             ],
         ),
         (

@@ -1,1 +1,1 @@
-"""Reading run directories: figures and tables. Nothing here trains."""
+"""Reads run directories and creates tables and plots. Nothing here trains."""

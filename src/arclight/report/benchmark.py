@@ -1,4 +1,4 @@
-"""Time taken: of a call, of a process; and the samples as a small table and a JSON file."""
+"""Benchmarks: times calls and processes, and writes the samples as a table and a JSON file."""
 
 import os
 import pty
@@ -24,16 +24,16 @@ VERSIONS = ("torch", "torchvision", "lightning", "hydra-core", "numpy")
 
 @dataclass(frozen=True)
 class Row:
-    """One claim: samples of both sides, taken in turns, and the figure that follows from them.
+    """One benchmark: alternating samples of the project and a baseline, and their comparison.
 
     Attributes:
-        name: what was measured.
+        name: what is measured.
         unit: of the samples.
         project: one sample for each round.
-        bare: the rival's of the same rounds; empty where the claim is about the project alone.
-        figure: what is claimed: the `ratio` or `difference` of the two, or the `project`'s own.
-        target: what the figure should be; None: for information.
-        at_least: the figure should be no smaller than the target; else no larger.
+        bare: samples of the baseline in the same rounds; empty if there is no baseline.
+        figure: the compared value: the `ratio` or `difference` of both, or the `project`'s own.
+        target: the target for the compared value; None: for information only.
+        at_least: the value should be at least the target; else at most.
     """
 
     name: str
@@ -46,7 +46,8 @@ class Row:
 
     @property
     def figures(self) -> list[float]:
-        """The figure of each round; neighbours in time are compared, so drift cancels."""
+        """The compared value of each round. Both samples of a round are close in time, so drift
+        cancels."""
         if self.figure == "project":
             return self.project
         pairs = zip(self.project, self.bare, strict=True)
@@ -56,13 +57,14 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """Whether the median figure reaches the target."""
+        """Whether the median value meets the target; None if there is no target."""
         if self.target is None:
             return None
         found = median(self.figures)
         return found >= self.target if self.at_least else found <= self.target
 
-    def in_words(self) -> list[str]:
+    def cells(self) -> list[str]:
+        """The cells of a table row."""
         unit = "x" if self.figure == "ratio" else f" {self.unit}"
         sign = "+" if self.figure == "difference" else ""
         low, high = min(self.figures), max(self.figures)
@@ -89,9 +91,9 @@ def _with_spread(samples: Sequence[float], unit: str) -> str:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Medians (least to most) of both sides, and of the figure that is claimed."""
-    lines = [["what", "project", "bare loop", "figure", "target", "n"]]
-    lines += [row.in_words() for row in rows]
+    """A table of medians, minima and maxima of both sides and of the compared value."""
+    lines = [["what", "project", "bare loop", "result", "target", "n"]]
+    lines += [row.cells() for row in rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     lines.insert(1, ["-" * width for width in widths])
     padded = (
@@ -102,7 +104,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def write(rows: Sequence[Row], path: Path) -> None:
-    """The raw samples, with all that a reader needs to judge or repeat them."""
+    """Writes the raw samples, with command, commit, hardware and versions, as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     installed = packages()
     content = {
@@ -128,7 +130,7 @@ def timed(work: Callable[[], object]) -> float:
 
 @contextmanager
 def terminal() -> Iterator[None]:
-    """A terminal in the place of stderr, read by a thread, so that the progress bar is drawn."""
+    """Replaces stderr by a pseudo-terminal, read by a thread, so the progress bar is drawn."""
     master, slave = pty.openpty()
 
     def read() -> None:
@@ -148,7 +150,7 @@ def terminal() -> Iterator[None]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """A small model gains nothing from more threads, and their waiting for each other is noise."""
+    """Limits torch to one thread: more do not help small models, and synchronising adds noise."""
     import torch
 
     before = torch.get_num_threads()
@@ -160,13 +162,13 @@ def one_thread() -> Iterator[None]:
 
 
 def process(folder: Path, *words: str, until: Path | None = None) -> tuple[float, float, float]:
-    """Runs Python with these words in a folder; tells it to end when `until` has content.
+    """Runs Python with these arguments in a folder, and terminates it when `until` has content.
 
     Returns:
-        Seconds till then, seconds to the end, and peak resident megabytes.
+        Seconds until then, seconds until the end, and peak resident memory in MB.
 
     Raises:
-        UserError: it failed, or ended without writing `until`.
+        UserError: the process failed, or ended without writing `until`.
     """
     env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryFile() as errors:

@@ -1,4 +1,4 @@
-"""The best run as words to type: `best.yaml`, which `experiment=best_of` reads."""
+"""`best.yaml`: the overrides of the best run, which `experiment=best_of` reads."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,52 +22,53 @@ from arclight.report.results import Result, larger_is_better
 
 Config = dict[str, Any]
 
-# What says where a run lies and which search it was part of, not what it is.
+# Keys that describe the location of a run or its search, not its configuration.
 LEFT_OUT = ("name", "runs", "trial", "logger.wandb.group")
 
 
 def write_best(target: Path, title: str, words: Sequence[str]) -> Path:
-    """`best.yaml` with a comment that says what it is and what to type."""
+    """Writes `best.yaml`, with a comment that explains it and shows the command."""
     head = f"# {title}\n# python train.py experiment=best_of path={target}\n"
     write_text(target, head + yaml.safe_dump({"overrides": list(words)}, sort_keys=False))
     return target
 
 
 def write_best_run(results: Sequence[Result], target: Path) -> Path:
-    """The `best.yaml` of the best finished run, by the figure that chooses its checkpoints.
+    """Writes the `best.yaml` of the best finished run, by the metric that selects checkpoints.
 
     Raises:
-        UserError: no run has finished with that figure, or they do not agree which it is.
+        UserError: no finished run has that metric, or the runs use different metrics.
     """
     names = {result.monitor for result in results}
     if len(names) > 1:
         raise UserError(
-            f"These runs choose by different figures ({', '.join(sorted(names))}); "
-            'take some of them by where="..." and then the best.'
+            f"These runs select checkpoints by different metrics ({', '.join(sorted(names))}); "
+            'choose some of them with where="...".'
         )
     name = names.pop() if names else ""
-    having = [result for result in results if name in result.figures]
+    having = [result for result in results if name in result.metrics]
     if not having:
-        raise UserError(f"None of these runs has measured {name}, so none is the best.")
+        raise UserError(f"None of these runs has the metric {name}, so there is no best run.")
     sign = -1 if larger_is_better(name, having) else 1
-    best = min(having, key=lambda result: sign * result.figures[name])
+    best = min(having, key=lambda result: sign * result.metrics[name])
     config, typed = read_mapping(best.path / "config.yaml"), read_overrides(best.path)
-    title = f"{best.path}: {name} {best.figures[name]:.5g}, the best of {len(having)} runs."
+    title = f"{best.path}: {name} {best.metrics[name]:.5g}, the best of {len(having)} runs."
     return write_best(target, title, words_of(config, typed))
 
 
 def words_of(config: Config, typed: Sequence[str], without: Sequence[str] = ()) -> list[str]:
-    """Words that compose this frozen config, whatever made it: experiments, a search, its values.
+    """The overrides that compose this frozen config, without the search that created it.
 
-    They are the options of the config groups, the words that were typed, and the keys whose values
-    differ from what these give. So no search is needed any more.
+    They are the options of the config groups, the given overrides, and the keys whose values still
+    differ.
 
     Args:
-        config: frozen.
-        typed: the words that made it, perhaps with those of a search.
-        without: keys to leave as they are by default.
+        config: a frozen config.
+        typed: the overrides that created it, perhaps with those of a search.
+        without: keys to leave at their defaults.
     """
-    # What a file may not hold is told by the difference. Of two words for a key the later counts.
+    # Overrides that a file may not contain are replaced by the difference. The last override of a
+    # key counts.
     last = {key_of(word): word for word in typed if is_plain(word) or key_of(word) == "search"}
     kept = {k: w for k, w in last.items() if k.split(".")[0] not in (*COMMAND_KEYS, "hydra")}
     with hydra_ready():
@@ -79,7 +80,7 @@ def words_of(config: Config, typed: Sequence[str], without: Sequence[str] = ()) 
             if (option != usual.get(group) or group in last) and group != "search"
         }
         there = _keys(composed(list(words.values())))
-        # What only the search's own file has as a key is told by the difference.
+        # Keys that only the search's own file has are replaced by the difference too.
         words |= {k: w for k, w in kept.items() if k not in chosen and (w[0] in "+~" or k in there)}
         plain = composed(list(words.values()))
         words |= {key_of(word): word for word in _different(freeze_as_composed(plain), config)}
@@ -88,16 +89,17 @@ def words_of(config: Config, typed: Sequence[str], without: Sequence[str] = ()) 
 
 
 def _choices(words: Sequence[str]) -> dict[str, str | None]:
-    """The options of the config groups that these words choose."""
+    """The options of the config groups that these overrides select."""
     try:
         hydra = composed(words).hydra
     except HydraException as error:
-        raise UserError(f"The words of the best run compose no config any more: {error}") from error
+        message = f"The overrides of the best run no longer compose a config: {error}"
+        raise UserError(message) from error
     return {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
 
 
 def _keys(cfg: DictConfig) -> set[str]:
-    """Every key of a composed config, those of nodes as well."""
+    """Every key of a composed config, including those of nodes."""
     content = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(content, dict)
     leaves = flatten({str(key): value for key, value in content.items()})
@@ -117,6 +119,6 @@ def _different(plain: Config, config: Config) -> Iterator[str]:
 
 
 def _prefixes(key: str) -> list[str]:
-    """`a`, `a.b` and `a.b.c` of `a.b.c`."""
+    """`a`, `a.b` and `a.b.c` for the key `a.b.c`."""
     parts = key.split(".")
     return [".".join(parts[: i + 1]) for i in range(len(parts))]

@@ -1,4 +1,4 @@
-"""Pictures of a classifier's test: the confusion matrix, scores of each class, calibration."""
+"""Plots of a classifier's test: the confusion matrix, scores of each class, calibration."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 from arclight.canvas import figure, save
 from arclight.report.examples import Examples
 
-MOST = 30  # classes whose scores are drawn, the worst ones
+MAX_CLASSES = 30  # classes whose scores are drawn, the worst ones
 BINS = 10  # of the scores, of equal width
 
 
 def confusion_matrix(matrix: torch.Tensor, class_names: Sequence[str], target: Path) -> Path:
-    """Rows are the true classes, columns the predicted, colours shares of the row."""
+    """Draws the confusion matrix: rows are true classes, columns predicted ones.
+
+    Args:
+        matrix: counts `(classes, classes)`.
+    """
     counts = matrix.numpy()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     few = len(class_names) <= 20
@@ -34,10 +38,9 @@ def confusion_matrix(matrix: torch.Tensor, class_names: Sequence[str], target: P
 
 
 def class_scores(matrix: torch.Tensor, class_names: Sequence[str], target: Path) -> Path:
-    """Precision, recall and F1 of each class, the worst F1 at the top.
+    """Draws precision, recall and F1 of each class, the worst F1 at the top; at most 30 classes.
 
-    Of more than 30 classes the worst 30. A class that was never predicted has precision 0; one
-    that never occurs is left out.
+    A class that was never predicted has precision 0; a class without examples is left out.
     """
     counts = matrix.numpy().astype(float)
     right = counts.diagonal()
@@ -45,7 +48,7 @@ def class_scores(matrix: torch.Tensor, class_names: Sequence[str], target: Path)
     recall = right / np.maximum(counts.sum(1), 1)
     f1 = 2 * right / np.maximum(counts.sum(0) + counts.sum(1), 1)
     there = np.flatnonzero(counts.sum(1))
-    shown = there[np.argsort(f1[there], kind="stable")][:MOST][::-1]
+    shown = there[np.argsort(f1[there], kind="stable")][:MAX_CLASSES][::-1]
     drawn, (axis,) = figure(1, 5.5)
     places, both = range(len(shown)), np.stack([precision[shown], recall[shown]])
     axis.hlines(places, both.min(0), both.max(0), color="lightgrey", linewidth=5, zorder=1)
@@ -62,14 +65,14 @@ def class_scores(matrix: torch.Tensor, class_names: Sequence[str], target: Path)
 
 
 def calibration_error(found: Examples) -> tuple[float, NDArray[np.float64]]:
-    """The expected calibration error (Guo et al., 2017), and what it is the mean of.
+    """The expected calibration error (Guo et al., 2017).
 
     Args:
-        found: with scores from 0 to 1.
+        found: predictions with scores from 0 to 1.
 
     Returns:
-        The error, and of each bin of scores that is not empty `(bins, 3)`: mean score, share that
-        is right, examples.
+        The error, and for each non-empty bin of scores `(bins, 3)`: mean score, accuracy, number
+        of examples.
     """
     bins = np.minimum((found.score * BINS).astype(int), BINS - 1)
     rows = np.array(
@@ -83,7 +86,7 @@ def calibration_error(found: Examples) -> tuple[float, NDArray[np.float64]]:
 
 
 def calibration(found: Examples, target: Path) -> Path:
-    """How often predictions of each score are right, over the score (a reliability diagram)."""
+    """Draws a reliability diagram: the accuracy of predictions against their score."""
     error, rows = calibration_error(found)
     drawn, (axis,) = figure(1, 5.0, layout=None)
     drawn.subplots_adjust(0.1, 0.11, 0.97, 0.94)
@@ -91,7 +94,7 @@ def calibration(found: Examples, target: Path) -> Path:
     share = rows[:, 2] / rows[:, 2].sum()
     edges = np.minimum((rows[:, 0] * BINS).astype(int), BINS - 1) / BINS
     axis.bar(edges, share, 1 / BINS, align="edge", color="lightgrey", label="share of examples")
-    axis.plot(rows[:, 0], rows[:, 1], "o-", color="tab:blue", label="share that is right")
+    axis.plot(rows[:, 0], rows[:, 1], "o-", color="tab:blue", label="accuracy")
     axis.set(xlabel="score of the prediction", xlim=(0, 1), ylim=(0, 1.02))
     axis.set_title(f"expected calibration error {error:.3f}")
     axis.grid(alpha=0.3)

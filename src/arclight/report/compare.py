@@ -1,4 +1,4 @@
-"""The comparison of architectures as Markdown, CSV and a picture."""
+"""The comparison of architectures as Markdown, CSV and a plot."""
 
 import csv
 from collections.abc import Sequence
@@ -9,10 +9,11 @@ from arclight.costs.architectures import Row
 from arclight.files import write_text
 
 NOTE = (
-    "FLOPs count a multiply-add as two, for one example forward; attention in full. Memory to "
-    "train is that of fp32 weights, gradients and AdamW's two means, and of the activations that "
-    "one example adds, with the kernels of a CPU. All this is counted from shapes; speed, where "
-    "given, is measured forward in fp32 on this machine's CPU: medians of 5."
+    "FLOPs are those of a forward pass with one example; a multiply-add counts as two, and "
+    "attention counts in full. Memory to train is that of fp32 weights, gradients and AdamW's two "
+    "moments, plus the activations of each example, with the kernels of a CPU. All this is counted "
+    "from shapes; speed, if given, is measured in fp32 forward passes on this machine's CPU: "
+    "medians of 5."
 )
 COLUMNS = (
     "family", "model", "input", "published (M)", "parameters (M)", "GFLOPs", "train (GiB)",
@@ -21,7 +22,7 @@ COLUMNS = (
 
 
 def cells(row: Row) -> list[str]:
-    """One for each of the columns."""
+    """The cells of a row, one for each column."""
 
     def number(value: float | None, digits: int = 3) -> str:
         if value is None:
@@ -76,7 +77,7 @@ def write(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 
 def draw(rows: Sequence[Row], target: Path) -> None:
-    """Arithmetic and memory to train over parameters, a colour for each family."""
+    """Draws FLOPs and training memory against parameters, with a colour for each family."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.8), layout="constrained")

@@ -1,4 +1,4 @@
-"""What a run has predicted of its test set, as `predictions.parquet` keeps it."""
+"""Reads `predictions.parquet`: a run's predictions for its test set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,14 @@ from arclight.errors import UserError
 
 @dataclass(frozen=True)
 class Examples:
-    """A run's predictions of its test set.
+    """A run's predictions for its test set; the arrays have the shape `(examples,)`.
 
     Attributes:
-        names: of the classes; empty where there are none.
+        id: indices in the test set.
+        target: true values.
+        prediction: predicted values.
+        score: confidence of the predictions.
+        names: of the classes; empty if there are no classes.
     """
 
     id: NDArray[np.int64]
@@ -34,7 +38,7 @@ class Examples:
 
 
 def read_examples(file: Path) -> Examples | None:
-    """A run's predictions; None: it has kept none.
+    """A run's predictions; None if the file does not exist.
 
     Raises:
         UserError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""Pictures of runs and searches together: one folder of them for each."""
+"""Plots of runs and searches, with a folder for each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def draw_all(places: Sequence[str], results: Sequence[Result], folder: Path) -> list[Path]:
-    """The pictures of each search in the places, and of the runs that are in none.
+    """Draws the plots of each search in the folders, and of the runs outside searches.
 
-    Where there is only one of these its pictures lie in the folder itself.
+    Each has a folder of its own, unless there is only one.
 
     Raises:
         UserError: there is nothing to draw.
@@ -28,7 +28,7 @@ def draw_all(places: Sequence[str], results: Sequence[Result], folder: Path) -> 
     if any(result.status == "finished" for result in others):
         parts.append(("runs", *study_of(others)))
     if not parts:
-        raise UserError("There is nothing to draw yet: no search, and no run that has finished.")
+        raise UserError("There is nothing to draw yet: no search and no finished run.")
     drawn: list[Path] = []
     for name, study, objectives in parts:
         target = folder / name if len(parts) > 1 else folder
@@ -37,15 +37,15 @@ def draw_all(places: Sequence[str], results: Sequence[Result], folder: Path) -> 
 
 
 def find_searches(places: Sequence[str | Path]) -> list[Path]:
-    """The search directories in the folders, at any depth."""
+    """The search directories within the folders, at any depth."""
     found = {file.parent for place in places for file in Path(place).glob("**/search.yaml")}
     return sorted(found)
 
 
 def study_of(results: Sequence[Result]) -> "tuple[Study, list[str]]":
-    """Runs that no search made, as a study in memory: what differs are its parameters.
+    """Runs as a study in memory; the keys that differ are its parameters.
 
-    The objective is the figure that chooses the checkpoints of most of the finished ones.
+    The objective is the metric by which most finished runs select checkpoints.
     """
     import optuna
     from optuna.trial import create_trial
@@ -55,7 +55,7 @@ def study_of(results: Sequence[Result]) -> "tuple[Study, list[str]]":
     name = max(monitors, key=monitors.count)
     upwards = larger_is_better(name, results)
     study = optuna.create_study(direction="maximize" if upwards else "minimize")
-    having = [result for result in results if name in result.figures]
+    having = [result for result in results if name in result.metrics]
     columns = {
         key: [result.settings[key] for result in having]
         for key in differing(having)
@@ -65,7 +65,7 @@ def study_of(results: Sequence[Result]) -> "tuple[Study, list[str]]":
     for i, result in enumerate(having):
         params = {key: _stored(values[i], ranges[key]) for key, values in columns.items()}
         study.add_trial(
-            create_trial(params=params, distributions=ranges, value=result.figures[name])
+            create_trial(params=params, distributions=ranges, value=result.metrics[name])
         )
     return study, [name]
 

@@ -7,19 +7,21 @@ from pathlib import Path
 from arclight.canvas import figure, save
 from arclight.training.loggers import read_metrics
 
-MOST = 4  # metrics of a module's own that are drawn
+MAX_METRICS = 4  # drawn metrics of a module that logs neither loss nor accuracy
 NAMED = re.compile(r"(?P<stage>train|val)[/_](?P<name>.+?)(_epoch|_step)?")
 
 
 def curves(metrics_file: Path, target: Path) -> Path | None:
-    """Metrics of training and validation over steps, from a `metrics.csv`.
+    """Draws training and validation metrics against steps, from a `metrics.csv`.
 
-    Loss and accuracy where they are logged, else the first few that a module logs under names such
-    as `train/NAME`, `train_NAME` and `val_NAME`.
+    These are loss and accuracy if logged, else the first few metrics with names such as
+    `train/NAME`, `train_NAME` and `val_NAME`. None: there are no such metrics.
     """
     rows = read_metrics(metrics_file)
     found = _by_name(rows)
-    names = [n for n in ("loss", "accuracy") if "train" in found.get(n, {})] or [*found][:MOST]
+    names = [n for n in ("loss", "accuracy") if "train" in found.get(n, {})] or [*found][
+        :MAX_METRICS
+    ]
     if not names:
         return None
     drawn, axes = figure(len(names), 4.8, layout=None)
@@ -28,7 +30,7 @@ def curves(metrics_file: Path, target: Path) -> Path | None:
         for stage, key in sorted(found[name].items()):
             points = [(int(r["step"]), float(r[key])) for r in rows if r.get(key)]
             if points:
-                alone = "." if len(points) == 1 else ""  # a line of one point is not seen
+                alone = "." if len(points) == 1 else ""  # a line with one point is invisible
                 axis.plot(*zip(*points, strict=True), marker=alone, label=stage)
         axis.set(xlabel="step", ylabel=name)
         axis.grid(alpha=0.3)
@@ -37,7 +39,7 @@ def curves(metrics_file: Path, target: Path) -> Path | None:
 
 
 def _by_name(rows: Sequence[dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Columns by the metric's name and the stage, such as `{"loss": {"train": "train/loss"}}`."""
+    """Columns by metric and stage, such as `{"loss": {"train": "train/loss"}}`."""
     found: dict[str, dict[str, str]] = {}
     for column in rows[-1] if rows else ():
         match = NAMED.fullmatch(column)

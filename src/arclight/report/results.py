@@ -1,4 +1,4 @@
-"""Runs as rows: found at any depth, told apart by what differs, chosen, grouped and sorted."""
+"""Runs as rows of a table: finds, filters, groups and sorts them."""
 
 import math
 import os
@@ -19,29 +19,29 @@ from arclight.errors import UserError
 from arclight.reading import read_manifest, read_mapping, read_overrides, read_summary
 
 Row = dict[str, Any]
-MOST = 4  # metrics that are shown unasked of runs whose monitor is not among them
-SHOWN_KEYS = 4  # of what differs, in a sentence
-FIGURES = ("parameters", "epochs", "seconds", "training_seconds")  # beside the metrics
+MAX_METRICS = 4  # metrics shown by default if a run does not have its monitored metric
+SHOWN_KEYS = 4  # different keys listed in an error message
+OTHER = ("parameters", "epochs", "seconds", "training_seconds")  # numbers besides the metrics
 
-# What differs between runs without making them other runs.
+# Keys that do not change what a run computes.
 INCIDENTAL = ("name", "runs", "run_dir", "logger", "trial", "search", "preflight")
 
-# What repetitions of one thing differ in, as the last part of a key.
+# The last parts of keys in which repetitions differ.
 REPEATED = ("seed", "split_seed", "fold")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run directory says of a run.
+    """The content of a run directory.
 
     Attributes:
         path: the directory.
-        status: as its summary has it.
+        status: from its summary.
         error: of a failed run, one line.
         typed: the overrides by key.
         config: the frozen config's leaves by their dotted keys.
-        choices: the options of the config groups, where the run has noted them.
-        figures: metrics, and what else was measured; empty until the run is finished.
+        choices: the options of the config groups, if recorded.
+        metrics: metrics and other measured numbers; empty until the run is finished.
     """
 
     path: Path
@@ -50,34 +50,34 @@ class Result:
     typed: dict[str, Any]
     config: dict[str, Any]
     choices: dict[str, Any]
-    figures: dict[str, float]
+    metrics: dict[str, float]
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """All that can be asked for by key: leaves of the config, options of groups, words."""
+        """Leaves of the config, options of groups and overrides, by key."""
         return {**self.config, **self.choices, **self.typed}
 
     @property
     def monitor(self) -> str:
-        """The figure that chooses the run's best checkpoint."""
+        """The metric that selects the run's best checkpoint."""
         return str(self.config.get("callbacks.checkpoints.monitor") or "val/loss")
 
     def value(self, key: str) -> Any:
-        return {**self.settings, **self.figures, "status": self.status}.get(key)
+        return {**self.settings, **self.metrics, "status": self.status}.get(key)
 
 
 def collect(places: Iterable[str | Path]) -> list[Result]:
-    """Every run in the folders, at any depth, in the order of their paths; `2` comes before `10`.
+    """All runs in the folders, at any depth, sorted by path; `2` comes before `10`.
 
     Raises:
-        UserError: a place is no folder.
+        UserError: a place is not a folder.
     """
     found: dict[Path, Result] = {}
     for place in places:
         root = Path(place).expanduser()
         if not root.is_dir():
             raise UserError(
-                f"{place} is not a folder; name a run, or a folder of runs or searches."
+                f"{place} is not a folder; give a run, or a folder of runs or searches."
             )
         for path in sorted(_runs_in(root), key=_natural):
             if path.resolve() not in found and (result := _readable(path)) is not None:
@@ -86,12 +86,12 @@ def collect(places: Iterable[str | Path]) -> list[Result]:
 
 
 def _readable(path: Path) -> "Result | None":
-    """The run, or None where its files are damaged, which is said on stderr."""
+    """The run; None, with a warning on stderr, if its files are damaged."""
     try:
         return read(path)
     except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         said = " ".join(str(error).split())
-        print(f"warning: {path} is left out: it cannot be read ({said}).", file=sys.stderr)
+        print(f"warning: {path} is left out, because it cannot be read ({said}).", file=sys.stderr)
         return None
 
 
@@ -109,17 +109,21 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 DATA = ("data", "data.path")
-"""What says on which data a run has trained."""
+"""Keys that identify the data of a run."""
 
 
 def read(path: Path) -> Result:
-    """One run directory."""
+    """Reads a run directory.
+
+    Raises:
+        UserError: it is not the directory of a run.
+    """
     summary = read_summary(path / "summary.json")
     config, typed = read_mapping(path / "config.yaml"), read_overrides(path)
     if missing := [k for k in ("trainer", "data", "callbacks") if k not in config]:
-        raise UserError(f"{path}/config.yaml is no config of a run: it has no {missing[0]}.")
+        raise UserError(f"{path}/config.yaml is not the config of a run: it has no {missing[0]}.")
     finished = summary["status"] == "finished"
-    measured = {**(summary.get("metrics") or {}), **{k: summary.get(k) for k in FIGURES}}
+    measured = {**(summary.get("metrics") or {}), **{k: summary.get(k) for k in OTHER}}
     return Result(
         path=path,
         status=summary["status"],
@@ -127,7 +131,7 @@ def read(path: Path) -> Result:
         typed=dict(_word(word) for word in typed),
         config=dict(flatten(config)),
         choices=read_manifest(path / "manifest.json").get("choices", {}),
-        figures={k: v for k, v in measured.items() if v is not None} if finished else {},
+        metrics={k: v for k, v in measured.items() if v is not None} if finished else {},
     )
 
 
@@ -137,7 +141,7 @@ def _word(word: str) -> tuple[str, Any]:
 
 
 def parse(text: str) -> Any:
-    """A value as it is typed: `1e-3` is a number."""
+    """Parses a value from the command line: `1e-3` is a number."""
     try:
         return int(text)
     except ValueError:
@@ -152,19 +156,19 @@ def parse(text: str) -> Any:
         return text
 
 
-# ------------------------------------------------------------------------- what tells them apart
+# ------------------------------------------------------------------------- differences
 
 
 def differing(results: Sequence[Result]) -> list[str]:
-    """The keys that tell the runs apart: typed words that differ; then, for runs whose words are
-    equal and whose configs are not, the keys of the config that differ."""
+    """The keys that distinguish the runs: overrides that differ; then, for runs with equal
+    overrides and different configs, the keys of the config that differ."""
     typed = dict.fromkeys(key for result in results for key in result.typed)
     varied = [k for k in typed if _varies(results, k) and not _is_incidental(k)]
-    alike: dict[str, list[Result]] = {}
+    groups: dict[str, list[Result]] = {}
     for result in results:
-        alike.setdefault(repr([result.value(key) for key in varied]), []).append(result)
+        groups.setdefault(repr([result.value(key) for key in varied]), []).append(result)
     more: dict[str, None] = {}
-    for group in alike.values():
+    for group in groups.values():
         keys = dict.fromkeys(key for result in group for key in result.config)
         more |= dict.fromkeys(k for k in keys if _varies(group, k) and not _is_incidental(k))
     return [*varied, *(key for key in more if key not in varied)]
@@ -179,44 +183,46 @@ def _is_incidental(key: str) -> bool:
 
 
 def headline(results: Sequence[Result]) -> list[str]:
-    """The figures to show unasked: those that choose checkpoints, the same of the test, seconds."""
+    """The metrics shown by default: the monitored ones, those of the test, training seconds."""
     found: dict[str, None] = {}
     for monitor in dict.fromkeys(result.monitor for result in results):
         found |= dict.fromkeys([monitor, re.sub(r"^val(?=[/_])", "test", monitor)])
-    there = dict.fromkeys(key for result in results for key in result.figures)
+    there = dict.fromkeys(key for result in results for key in result.metrics)
     shown = [name for name in found if name in there]
-    shown = shown or [name for name in there if name not in FIGURES][:MOST]  # of another naming
+    shown = shown or [name for name in there if name not in OTHER][:MAX_METRICS]
     return [*shown, *(name for name in ["training_seconds"] if name in there)]
 
 
 def chosen_metrics(results: Sequence[Result], typed: str | None) -> list[str]:
-    """The figures that were asked for: names with commas, `all`, or None for the headline.
+    """The metrics to show: names separated by commas, `all`, or None for the default ones.
 
     Raises:
-        UserError: no run has a figure of that name.
+        UserError: no run has a metric of that name.
     """
     if typed is None:
         return headline(results)
-    there = dict.fromkeys(key for result in results for key in result.figures)
+    there = dict.fromkeys(key for result in results for key in result.metrics)
     if typed == "all":
         return list(there)
     names = typed.split(",")
     for name in names:
         if name not in there:
-            raise UserError(f"{name} is no figure of these runs{did_you_mean(name, list(there))}")
+            raise UserError(
+                f"{name} is not a metric of these runs{did_you_mean(name, list(there))}"
+            )
     return names
 
 
 def larger_is_better(name: str, results: Sequence[Result]) -> bool:
-    """By what the runs' configs say of the figure; else by its name."""
+    """Whether larger values are better, by the runs' configs, else by the metric's name."""
     tail = name.rpartition("/")[2]
     for result in results:
         if result.monitor.rpartition("/")[2] == tail:
             return bool(result.config.get("callbacks.checkpoints.mode") == "max")
-    return tail not in FIGURES and not re.search("loss|error|perplexity|bits|latency", tail)
+    return tail not in OTHER and not re.search("loss|error|perplexity|bits|latency", tail)
 
 
-# -------------------------------------------------------------------------------- choosing, sorting
+# ------------------------------------------------------------------------------ filtering, sorting
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda a, b: a == b or str(a) == str(b),
@@ -232,7 +238,7 @@ def where(results: Sequence[Result], conditions: str) -> list[Result]:
     """The runs that meet all conditions, such as `model=cnn,optimizer.lr<0.01,status!=failed`.
 
     Raises:
-        UserError: a condition cannot be read, or no run knows its key.
+        UserError: a condition cannot be parsed, or no run has its key.
     """
     kept = list(results)
     for condition in re.split(r",(?![^\[]*\])", conditions):
@@ -250,30 +256,30 @@ def where(results: Sequence[Result], conditions: str) -> list[Result]:
 def _meets(value: Any, sign: str, wanted: Any) -> bool:
     try:
         return _COMPARE[sign](value, wanted)
-    except TypeError:  # a figure that is not there, or text beside a number
+    except TypeError:  # a missing value, or text compared with a number
         return False
 
 
 def require_known(results: Sequence[Result], key: str) -> None:
-    """Raises `UserError` where no run has such a key."""
-    known = {k for r in results for k in (*r.settings, *r.figures)} | {"status"}
+    """Raises `UserError` if no run has this key."""
+    known = {k for r in results for k in (*r.settings, *r.metrics)} | {"status"}
     if key not in known:
-        raise UserError(f"{key} is no key of these runs{did_you_mean(key, sorted(known))}")
+        raise UserError(f"{key} is not a key of these runs{did_you_mean(key, sorted(known))}")
 
 
 def ordered(rows: Sequence[Row], key: str, results: Sequence[Result]) -> list[Row]:
-    """The rows sorted by a column: figures best first, settings upwards; `-key` the other way.
+    """Sorts the rows by a column: metrics best first, settings ascending; `-key` reverses it.
 
-    Rows without the value come last.
+    Rows without a value come last.
 
     Raises:
         UserError: there is no such column.
     """
     name = key.removeprefix("-")
     if rows and name not in rows[0]:
-        raise UserError(f"{name} is no column of the table{did_you_mean(name, list(rows[0]))}")
-    figures = {k for result in results for k in result.figures}
-    down = (name in figures and larger_is_better(name, results)) != key.startswith("-")
+        raise UserError(f"{name} is not a column of the table{did_you_mean(name, list(rows[0]))}")
+    metrics = {k for result in results for k in result.metrics}
+    down = (name in metrics and larger_is_better(name, results)) != key.startswith("-")
     having = [row for row in rows if row.get(name) is not None]
     rest = [row for row in rows if row.get(name) is None]
     numbers = all(isinstance(row[name], int | float | Mean) for row in having)
@@ -285,7 +291,7 @@ def ordered(rows: Sequence[Row], key: str, results: Sequence[Result]) -> list[Ro
 
 
 class Mean(NamedTuple):
-    """A mean over runs, with the deviation of a sample where there are several."""
+    """A mean over runs, with the sample standard deviation if there are several."""
 
     mean: float
     deviation: float | None
@@ -307,21 +313,21 @@ class Mean(NamedTuple):
 
 
 def listed(results: Sequence[Result], metrics: Sequence[str] | None = None) -> list[Row]:
-    """One row for each run: what tells it apart, its status, figures and directory."""
-    settings, figures = differing(results), headline(results) if metrics is None else metrics
+    """One row for each run: the keys that distinguish it, its status, metrics and directory."""
+    settings, names = differing(results), headline(results) if metrics is None else metrics
     return [
         {
             **{key: result.settings.get(key) for key in settings},
             "status": result.status,
-            **{name: result.figures.get(name) for name in figures},
+            **{name: result.metrics.get(name) for name in names},
             "run": str(result.path),
         }
         for result in results
     ]
 
 
-def telling(results: Sequence[Result]) -> list[str]:
-    """The keys that tell the runs apart, but for those of repetitions, for `by=auto`."""
+def distinguishing(results: Sequence[Result]) -> list[str]:
+    """The keys that distinguish the runs, except those of repetitions, for `by=auto`."""
     leaves = dict.fromkeys(key for result in results for key in result.config)
     varied = [
         key
@@ -330,7 +336,7 @@ def telling(results: Sequence[Result]) -> list[str]:
         and not _is_incidental(key)
         and not _is_repeated(key)
     ]
-    if not varied:  # whatever was typed, the runs are of one config
+    if not varied:  # all runs have the same config, even if their overrides differ
         return []
     return [key for key in differing(results) if not _is_repeated(key)] or varied
 
@@ -345,32 +351,34 @@ def grouped(
     metrics: Sequence[str] | None = None,
     mixed: bool = False,
 ) -> list[Row]:
-    """One row for each combination of the keys: how many runs have finished, and their means.
+    """One row for each combination of the keys: the number of finished runs, and their means.
 
-    What has not finished is counted and left out of the means; seeds and folds are pooled. Runs on
-    other data are other rows.
+    Unfinished runs are counted but left out of the means; seeds and folds are pooled. Runs on
+    different data are in different rows.
 
     Args:
-        mixed: whether runs of one row may differ in more than their seed and fold, and in data.
+        by: the keys.
+        metrics: the metrics to average; None: the default ones.
+        mixed: allow runs in one row that differ in more than seed and fold, also in their data.
 
     Raises:
-        UserError: they do.
+        UserError: runs in one row differ, without `mixed`.
     """
     for key in by:
         require_known(results, key)
-    if not mixed:  # no mean is of several data sets
+    if not mixed:  # never average over several data sets
         by = [*by, *(key for key in DATA if key not in by and _varies(results, key))]
     groups: dict[str, list[Result]] = {}
     for result in results:
         groups.setdefault(repr([result.settings.get(key) for key in by]), []).append(result)
     if not mixed:
-        _refuse_mixed(by, groups.values())
+        _require_unmixed(by, groups.values())
     names = headline(results) if metrics is None else metrics
     rows = []
     for group in groups.values():
         finished = [result for result in group if result.status == "finished"]
         means = {
-            name: Mean.of([r.figures[name] for r in finished if name in r.figures])
+            name: Mean.of([r.metrics[name] for r in finished if name in r.metrics])
             for name in names
         }
         settings = {key: group[0].settings.get(key) for key in by}
@@ -380,21 +388,21 @@ def grouped(
     return rows
 
 
-def _refuse_mixed(by: Sequence[str], groups: Iterable[Sequence[Result]]) -> None:
-    """Raises `UserError` naming what differs within a group that was asked for."""
-    faults = []
+def _require_unmixed(by: Sequence[str], groups: Iterable[Sequence[Result]]) -> None:
+    """Raises `UserError`, listing the differences, if runs of one group differ."""
+    errors = []
     for group in groups:
-        keys = telling(group)
+        keys = distinguishing(group)
         if keys:
             title = ", ".join(f"{key}={short(group[0].settings.get(key))}" for key in by)
             shown = keys[:SHOWN_KEYS]
-            more = f" and {len(keys) - len(shown)} keys more" if keys[SHOWN_KEYS:] else ""
+            more = f" and {len(keys) - len(shown)} more keys" if keys[SHOWN_KEYS:] else ""
             lines = ", ".join(f"{key} ({_values_of(group, key)})" for key in shown)
-            faults.append(f"The {len(group)} runs of {title} differ in {lines}{more}.")
-    if faults:
+            errors.append(f"The {len(group)} runs of {title} differ in {lines}{more}.")
+    if errors:
         raise UserError(
-            "\n".join(faults) + "\nTheir mean would mix them: type by=auto to group by all that "
-            "differs, name more keys, choose some by where=, or type mixed=true."
+            "\n".join(errors) + "\nTheir mean would mix them: type by=auto to group by all keys "
+            "that differ, give more keys, select runs with where=, or type mixed=true."
         )
 
 
@@ -404,19 +412,19 @@ def _values_of(group: Sequence[Result], key: str) -> str:
 
 
 def short(value: Any) -> str:
-    """A cell for reading."""
+    """A value as text with few digits."""
     if isinstance(value, float):
         return f"{value:.5g}"
     return "" if value is None else str(value)
 
 
 def for_reading(rows: Sequence[Row]) -> list[Row]:
-    """Numbers in a few digits, means with their deviation."""
+    """The rows as text: numbers with few digits, means with their deviation."""
     return [{key: short(value) for key, value in row.items()} for row in rows]
 
 
 def for_machines(rows: Sequence[Row]) -> list[Row]:
-    """All digits; a mean and its deviation in columns of their own."""
+    """The rows with all digits; means and deviations in separate columns."""
     return [
         {
             name: content

@@ -1,4 +1,4 @@
-"""The pictures of a finished run, in its `plots`."""
+"""The plots of a finished run, in its `plots` folder."""
 
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,26 @@ from arclight.report.plots import curves
 from arclight.run_directory import RunDirectory
 from arclight.tasks.task import Task
 
-COLUMNS, ROWS = 6, 3  # of the mistakes
-LETTERS = 16  # of a class's name
+COLUMNS, ROWS = 6, 3  # of the plot of mistakes
+LETTERS = 16  # maximum length of a class name
 
 
 def draw(
     run: RunDirectory, task: L.LightningModule, data: L.LightningDataModule, tested: bool
 ) -> list[Path]:
-    """Draws what is known of the run: learning curves, and what its test has found.
+    """Draws the learning curves and the results of the test.
 
-    Of a classifier these are the confusion matrix, the scores of each class, the calibration and
+    For a classifier these are the confusion matrix, the scores of each class, the calibration and
     the worst mistakes.
 
     Args:
-        task: as its test has left it.
+        run: the run directory.
+        task: the task after its test.
+        data: the data module.
         tested: whether there was a test.
+
+    Returns:
+        The image files.
     """
     folder = run.plots
     images = [curves(run.metrics_file, folder / "curves.png")] if run.metrics_file.exists() else []
@@ -49,9 +54,9 @@ def draw(
 
 
 def mistakes(task: Task, data: L.LightningDataModule, found: Examples, target: Path) -> Path | None:
-    """The wrong predictions of the highest scores, with what is true.
+    """Draws the wrong predictions with the highest scores, and their true classes.
 
-    None: there are none, or the task does not say what an example looks like.
+    None if there are none, or the task does not define `draw_example`.
     """
     worst = worst_of(found)
     if not len(worst) or not isinstance(data, DataModule):
@@ -74,7 +79,7 @@ def mistakes(task: Task, data: L.LightningDataModule, found: Examples, target: P
 
 
 def worst_of(found: Examples) -> NDArray[np.int64]:
-    """Places of the wrong predictions of the highest scores, the worst first."""
+    """Indices of the wrong predictions with the highest scores, in descending order."""
     wrong = np.flatnonzero(~found.right)
     return wrong[np.argsort(-found.score[wrong], kind="stable")][: COLUMNS * ROWS]
 

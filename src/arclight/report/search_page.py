@@ -1,4 +1,4 @@
-"""What a finished search leaves to read: `trials.csv`, `report.md`, `best.yaml`, a few lines."""
+"""The report of a finished search: `trials.csv`, `report.md`, `best.yaml` and a short summary."""
 
 import csv
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ SHOWN = 20  # trials in the report's table; trials.csv has all
 
 
 def rows(search: Search) -> list[dict[str, Any]]:
-    """One mapping for each trial: number, state, parameters, figures, seconds, reason and runs."""
+    """One mapping for each trial: number, state, metrics, parameters, seconds, reason and runs."""
     parameters = parameters_of(search.trials)
     return [
         {
@@ -44,7 +44,7 @@ def _padded(search: Search, trial: "FrozenTrial") -> list[Any]:
 
 
 def write_trials(search: Search) -> Path:
-    """`trials.csv`: every trial; a pruned one with the last figure that it reported."""
+    """Writes `trials.csv` with all trials; pruned ones with the last metric that they reported."""
     target = search.path / "trials.csv"
     lines = rows(search)
     text = StringIO()
@@ -57,7 +57,7 @@ def write_trials(search: Search) -> Path:
 
 
 def write_best_trial(search: Search) -> Path | None:
-    """`best.yaml`: the words that make the best trial's config, for `experiment=best_of`."""
+    """Writes `best.yaml`: the overrides of the best trial, for `experiment=best_of`."""
     if search.best is None:
         return None
     reached = _reached(search, search.best)
@@ -66,9 +66,9 @@ def write_best_trial(search: Search) -> Path | None:
 
 
 def best_overrides(search: Search, trial: "FrozenTrial") -> list[str]:
-    """The words that compose a trial's config, without those that made it part of a search.
+    """The overrides that compose a trial's config, without those of the search.
 
-    Where a point was trained with several seeds none of them is the best one's: it is left out.
+    If the trial has several seeds, the seed is left out.
     """
     runs = search.runs_of(trial)
     if not runs or not (runs[0] / "config.yaml").is_file():
@@ -78,10 +78,10 @@ def best_overrides(search: Search, trial: "FrozenTrial") -> list[str]:
 
 
 def write_report(search: Search, figures: dict[str, Path]) -> Path:
-    """`report.md`: the best trial, what failed and why, the leading trials and the figures."""
+    """Writes `report.md`: the best trials, failed trials with reasons, and figures."""
     target = search.path / "report.md"
     command = f"python train.py {' '.join(search.overrides)}".strip()
-    parts = [f"# Search {search.name}", f"`{command}` continues it.", f"{_counted(search)}."]
+    parts = [f"# Search {search.name}", f"Continue it: `{command}`", f"{_counted(search)}."]
     if search.best is not None:
         parts += ["## Best", *_best_part(search)]
     shares = importance(search.study)
@@ -107,11 +107,11 @@ def _best_part(search: Search) -> list[str]:
     if len(search.objectives) > 1:
         front = sorted(t.number for t in search.study.best_trials)
         parts.append(f"No trial beats these in every objective: {', '.join(map(str, front))}.")
-    return [*parts, f"`python train.py experiment=best_of path={search.path}` trains it again."]
+    return [*parts, f"Train it again: `python train.py experiment=best_of path={search.path}`"]
 
 
 def _leading(search: Search) -> list[dict[str, Any]]:
-    """The first trials of the table, best first; what has no figure comes last."""
+    """The best trials, best first; unfinished ones come last."""
     first = search.objectives[0]
     sign = -1 if search.study.directions[0].name == "MAXIMIZE" else 1
 
@@ -139,7 +139,7 @@ def _counted(search: Search) -> str:
 
 
 def short(search: Search) -> str:
-    """The search in a few lines, for the terminal."""
+    """A short summary of the search for the terminal."""
     from arclight.console import table
 
     lines = [("trials", _counted(search).partition(": ")[2] or "none")]
@@ -154,10 +154,10 @@ def short(search: Search) -> str:
 
 
 def _reasons(search: Search) -> dict[str, Sequence[int]]:
-    """The trials that failed, by the first line of what they failed of."""
+    """The numbers of the failed trials, by the first line of the reason."""
     found: dict[str, list[int]] = {}
     for trial in search.trials:
         if state_of(trial) == "failed":
-            reason = str(trial.user_attrs.get("reason") or "for a reason that nobody noted")
+            reason = str(trial.user_attrs.get("reason") or "unknown reason")
             found.setdefault(reason.splitlines()[0], []).append(trial.number)
     return dict(found)

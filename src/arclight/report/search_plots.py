@@ -1,4 +1,4 @@
-"""The pictures of a study: history, importances, slices, Pareto front, parallel coordinates."""
+"""Plots of a study: history, importances, slices, Pareto front, parallel coordinates."""
 
 import math
 import warnings
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-MISSING = object()  # the value of a parameter that a trial does not have
+MISSING = object()  # stands for the value of a parameter that a trial does not have
 
 
 def draw(study: "Study", names: list[str], folder: Path) -> dict[str, Path]:
-    """Every picture that the study has something for, by name.
+    """Draws all plots for which the study has data; returns the files by name.
 
     Args:
+        study: Optuna's study.
         names: of the objectives.
+        folder: the folder of the files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pictures: dict[str, Callable[[Study, list[str], Path], Path | None]] = {
@@ -37,7 +39,7 @@ def draw(study: "Study", names: list[str], folder: Path) -> dict[str, Path]:
 
 
 def history(study: "Study", names: list[str], target: Path) -> Path | None:
-    """Each objective by trial, and the best so far; what pruned trials came to is faint."""
+    """Each objective by trial, and the best so far; pruned trials in grey."""
     finished = finished_trials(study)
     if not finished:
         return None
@@ -59,7 +61,7 @@ def history(study: "Study", names: list[str], target: Path) -> Path | None:
 
 
 def importances(study: "Study", names: list[str], target: Path) -> Path | None:
-    """How much of each objective's spread each parameter explains, as Optuna reckons it."""
+    """The share of each objective's variance that each parameter explains, by Optuna."""
     found = [importance(study, i) for i in range(len(names))]
     if not any(found):
         return None
@@ -72,13 +74,15 @@ def importances(study: "Study", names: list[str], target: Path) -> Path | None:
 
 
 def importance(study: "Study", objective: int = 0) -> dict[str, float]:
-    """Optuna's importance of each parameter, the largest first; empty where nothing can be said."""
+    """Optuna's importance of each parameter, the largest first; empty if it is not defined."""
     from optuna.importance import get_param_importances
 
-    sign = -1 if study.directions[objective].name == "MAXIMIZE" else 1  # low targets count as good
+    sign = (
+        -1 if study.directions[objective].name == "MAXIMIZE" else 1
+    )  # Optuna treats low targets as good
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="PedAnova")  # which says just that
+            warnings.filterwarnings("ignore", message="PedAnova")  # it warns of exactly that
             warnings.filterwarnings("error", message="The number of trials is too small")
             shares = get_param_importances(
                 study, target=lambda trial: sign * float(trial.values[objective])
@@ -87,13 +91,13 @@ def importance(study: "Study", objective: int = 0) -> dict[str, float]:
         ValueError,
         RuntimeError,
         UserWarning,
-    ):  # too few trials, or nothing that all of them varied
+    ):  # too few trials, or no parameter that all of them have
         return {}
     return {name: float(share) for name, share in shares.items() if math.isfinite(share)}
 
 
 def slices(study: "Study", names: list[str], target: Path) -> Path | None:
-    """Each objective over each parameter; later trials are darker."""
+    """Each objective against each parameter; later trials are darker."""
     finished = finished_trials(study)
     parameters = parameters_of(finished)
     if not parameters:
@@ -115,7 +119,7 @@ def slices(study: "Study", names: list[str], target: Path) -> Path | None:
 
 
 def pareto(study: "Study", names: list[str], target: Path) -> Path | None:
-    """The first objective against each other one, with the trials that none beats in all."""
+    """The first objective against each other one, with the Pareto front."""
     finished = finished_trials(study)
     if len(names) < 2 or not finished:
         return None
@@ -123,9 +127,9 @@ def pareto(study: "Study", names: list[str], target: Path) -> Path | None:
     drawn, axes = figure(len(names) - 1, 4.8)
     for j, axis in enumerate(axes, start=1):
         across, up = [t.values[j] for t in finished], [t.values[0] for t in finished]
-        axis.scatter(across, up, s=16, color="0.7", label="beaten")
+        axis.scatter(across, up, s=16, color="0.7", label="dominated")
         points = sorted((t.values[j], t.values[0]) for t in front)
-        style = "o-" if len(names) == 2 else "o"  # of three objectives a line would say nothing
+        style = "o-" if len(names) == 2 else "o"  # with three objectives a line would mean nothing
         axis.plot(*zip(*points, strict=True), style, label="front")
         axis.set(xlabel=names[j], ylabel=names[0])
         axis.grid(alpha=0.3)
@@ -134,7 +138,7 @@ def pareto(study: "Study", names: list[str], target: Path) -> Path | None:
 
 
 def parallel(study: "Study", names: list[str], target: Path) -> Path | None:
-    """One line for each finished trial through all its parameters to the first objective."""
+    """Parallel coordinates: a line for each finished trial through its parameters."""
     import matplotlib
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -175,12 +179,12 @@ def _pruned(study: "Study") -> "list[tuple[FrozenTrial, list[float]]]":
 
 @dataclass(frozen=True)
 class Scale:
-    """Where values stand on an axis.
+    """The positions of values on an axis.
 
     Attributes:
-        places: of each value; NaN where a trial has none (the parameter depends on another).
-        labels: of categories, which stand at 0, 1, 2 and so on; empty for numbers.
-        logarithmic: whether numbers are better told apart by their magnitude.
+        places: position of each value; NaN if a trial has none (a conditional parameter).
+        labels: of categories, which are at 0, 1, 2 and so on; empty for numbers.
+        logarithmic: whether the axis is logarithmic.
     """
 
     places: list[float]
@@ -202,7 +206,7 @@ class Scale:
 
     @property
     def heights(self) -> list[float]:
-        """The places between 0 and 1."""
+        """The positions, scaled to 0 to 1."""
         places = [math.log(p) for p in self.places] if self.logarithmic else self.places
         there = [p for p in places if not math.isnan(p)]
         low, width = min(there), max(there) - min(there)
@@ -210,7 +214,7 @@ class Scale:
 
     @property
     def marks(self) -> list[tuple[float, str]]:
-        """What to write beside an axis from 0 to 1: each category, or both ends."""
+        """Labels of an axis from 0 to 1: each category, or both ends."""
         if self.labels:
             last = max(len(self.labels) - 1, 1)
             return [(i / last, label) for i, label in enumerate(self.labels)]

@@ -1,4 +1,4 @@
-"""Everything that is written of a search when it ends."""
+"""Writes the report of a search when it ends."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from arclight.report.search_results import open_search
 from arclight.report.wandb_summary import summarise
 
 
-def conclude(search_dir: Path) -> None:
-    """Writes what a search found into its directory, and prints it in short.
+def report(search_dir: Path) -> None:
+    """Writes the results of a search to its directory, and prints a summary.
 
-    `trials.csv`, `report.md`, `figures/` and `best.yaml`; and a summary in W&B where the search's
-    trials log there. Doing it again writes the same files, and the same W&B run.
+    The files are `trials.csv`, `report.md`, `figures/` and `best.yaml`. If the trials log to W&B,
+    a summary is logged there too. A second call writes the same files and the same W&B run.
     """
 
     search = open_search(search_dir)

@@ -1,8 +1,8 @@
-"""A search directory, read: its study, its trials and the best of them; and the search's end.
+"""Reads a search directory: its study and its trials.
 
-The directory holds `search.yaml` (name, overrides, the search's own settings and the base config),
-the study (`study.db`, `journal.log`, or elsewhere under the URL in `search.storage`) and `trials/`,
-which are run directories.
+The directory contains `search.yaml` (name, overrides, the search's settings and the base config),
+the study (`study.db` or `journal.log`, unless `search.storage` is a URL) and `trials/`, which are
+run directories.
 """
 
 from collections.abc import Sequence
@@ -29,13 +29,13 @@ STATES = {
 
 @dataclass(frozen=True)
 class Search:
-    """What a search directory says.
+    """The content of a search directory.
 
     Attributes:
         path: the directory.
         name: of the search, and of its study.
-        overrides: what was typed.
-        settings: the search's own part of the config.
+        overrides: of the command line.
+        settings: the config's `search`.
         config: the frozen config that every trial starts from.
         study: Optuna's.
     """
@@ -49,22 +49,22 @@ class Search:
 
     @cached_property
     def trials(self) -> "list[FrozenTrial]":
-        """Read once: the study may be going on."""
+        """All trials, read once, because the study may be running."""
         return self.study.get_trials(deepcopy=False)
 
     @cached_property
     def objectives(self) -> list[str]:
-        """The names of the figures that are looked for, one for each direction."""
+        """The names of the objectives."""
         return objective_names(self.study, self.settings)
 
     @cached_property
     def best(self) -> "FrozenTrial | None":
-        """The best finished trial; of several objectives, the front's best in the first."""
+        """The best finished trial; with several objectives, the best of the front in the first."""
         return best_of(self.study)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many trials are in each state, without the states that none is in."""
+        """The number of trials in each state, without empty states."""
         states = [state_of(trial) for trial in self.trials]
         return {word: states.count(word) for word in STATES.values() if word in states}
 
@@ -74,10 +74,10 @@ class Search:
 
 
 def open_search(path: str | Path) -> Search:
-    """An existing search directory.
+    """Opens a search directory.
 
     Raises:
-        UserError: it is not one, or its study cannot be read.
+        UserError: it is not a search directory, or its study cannot be read.
     """
     import optuna
 
@@ -85,11 +85,11 @@ def open_search(path: str | Path) -> Search:
     folder = Path(path).expanduser()
     file = folder / "search.yaml"
     if not file.is_file():
-        raise UserError(f"{path} is not a search directory: it holds no search.yaml.")
+        raise UserError(f"{path} is not a search directory: it has no search.yaml.")
     said = read_mapping(file)
     settings = said.get("search") or {}
     if "name" not in said or not isinstance(settings, dict):
-        raise UserError(f"{file} is damaged: it should hold the name and the settings of a search.")
+        raise UserError(f"{file} is damaged: it should have the name and the settings of a search.")
     try:
         study = optuna.load_study(
             study_name=said["name"], storage=_storage(folder, settings.get("storage"))
@@ -116,11 +116,11 @@ def _storage(folder: Path, named: str | None) -> Any:
         return JournalStorage(JournalFileBackend(str(folder / "journal.log")))
     if (folder / "study.db").is_file():
         return f"sqlite:///{folder / 'study.db'}"
-    raise UserError(f"{folder} holds no study yet: neither study.db nor journal.log.")
+    raise UserError(f"{folder} has no study yet: neither study.db nor journal.log.")
 
 
 def objective_names(study: "Study", settings: dict[str, Any]) -> list[str]:
-    """As the study calls them, or the search's `metric`; else by their number."""
+    """The names from the study, or the search's `metric`; else numbered names."""
     count = len(study.directions)
     named = study.metric_names or settings.get("metric") or []
     names = [named] if isinstance(named, str) else list(named)
@@ -142,7 +142,7 @@ def state_of(trial: "FrozenTrial") -> str:
 
 
 def values_of(trial: "FrozenTrial") -> list[float] | None:
-    """The figures of a finished trial, or the last that a pruned one reported."""
+    """The values of a finished trial, or the last one that a pruned trial reported."""
     if trial.values is not None:
         return list(trial.values)
     if trial.intermediate_values:
@@ -151,5 +151,5 @@ def values_of(trial: "FrozenTrial") -> list[float] | None:
 
 
 def parameters_of(trials: "Sequence[FrozenTrial]") -> list[str]:
-    """The names of all that was varied, in the order in which they first appear."""
+    """The names of all parameters, in the order of their first appearance."""
     return list(dict.fromkeys(name for trial in trials for name in trial.params))

@@ -1,4 +1,4 @@
-"""Rows as text: Markdown, CSV and LaTeX. A row is a mapping; all have the first one's columns."""
+"""Tables as Markdown, CSV and LaTeX. A row is a mapping; all rows have the same columns."""
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def markdown(rows: Rows) -> str:
-    """A table that reads well as plain text too."""
+    """A Markdown table with aligned columns."""
     if not rows:
         return ""
     lines = [
@@ -46,7 +46,7 @@ _SPECIAL = {
 
 
 def latex_text(text: str) -> str:
-    """Text with what LaTeX would read as a command."""
+    """Text with LaTeX's special characters escaped."""
     return "".join(_SPECIAL.get(c, c) for c in text)
 
 

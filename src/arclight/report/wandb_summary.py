@@ -1,4 +1,4 @@
-"""A search's summary in Weights & Biases: one run beside those of its trials."""
+"""A search's summary in Weights & Biases: a run in addition to those of its trials."""
 
 import hashlib
 import shutil
@@ -11,29 +11,29 @@ from arclight.report.search_results import Search
 
 
 def settings(config: dict[str, Any]) -> dict[str, Any] | None:
-    """The W&B part of a config, or None where its runs do not log there."""
+    """The W&B part of a config; None if its runs do not log to W&B."""
     node: dict[str, Any] | None = (config.get("logger") or {}).get("wandb")
     return node
 
 
 def summarise(search: Search, figures: dict[str, Path]) -> None:
-    """Logs the search as a run of its own: trials, importances, pictures and the best config.
+    """Logs the search as a separate run: trials, importances, plots and the best config.
 
-    It has the same id each time, so that doing it again renews it. Offline it is a folder in
-    `wandb/` of the search directory, for `wandb sync`. Whatever W&B complains of is said in one
-    line, since the search itself is on the disk.
+    The id is always the same, so a second call updates the run. Offline it is a folder in `wandb/`
+    of the search directory, for `wandb sync`. Errors of W&B are printed as a warning, because the
+    results are also on disk.
     """
     node = settings(search.config)
     if node is None or not search.trials:
         return
     try:
         _log(search, figures, node)
-    except Exception as error:  # of many kinds: network, quota, a key that is no longer good
-        print(f"warning: W&B did not take the summary of {search.name}: {error}")
+    except Exception as error:  # of many kinds: network, quota, an invalid key
+        print(f"warning: the summary of {search.name} was not logged to W&B: {error}")
 
 
 def summary_id(search: Search) -> str:
-    """An id that every process which reads the study comes to, and no other study has."""
+    """The id of the summary run: a hash of the study's name and start."""
     began = search.trials[0].datetime_start or ""
     return hashlib.sha256(f"{search.name} {began}".encode()).hexdigest()[:8]
 
@@ -47,9 +47,9 @@ def _log(search: Search, figures: dict[str, Path], node: dict[str, Any]) -> None
     kept = search.path / "wandb"
     for old in kept.glob(f"offline-run-*-{number}") if not kept.is_symlink() else ():
         if not old.is_symlink():
-            shutil.rmtree(old)  # what it told of is told anew
+            shutil.rmtree(old)  # it is logged again
     if mode == "offline":
-        print(f"W&B is offline; later, with a key: wandb sync {search.path}/wandb/offline-run-*")
+        print(f"W&B is offline; to upload later: wandb sync {search.path}/wandb/offline-run-*")
     run = wandb.init(
         project=node.get("project"),
         entity=node.get("entity"),
@@ -77,7 +77,7 @@ def _best_config(search: Search) -> dict[str, Any]:
 
 
 def _content(search: Search, figures: dict[str, Path]) -> dict[str, Any]:
-    """The panels: tables where W&B draws them itself, else our own pictures."""
+    """The logged panels: tables, a chart drawn by W&B, and our own plots."""
     import wandb
 
     lines = rows(search)

@@ -1,1 +1,1 @@
-"""Searches: a study on the disk whose trials are run directories, executed by workers."""
+"""Searches: a study on disk, with trials that are run directories executed by workers."""

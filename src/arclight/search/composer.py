@@ -1,4 +1,4 @@
-"""A trial's config: composed by Hydra from the command's words, with the trial's values in it."""
+"""Composes a trial's config with Hydra from the overrides and the trial's values."""
 
 import copy
 import json
@@ -19,13 +19,13 @@ from arclight.search.space import ABSENT, Assignment, Parameter, assignments, lo
 
 
 class Composer:
-    """Composes the configs of trials, each group's choice once.
+    """Composes the configs of trials; each combination of config groups is composed once.
 
-    Used within `hydra_ready`.
+    Must be used within `hydra_ready`.
 
     Args:
-        overrides: what was typed.
-        space: whose keys may be config groups as well as keys of the config.
+        overrides: of the command line.
+        space: parameters, whose keys are config groups or keys of the config.
     """
 
     def __init__(self, overrides: list[str], space: list[Parameter]) -> None:
@@ -40,7 +40,7 @@ class Composer:
         """The frozen config of a trial with these values.
 
         Raises:
-            UserError: Hydra knows no such group, option or key.
+            UserError: a group, option or key does not exist.
         """
         cfg = copy.deepcopy(self._compose(self._words(values)))
         for key, value in values.items():
@@ -53,7 +53,7 @@ class Composer:
         return freeze_as_composed(cfg)
 
     def choices(self, values: Assignment) -> dict[str, str | None]:
-        """The options of the config groups that a trial with these values has."""
+        """The options of the config groups for a trial with these values."""
         chosen = self._compose(self._words(values)).hydra.runtime.choices
         return {k: v for k, v in chosen.items() if not k.startswith("hydra/")}
 
@@ -69,18 +69,18 @@ class Composer:
 
 
 def as_overrides(values: Assignment) -> list[str]:
-    """The values as one would type them."""
+    """The values as overrides."""
     return [f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in values.items()]
 
 
 def fitted(space: list[Parameter], composer: Composer) -> list[Parameter]:
-    """Holds every candidate of the space against the config, under every choice of groups.
+    """Checks every candidate of the space against the config, for every choice of groups.
 
     Returns:
-        The space; ranges whose key holds a number with a fraction are ranges of such numbers.
+        The space; a range is one of real numbers if the config's value is a float.
 
     Raises:
-        UserError: one line for each key that is unknown and each candidate that does not fit.
+        UserError: one line for each unknown key and each invalid candidate.
     """
     faults: dict[str, None] = {}  # each once, in order
     real: set[str] = set()
@@ -103,7 +103,7 @@ def fitted(space: list[Parameter], composer: Composer) -> list[Parameter]:
 
 
 def _may_be_active(parameter: Parameter, groups: Assignment, composer: Composer) -> bool:
-    """Whether the choice of groups leaves it open that the parameter exists."""
+    """Whether the parameter can exist with this choice of groups."""
     names = [g.key for g in composer.groups]
     for key, values in parameter.when:
         if key in names:

@@ -1,4 +1,4 @@
-"""Many jobs, each some run directories, executed by so many processes at once."""
+"""Executes many jobs, each with some run directories, in several processes at a time."""
 
 import gc
 import os
@@ -21,14 +21,14 @@ from arclight.run_directory import RunDirectory
 from arclight.search.trial import Ending, ending, fork
 from arclight.signals import SIGNALS
 
-LOOK_EVERY = 2.0  # seconds between two looks for jobs whose process, elsewhere, has died
+POLL_SECONDS = 2.0  # between two checks for jobs of other commands whose processes have died
 
 
 class Job(Protocol):
-    """What one process executes, as long as this one keeps it locked."""
+    """What one process executes, while this command keeps it locked."""
 
     retries: int
-    found: bool  # it had been begun by a process that is no more
+    found: bool  # whether it was started by a process that no longer exists
 
     def release(self) -> None: ...
 
@@ -46,14 +46,14 @@ class Running(Generic[J]):
 
 
 class Processes(ABC, Generic[J]):
-    """Executes jobs in forked processes until there are none left, here and elsewhere.
+    """Executes jobs in forked processes until none are left, here or in other commands.
 
-    A process that is killed costs a retry; a signal interrupts the runs, which save.
+    A killed process costs a retry; a signal interrupts the runs, which save a checkpoint.
 
     Args:
-        slots: what each place adds to the environment of its processes, such as its GPUs.
-        retry: how often a job goes on that was killed.
-        threads: of each process on the CPU; None: the cores divided by the places.
+        slots: environment variables for each worker's processes, such as its GPUs.
+        retry: how often a killed job is continued.
+        threads: CPU threads of each process; None: the cores divided by the workers.
     """
 
     def __init__(self, slots: list[dict[str, str]], retry: int, threads: int | None) -> None:
@@ -62,55 +62,59 @@ class Processes(ABC, Generic[J]):
         self.running: dict[int, Running[J]] = {}
         self.describe = _remembered(describe)
 
-    # ------------------------------------------------------------------ what the jobs are
+    # ------------------------------------------------------------------ defined by subclasses
 
     @property
     @abstractmethod
     def is_over(self) -> bool:
-        """Whether no job is left to begin or to wait for, here or elsewhere."""
+        """Whether no job is left to start or to wait for, here or in other commands."""
 
     @abstractmethod
     def claim(self) -> J | None:
-        """A job to work on; None: there is none now."""
+        """A job to execute; None if there is none now."""
 
     @abstractmethod
     def folder_of(self, job: J) -> Path:
-        """Where the words of the job's process go."""
+        """The folder for the output of the job's process."""
 
     @abstractmethod
     def title_of(self, job: J) -> str:
-        """What the terminal calls it."""
+        """The name of the job in messages."""
 
     @abstractmethod
     def directories(self, job: J) -> list[RunDirectory]:
-        """The job's run directories, made where they are not there yet.
+        """The job's run directories, created if they do not exist.
 
         Raises:
-            UserError: they cannot be made.
+            UserError: they cannot be created.
         """
 
     @abstractmethod
     def settle(self, job: J, runs: list[RunDirectory], end: Ending) -> None:
-        """The job has ended."""
+        """Called when the job has ended."""
 
     @abstractmethod
     def fail(self, job: J, reason: str) -> None:
-        """The job came to nothing before it had run directories."""
+        """Called when the job failed before its run directories existed."""
 
     def retried(self, job: J) -> None:
-        """One more retry of the job has been counted."""
+        """Called when a retry of the job has been counted."""
 
     def environment(self, job: J) -> dict[str, str]:
-        """What is added to the environment of the job's process, beside its place's."""
+        """Environment variables for the job's process, in addition to those of its slot."""
         return {}
 
     def open(self, stack: ExitStack) -> None:
-        """Called before the first job; what is entered in the stack is closed after the last."""
+        """Called before the first job; contexts on the stack are closed after the last job."""
 
     # ------------------------------------------------------------------------- the work
 
     def run(self) -> int:
-        """Works until all jobs have ended, here and elsewhere; returns a signal's number or 0."""
+        """Works until all jobs have ended, here and in other commands.
+
+        Returns:
+            The number of the signal that stopped it, or 0.
+        """
         with ExitStack() as stack:
             stack.callback(gc.unfreeze)
             stack.callback(self._kill)
@@ -136,7 +140,7 @@ class Processes(ABC, Generic[J]):
         stack.callback(signal.signal, signal.SIGCHLD, signal.SIG_DFL)
         stack.callback(signal.set_wakeup_fd, before)
         for number in (*SIGNALS, signal.SIGCHLD):
-            signal.signal(number, lambda *_: None)  # the wakeup tells
+            signal.signal(number, lambda *_: None)  # handled through the wakeup descriptor
         self.selector = stack.enter_context(selectors.DefaultSelector())
         self.selector.register(self._wake, selectors.EVENT_READ, self._signal)
 
@@ -146,17 +150,17 @@ class Processes(ABC, Generic[J]):
                 os.kill(pid, signal.SIGKILL)
 
     def _wait(self) -> None:
-        for key, _ in self.selector.select(LOOK_EVERY):
+        for key, _ in self.selector.select(POLL_SECONDS):
             key.data()
 
     def _signal(self) -> None:
-        """The first signal interrupts the runs, which save; the second kills them."""
+        """The first signal interrupts the runs, which save a checkpoint; the second kills them."""
         for number in self._wake.recv(64):
             if number not in SIGNALS:
                 continue
             send = signal.SIGKILL if self.signum else signal.SIGTERM
             if not self.signum and self.running:
-                say("Interrupting the running trials, which save first; again to kill them.")
+                say("Interrupting the running trials, which save first; repeat to kill them.")
             self.signum = number
             for pid in self.running:
                 with suppress(ProcessLookupError):
@@ -178,9 +182,9 @@ class Processes(ABC, Generic[J]):
         if job.found:
             past = ending(runs, None)
             if past.outcome in ("finished", "pruned", "failed"):
-                self.settle(job, runs, past)  # it ended while no process was watching
+                self.settle(job, runs, past)  # it ended while no command was running
                 return
-            say(f"{self.title_of(job)} goes on: its worker had died or was stopped.")
+            say(f"{self.title_of(job)} continues: its worker had died or was stopped.")
         self._start(job, runs)
 
     def _start(self, job: J, runs: list[RunDirectory]) -> None:
@@ -200,7 +204,7 @@ class Processes(ABC, Generic[J]):
             del self.running[pid]
             job, end = running.job, ending(running.runs, status)
             if end.outcome in ("lost", "interrupted") and self.signum:
-                job.release()  # the same command goes on with it
+                job.release()  # the next command continues it
             elif end.outcome in ("lost", "interrupted") and job.retries < self.retry:
                 job.retries += 1
                 self.retried(job)
@@ -211,7 +215,7 @@ class Processes(ABC, Generic[J]):
 
 
 def note_lost(runs: Sequence[RunDirectory], reason: str) -> None:
-    """Marks the runs of a job that has failed and that could not say so themselves."""
+    """Marks the runs of a failed job as failed, if they could not do so themselves."""
     for run in runs:
         if run.status not in ("finished", "failed"):
             run.update_summary(status="failed", error=reason)
@@ -222,7 +226,7 @@ def note_lost(runs: Sequence[RunDirectory], reason: str) -> None:
 def _remembered(
     describe: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """The manifest of one job serves all but for time and seed: git and packages stay."""
+    """Reuses the first job's manifest, except time and seed: git and packages do not change."""
     known: dict[str, Any] = {}
 
     def again(config: dict[str, Any]) -> dict[str, Any]:

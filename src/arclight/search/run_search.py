@@ -1,4 +1,4 @@
-"""From a composed config to a search that has come to its end."""
+"""Runs a search from a composed config to its report."""
 
 import fcntl
 from pathlib import Path
@@ -32,13 +32,14 @@ SHOWN = 3  # trials of a dry run
 def search(cfg: DictConfig, only_check: bool = False) -> int:
     """Starts or continues the search that the config describes; returns the exit code.
 
-    0: all trials have ended well. 1: some failed. 128 + n: stopped by signal n.
+    0: no trial failed. 1: some failed. 128 + n: stopped by signal n.
 
     Args:
-        only_check: start nothing.
+        cfg: the composed config.
+        only_check: check the config and start nothing.
 
     Raises:
-        UserError: something of the search or of a trial's config is not as it should be.
+        UserError: a setting of the search or a trial's config is not valid.
     """
     with hydra_ready():
         settings, node = _settings(cfg)
@@ -51,9 +52,9 @@ def run_search(
     """Starts or continues a search within `hydra_ready`; see `search`.
 
     Args:
-        node: the settings as `search.yaml` keeps them.
-        words: what makes the config of a trial, but for its values.
-        only_check: start nothing.
+        node: the settings, as stored in `search.yaml`.
+        words: the overrides of a trial's config, without the trial's values.
+        only_check: check the config and start nothing.
     """
     space = parse(settings.space)
     composer = Composer(words, space)
@@ -95,7 +96,7 @@ def _settings(cfg: DictConfig) -> tuple[Search, dict[str, Any]]:
 def _show(
     settings: Search, space: list[Parameter], aims: list[Objective], composer: Composer
 ) -> None:
-    """The first trials' configs, of a study in memory."""
+    """Prints the configs of the first trials, from a study in memory."""
     from arclight.search.study import Study
 
     study = Study(settings, space, aims, None)
@@ -110,10 +111,10 @@ def _show(
 
 
 def _folder(settings: Search, node: dict[str, Any], composer: Composer) -> Path:
-    """The search's directory, made if it is not there.
+    """The search's directory, created if it does not exist.
 
     Raises:
-        UserError: it holds another search.
+        UserError: it is the directory of another search, or cannot be created.
     """
     folder = Path(settings.dir).expanduser()
     kept = {k: v for k, v in node.items() if k not in MAY_CHANGE}
@@ -126,7 +127,7 @@ def _folder(settings: Search, node: dict[str, Any], composer: Composer) -> Path:
         )
         if changes:
             raise UserError(
-                f"{folder} is a search with another space or config; name another search.dir to "
+                f"{folder} is a search with another space or config; choose another search.dir to "
                 "start a new one. The differences:\n  " + "\n  ".join(changes)
             )
         return folder
@@ -141,8 +142,8 @@ def _folder(settings: Search, node: dict[str, Any], composer: Composer) -> Path:
         write_text(file, yaml.safe_dump(content, sort_keys=False))
     except OSError as error:
         raise UserError(
-            f"A search cannot be made in {folder}: {error.strerror}; "
-            "name another place with search.dir=PATH."
+            f"The search directory {folder} cannot be created: {error.strerror}; "
+            "choose another with search.dir=PATH."
         ) from error
     return folder
 
@@ -155,7 +156,7 @@ def _work(
     folder: Path,
 ) -> int:
     from arclight.console import attach, say
-    from arclight.report.search_report import conclude
+    from arclight.report.search_report import report
     from arclight.search.study import Study
     from arclight.search.workers import Workers
     from arclight.signals import exit_on_signals
@@ -174,28 +175,28 @@ def _work(
         if signum:
             say("Interrupted; the same command continues the search.")
             return 128 + signum
-        with open_lock(folder / ".end.lock") as file:  # whoever gets here first writes it down
+        with open_lock(folder / ".end.lock") as file:  # the first command writes the report
             fcntl.flock(file, fcntl.LOCK_EX)
             if study.study.user_attrs.get("concluded") != study.ended:
-                conclude(folder)
+                report(folder)
                 study.study.set_user_attr("concluded", study.ended)
         for trial in study.failures:
             say(f"trial {trial.number} failed: {trial.user_attrs.get('reason', '')}")
         if study.has_failed and not study.is_over:
             say(
-                f"Given up after {len(study.failures)} failures (search.max_failures="
-                f"{settings.max_failures}); the same command with more goes on."
+                f"Stopped after {len(study.failures)} failures (search.max_failures="
+                f"{settings.max_failures}); the same command with a larger number continues."
             )
     return 1 if study.failures else 0
 
 
 def _changed_code(folder: Path) -> str | None:
-    """What to say of a search that goes on with other code than that of its newest trial."""
+    """A warning if the code has changed since the newest trial; else None."""
     trials = sorted((folder / "trials").glob("[0-9]*"))
     for manifest in sorted(trials[-1].rglob("manifest.json")) if trials else ():
         if names := changed_since(RunDirectory(manifest.parent)):
             return (
                 f"warning: the code has changed since trial {int(trials[-1].name)}: "
-                f"{named(names)}; later trials may not compare with it."
+                f"{named(names)}; later trials may not be comparable with it."
             )
     return None

@@ -1,4 +1,4 @@
-"""What a search is told, as `configs/search/_search.yaml` explains it."""
+"""The settings of a search, explained in `configs/search/_search.yaml`."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -6,10 +6,10 @@ from typing import Any, Literal
 from arclight.errors import UserError
 from arclight.ranges import Count, Natural, Positive
 
-# What a search measures of a finished run beside its validation figures.
-OTHER_FIGURES = ("parameters", "latency_ms", "training_seconds", "seconds")
+# Possible objectives besides validation metrics.
+OTHER_METRICS = ("parameters", "latency_ms", "training_seconds", "seconds")
 
-# What may change from one command to the next: it says how the search is done, not what it is.
+# Settings that may change when a search is continued: they do not change its trials.
 MAY_CHANGE = (
     *("dir", "n_trials", "workers", "worker", "threads", "gpus_per_trial"),
     *("retry", "max_failures", "dry_run"),
@@ -18,20 +18,20 @@ MAY_CHANGE = (
 
 @dataclass(frozen=True)
 class Objective:
-    """A figure of `summary.json` and which way is better."""
+    """A metric of `summary.json`, and its direction."""
 
     metric: str
     direction: Literal["minimize", "maximize"]
 
     def of(self, summary: dict[str, Any]) -> float | None:
-        """The figure of a finished run, or None where it was not measured."""
+        """The metric of a finished run; None if it was not logged."""
         value = summary["metrics"].get(self.metric, summary.get(self.metric))
         return None if value is None else float(value)
 
 
 @dataclass(frozen=True)
 class Search:
-    """The settings of a search, as `configs/search/_search.yaml` explains them."""
+    """The settings of a search, explained in `configs/search/_search.yaml`."""
 
     name: str
     dir: str
@@ -54,7 +54,7 @@ class Search:
     dry_run: bool = False
 
     def faults(self) -> list[str]:
-        """One line for each setting whose type is right and value is not."""
+        """One line for each setting with an invalid value."""
         found = []
         if self.prune_factor < 2:
             found.append(f"search.prune_factor={self.prune_factor} should be 2 or more.")
@@ -68,31 +68,31 @@ class Search:
         if self.n_trials is None and self.sampler != "grid":
             found.append(
                 f"search.n_trials must be given with search.sampler={self.sampler}: "
-                "only a grid has an end of its own."
+                "only a grid has a fixed number of trials."
             )
         if self.seeds is not None and (not self.seeds or len(set(self.seeds)) < len(self.seeds)):
             found.append(f"search.seeds={self.seeds} should be a list of different seeds, or null.")
         if self.pruner and len(self.objectives or ()) > 1:
             found.append(
-                f"search.pruner={self.pruner} judges by one objective; with several type "
+                f"search.pruner={self.pruner} needs a single objective; with several type "
                 "search.pruner=null."
             )
         return found
 
     def aims(self, config: dict[str, Any]) -> list[Objective]:
-        """The objectives; by default the figure that chooses the best checkpoint.
+        """The objectives; by default the metric that selects the best checkpoint.
 
         Args:
             config: the config of a trial.
 
         Raises:
-            UserError: one is not made of what a search may look at.
+            UserError: an objective is not valid, or there is none.
         """
         checkpoints = config["callbacks"]["checkpoints"]
         monitor = checkpoints.get("monitor")
         if not self.objectives and monitor is None:
             raise UserError(
-                "callbacks.checkpoints.monitor is null, so that no metric chooses the best trial: "
+                "callbacks.checkpoints.monitor is null, so no metric selects the best trial: "
                 "type callbacks.checkpoints.monitor=NAME, or give search.objectives."
             )
         nodes = self.objectives or [
@@ -117,14 +117,14 @@ def _objective(node: dict[str, Any], prunes: bool, monitor: str | None) -> Objec
         )
     if metric.startswith("test/"):
         raise UserError(
-            f"search.objectives: {metric} is a test figure, and what is chosen by the test is no "
-            f"longer tested by it; type {metric.replace('test/', 'val/', 1)}."
+            f"search.objectives: {metric} is a test metric, which must not be used to select "
+            f"hyperparameters; type {metric.replace('test/', 'val/', 1)}."
         )
     validated = metric.startswith(("val/", "val_")) or metric == monitor
-    if not validated and (prunes or metric not in OTHER_FIGURES):
-        others = "" if prunes else f", {', '.join(OTHER_FIGURES)}"
+    if not validated and (prunes or metric not in OTHER_METRICS):
+        others = "" if prunes else f", {', '.join(OTHER_METRICS)}"
         raise UserError(
-            f"search.objectives: {metric} is not a figure to "
-            f"{'prune' if prunes else 'search'} by; choose a validation figure (val/...){others}."
+            f"search.objectives: {metric} is not a metric to "
+            f"{'prune' if prunes else 'search'} by; choose a validation metric (val/...){others}."
         )
     return Objective(metric, direction)

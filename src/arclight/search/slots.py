@@ -1,4 +1,4 @@
-"""The places of a search's or paper's processes: the GPUs that each may use."""
+"""The workers of a search or paper, and the GPUs of each."""
 
 import os
 import subprocess
@@ -10,16 +10,16 @@ from arclight.errors import UserError
 def slots_of(
     workers: int | None, each: float, config: dict[str, Any], group: str
 ) -> list[dict[str, str]]:
-    """For each worker, what its trials' environment gets: the GPUs that are theirs.
+    """Environment variables for each worker: the GPUs that it may use.
 
     Args:
-        workers: trials at once; None: one for each GPU, or one.
+        workers: number of parallel trials; None: one for each GPU, or one.
         each: GPUs of a trial, or a share of one.
         config: of a trial.
-        group: whose keys these are, for the error.
+        group: the config group of these settings, for the error message.
 
     Raises:
-        UserError: there are not so many GPUs.
+        UserError: there are not enough GPUs.
     """
     if config["trainer"]["accelerator"] != "gpu":
         return [{} for _ in range(workers or 1)]
@@ -38,7 +38,7 @@ def slots_of(
 
 
 def _gpus() -> list[str]:
-    """The GPUs that this process may use, asked without touching one: it is to be forked."""
+    """The GPUs of this process, without initialising CUDA, because it will be forked."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [gpu for gpu in chosen.split(",") if gpu]

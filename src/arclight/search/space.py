@@ -1,4 +1,4 @@
-"""The space of a search: which keys of the config vary, between what, and on what condition."""
+"""The space of a search: keys of the config, their candidates and conditions."""
 
 import json
 import math
@@ -20,8 +20,12 @@ class Parameter:
 
     Args:
         key: of the config, such as `optimizer.lr`, or a config group, such as `optimizer`.
-        when: keys that come before it, with the values under which this one exists.
-        real: a number with a fraction, where the bounds alone would leave it open.
+        choices: the candidates; empty for a range.
+        low, high: bounds of a range.
+        log: sample a range on a logarithmic scale.
+        step: step size of a range.
+        when: earlier keys, with the values for which this parameter exists.
+        real: whether a range is one of real numbers, even if its bounds are integers.
     """
 
     key: str
@@ -35,26 +39,26 @@ class Parameter:
 
     @property
     def bounds(self) -> list[Any]:
-        """The values to hold against the config: all choices, or both ends."""
+        """The values to check against the config: all choices, or both ends."""
         return list(self.choices) if self.choices else [self.low, self.high]
 
     def is_active(self, assignment: Assignment) -> bool:
-        """Whether it exists, given the values of those before it."""
+        """Whether it exists, given the values of earlier parameters."""
         return all(key in assignment and assignment[key] in values for key, values in self.when)
 
     def encoded(self) -> list[Any]:
-        """The choices as a study can keep them: lists and mappings as JSON."""
+        """The choices as a study can store them: lists and mappings as JSON."""
         return [json.dumps(c) if isinstance(c, list | dict) else c for c in self.choices]
 
     def decode(self, stored: Any) -> Any:
-        """The value of the config that a study's value stands for."""
+        """The value for the config, from the value stored in the study."""
         return self.choices[self.encoded().index(stored)] if self.choices else stored
 
     def points(self) -> list[Any]:
         """All values, for a grid.
 
         Raises:
-            UserError: a range without steps has no end of them.
+            UserError: a range of real numbers has no step.
         """
         if self.choices:
             return self.encoded()
@@ -68,10 +72,10 @@ class Parameter:
 
 
 def parse(space: dict[str, Any]) -> list[Parameter]:
-    """The parameters of `search.space`, in its order.
+    """Parses the parameters of `search.space`, in its order.
 
     Raises:
-        UserError: one line for each that is not well-formed.
+        UserError: one line for each invalid parameter.
     """
     found: list[Parameter] = []
     faults: list[str] = []
@@ -105,7 +109,7 @@ def _parameter(key: str, node: dict[str, Any]) -> Parameter:
 
 
 def _fault(node: Any, earlier: list[str]) -> str:
-    """What is wrong with the description of a parameter; empty where nothing is."""
+    """The error in the description of a parameter; empty if it is valid."""
     if not isinstance(node, dict):
         return f"is {node}; describe it as {{low: 0.0, high: 1.0}} or {{choices: [a, b]}}."
     known = [*RANGE, "choices", "when"]
@@ -142,7 +146,7 @@ def _fault_of_range(node: dict[str, Any]) -> str:
 
 
 def assignments(parameters: Sequence[Parameter]) -> Iterator[Assignment]:
-    """All combinations of the points of parameters, each with only those that exist in it."""
+    """All combinations of the parameters' points; each has only the parameters that exist in it."""
     if not parameters:
         yield {}
         return

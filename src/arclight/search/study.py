@@ -1,4 +1,4 @@
-"""The study on the disk: which trials there are, who works on them, and what came out."""
+"""The study on disk: its trials, their workers and their results."""
 
 import fcntl
 import os
@@ -31,27 +31,30 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 @dataclass
 class Claim:
-    """A trial that this process alone works on, as long as it keeps `lock` open."""
+    """A trial that only this process works on, while it keeps `lock` open."""
 
     number: int
     id: int
     values: Assignment
     lock: IO[str]
     retries: int
-    found: bool  # it had been begun by a process that is no more
+    found: bool  # whether it was started by a process that no longer exists
 
     def release(self) -> None:
         self.lock.close()
 
 
 class Study:
-    """An Optuna study, and the locks by which any number of processes share it.
+    """An Optuna study with locks, so any number of processes can share it.
 
-    A trial that runs is locked by the process that runs it. The kernel unlocks it when that
-    process ends, however it ends; a running trial without a lock is one whose worker died.
+    A running trial is locked by its process. The kernel releases the lock when the process ends for
+    any reason, so a running trial without a lock has lost its worker.
 
     Args:
-        storage: None keeps the study in memory.
+        search: the settings.
+        space: the parameters.
+        aims: the objectives.
+        folder: the search directory; None keeps the study in memory.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class Study:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Holds back every other process that would claim a trial of this study."""
+        """Blocks other processes that want to claim a trial of this study."""
         if self.folder is None:
             yield
             return
@@ -91,7 +94,7 @@ class Study:
 
     @property
     def wanted(self) -> int:
-        """How many trials there are to be."""
+        """The number of trials of the whole search."""
         if self.search.sampler != "grid":
             assert self.search.n_trials is not None
             return self.search.n_trials
@@ -99,7 +102,7 @@ class Study:
         return min(points, self.search.n_trials or points)
 
     def claim(self) -> Claim | None:
-        """A trial to work on: one whose worker died, or a new one; None: there is none now."""
+        """A trial that lost its worker, or a new one; None if there is none now."""
         with self.alone():
             trials = self.trials()
             for trial in trials if self.folder else ():
@@ -111,7 +114,7 @@ class Study:
                 id = self._id(trial.number)
                 if self.storage.get_trial(id).state == TrialState.RUNNING:
                     return self._claimed(self._begun(trial.number, id), lock, found=True)
-                lock.close()  # it has ended since the list was made
+                lock.close()  # it has ended since the list was read
             if sum(t.state != TrialState.WAITING for t in trials) >= self.wanted:
                 return None
             if self.has_failed:
@@ -131,7 +134,7 @@ class Study:
                 self.study.enqueue_trial(point)
 
     def _id(self, number: int) -> int:
-        """What the storage calls a trial."""
+        """The trial's id in the storage."""
         study = self.storage.get_study_id_from_name(self.study.study_name)
         return self.storage.get_trial_id_from_study_id_trial_number(study, number)
 
@@ -151,10 +154,10 @@ class Study:
         )
 
     def _suggest(self, trial: Trial) -> Assignment:
-        """The trial's values: the stored ones, and for the rest those that the sampler proposes.
+        """The trial's values: stored ones, and proposals of the sampler for the rest.
 
-        Each is a function of the seed, the trial's number, the key and the trials before, not of
-        what was drawn before it: a process that is killed between two leaves no trace.
+        Each proposal depends only on the seed, the trial's number, the key and earlier trials. So
+        it stays the same if the process is killed between two proposals.
         """
         _ = trial.relative_params
         values: Assignment = {}
@@ -168,7 +171,7 @@ class Study:
         return values
 
     def _lock(self, number: int) -> IO[str] | None:
-        """The trial's lock, or None where another has it."""
+        """The trial's lock; None if another process has it."""
         folder = self.folder
         if folder is None:
             return open(os.devnull)
@@ -180,12 +183,12 @@ class Study:
         return file
 
     def note(self, claim: Claim, **values: Any) -> None:
-        """Keeps values with the trial."""
+        """Stores values as attributes of the trial."""
         for key, value in values.items():
             self.storage.set_trial_user_attr(claim.id, key, value)
 
     def report(self, claim: Claim, step: int, value: float) -> bool:
-        """Takes in a validation figure, and says whether the trial is to be pruned."""
+        """Stores a validation metric; returns whether the trial should be pruned."""
         self.storage.set_trial_intermediate_value(claim.id, step, value)
         return self.study.pruner.prune(self.study, self.storage.get_trial(claim.id))
 
@@ -199,7 +202,7 @@ class Study:
 
     @property
     def has_failed(self) -> bool:
-        """Whether so many trials have failed that the search is given up."""
+        """Whether `max_failures` trials have failed, which ends the search."""
         most = self.search.max_failures
         return most is not None and len(self.failures) >= most
 
@@ -209,7 +212,7 @@ class Study:
 
     @property
     def is_over(self) -> bool:
-        """Whether all trials that there are to be have ended."""
+        """Whether all trials of the search have ended."""
         return self.ended >= self.wanted
 
 
@@ -257,7 +260,7 @@ def _pruner(search: Search) -> optuna.pruners.BasePruner:
 
 
 def _storage(storage: str, folder: Path) -> BaseStorage:
-    """No connection stays open between two operations: forked processes would share it."""
+    """Opens the storage. It keeps no open connection, which forked processes would share."""
     if storage == "journal":
         path = str(folder / "journal.log")
         return JournalStorage(JournalFileBackend(path, lock_obj=KernelLock(path)))
@@ -273,10 +276,10 @@ def _storage(storage: str, folder: Path) -> BaseStorage:
 
 
 class KernelLock(JournalFileOpenLock):
-    """Locks the journal by the kernel, which unlocks it when the process ends, however it ends.
+    """Locks the journal with a kernel lock, which is released when the process ends for any reason.
 
-    A machine that died may have left half a line at its end. It is cut off, since what is written
-    next would make it unreadable.
+    A crash of the machine can leave an incomplete last line. It is removed, because the next
+    append would make the journal unreadable.
     """
 
     def __init__(self, journal: str) -> None:
@@ -303,22 +306,22 @@ class KernelLock(JournalFileOpenLock):
 
 @contextmanager
 def _readable(folder: Path | None) -> Iterator[None]:
-    """Raises `UserError` where the study's own files cannot be read."""
+    """Raises `UserError` if the study's files cannot be read."""
     try:
         yield
     except UserError:
         raise
-    except Exception as error:  # of as many kinds as there are storages
+    except Exception as error:  # each storage raises its own errors
         said = " ".join(str(error).split())[:200]
         raise UserError(
-            f"The study in {folder} cannot be read ({type(error).__name__}: {said}): put back a "
-            "good copy, or name another search.dir to begin anew."
+            f"The study in {folder} cannot be read ({type(error).__name__}: {said}): restore a "
+            "good copy, or choose another search.dir to start a new search."
         ) from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna warns of each part that may change in a later version; the lock file pins it."""
+    """Silences Optuna's warnings about experimental features; the lock file pins its version."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         yield

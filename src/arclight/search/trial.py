@@ -1,4 +1,4 @@
-"""One trial: its run directories, the process that executes them, and what came of it."""
+"""One trial: its run directories, the process that executes them, and how it ended."""
 
 import ctypes
 import faulthandler
@@ -23,11 +23,11 @@ from arclight.signals import SIGNALS, exit_on_signals
 from arclight.training.pruning import PRUNING
 
 CONSOLE = "console.log"
-TRY_AGAIN = 75  # the exit code of a trial that found its place taken (EX_TEMPFAIL)
+TRY_AGAIN = 75  # exit code if another process executes the trial's run directory (EX_TEMPFAIL)
 
-# OpenMP's threads belong to the thread that first computed with them. They are not in a forked
-# process, which would wait for them for ever; so it is forked by a thread that never computes. That
-# one lives as long as the search, since the kernel takes its end for that of the children's parent.
+# OpenMP's threads belong to the thread that first computed with them. They do not exist in a forked
+# process, which would wait for them forever. So processes are forked by a thread that never
+# computes. It lives as long as the search, because for the kernel it is the children's parent.
 _FORKER = ThreadPoolExecutor(1, "fork")
 
 Outcome = Literal["finished", "pruned", "failed", "lost", "interrupted"]
@@ -35,21 +35,22 @@ Outcome = Literal["finished", "pruned", "failed", "lost", "interrupted"]
 
 @dataclass(frozen=True)
 class Ending:
-    """How a trial's process ended, and why if not well."""
+    """How a trial ended, and the reason if it did not finish."""
 
     outcome: Outcome
     reason: str = ""
 
 
 def fork(folder: Path, runs: Sequence[RunDirectory], env: dict[str, str], threads: int) -> int:
-    """Executes the runs one after another in a process of their own; returns its number.
+    """Executes the runs one after another in a forked process; returns its process id.
 
-    The process has all that this one has imported. Its words go to the trial's `console.log`.
+    The process inherits all imports of this one. Its output goes to the trial's `console.log`.
 
     Args:
-        folder: the trial's.
+        folder: of the trial.
+        runs: the run directories.
         env: added to its environment.
-        threads: for computing on the CPU.
+        threads: CPU threads of the process.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -63,7 +64,7 @@ def fork(folder: Path, runs: Sequence[RunDirectory], env: dict[str, str], thread
         return child
 
     with warnings.catch_warnings():
-        # Python 3.12 warns of other threads; those of the libraries here wait for work.
+        # Python 3.12 warns about other threads; the libraries' threads are idle here.
         warnings.filterwarnings("ignore", "This process .* is multi-threaded")
         return _FORKER.submit(work).result()
 
@@ -73,7 +74,7 @@ def _child(
 ) -> NoReturn:
     code = 1
     try:
-        os.setpgid(0, 0)  # Ctrl-C reaches the search, which passes it on
+        os.setpgid(0, 0)  # Ctrl-C reaches only the search, which forwards it
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         detach()
@@ -105,7 +106,7 @@ def _execute_all(runs: Sequence[RunDirectory], threads: int) -> int:
     torch.set_num_threads(threads)
     for run in runs:
         with run.log_file.open("a") as log:
-            faulthandler.enable(log)  # a crash of native code leaves its traceback there
+            faulthandler.enable(log)  # writes tracebacks of crashes in native code
             try:
                 code = execute(run)
             except UserError as error:
@@ -118,7 +119,7 @@ def _execute_all(runs: Sequence[RunDirectory], threads: int) -> int:
                 faulthandler.disable()
         if code or run.status != "finished":
             return code
-        os.environ.pop(PRUNING, None)  # of several seeds the first may be pruned
+        os.environ.pop(PRUNING, None)  # only the first of several seeds may be pruned
     return 0
 
 
@@ -135,17 +136,18 @@ def _console(file: Path) -> None:
 
 
 def _die_with_parent() -> None:
-    """On Linux the kernel kills this process when the search ends; elsewhere its watcher does."""
+    """Kills this process when the search ends: by the kernel on Linux, elsewhere by its watcher."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(signal.SIGKILL))
 
 
 def ending(runs: Sequence[RunDirectory], status: int | None) -> Ending:
-    """What came of a trial.
+    """How a trial ended.
 
     Args:
-        status: of its process, as `os.waitpid` gives it; None: nobody saw it end.
+        runs: its run directories.
+        status: exit status of its process from `os.waitpid`; None: unknown.
     """
     summaries = [run.summary for run in runs]
     for summary in summaries:
@@ -161,7 +163,7 @@ def ending(runs: Sequence[RunDirectory], status: int | None) -> Ending:
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         name = signal.Signals(-code).name
-        memory = ", by the kernel perhaps, for want of memory" if name == "SIGKILL" else ""
+        memory = ", perhaps by the kernel because memory ran out" if name == "SIGKILL" else ""
         return Ending("lost", f"killed by {name}{memory}")
     if code > 128:
         return Ending("interrupted", f"stopped by {signal.Signals(code - 128).name}")

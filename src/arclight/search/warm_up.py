@@ -1,20 +1,20 @@
-"""What is imported once, before the processes of trials are forked."""
+"""Imports modules once, before the processes of trials are forked."""
 
 import gc
 import importlib
 from typing import Any
 
-# What a trial would otherwise import while it runs, each a tenth of a second or more. W&B imports
-# the last two only when a run begins.
+# Modules that each trial would otherwise import, each a tenth of a second or more. W&B imports the
+# last two only when a run starts.
 TRIAL = ("arclight.run.fit", "matplotlib.backends.backend_agg", "pyarrow.parquet")
 TRIAL_WITH_WANDB = ("wandb", "wandb.apis.public", "pandas")
 
 
 def warm_up(*configs: dict[str, Any]) -> None:
-    """Imports what a trial needs, so that its process begins with it. Touches no device.
+    """Imports what a trial needs, so its forked process has it already. Initialises no device.
 
-    What was imported is set aside from garbage collection. Looking through it in each trial would
-    also copy the memory that a forked process shares.
+    The imported objects are frozen for the garbage collector (`gc.freeze`): scanning them in each
+    trial would also copy memory that forked processes share.
     """
     names: dict[str, None] = dict.fromkeys(TRIAL)
     for config in configs:

@@ -1,4 +1,4 @@
-"""The search itself: as many trials at once as there are workers, until all have ended."""
+"""Runs the trials of a search, one per worker at a time, until all have ended."""
 
 import math
 import selectors
@@ -27,7 +27,11 @@ class Workers(Processes[Claim]):
     """Runs the trials of a study in forked processes.
 
     Args:
-        slots: what each worker adds to the environment of its trials, such as its GPUs.
+        search: the settings.
+        study: the study.
+        composer: composes the trials' configs.
+        folder: the search directory.
+        slots: environment variables for each worker's trials, such as its GPUs.
     """
 
     def __init__(
@@ -47,7 +51,7 @@ class Workers(Processes[Claim]):
         return self.study.has_failed or self.study.is_over
 
     def open(self, stack: ExitStack) -> None:
-        """Listens for the validation figures of trials that may be pruned."""
+        """Listens for the validation metrics of trials that may be pruned."""
         warm_up(self.composer.base)
         place = stack.enter_context(tempfile.TemporaryDirectory(prefix="arclight-"))
         self._address = Path(place) / "search"
@@ -58,7 +62,7 @@ class Workers(Processes[Claim]):
 
     def _report(self) -> None:
         line, _ = self._door.accept()
-        with line, suppress(OSError, ValueError, StopIteration):  # it was killed while it asked
+        with line, suppress(OSError, ValueError, StopIteration):  # the trial was killed meanwhile
             line.settimeout(10)
             trial, step, value = line.makefile().readline().split()
             claim = next(r.job for r in self.running.values() if r.job.number == int(trial))
@@ -117,11 +121,11 @@ class Workers(Processes[Claim]):
         self.study.note(job, seconds=round(sum(s.get("seconds", 0.0) for s in summaries), 3))
         if end.outcome == "pruned":
             self.study.tell(job, TrialState.PRUNED)
-            self._told(job)
+            self._end(job)
         elif end.outcome == "finished":
             values = [_mean([aim.of(s) for s in summaries]) for aim in self.study.aims]
             missing = [
-                f"{aim.metric} is {'not measured' if value is None else value}"
+                f"{aim.metric} is {'not logged' if value is None else value}"
                 for aim, value in zip(self.study.aims, values, strict=True)
                 if value is None or not math.isfinite(value)
             ]
@@ -130,7 +134,7 @@ class Workers(Processes[Claim]):
                 self.fail(job, f"{'; '.join(missing)}; its metrics are {known or 'none'}")
                 return
             self.study.tell(job, TrialState.COMPLETE, [v for v in values if v is not None])
-            self._told(job)
+            self._end(job)
         else:
             note_lost(runs, end.reason)
             self.fail(job, end.reason)
@@ -138,14 +142,14 @@ class Workers(Processes[Claim]):
     def fail(self, job: Claim, reason: str) -> None:
         self.study.note(job, reason=reason)
         self.study.tell(job, TrialState.FAIL)
-        self._told(job)
+        self._end(job)
 
-    def _told(self, claim: Claim) -> None:
+    def _end(self, claim: Claim) -> None:
         claim.release()
         say(self.line(claim))
 
     def line(self, claim: Claim) -> str:
-        """What the terminal says of a trial that has ended."""
+        """The line that is printed when a trial has ended."""
         trial = next(t for t in self.study.trials() if t.number == claim.number)
         if trial.state == TrialState.FAIL:
             result = f"FAILED: {trial.user_attrs['reason']}"
@@ -162,7 +166,7 @@ class Workers(Processes[Claim]):
 
 
 def _group(config: dict[str, Any], name: str) -> None:
-    """W&B shows the trials of a search as one group, unless told otherwise."""
+    """Groups the trials of a search in W&B, unless the config sets a group."""
     node = (config["logger"] or {}).get("wandb")
     if node and node.get("group") is None:
         node["group"] = name
