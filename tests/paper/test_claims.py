@@ -41,7 +41,7 @@ def test_numbers_are_those_of_papers(text: str, value: float) -> None:
 
 @pytest.mark.parametrize("text", ["a is better", "a > b", "a > on test/accuracy", "a x = 5"])
 def test_what_is_no_claim_is_named(text: str) -> None:
-    with pytest.raises(UserError, match=r"cannot be read; claims are like"):
+    with pytest.raises(UserError, match=r"cannot be parsed; claims are like"):
         parse(text)
 
 

@@ -74,7 +74,7 @@ def test_too_few_seeds_are_undecided_and_their_number_is_said(
     assert checked(folder, ONLY.format("wide > narrow on test/accuracy")) == 3
     said = capsys.readouterr().out
     assert "80% power needs" in said
-    assert "seeds more" in said
+    assert "more seeds" in said
     assert "missing: wide on all, seed 2" in said
 
 
@@ -124,10 +124,10 @@ def test_other_code_and_other_data_are_refused_by_name(filled: Filled) -> None:
     with pytest.raises(UserError) as caught:
         checked(folder)
     said = str(caught.value)
-    assert f"{first.name} was made with other code: arclight_zoo/image/cnn.py" in said
-    assert f"{second.name} was made with other data" in said
+    assert f"{first.name} was trained with other code: arclight_zoo/image/cnn.py" in said
+    assert f"{second.name} was trained with other data" in said
     assert checked(folder, "paper.mixed=true") == 0
-    assert "was made with other code" in (folder / "report.html").read_text()
+    assert "was trained with other code" in (folder / "report.html").read_text()
 
 
 def test_runs_of_anyone_count_as_evidence(filled: Filled, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_runs_of_another_config_are_left_out_and_named(filled: Filled) -> None:
     ("words", "sentence"),
     [
         (["paper=tinny"], "did you mean paper=tiny"),
-        (["paper.seeds=[0,1]"], "Name a paper"),
+        (["paper.seeds=[0,1]"], "Choose a paper"),
         (["paper=tiny", "paper.sedes=[0]"], "did you mean seeds"),
         (["paper=tiny", "paper.seeds=[0,0]"], "different seeds"),
         (["paper=tiny", "paper.vary=[seed]"], "vary: seed is unknown"),

@@ -66,5 +66,5 @@ def test_runs_that_rows_need_are_made_once_and_refused_if_they_are_others(tmp_pa
         with pytest.raises(UserError, match="has the status failed, but rows need it"):
             require_finished(cells[:1])
         plan_before(paper, [], tmp_path)
-        with pytest.raises(UserError, match="was made with another config"):
+        with pytest.raises(UserError, match="was trained with another config"):
             plan_before(paper, ["optimizer.lr=0.5"], tmp_path)

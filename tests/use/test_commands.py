@@ -159,7 +159,7 @@ def test_a_run_of_a_gpu_is_tested_and_asked_where_there_is_none(
     config["trainer"] |= {"accelerator": "gpu", "precision": "bf16-mixed"}
     run.config_file.write_text(yaml.safe_dump(config))
     assert evaluate(str(run.path)) == evaluate(str(trained[0].path))
-    assert "was trained on a GPU, which this machine has not" in capsys.readouterr().out
+    assert "was trained on a GPU, but this machine has none" in capsys.readouterr().out
     Image.new("L", (8, 8)).save(tmp_path / "new.png")
     assert len(predict(str(run.path), str(tmp_path / "new.png"))) == 2
 
@@ -247,8 +247,8 @@ def test_reproduce_ends_in_the_same_bits(
     assert execute(run) == 0
     assert reproduce(str(run.path), output=str(tmp_path / "second")) == 0
     said = capsys.readouterr().out
-    assert "changed since: nothing: code, packages and hardware are as they were" in said
-    assert "Reproduced (equal bits wanted)" in said
+    assert "changed since: nothing: code, packages and hardware are the same" in said
+    assert "Reproduced (required: equal bits)" in said
     figures = dict(run.summary["metrics"])
     run.update_summary(metrics={**figures, "test/accuracy": figures["test/accuracy"] + 0.5})
     assert reproduce(str(run.path), output=str(tmp_path / "third")) == 1

@@ -29,17 +29,17 @@ GONE_ON = [
 @pytest.mark.parametrize(
     ("then", "lines"),
     [
-        ({}, ["since: nothing: code, packages and hardware are as they were"]),
+        ({}, ["since: nothing: code, packages and hardware are the same"]),
         (
             {"code": {**digests(), **CHANGED}},
             ["since: code: arclight_zoo/image/cnn.py, arclight_zoo/image/gone.py (gone)"],
         ),
         ({"code": NEW}, ["since: code: arclight_zoo/image/cnn.py (new)"]),
-        ({"code": None}, ["since: code: not recorded; it may have"]),
+        ({"code": None}, ["since: code: not recorded, it may have changed"]),
         (
             {"code": {**digests(), "arclight_zoo/image/cnn.py": "0"}, "continued": GONE_ON},
             [
-                "since: nothing: code, packages and hardware are as they were",
+                "since: nothing: code, packages and hardware are the same",
                 "during the run, on 2026-01-01: code: arclight_zoo/image/cnn.py",
             ],
         ),

@@ -1,1 +1,1 @@
-"""Papers: a grid of runs over seeds, its statistics, and claims that the runs are held against."""
+"""Papers: a grid of runs over seeds, its statistics, and claims that are tested on the runs."""

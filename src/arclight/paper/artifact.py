@@ -1,4 +1,4 @@
-"""`artifact.zip`: everything from which a paper is written again without training; no weights."""
+"""`artifact.zip`: all files needed to rebuild a paper without training; no weights."""
 
 import shutil
 import tempfile
@@ -19,13 +19,13 @@ OF_A_RUN = (
     "predictions.parquet",
 )
 OF_A_SEARCH = ("search.yaml", "trials.csv", "best.yaml", "report.md")
-LARGEST = 4 * 2**30  # bytes of all that is in one
-MOST_TIMES = 200  # that compression makes a file smaller
-EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip's earliest time, so that like content gives like bytes
+MAX_SIZE = 4 * 2**30  # bytes of the unpacked content
+MAX_RATIO = 200  # of unpacked to compressed size
+EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time, so equal content gives an equal file
 
 
 def pack(folder: Path, record: Record, target: Path) -> Path:
-    """Writes the archive; runs brought as evidence are in it as well."""
+    """Writes the archive, including runs given as evidence."""
     files: dict[str, Path] = {}
     entries = []
     for number, entry in enumerate(record.entries):
@@ -58,10 +58,10 @@ def pack(folder: Path, record: Record, target: Path) -> Path:
 
 @contextmanager
 def unpacked(file: Path) -> Iterator[tuple[Path, Record]]:
-    """The folder that an archive holds, as long as it is needed.
+    """Unpacks an archive to a temporary folder, and yields the folder and the record.
 
     Raises:
-        UserError: it is no artifact of a paper.
+        UserError: the file is not an artifact of a paper.
     """
     if not file.is_file():
         raise UserError(f"artifact={file} is not a file.")
@@ -69,19 +69,19 @@ def unpacked(file: Path) -> Iterator[tuple[Path, Record]]:
     try:
         with zipfile.ZipFile(file) as archive:
             _require_small(archive, file)
-            archive.extractall(folder)  # which keeps names with .. inside the folder
+            archive.extractall(folder)  # keeps names with .. inside the folder
         yield folder, read_record(folder)
-    # zlib and zipfile let all of these escape from a damaged file.
+    # zlib and zipfile raise all of these for damaged files.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"artifact={file} is no zip file, or damaged: {error}.") from error
+        raise UserError(f"artifact={file} is not a zip file, or damaged: {error}.") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _require_small(archive: zipfile.ZipFile, file: Path) -> None:
-    """Raises `UserError` where unpacking would fill the disk."""
+    """Raises `UserError` if unpacking could fill the disk."""
     size = sum(member.file_size for member in archive.infolist())
-    if size > LARGEST or size > MOST_TIMES * file.stat().st_size + 2**20:
+    if size > MAX_SIZE or size > MAX_RATIO * file.stat().st_size + 2**20:
         raise UserError(
-            f"artifact={file} would take {size:,} bytes, which is no artifact of a paper."
+            f"artifact={file} would unpack to {size:,} bytes, too many for a paper's artifact."
         )

@@ -20,8 +20,8 @@ from arclight.search.composer import Composer, as_overrides
 
 Config = dict[str, Any]
 
-BESIDE = (*INCIDENTAL, "preflight")
-"""Keys of a config that make no other run."""
+IGNORED = (*INCIDENTAL, "preflight")
+"""Keys of a config that do not change what a run computes."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,13 @@ class Cell:
     """One run of a paper.
 
     Attributes:
-        seed: which repetition.
+        row, column: names of its row and column.
+        seed: the repetition.
         config: the frozen config.
-        words: what composed it.
-        path: its run directory, whose name tells whether the config is the same.
-        kind: digest of the config without what varies between repetitions.
+        words: the overrides that compose it.
+        choices: the options of the config groups.
+        path: its run directory; the name contains a digest of the config.
+        kind: digest of the config without the keys that vary between repetitions.
     """
 
     row: str
@@ -53,17 +55,19 @@ class Cell:
 
 
 def plan(paper: Paper, typed: Sequence[str], folder: Path, untuned: bool = False) -> list[Cell]:
-    """All cells, the first repetition of each row before the second of any.
+    """All cells: the first repetition of each row comes before the second of any.
 
-    Used within `hydra_ready`. A row that is tuned has the best words that its search has found,
-    and no cells before that.
+    Must be used within `hydra_ready`. A tuned row has the best overrides of its search, and no
+    cells before the search has ended.
 
     Args:
-        folder: the paper's.
-        untuned: whether rows that are not tuned yet have cells as they are configured.
+        paper: the settings.
+        typed: overrides of the command line for all runs.
+        folder: of the paper.
+        untuned: also include rows that are not tuned yet, without tuning.
 
     Raises:
-        UserError: the config of a cell is not as it should be.
+        UserError: the config of a cell is not valid.
     """
     found: list[Cell] = []
     for column in paper.all_columns():
@@ -82,12 +86,12 @@ def plan(paper: Paper, typed: Sequence[str], folder: Path, untuned: bool = False
 
 
 def plan_before(paper: Paper, typed: Sequence[str], folder: Path) -> list[Cell]:
-    """The runs that rows need, `paper.before`, in folders of their names.
+    """The runs of `paper.before`, which rows need, in folders with their names.
 
-    Used within `hydra_ready`.
+    Must be used within `hydra_ready`.
 
     Raises:
-        UserError: a config is not as it should be, or is not that of the run that is there.
+        UserError: a config is not valid, or differs from that of the existing run.
     """
     found = []
     first = replace(paper, seeds=paper.seeds[:1], vary=["init", "order"])
@@ -98,20 +102,20 @@ def plan_before(paper: Paper, typed: Sequence[str], folder: Path) -> list[Cell]:
         there = (cell.path / "config.yaml").is_file()
         if there and digest(RunDirectory(cell.path).config) != digest(cell.config):
             raise UserError(
-                f"{cell.path} was made with another config, and runs begin with its weights: type "
-                "paper.dir=PATH to begin the paper anew."
+                f"{cell.path} was trained with another config, and other runs start from its "
+                "weights: type paper.dir=PATH to start the paper in a new directory."
             )
         found.append(cell)
     return found
 
 
 def words_of(paper: Paper, row: Row, column: Row, typed: Sequence[str]) -> list[str]:
-    """What makes the config of a row and column, but for the repetition."""
+    """The overrides of a row and column, without those of the repetition."""
     return merged(paper.overrides, column.words, row.words, typed)
 
 
 def merged(*lists: Sequence[str]) -> list[str]:
-    """The words of all lists; of two about the same key the later counts."""
+    """The overrides of all lists; the last one of each key counts."""
     last: dict[str, str] = {}
     for word in (word for words in lists for word in words):
         last.pop(key_of(word), None)
@@ -120,7 +124,7 @@ def merged(*lists: Sequence[str]) -> list[str]:
 
 
 def tuning_folder(folder: Path, row: str, column: str) -> Path:
-    """Where the search of a row and column lies."""
+    """The search directory of a row and column."""
     return folder / "tuning" / row / column
 
 
@@ -143,7 +147,7 @@ def _cell(paper: Paper, row: Row, column: Row, seed: int, composer: Composer, fo
     check(config)
     if config["trainer"]["num_nodes"] > 1:
         raise UserError(
-            "trainer.num_nodes: each run of a paper is on one machine; start the same paper on "
+            "trainer.num_nodes: each run of a paper uses one machine; start the same paper on "
             "several machines instead."
         )
     path = folder / "cells" / row.name / column.name / f"seed={seed}-{digest(config)}"
@@ -167,10 +171,9 @@ def _cell(paper: Paper, row: Row, column: Row, seed: int, composer: Composer, fo
 
 
 def repetition(paper: Paper, seed: int) -> dict[str, Any]:
-    """The keys of the config that a repetition sets.
+    """The config keys that a repetition sets.
 
-    The run's seed is of weights, dropout and order together; `data.seed` of order and augmentation
-    alone.
+    The run's seed controls weights, dropout and order; `data.seed` only order and augmentation.
     """
     varied: dict[str, Any] = {}
     if "init" in paper.vary:
@@ -185,7 +188,7 @@ def repetition(paper: Paper, seed: int) -> dict[str, Any]:
 
 
 def kind_of(config: Config, paper: Paper) -> str:
-    """What two repetitions of one cell have in common."""
+    """A digest of the config that is equal for all repetitions of a cell."""
     varied = set(repetition(paper, paper.seeds[0])) | {"seed", "data.seed"}
     plain = {k: dict(v) if isinstance(v, dict) else v for k, v in config.items()}
     for key in varied:
@@ -195,7 +198,7 @@ def kind_of(config: Config, paper: Paper) -> str:
 
 
 def digest(config: Config) -> str:
-    """The start of the SHA-256 of what makes a run what it is."""
-    kept = {key: value for key, value in config.items() if key not in BESIDE}
+    """The first digits of a SHA-256 hash of the config, without ignored keys."""
+    kept = {key: value for key, value in config.items() if key not in IGNORED}
     text = json.dumps(kept, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

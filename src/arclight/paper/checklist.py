@@ -10,15 +10,15 @@ from arclight.report.tables import markdown
 
 
 def checklist(outcomes: Outcomes) -> str:
-    """Markdown: what the two checklists ask for, and what the manifests answer."""
+    """The items of the two checklists, answered from the manifests, as Markdown."""
     done = [outcome for outcome in outcomes.all if outcome.ending == "finished"]
     parts = [
         "# Reproducibility checklist",
-        "The points of the NeurIPS paper checklist and of ACL's Responsible NLP checklist that can "
-        "be answered from the runs. Limitations, licences and broader impact are the authors'.",
+        "The items of the NeurIPS paper checklist and of ACL's Responsible NLP checklist that can "
+        "be answered from the runs. The authors must add limitations, licences and broader impact.",
         "## Claims",
-        f"{len(outcomes.paper.claims)} claims are stated in the paper's config and judged by a "
-        "command; see `claims.md`.",
+        f"{len(outcomes.paper.claims)} claims are stated in the paper's config and tested "
+        "automatically; see `claims.md`.",
         "## Code",
         _code(done),
         "## Data, their sizes and splits",
@@ -30,8 +30,8 @@ def checklist(outcomes: Outcomes) -> str:
         "## Hyperparameters: bounds, selection, number of trials",
         _search(outcomes),
         "## Error bars and significance",
-        "Deviations, 95% bootstrap intervals and paired tests by seed are stated with the table "
-        f"and the claims. What varies between repetitions: {', '.join(outcomes.paper.vary)}.",
+        "Deviations, 95% bootstrap intervals and paired tests by seed are reported with the table "
+        f"and the claims. Repetitions differ in: {', '.join(outcomes.paper.vary)}.",
         "## Compute",
         _compute(outcomes.all, done),
     ]
@@ -44,8 +44,8 @@ def _code(done: list[Outcome]) -> str:
     locks = sorted({str(o.manifest.get("lock_sha256"))[:12] for o in done})
     return (
         f"Commit {', '.join(commits) or 'unknown'}; {patched} of {len(done)} runs had uncommitted "
-        "changes, which their manifests keep as a patch. Lock file "
-        f"{', '.join(locks) or 'unknown'}. `python scripts/reproduce.py run=RUN` does a run again."
+        "changes, which their manifests contain as a patch. Lock file "
+        f"{', '.join(locks) or 'unknown'}. `python scripts/reproduce.py run=RUN` repeats a run."
     )
 
 
@@ -79,7 +79,7 @@ def _models(outcomes: Outcomes) -> list[dict[str, Any]]:
                     validation_of(metric): _mean(outcomes, row, column, validation_of(metric)),
                     metric: _mean(outcomes, row, column, metric),
                     "seconds of training": _mean(outcomes, row, column, "training_seconds"),
-                    "seconds in all": _mean(outcomes, row, column, "seconds"),
+                    "total seconds": _mean(outcomes, row, column, "seconds"),
                 }
             )
     return rows
@@ -105,13 +105,10 @@ def _runs(outcomes: Outcomes) -> str:
 def _search(outcomes: Outcomes) -> str:
     tune = outcomes.paper.tuning()
     if tune is None:
-        return (
-            "None were tuned for this paper: every row has the config that it states, the same for "
-            "every seed."
-        )
+        return "None were tuned for this paper: every row uses its stated config for every seed."
     lines = [
-        f"Each row had {tune.n_trials} trials on each column, by the {tune.sampler} sampler; the "
-        "best in validation was taken, the test set was not looked at."
+        f"Each row had {tune.n_trials} trials on each column, with the {tune.sampler} sampler. The "
+        "best one in validation was selected; the test set was not used."
     ]
     for row in outcomes.paper.all_rows():
         lines += [f"- {row.name}, {k}: {v}" for k, v in {**tune.space, **row.space}.items()]
@@ -121,7 +118,7 @@ def _search(outcomes: Outcomes) -> str:
                 chosen = [
                     w.strip(" -") for w in file.read_text().splitlines() if w.startswith("- ")
                 ]
-                lines.append(f"- {row.name} on {column} took {' '.join(chosen)}")
+                lines.append(f"- {row.name} on {column} uses {' '.join(chosen)}")
     return "\n".join(lines)
 
 
@@ -139,8 +136,8 @@ def _compute(every: Iterable[Outcome], done: list[Outcome]) -> str:
     total = sum(kinds.values()) / 3600
     return "\n".join(
         [
-            *(lines or ["- No run has begun."]),
-            f"- {total:.3f} device hours in all, failed runs included, searches not.",
+            *(lines or ["- No run has started."]),
+            f"- {total:.3f} device hours in total, including failed runs, excluding searches.",
             f"- torch {', '.join(versions) or 'unknown'}; energy was not measured.",
         ]
     )

@@ -1,4 +1,4 @@
-"""The language of claims: one line says what must hold between rows, or of one."""
+"""The language of claims: each line states a relation between two rows, or a value of one row."""
 
 import re
 from dataclasses import dataclass
@@ -30,23 +30,23 @@ _FORMS: dict[Kind, re.Pattern[str]] = {
 }
 _FACTORS = {"": 1.0, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9}
 
-EXACT = ("parameters",)  # of a row: the same for every seed
+EXACT = ("parameters",)  # metrics that are the same for every seed
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, as it was written and as it is judged.
+    """A parsed claim.
 
     Attributes:
-        text: as written.
-        kind: `compare` two rows, hold two rows for `equal`, or hold one against a `value`.
-        row: the row that is spoken of.
-        other: the row that it is compared with; None: a value.
-        metric: of `summary.json`.
-        holds: the verdict on row minus other (or minus value) with which the claim holds.
-        threshold: differences no larger than this do not matter; None: the paper's.
-        value: what the metric should be.
-        column: the only column that counts; None: the mean over all.
+        text: the claim as written.
+        kind: `compare`: one row is better; `equal`: two rows are equal; `value`: a row has a value.
+        row: the row of the claim.
+        other: the row to compare with; None for a value.
+        metric: a metric of `summary.json`.
+        holds: the verdict on row minus other (or minus value) for which the claim holds.
+        threshold: differences up to this do not matter; None: the paper's threshold.
+        value: the claimed value.
+        column: the column of the claim; None: the mean over all columns.
     """
 
     text: str
@@ -65,16 +65,16 @@ class Claim:
 
 
 def parse(text: str) -> Claim:
-    """Reads a claim.
+    """Parses a claim.
 
     Raises:
-        UserError: it is not a claim.
+        UserError: the text is not a claim.
     """
     for kind, form in _FORMS.items():
         if found := form.fullmatch(text.strip()):
             return _claim(text.strip(), kind, found)
     raise UserError(
-        f'The claim "{text}" cannot be read; claims are like\n'
+        f'The claim "{text}" cannot be parsed; claims are like\n'
         "  vit > cnn on test/accuracy\n"
         "  vit > cnn on test/accuracy by 0.01 in digits\n"
         "  cnn == cnn_wide on test/accuracy within 0.005\n"
@@ -108,28 +108,24 @@ def _claim(text: str, kind: Kind, found: re.Match[str]) -> Claim:
 
 
 def number(text: str) -> float:
-    """A number as papers write it: `25.6M`, `1e-3`, `1,797`."""
+    """Parses a number in the notation of papers: `25.6M`, `1e-3`, `1,797`."""
     plain = re.sub(r"[\s_,]", "", text)
     factor = plain[-1] if plain[-1] in _FACTORS else ""
     return float(plain.removesuffix(factor)) * _FACTORS[factor]
 
 
 def require_known(claims: list[Claim], rows: list[str], columns: list[str]) -> None:
-    """Raises `UserError` naming each row and column of the claims that the paper does not have."""
-    faults = []
+    """Raises `UserError` listing the rows and columns of the claims that do not exist."""
+    errors = []
     for claim in claims:
         for name in (claim.row, claim.other):
             if name is not None and name not in rows:
                 hint = did_you_mean(name, rows)
-                faults.append(
-                    f'The claim "{claim.text}" speaks of no row of the paper: {name}{hint}'
-                )
+                errors.append(f'The claim "{claim.text}" has an unknown row: {name}{hint}')
         if claim.column is not None and claim.column not in columns:
             hint = did_you_mean(claim.column, columns)
-            faults.append(
-                f'The claim "{claim.text}" names no column of the paper: {claim.column}{hint}'
-            )
+            errors.append(f'The claim "{claim.text}" has an unknown column: {claim.column}{hint}')
         if claim.kind == "equal" and claim.threshold == 0:
-            faults.append(f'The claim "{claim.text}" can never hold: say within how much.')
-    if faults:
-        raise UserError("\n".join(faults))
+            errors.append(f'The claim "{claim.text}" can never hold: add "within NUMBER".')
+    if errors:
+        raise UserError("\n".join(errors))

@@ -1,4 +1,4 @@
-"""From the command's words to a paper's settings: `configs/paper/NAME.yaml` and what was typed."""
+"""A paper's settings: `configs/paper/NAME.yaml` with the overrides of the command line."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,30 +20,30 @@ TARGET = f"{Paper.__module__}.{Paper.__qualname__}"
 
 
 def divided(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words about the paper, and those about each of its runs."""
+    """Splits overrides into those of the paper and those of its runs."""
     own = [w for w in words if key_of(w).split(".")[0] == "paper"]
     paths = [w for w in words if key_of(w) == "hydra.searchpath"]
     return [*paths, *own], [w for w in words if w not in own]
 
 
 def settings_of(words: Sequence[str]) -> tuple[Paper, dict[str, Any]]:
-    """The paper that the words name, and the same as plain containers.
+    """Composes the paper's settings; returns them also as plain containers.
 
-    Used within `hydra_ready`.
+    Must be used within `hydra_ready`.
 
     Raises:
-        UserError: no paper is named, or a setting is not as it should be.
+        UserError: no paper is given, or a setting is not valid.
     """
     known = ", ".join(options("paper"))
     if not any(key_of(word) == "paper" for word in words):
-        raise UserError(f"Name a paper: type paper=NAME with one of {known}.")
+        raise UserError(f"Choose a paper: type paper=NAME with one of {known}.")
     try:
         cfg = compose("paper", overrides=list(words))
     except HydraException as error:
         raise UserError(_unknown(words) or in_a_sentence(error)) from error
     node = OmegaConf.to_container(cfg.paper, resolve=True)
     if not isinstance(node, dict):
-        raise UserError(f"paper={node} is no paper: type paper=NAME with one of {known}.")
+        raise UserError(f"paper={node} is not a paper: type paper=NAME with one of {known}.")
     plain = {str(key): value for key, value in node.items()}
     _check(plain)
     paper = Paper(**plain)
@@ -55,7 +55,7 @@ def settings_of(words: Sequence[str]) -> tuple[Paper, dict[str, Any]]:
 
 
 def _unknown(words: Sequence[str]) -> str | None:
-    """Of the first word that sets what no paper has."""
+    """The error message for the first unknown setting of a paper; None if there is none."""
     known = list(parameters(TARGET))
     for word in words:
         group, _, key = key_of(word).partition(".")
@@ -65,7 +65,7 @@ def _unknown(words: Sequence[str]) -> str | None:
 
 
 def _check(node: dict[str, Any]) -> None:
-    """Raises `UserError` with one line for each key that is unknown or of another type."""
+    """Raises `UserError` with one line for each key that is unknown or has a wrong type."""
     known, faults = parameters(TARGET), []
     for key, value in node.items():
         if value == "???":

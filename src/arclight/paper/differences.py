@@ -1,8 +1,8 @@
-"""Is a difference larger than what matters? Verdicts by a practical threshold, and their power.
+"""Verdicts on differences with a threshold for practical relevance, and their statistical power.
 
-The verdicts are those of an interval: better (or worse) if all of the 95% interval of the mean
-difference lies beyond the threshold, equal if the 90% interval lies within it, which are two
-one-sided tests at 5% (Schuirmann, 1987; Lakens, 2017); else undecided.
+A difference is better (or worse) if the whole 95% interval of its mean is beyond the threshold. It
+is equal if the 90% interval is within the threshold, which corresponds to two one-sided tests at 5%
+(Schuirmann, 1987; Lakens, 2017). Otherwise it is undecided.
 """
 
 from collections.abc import Sequence
@@ -17,22 +17,21 @@ Verdict = Literal["better", "worse", "equal", "undecided"]
 
 ALPHA = 0.05
 POWER = 0.8
-MOST = 1000  # repetitions; more are not searched for
-_SHARES = (np.arange(400) + 0.5) / 400  # where the distribution of a deviation is looked at
+MAX_REPETITIONS = 1000  # largest number of repetitions that is searched for
+_SHARES = (np.arange(400) + 0.5) / 400  # quantiles for the distribution of a deviation
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What the differences of some repetitions say.
+    """Statistics of the differences in some repetitions.
 
     Attributes:
-        n: how many there are.
+        n: number of repetitions.
         mean: of the differences.
-        deviation: of a sample of them; None of fewer than two.
-        low: end of the mean's 95% interval (Student's t); None of fewer than two.
-        high: likewise.
-        threshold: differences no larger than this do not matter.
-        values: of p for each verdict; 1 where there are too few.
+        deviation: their sample standard deviation; None for fewer than two.
+        low, high: the 95% interval of the mean (Student's t); None for fewer than two.
+        threshold: differences up to this do not matter.
+        values: the p-value of each verdict; 1 if there are too few repetitions.
     """
 
     n: int
@@ -45,29 +44,33 @@ class Difference:
 
     @property
     def likeliest(self) -> Region:
-        """The verdict that the differences come closest to."""
+        """The verdict with the smallest p-value."""
         return min(self.values, key=lambda region: self.values[region])
 
     @property
     def p(self) -> float:
-        """Of the likeliest verdict."""
+        """The p-value of the likeliest verdict."""
         return self.values[self.likeliest]
 
     def verdict(self, p: float | None = None) -> Verdict:
-        """With the likeliest verdict's p, which may have been corrected."""
+        """The verdict at the 5% level.
+
+        Args:
+            p: the p-value of the likeliest verdict, perhaps corrected; None: uncorrected.
+        """
         return self.likeliest if (self.p if p is None else p) <= ALPHA else "undecided"
 
 
 def difference(
     values: NDArray[np.float64], threshold: float, resolution: float = 0.0
 ) -> Difference:
-    """Judges differences, one for each repetition.
+    """Computes the statistics of differences.
 
     Args:
-        values: the differences.
-        threshold: what does not matter.
-        resolution: the step between two possible values of the metric; differences that are equal
-            only because it is coarse are not taken for certain.
+        values: the differences, `(repetitions,)`.
+        threshold: differences up to this do not matter.
+        resolution: the step between two possible values of the metric. It limits the deviation
+            from below, because a coarse metric can hide differences.
     """
     from scipy.stats import t as student
 
@@ -100,7 +103,7 @@ def difference(
 
 
 def exactly(value: float, tolerance: float) -> Difference:
-    """The difference of a number that has no spread, such as a count of parameters."""
+    """The difference of a number without spread, such as the number of parameters."""
     within = abs(value) <= tolerance * (1 + 1e-12)
     region: Region = "equal" if within else "better" if value > 0 else "worse"
     found: dict[Region, float] = {
@@ -112,18 +115,18 @@ def exactly(value: float, tolerance: float) -> Difference:
 def power(
     region: Region, n: int, effect: float, deviation: float, threshold: float, alpha: float = ALPHA
 ) -> float:
-    """The probability of a verdict with so many repetitions.
+    """The probability of a verdict with this many repetitions.
 
-    It is exact for normal differences: over the distribution of their deviation (chi-squared), the
-    probability that the mean lies far enough from the threshold.
+    It is exact for normally distributed differences: the probability that their mean is far enough
+    from the threshold, averaged over the chi-squared distribution of their deviation.
 
     Args:
         region: the verdict.
-        n: repetitions.
+        n: number of repetitions.
         effect: the true mean of the differences.
-        deviation: their true deviation.
-        threshold: what does not matter.
-        alpha: the level, two-sided for better and worse.
+        deviation: their true standard deviation.
+        threshold: differences up to this do not matter.
+        alpha: the significance level, two-sided for better and worse.
     """
     from scipy.stats import chi2, norm
     from scipy.stats import t as student
@@ -147,16 +150,16 @@ def power(
 def needed(
     region: Region, effect: float, deviation: float, threshold: float, alpha: float = ALPHA
 ) -> int | None:
-    """The fewest repetitions with 80% power; None: more than anyone would make."""
+    """The smallest number of repetitions with 80% power; None: more than 1000."""
 
     def enough(n: int) -> bool:
         return power(region, n, effect, deviation, threshold, alpha) >= POWER
 
-    if not enough(MOST):
+    if not enough(MAX_REPETITIONS):
         return None
     low, high = 1, 2
     while not enough(high):
-        low, high = high, min(MOST, high * 2)
+        low, high = high, min(MAX_REPETITIONS, high * 2)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
@@ -164,6 +167,6 @@ def needed(
 
 
 def resolution(values: Sequence[NDArray[np.float64]]) -> float:
-    """The smallest step between any two of the values; 0 where all are equal."""
+    """The smallest difference between two distinct values; 0 if all are equal."""
     steps = np.diff(np.unique(np.concatenate([np.asarray(v, float) for v in values])))
     return float(steps[steps > 1e-9].min(initial=np.inf)) if (steps > 1e-9).any() else 0.0

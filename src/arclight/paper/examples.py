@@ -1,4 +1,4 @@
-"""Two runs compared example by example, by their `predictions.parquet`."""
+"""Compares runs example by example, with their `predictions.parquet`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ DRAWS = 2000
 
 @dataclass(frozen=True)
 class Paired:
-    """Two runs on the same examples.
+    """A comparison of two runs on the same examples.
 
     Attributes:
-        only_first: examples that the first alone has right.
-        only_second: likewise.
-        p: of McNemar's exact test that neither has more right.
-        difference: of the shares that are right.
-        low: end of its 95% interval, from a bootstrap of the examples.
-        high: likewise.
+        n: number of examples.
+        only_first: examples that only the first run predicts correctly.
+        only_second: examples that only the second run predicts correctly.
+        p: p-value of McNemar's exact test.
+        difference: of the accuracies.
+        low, high: its 95% interval, from a bootstrap of the examples.
     """
 
     n: int
@@ -36,7 +36,10 @@ class Paired:
 
 
 def paired(first: Examples, second: Examples) -> Paired | None:
-    """Compares by McNemar's exact test (1947); None: they are not of the same examples."""
+    """Compares two runs with McNemar's exact test (1947).
+
+    None if they have different examples, or do not predict classes.
+    """
     from scipy.stats import binomtest
 
     if not (first.are_classes and second.are_classes):
@@ -52,7 +55,7 @@ def paired(first: Examples, second: Examples) -> Paired | None:
 
 
 def _interval(steps: NDArray[np.float64]) -> tuple[float, float]:
-    """A paired bootstrap: the examples are drawn, and with each what both have made of it."""
+    """A paired bootstrap: resamples the examples together with both runs' predictions."""
     random = np.random.Generator(np.random.Philox(key=mix("examples", 0)))
     values, counts = np.unique(steps, return_counts=True)
     drawn = random.multinomial(len(steps), counts / len(steps), DRAWS) @ values / len(steps)
@@ -61,7 +64,7 @@ def _interval(steps: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def mistakes(runs: Sequence[Examples]) -> list[dict[str, Any]]:
-    """The examples that most runs get wrong, the worst first: how many, and what they say most."""
+    """The examples that most runs predict wrongly, the worst first, with the commonest mistake."""
     runs = [run for run in runs if run.are_classes]
     if not runs or not all(np.array_equal(run.id, runs[0].id) for run in runs):
         return []

@@ -1,6 +1,6 @@
-"""The pictures of a paper, as vector PDF and PNG: told apart by marks and dashes, not colour alone.
+"""The figures of a paper, as vector PDF and PNG. Rows differ in marks and dashes too.
 
-The colours are those of Okabe and Ito (2008), which the colour-blind can tell apart.
+The colours are those of Okabe and Ito (2008), which colour-blind people can distinguish.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,12 +22,12 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")
-DOTS = 200  # a PNG's per inch
+DPI = 200  # of a PNG
 
 
 @dataclass(frozen=True)
 class Style:
-    """How one row is drawn in all pictures."""
+    """The style of one row in all figures."""
 
     colour: str
     dash: Any
@@ -42,7 +42,7 @@ class Style:
 
 
 def draw(outcomes: Outcomes, folder: Path) -> list[Path]:
-    """Every picture that there is something for; returns the PNG files."""
+    """Draws all figures for which there is data; returns the PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures: dict[str, Callable[[Outcomes], Figure | None]] = {
         "bars": bars,
@@ -58,10 +58,10 @@ def draw(outcomes: Outcomes, folder: Path) -> list[Path]:
 
 
 def save(drawn: "Figure", target: Path) -> Path:
-    """Writes NAME.pdf and NAME.png, the same bytes each time; returns the latter."""
+    """Writes NAME.pdf and NAME.png reproducibly; returns the PNG file."""
     drawn.savefig(target.with_suffix(".pdf"), metadata={"CreationDate": None})
     png = target.with_suffix(".png")
-    drawn.savefig(png, dpi=DOTS, metadata={"Software": None})
+    drawn.savefig(png, dpi=DPI, metadata={"Software": None})
     return png
 
 
@@ -102,7 +102,7 @@ def bars(outcomes: Outcomes) -> "Figure | None":
 
 
 def _zoom(axis: Any, values: Sequence[Any]) -> None:
-    """Shows where the values differ; the axis says that it does not begin at 0."""
+    """Limits the axis to the range of the values, so it does not start at 0."""
     every = np.concatenate([v for v in values if len(v)] or [np.zeros(1)])
     low, high = float(every.min()), float(every.max())
     room = (high - low) or abs(high) * 0.1 or 1.0
@@ -110,7 +110,7 @@ def _zoom(axis: Any, values: Sequence[Any]) -> None:
 
 
 def curves(outcomes: Outcomes) -> "Figure | None":
-    """Validation over steps: the mean of the repetitions, and from the least to the greatest."""
+    """Validation curves: mean, minimum and maximum of the repetitions against steps."""
     from arclight.training.loggers import read_metrics
 
     metric = outcomes.paper.curve or validation_of(outcomes.paper.metric)
@@ -155,7 +155,7 @@ def curves(outcomes: Outcomes) -> "Figure | None":
 
 
 def scatter(outcomes: Outcomes, figure_name: str, label: str) -> "Figure | None":
-    """The metric against another number of each row, each with its deviation."""
+    """The metric of each row, with its deviation, against another number."""
     metric, columns = outcomes.paper.metric, outcomes.columns
     points = list(_points(outcomes, figure_name))
     if len({x for *_, x, _ in points}) < 2:
@@ -196,4 +196,4 @@ def _points(outcomes: Outcomes, name: str) -> Iterator[tuple[str, str, float, An
 
 
 def _any(outcomes: Outcomes, metric: str) -> bool:
-    return any(o.figure(metric) is not None for o in outcomes.all)
+    return any(o.metric(metric) is not None for o in outcomes.all)

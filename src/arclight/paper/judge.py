@@ -1,4 +1,4 @@
-"""Claims held against the runs: a verdict for each, and what it rests on."""
+"""Tests the claims on the runs: a verdict for each, with its evidence."""
 
 import hashlib
 import json
@@ -32,18 +32,20 @@ LOOKS = "looks.json"
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the runs say of a claim.
+    """The verdict on a claim, and its evidence.
 
     Attributes:
-        difference: of row and other by seed (or of row and value); None: there is no run for it.
-        seeds: that both have.
-        p: of the likeliest verdict, corrected for the other claims and for earlier looks.
-        verdict: better, worse, equal or undecided: the row against the other.
-        holds: whether the claim does.
-        improvement: the probability that a run of the row beats one of the other, low and high.
-        needed: repetitions in all for 80% power, where it is undecided; None: more than 1,000.
-        examples: the first seeds' test sets, compared example by example.
-        looks: how often these claims were judged on other runs, this time included.
+        claim: the claim.
+        difference: between the two rows by seed (or row and value); None: there are no runs.
+        seeds: the seeds that both rows have.
+        p: of the likeliest verdict, corrected for the number of claims and earlier looks.
+        verdict: better, worse, equal or undecided: the row compared with the other.
+        holds: whether the claim holds.
+        improvement: the probability that a run of the row beats one of the other, with its
+            interval: value, low, high.
+        needed: total repetitions for 80% power if undecided; None: more than 1,000.
+        examples: by column, the comparison of the first common seed example by example.
+        looks: how often these claims were tested on different runs, including this time.
     """
 
     claim: Claim
@@ -59,9 +61,10 @@ class Judgement:
 
 
 def judge(outcomes: Outcomes, looks: int = 1) -> list[Judgement]:
-    """Judges all claims of the paper.
+    """Tests all claims of the paper.
 
     Args:
+        outcomes: the runs.
         looks: see `look`.
     """
     claims = outcomes.paper.all_claims()
@@ -75,7 +78,7 @@ def judge(outcomes: Outcomes, looks: int = 1) -> list[Judgement]:
 
 
 def _tested(claims: Sequence[Claim]) -> int:
-    """The claims that chance may decide, for which p is corrected."""
+    """The number of claims with a statistical test, for the correction of p."""
     return max(1, sum(not claim.is_exact for claim in claims))
 
 
@@ -83,7 +86,7 @@ Pairs = dict[str, dict[int, tuple[float, float]]]  # by column and seed: of row,
 
 
 def _evidence(claim: Claim, outcomes: Outcomes) -> Pairs:
-    """The metric of both rows, by column, for the seeds that both have."""
+    """The metric of both rows, by column, for their common seeds."""
     found: Pairs = {}
     for column in outcomes.columns if claim.column is None else [claim.column]:
         mine = outcomes.finished(claim.row, column, claim.metric)
@@ -96,13 +99,13 @@ def _evidence(claim: Claim, outcomes: Outcomes) -> Pairs:
 
 
 def _seeds(pairs: Pairs) -> tuple[int, ...]:
-    """Those for which every column has a pair."""
+    """The seeds for which every column has a pair."""
     shared = set.intersection(*(set(by_seed) for by_seed in pairs.values()))
     return tuple(sorted(shared))
 
 
 def threshold_of(claim: Claim, outcomes: Outcomes) -> float:
-    """What does not matter: the claim's own, else the paper's where it is of the paper's metric."""
+    """The claim's threshold, else the paper's if the claim is about the paper's metric."""
     if claim.threshold is not None:
         return claim.threshold
     paper = outcomes.paper
@@ -164,7 +167,7 @@ def _judgement(
 
 
 def _by_example(claim: Claim, outcomes: Outcomes) -> dict[str, Paired]:
-    """The predictions of the first seed that both rows have them of, by column."""
+    """Compares the predictions of the first common seed with predictions, by column."""
     found: dict[str, Paired] = {}
     if claim.other is None:
         return found
@@ -181,13 +184,13 @@ def _by_example(claim: Claim, outcomes: Outcomes) -> dict[str, Paired]:
 
 
 def look(folder: Path, outcomes: Outcomes) -> int:
-    """Notes that the claims are judged on these runs, and returns how often they have been.
+    """Records that the claims are tested on these runs; returns the number of looks so far.
 
-    Judging again after adding repetitions finds differences that are none more often; p-values of
-    the k-th look are multiplied by k. The same runs again are no new look.
+    Repeated tests with more repetitions increase false positives, so p-values of the k-th look are
+    multiplied by k. The same runs do not count again.
     """
     seen = [
-        [o.entry.row, o.entry.column, o.seed, o.figure(outcomes.paper.metric)]
+        [o.entry.row, o.entry.column, o.seed, o.metric(outcomes.paper.metric)]
         for o in outcomes.all
         if o.ending == "finished"
     ]
@@ -203,6 +206,6 @@ def look(folder: Path, outcomes: Outcomes) -> int:
 
 
 def exit_code(judgements: Sequence[Judgement]) -> int:
-    """0: all claims hold. 1: one fails. 3: none fails, and some are undecided."""
+    """0: all claims hold. 1: at least one fails. 3: none fails, but some are undecided."""
     states = {judgement.holds for judgement in judgements}
     return 1 if "fails" in states else 3 if "undecided" in states else 0

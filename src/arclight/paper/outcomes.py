@@ -1,4 +1,4 @@
-"""What the runs of a paper have come to, read from their directories."""
+"""The results of a paper's runs, read from their directories."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +18,14 @@ ENDINGS = ("finished", "diverged", "failed", "missing")
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run of a paper.
+    """A run of a paper and its result.
 
     Attributes:
-        ending: finished, diverged, failed, or missing: not run, or not to its end.
-        error: of one that failed.
+        entry: its place in the paper.
+        path: the run directory; None if there is none, or it is damaged.
+        ending: finished, diverged, failed, or missing (not executed, or not to its end).
+        error: of a failed run.
+        summary: the content of `summary.json`.
     """
 
     entry: Entry
@@ -35,7 +38,7 @@ class Outcome:
     def seed(self) -> int:
         return self.entry.seed
 
-    def figure(self, name: str) -> float | None:
+    def metric(self, name: str) -> float | None:
         """A metric of the tested checkpoint, or another number of `summary.json`."""
         if self.ending != "finished":
             return None
@@ -55,7 +58,8 @@ class Outcomes:
     """All runs of a paper, by row and column.
 
     Args:
-        folder: the paper's, to which its paths are relative.
+        record: the content of `paper.json`.
+        folder: of the paper; its paths are relative to it.
     """
 
     def __init__(self, record: Record, folder: Path) -> None:
@@ -70,23 +74,23 @@ class Outcomes:
         return sorted(found, key=lambda outcome: outcome.seed)
 
     def finished(self, row: str, column: str, metric: str) -> dict[int, float]:
-        """The metric by seed, of the runs that have it."""
-        values = {o.seed: o.figure(metric) for o in self.of(row, column)}
+        """The metric by seed, for the runs that have it."""
+        values = {o.seed: o.metric(metric) for o in self.of(row, column)}
         return {seed: value for seed, value in values.items() if value is not None}
 
     def values(self, row: str, column: str, metric: str) -> NDArray[np.float64]:
         return np.array(list(self.finished(row, column, metric).values()), float)
 
     def counts(self, row: str, column: str) -> dict[str, int]:
-        """How many runs of a cell have come to each ending."""
+        """The number of runs of a cell with each ending."""
         endings = [outcome.ending for outcome in self.of(row, column)]
         return {ending: endings.count(ending) for ending in ENDINGS}
 
-    def first(self, row: str, columns: Sequence[str], figure: str) -> float | None:
-        """A number that all runs of a row share, of the first that has it."""
+    def first(self, row: str, columns: Sequence[str], metric: str) -> float | None:
+        """A number that is equal for all runs of a row, from the first run that has it."""
         for column in columns:
             for outcome in self.of(row, column):
-                if (value := outcome.figure(figure)) is not None:
+                if (value := outcome.metric(metric)) is not None:
                     return value
         return None
 

@@ -1,4 +1,4 @@
-"""`report.html`: the whole paper in one file that needs no network."""
+"""`report.html`: the whole paper in one self-contained file."""
 
 import base64
 import html
@@ -23,11 +23,12 @@ code { font-size: 0.9em; background: #f2f2f2; padding: 0 0.2em; }
 
 
 def page(title: str, parts: Sequence[str], pictures: Sequence[Path]) -> str:
-    """A page of Markdown parts (as this project writes it) and pictures.
+    """An HTML page from Markdown and figures.
 
     Args:
-        parts: of headings, paragraphs, lists and tables.
-        pictures: PNG files, which the page contains.
+        title: of the page.
+        parts: Markdown with headings, paragraphs, lists and tables.
+        pictures: PNG files, which are embedded.
     """
     body = [to_html(part) for part in parts]
     if pictures:
@@ -48,7 +49,7 @@ def page(title: str, parts: Sequence[str], pictures: Sequence[Path]) -> str:
 
 
 def to_html(text: str) -> str:
-    """Headings, paragraphs, lists and tables of Markdown; nothing else is needed here."""
+    """Converts the Markdown of this package: headings, paragraphs, lists and tables."""
     return "\n".join(_block(block) for block in re.split(r"\n\s*\n", text.strip()) if block)
 
 

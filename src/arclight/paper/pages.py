@@ -1,4 +1,4 @@
-"""The claims with their evidence, as Markdown and as rows for machines."""
+"""The claims with their evidence, as Markdown and CSV rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,9 +12,9 @@ WORDS = {"holds": "holds", "fails": "FAILS", "undecided": "undecided"}
 
 
 def claims_markdown(judgements: Sequence[Judgement], outcomes: Outcomes) -> str:
-    """Every claim: its verdict, and what it rests on."""
+    """All claims with their verdicts and evidence."""
     if not judgements:
-        return "# Claims\n\nThe paper makes none.\n"
+        return "# Claims\n\nThe paper has none.\n"
     rows = [
         {"claim": j.claim.text, "verdict": WORDS[j.holds], "why": reason(j)} for j in judgements
     ]
@@ -23,7 +23,7 @@ def claims_markdown(judgements: Sequence[Judgement], outcomes: Outcomes) -> str:
 
 
 def reason(judgement: Judgement) -> str:
-    """The verdict in a sentence."""
+    """The reason for the verdict, as a clause."""
     found = judgement.difference
     if found is None:
         return "no run has the metric yet"
@@ -31,9 +31,9 @@ def reason(judgement: Judgement) -> str:
     size = f"{found.mean:+.{digits}f}"
     if judgement.claim.is_exact:
         other = judgement.claim.other or "the value"
-        return f"differs from {other} by {found.mean:+,.0f}, {found.threshold:,.0f} are allowed"
+        return f"differs from {other} by {found.mean:+,.0f}; allowed: {found.threshold:,.0f}"
     if found.low is None or found.high is None:
-        return f"{size} from {found.n} seed; two are the least" + _more(judgement)
+        return f"{size} from {found.n} seed; at least two are needed" + _more(judgement)
     interval = f"[{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
     said = f"{size} {interval} over {found.n} seeds, p = {judgement.p:.2g}"
     verdict = "" if judgement.verdict == "undecided" else f"{judgement.verdict}: "
@@ -50,7 +50,7 @@ def _more(judgement: Judgement) -> str:
         return "; 80% power would need more than 1000 seeds"
     more = max(1, judgement.needed - found.n)
     seeds = "seed" if more == 1 else "seeds"
-    return f"; 80% power needs {more} {seeds} more, {found.n + more} in all"
+    return f"; 80% power needs {more} more {seeds}, {found.n + more} in total"
 
 
 def _evidence(judgement: Judgement) -> str:
@@ -70,10 +70,10 @@ def _evidence(judgement: Judgement) -> str:
         )
     for column, both in judgement.examples.items():
         lines.append(
-            f"By example on {column}, first seed: {claim.row} alone is right on "
-            f"{both.only_first}, {claim.other} alone on {both.only_second} of {both.n}; McNemar's "
-            f"exact p = {both.p:.2g}; difference {both.difference:+.4f} "
-            f"[{both.low:+.4f}, {both.high:+.4f}] by a bootstrap of the examples."
+            f"By example on {column}, first seed: only {claim.row} is correct on "
+            f"{both.only_first}, only {claim.other} on {both.only_second} of {both.n} examples; "
+            f"McNemar's exact p = {both.p:.2g}; difference {both.difference:+.4f} "
+            f"[{both.low:+.4f}, {both.high:+.4f}] (bootstrap of the examples)."
         )
     return "\n\n".join(lines)
 
@@ -81,20 +81,20 @@ def _evidence(judgement: Judgement) -> str:
 def _note(judgements: Sequence[Judgement]) -> str:
     looks = judgements[0].looks
     said = (
-        "A verdict is better (or worse) where the 95% interval of the mean difference lies beyond "
-        "the threshold (paired t-test by seed), equal where two one-sided tests at 5% put it "
-        "within. p is corrected for the number of claims (Holm)"
+        "A verdict is better (or worse) if the 95% interval of the mean difference is beyond the "
+        "threshold (paired t-test by seed), and equal if two one-sided tests at 5% place it within "
+        "the threshold. p is corrected for the number of claims (Holm)"
     )
     if looks > 1:
         return said + (
-            f", and multiplied by {looks}: this is look {looks} at these claims, on other runs "
-            "than before."
+            f" and multiplied by {looks}, because this is test {looks} of these claims, on other "
+            "runs than before."
         )
     return said + "."
 
 
 def claims_rows(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
-    """For `claims.csv`: all digits."""
+    """Rows for `claims.csv`, with all digits."""
     rows = []
     for j in judgements:
         found, chance = j.difference, j.improvement or (None, None, None)

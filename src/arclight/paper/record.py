@@ -1,4 +1,4 @@
-"""`paper.json`: what a paper is and where its runs lie, from which everything else is written."""
+"""`paper.json`: the settings and runs of a paper, from which all other files are written."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 from arclight.errors import UserError
 from arclight.files import write_json
-from arclight.paper.cells import BESIDE, Cell, digest, kind_of
+from arclight.paper.cells import IGNORED, Cell, digest, kind_of
 from arclight.paper.settings import Paper
 from arclight.provenance.code import changed_since, named
 from arclight.reading import read_json
@@ -18,17 +18,17 @@ from arclight.run_directory import RunDirectory
 FILE = "paper.json"
 EVIDENCE = "evidence"
 
-# Settings that say how the command is done, not what the paper is.
+# Settings of the command, which do not belong to the paper itself.
 COMMAND = ("workers", "threads", "gpus_per_trial", "retry", "again", "check", "dry_run", "dir")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A run that counts for a row and column, or that is missing.
+    """A run for a row and column, or a missing one.
 
     Attributes:
-        path: relative to the paper's folder, or absolute for evidence from elsewhere; None: there
-            is no such run yet.
+        path: relative to the paper's folder, or absolute for evidence from elsewhere; None: the
+            run does not exist yet.
     """
 
     row: str
@@ -52,7 +52,7 @@ class Record:
 
 
 def write_record(folder: Path, record: Record) -> Path:
-    """Writes it in the order of the paper, whatever the order in which runs were made."""
+    """Writes the record to the paper's folder."""
     file = folder / FILE
     content = {
         "settings": record.settings,
@@ -64,25 +64,29 @@ def write_record(folder: Path, record: Record) -> Path:
 
 
 def read_record(folder: Path) -> Record:
-    """Raises `UserError` where the folder is no paper's."""
+    """Reads the record of a paper.
+
+    Raises:
+        UserError: the folder does not belong to a paper, or its record is damaged.
+    """
     file = folder / FILE
     if not file.is_file():
-        raise UserError(f"{folder} is no paper: it holds no {FILE}.")
+        raise UserError(f"{folder} is not a paper: it has no {FILE}.")
     content = read_json(file)
     try:
         entries = [Entry(**entry) for entry in content["entries"]]
         record = Record(dict(content["settings"]), entries, list(content["notes"]))
         _ = record.paper
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{file} is damaged: it does not say what a paper is.") from error
+        raise UserError(f"{file} is damaged: it does not describe a paper.") from error
     return record
 
 
 def record_of(paper: Paper, node: dict[str, Any], cells: Sequence[Cell], folder: Path) -> Record:
-    """What there is for each cell, and what was brought as evidence.
+    """The record of existing runs for each cell, and of runs given as evidence.
 
     Raises:
-        UserError: runs are of other code or other data than the rest, without `paper.mixed=true`.
+        UserError: runs have different code or data, without `paper.mixed=true`.
     """
     made = {(c.row, c.column, c.seed): c for c in cells}
     entries = []
@@ -100,15 +104,15 @@ def record_of(paper: Paper, node: dict[str, Any], cells: Sequence[Cell], folder:
     mixed = mixtures(kept, folder)
     if mixed and not paper.mixed:
         raise UserError(
-            "\n".join(mixed) + "\nType paper.mixed=true to take them all the same, "
-            "paper.dir=PATH to begin anew, or put the code or data back."
+            "\n".join(mixed) + "\nType paper.mixed=true to use them anyway, paper.dir=PATH to "
+            "start anew, or restore the code or data."
         )
     settings = {k: v for k, v in node.items() if k not in COMMAND} | {"dir": str(paper.dir)}
     return Record(settings, entries, [*notes, *mixed])
 
 
 def _left_over(cells: Sequence[Cell], folder: Path) -> list[str]:
-    """Runs in the paper's folder that no cell has any more, since its config is another."""
+    """A note about runs in the paper's folder that no longer belong to a cell."""
     known = {cell.path for cell in cells}
     others = [
         file.parent
@@ -124,7 +128,7 @@ def _left_over(cells: Sequence[Cell], folder: Path) -> list[str]:
 def _evidence(
     paper: Paper, cells: Sequence[Cell], own: Sequence[Entry]
 ) -> tuple[list[Entry], list[str]]:
-    """Finished runs of a folder whose config is that of a cell, but for the repetition."""
+    """Finished runs of a folder that have the config of a cell, except for the repetition."""
     if paper.evidence is None:
         return [], []
     kinds = {cell.kind: (cell.row, cell.column) for cell in cells}
@@ -135,7 +139,7 @@ def _evidence(
         if result.path.resolve() in ours:
             continue
         config = RunDirectory(result.path).config
-        place = kinds.get(kind_of({k: v for k, v in config.items() if k not in BESIDE}, paper))
+        place = kinds.get(kind_of({k: v for k, v in config.items() if k not in IGNORED}, paper))
         seed = _seed_of(config, paper)
         if place is None:
             strange += 1
@@ -144,11 +148,11 @@ def _evidence(
         else:
             taken.add((*place, seed))
             entries.append(Entry(*place, seed, str(result.path.resolve()), EVIDENCE))
-    notes = [f"{len(entries)} runs of {paper.evidence} are taken as evidence."]
+    notes = [f"{len(entries)} runs of {paper.evidence} are used as evidence."]
     if doubles:
-        notes.append(f"{doubles} runs of {paper.evidence} repeat a seed that counts already.")
+        notes.append(f"{doubles} runs of {paper.evidence} repeat a seed that is already used.")
     if strange:
-        notes.append(f"{strange} runs of {paper.evidence} are of no row of this paper.")
+        notes.append(f"{strange} runs of {paper.evidence} belong to no row of this paper.")
     return entries, notes
 
 
@@ -162,13 +166,13 @@ def _seed_of(config: dict[str, Any], paper: Paper) -> int:
 
 
 def mixtures(paths: Iterable[Path], folder: Path) -> list[str]:
-    """One line for each run of changed code, and for each of other data than the rest has."""
+    """One line for each run with other code, and for each run with other data."""
     lines, data = [], dict[str, list[tuple[str, str]]]()
     for path in paths:
         run = RunDirectory(path)
         name = str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
         if changed := changed_since(run):
-            lines.append(f"{name} was made with other code: {named(changed)}.")
+            lines.append(f"{name} was trained with other code: {named(changed)}.")
         known = run.manifest.get("data") or {}
         if known.get("fingerprint"):
             node = {k: v for k, v in run.config["data"].items() if k not in ("seed", "batch_size")}
@@ -176,8 +180,8 @@ def mixtures(paths: Iterable[Path], folder: Path) -> list[str]:
     for runs in data.values():
         usual = Counter(fingerprint for _, fingerprint in runs).most_common(1)[0][0]
         lines += [
-            f"{name} was made with other data: their fingerprint is {one[:12]}, that of the other "
-            f"runs {usual[:12]}."
+            f"{name} was trained with other data: their fingerprint is {one[:12]}, but that of the "
+            f"other runs is {usual[:12]}."
             for name, one in runs
             if one != usual
         ]

@@ -1,4 +1,4 @@
-"""Runs the cells of a paper that are missing, in any number of processes and on any machine."""
+"""Runs the missing cells of a paper, in any number of processes and on any number of machines."""
 
 import fcntl
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from arclight.search.warm_up import warm_up
 
 @dataclass
 class Claimed:
-    """A cell that this process alone works on, as long as it keeps `lock` open."""
+    """A cell that only this process works on, while it keeps `lock` open."""
 
     cell: Cell
     lock: IO[str]
@@ -31,12 +31,13 @@ class Claimed:
 
 
 class Cells(Processes[Claimed]):
-    """Executes each cell that has not finished; what fails is noted, and the others go on.
+    """Executes each unfinished cell; failures are recorded, and the other cells continue.
 
-    A cell that runs is locked by the process that runs it, and any number of commands may work on
-    one paper.
+    A running cell is locked by its process, so any number of commands can work on one paper.
 
     Args:
+        paper: the settings.
+        cells: all cells.
         slots: see `Processes`.
     """
 
@@ -67,7 +68,7 @@ class Cells(Processes[Claimed]):
             if not lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 file.close()
                 continue
-            if self._is_settled(cell, self.paper.again):  # somebody else has since
+            if self._is_settled(cell, self.paper.again):  # another command has finished it
                 file.close()
                 self._close(cell)
                 continue
@@ -92,7 +93,7 @@ class Cells(Processes[Claimed]):
         cell = job.cell
         if job.found:
             run = open_run(cell.path)
-            if run.status == "failed":  # paper.again: it is continued from its last checkpoint
+            if run.status == "failed":  # paper.again: continue from its last checkpoint
                 run.update_summary(status="interrupted", error=None)
             return [run]
         manifest = {**self.describe(cell.config), "choices": cell.choices}
@@ -106,13 +107,13 @@ class Cells(Processes[Claimed]):
             return
         summary = runs[0].summary
         value = summary.get("metrics", {}).get(self.paper.metric, summary.get(self.paper.metric))
-        said = "not measured" if value is None else f"{value:.6g}"
-        self._told(job, f"{self.paper.metric} {said} ({summary.get('seconds', 0.0):.1f} s)")
+        shown = "not logged" if value is None else f"{value:.6g}"
+        self._end(job, f"{self.paper.metric} {shown} ({summary.get('seconds', 0.0):.1f} s)")
 
     def fail(self, job: Claimed, reason: str) -> None:
-        self._told(job, f"FAILED: {reason}")
+        self._end(job, f"FAILED: {reason}")
 
-    def _told(self, job: Claimed, result: str) -> None:
+    def _end(self, job: Claimed, result: str) -> None:
         self._close(job.cell)
         job.release()
         say(f"cell {self.count} of {self.total}: {job.cell.name}: {result}")

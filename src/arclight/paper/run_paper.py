@@ -1,4 +1,4 @@
-"""A paper from its words to its verdicts: what `scripts/paper.py` does."""
+"""Runs a paper from its overrides to its verdicts, for `scripts/paper.py`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from arclight.masking import masked_overrides
 from arclight.paper.artifact import unpacked
 from arclight.paper.cells import Cell, plan, plan_before
 from arclight.paper.compose import divided, settings_of
-from arclight.paper.foretell import foretell
+from arclight.paper.forecast import predict_seeds
 from arclight.paper.judge import Judgement, exit_code, look
 from arclight.paper.outcomes import Outcomes
 from arclight.paper.pages import WORDS, reason
@@ -24,13 +24,13 @@ from arclight.run_directory import open_run
 
 
 def run_paper(words: Sequence[str]) -> int:
-    """Runs what is missing of a paper, writes it and judges its claims; returns the exit code.
+    """Executes the missing runs of a paper, writes it, tests its claims; returns the exit code.
 
-    0: all claims hold. 1: one fails. 3: none fails and some are undecided. 128 + n: stopped by
-    signal n; the same command goes on.
+    0: all claims hold. 1: at least one fails. 3: none fails, but some are undecided. 128 + n:
+    stopped by signal n; the same command continues.
 
     Raises:
-        UserError: a setting, a config or a run is not as it should be.
+        UserError: a setting, a config or a run is not valid.
     """
     own, typed = divided(masked_overrides(words))
     with hydra_ready():
@@ -46,10 +46,10 @@ def run_paper(words: Sequence[str]) -> int:
             if code:
                 return code
         record = record_of(paper, node, cells, folder)
-    return conclude(record, folder)
+    return finish(record, folder)
 
 
-def conclude(record: Record, folder: Path) -> int:
+def finish(record: Record, folder: Path) -> int:
     """Writes the paper and prints table and verdicts; returns the exit code."""
     write_record(folder, record)
     outcomes = Outcomes(record, folder)
@@ -59,7 +59,7 @@ def conclude(record: Record, folder: Path) -> int:
 
 
 def rebuild(artifact: str, output: str) -> int:
-    """Writes a paper again from its `artifact.zip` alone; returns the exit code of its claims."""
+    """Writes a paper again from its `artifact.zip`; returns the exit code of its claims."""
     target = Path(output).expanduser()
     with unpacked(Path(artifact).expanduser()) as (folder, record):
         outcomes = Outcomes(record, folder)
@@ -75,10 +75,10 @@ def _run(
     from arclight.signals import exit_on_signals
 
     exit_on_signals()
-    record = record_of(paper, node, cells, folder)  # what is mixed is refused before anything runs
+    record = record_of(paper, node, cells, folder)  # raises for mixed code or data before training
     log = folder / "paper.log"
     with attach(log):
-        for line in foretell(Outcomes(record, folder)):
+        for line in predict_seeds(Outcomes(record, folder)):
             say(line)
     first = plan_before(paper, typed, folder)
     if first:
@@ -91,13 +91,13 @@ def _run(
         cells = plan(paper, typed, folder)
     if not cells:
         raise UserError(
-            f"paper {paper.name} has no cell to run: the tuning of every row has failed."
+            f"paper {paper.name} has nothing to run: the tuning of every row has failed."
         )
     return _execute(paper, cells, folder), cells
 
 
 def _execute(paper: Paper, cells: list[Cell], folder: Path) -> int:
-    """Runs those that have not finished; returns a signal's exit code or 0."""
+    """Runs the unfinished cells; returns a signal's exit code or 0."""
     from arclight.paper.run_cells import Cells
     from arclight.search.slots import slots_of
     from arclight.signals import exit_on_signals
@@ -107,7 +107,7 @@ def _execute(paper: Paper, cells: list[Cell], folder: Path) -> int:
     slots = slots_of(paper.workers, paper.gpus_per_trial, base, "paper")
     work = Cells(paper, cells, slots)
     with attach(folder / "paper.log"):
-        say(f"paper {paper.name}: {work.count} of {work.total} runs are there; {folder}")
+        say(f"paper {paper.name}: {work.count} of {work.total} runs exist; {folder}")
         signum = work.run() if work.open_cells else 0
         exit_on_signals()
         if signum:
@@ -117,24 +117,25 @@ def _execute(paper: Paper, cells: list[Cell], folder: Path) -> int:
 
 
 def require_finished(cells: Sequence[Cell]) -> None:
-    """Raises `UserError` where a run that others need has not finished."""
+    """Raises `UserError` if a run that others need has not finished."""
     for cell in cells:
         run = open_run(cell.path)
         if run.status != "finished":
             raise UserError(
-                f"{cell.path} has {run.status}, and rows need it: see its train.log, and type "
-                "paper.again=true to go on with it."
+                f"{cell.path} is {run.status}, but rows need it: see its train.log, and type "
+                "paper.again=true to continue it."
             )
 
 
 def _show(paper: Paper, node: dict[str, Any], cells: Sequence[Cell], folder: Path) -> None:
-    """What would run, and what the claims need."""
-    for line in foretell(Outcomes(record_of(paper, node, cells, folder), folder)):
+    """Prints what would run, and how many seeds the claims need."""
+    for line in predict_seeds(Outcomes(record_of(paper, node, cells, folder), folder)):
         print(line)
     if (tune := paper.tuning()) is not None:
         count = len(paper.all_rows()) * len(paper.all_columns())
         print(
-            f"{count} searches of {tune.n_trials} trials each come first, whose best words follow."
+            f"First {count} searches with {tune.n_trials} trials each would run; the cells below "
+            "would get their best overrides."
         )
     missing = [cell for cell in cells if not (cell.path / "config.yaml").is_file()]
     print(f"{len(missing)} of {len(cells)} cells would run:")
@@ -157,7 +158,7 @@ def _print(outcomes: Outcomes, judgements: Sequence[Judgement], target: Path) ->
 
 
 def require_words(words: Sequence[str]) -> None:
-    """Raises `UserError` where a word is not of the form KEY=VALUE."""
+    """Raises `UserError` if an argument does not have the form KEY=VALUE."""
     for word in words:
         if "=" not in word and not word.startswith("~"):
-            raise UserError(f"{word} is not of the form KEY=VALUE, without spaces around the sign.")
+            raise UserError(f"{word} is not of the form KEY=VALUE, without spaces around =.")

@@ -1,4 +1,4 @@
-"""How the error falls with examples per parameter, where columns differ in their examples."""
+"""Scaling curves: the error against examples per parameter, if columns differ in their size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from arclight.paper.statistics import spread
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FEWEST = 3  # points of a curve
+MIN_POINTS = 3  # of a curve
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Curve:
 
     Attributes:
         points: ratio (training examples per parameter), mean error and its deviation.
-        low: end of the exponent's 95% interval, from the scatter of the points; `high` likewise.
-        r2: share of the variance of the log errors that it explains.
+        low, high: the exponent's 95% interval, from the residuals of the fit.
+        r2: explained share of the variance of the log errors.
     """
 
     row: str
@@ -40,10 +40,10 @@ class Curve:
 
 
 def scaling(outcomes: Outcomes) -> list[Curve]:
-    """The curve of each row whose columns have three or more numbers of training examples.
+    """The curve of each row with three or more different numbers of training examples.
 
-    It is fitted to the logarithms, by least squares; a column without an error has no part in it.
-    The error is 1 minus a metric of which more is better, else the metric itself.
+    It is a least-squares fit to the logarithms; columns with an error of 0 are left out. The error
+    is 1 minus the metric if larger values are better, else the metric itself.
     """
     from scipy import stats
 
@@ -51,7 +51,7 @@ def scaling(outcomes: Outcomes) -> list[Curve]:
     for row in outcomes.rows:
         points = sorted(p for column in outcomes.columns if (p := _point(outcomes, row, column)))
         seen = [(ratio, error) for ratio, error, _ in points if error > 0]
-        if len({ratio for ratio, _ in seen}) < FEWEST:
+        if len({ratio for ratio, _ in seen}) < MIN_POINTS:
             continue
         x, y = np.log(np.array(seen)).T
         line: Any = stats.linregress(x, y)
@@ -75,7 +75,7 @@ def _point(outcomes: Outcomes, row: str, column: str) -> tuple[float, float, flo
     metric = outcomes.paper.metric
     for outcome in outcomes.of(row, column):
         sizes = (outcome.manifest.get("data") or {}).get("sizes") or {}
-        parameters = outcome.figure("parameters")
+        parameters = outcome.metric("parameters")
         across = spread([outcomes.values(row, column, metric)])
         if sizes.get("train") and parameters and across is not None:
             error = 1 - across.mean if outcomes.paper.upwards else across.mean
@@ -100,7 +100,7 @@ def scaling_rows(curves: Sequence[Curve]) -> list[dict[str, object]]:
 
 
 def draw_scaling(curves: Sequence[Curve], outcomes: Outcomes) -> "Figure":
-    """Errors over examples per parameter, both logarithmic, with the curves."""
+    """Draws errors against examples per parameter, both logarithmic, with the curves."""
     drawn, (axis,) = figure(1, 5.0)
     for curve in curves:
         style = Style.of(outcomes.rows.index(curve.row))

@@ -1,4 +1,4 @@
-"""What a paper is told, as `configs/paper/_paper.yaml` explains it."""
+"""The settings of a paper, explained in `configs/paper/_paper.yaml`."""
 
 import re
 from dataclasses import dataclass, field
@@ -10,16 +10,16 @@ from arclight.paper.claims import Claim, parse, require_known
 from arclight.ranges import Count, Natural, NonNegative, Positive
 
 VARY = ("init", "order", "split", "fold")
-WHOLE = "all"  # the column of a paper that has none
+WHOLE = "all"  # the name of the only column, if a paper has no columns
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row or column: its name and the words that make it.
+    """A row or column: its name and overrides.
 
     Attributes:
-        words: as one would type them behind `python train.py`.
-        space: where its tuning looks, beside the space of all rows.
+        words: the overrides, as after `python train.py`.
+        space: search space of its tuning, in addition to that of all rows.
     """
 
     name: str
@@ -29,14 +29,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Tune:
-    """The search that every row gets before it is repeated.
+    """The search for each row and column, before the repetitions.
 
     Attributes:
-        n_trials: equally many for each row and column.
-        space: see `configs/search/_search.yaml`; a row may add keys of its own.
-        sampler: likewise.
+        n_trials: number of trials, the same for each row and column.
+        space: see `configs/search/_search.yaml`; a row can add keys.
+        sampler: see `configs/search/_search.yaml`.
         seed: of the sampler.
-        overrides: words for the trials alone.
+        overrides: overrides only for the trials.
     """
 
     n_trials: Count
@@ -48,7 +48,7 @@ class Tune:
 
 @dataclass(frozen=True)
 class Paper:
-    """The settings of a paper, as `configs/paper/_paper.yaml` explains them."""
+    """The settings of a paper, explained in `configs/paper/_paper.yaml`."""
 
     name: str
     dir: str
@@ -79,12 +79,12 @@ class Paper:
     dry_run: bool = False
 
     def faults(self) -> list[str]:
-        """One line for each setting whose type is right and value is not."""
+        """One line for each setting with an invalid value."""
         found = []
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             found.append(f"paper.seeds={self.seeds} should be a list of different seeds.")
         if not self.vary:
-            found.append(f"paper.vary is empty: name at least one of {', '.join(VARY)}.")
+            found.append(f"paper.vary is empty: give at least one of {', '.join(VARY)}.")
         found += [
             f"paper.vary: {name} is unknown{did_you_mean(name, list(VARY))}"
             for name in self.vary
@@ -112,14 +112,14 @@ class Paper:
         return _named(self.before, "before") if self.before else []
 
     def all_claims(self) -> list[Claim]:
-        """Raises `UserError` where one cannot be read or speaks of what is not there."""
+        """Parses the claims; raises `UserError` for invalid claims and unknown rows or columns."""
         claims = [parse(text) for text in self.claims]
         rows = [row.name for row in self.all_rows()]
         require_known(claims, rows, [column.name for column in self.all_columns()])
         return claims
 
     def tuning(self) -> Tune | None:
-        """Raises `UserError` where its keys or numbers are wrong."""
+        """The settings of the tuning, or None; raises `UserError` for invalid keys or numbers."""
         if self.tune is None:
             return None
         known = list(Tune.__dataclass_fields__)
@@ -134,30 +134,30 @@ class Paper:
 
     @property
     def upwards(self) -> bool:
-        """Whether more of the metric is better."""
+        """Whether larger values of the metric are better."""
         if self.mode is not None:
             return self.mode == "max"
         return is_upwards(self.metric)
 
 
 def is_upwards(metric: str) -> bool:
-    """Whether more of it is better, by its name."""
+    """Whether larger values are better, by the metric's name."""
     tail = metric.rpartition("/")[2]
     return not re.search("loss|error|perplexity|bits|latency|seconds|parameters|rmse|mae", tail)
 
 
 def _named(node: Any, key: str) -> list[Row]:
-    """Rows as a mapping from names to words, or as a list of experiments.
+    """Rows from a mapping of names to overrides, or from a list of experiments.
 
     Raises:
-        UserError: they are something else.
+        UserError: the node has another form.
     """
     if isinstance(node, list) and all(isinstance(name, str) for name in node):
         node = {name: [f"experiment={name}"] for name in node}
     if not isinstance(node, dict) or not node:
         raise UserError(
             f"paper.{key} should be experiments, such as [digits_cnn, digits_vit], or names with "
-            "words, such as {cnn: [model=cnn], vit: [model=vit, optimizer.lr=1e-3]}."
+            "overrides, such as {cnn: [model=cnn], vit: [model=vit, optimizer.lr=1e-3]}."
         )
     return [_row(str(name), value, key) for name, value in node.items()]
 
@@ -174,8 +174,9 @@ def _row(name: str, value: Any, key: str) -> Row:
         (isinstance(w, str) and "=" in w) or str(w).startswith("~") for w in value
     ):
         raise UserError(
-            f"paper.{key}.{name}={value} should be words such as [model=vit, optimizer.lr=1e-3]."
+            f"paper.{key}.{name}={value} should be overrides, such as [model=vit, "
+            "optimizer.lr=1e-3]."
         )
     if "/" in name or name.startswith("."):
-        raise UserError(f"paper.{key}: {name} is to be the name of a folder; take another.")
+        raise UserError(f"paper.{key}: {name} cannot be the name of a folder; choose another name.")
     return Row(name, [str(word) for word in value], space)

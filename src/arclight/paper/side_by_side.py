@@ -1,4 +1,4 @@
-"""Two runs side by side: what differs in configs and code, their metrics, what they predict."""
+"""Compares two runs: configs, code, metrics, curves and predictions."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ POINTS = 10  # of a curve
 
 
 def side_by_side(first: str, second: str) -> str:
-    """A page of Markdown on two runs.
+    """The comparison of two runs, as Markdown.
 
     Raises:
-        UserError: one of them is not a run, or a file of it is damaged.
+        UserError: one of them is not a run, or one of its files is damaged.
     """
     a, b = open_run(first), open_run(second)
     results = read(a.path), read(b.path)
@@ -49,7 +49,7 @@ def _listed(lines: list[str]) -> str:
 def _code(a: RunDirectory, b: RunDirectory) -> str:
     codes = [last_executed(run.manifest) for run in (a, b)]
     if codes[0] is None or codes[1] is None:
-        return "One of them has not recorded its code."
+        return "One of the runs has not recorded its code."
     return _listed(differing(codes[0], codes[1]))
 
 
@@ -75,14 +75,14 @@ def _short(value: float | None) -> str:
 
 
 def _curves(a: RunDirectory, b: RunDirectory, monitor: str) -> str:
-    """The validation metric that selects the checkpoints, at a few steps that both runs have."""
+    """The metric that selects checkpoints, at a few common steps."""
     found = []
     for run in (a, b):
         rows = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
         found.append({int(float(r["step"])): float(r[monitor]) for r in rows if r.get(monitor)})
     steps = sorted(found[0].keys() & found[1].keys())
     if not steps:
-        return f"They have no step with {monitor} in common."
+        return f"They have no common step with {monitor}."
     chosen = sorted({steps[round(i * (len(steps) - 1) / (POINTS - 1))] for i in range(POINTS)})
     return markdown(
         [
@@ -99,13 +99,13 @@ def _curves(a: RunDirectory, b: RunDirectory, monitor: str) -> str:
 def _predictions(a: RunDirectory, b: RunDirectory) -> str:
     one, other = (read_examples(run.predictions_file) for run in (a, b))
     if one is None or other is None:
-        return "One of them has kept no predictions: its task keeps none, or it was not tested."
+        return "One of the runs has no predictions: its task saves none, or it was not tested."
     both = paired(one, other)
     if both is None:
-        return "They are not of the same examples, or not of classes."
+        return "They have different examples, or do not predict classes."
     return (
-        f"Of {both.n} examples the first alone is right on {both.only_first}, the second alone on "
-        f"{both.only_second}; McNemar's exact p = {both.p:.2g}. The difference in accuracy is "
+        f"Of {both.n} examples only the first run is correct on {both.only_first}, only the second "
+        f"on {both.only_second}; McNemar's exact p = {both.p:.2g}. The difference in accuracy is "
         f"{both.difference:+.4f} [{both.low:+.4f}, {both.high:+.4f}] (95%, bootstrap of the "
         "examples)."
     )

@@ -11,20 +11,21 @@ from arclight.seeds import mix
 Scores = Sequence[NDArray[np.float64]]  # for each stratum (column) the values of its repetitions
 
 DRAWS = 5000  # bootstrap samples
-FEWER_DRAWS = 2000  # of what takes longer
+FEWER_DRAWS = 2000  # for slower statistics
 LEVEL = 0.95
-FEW = 4  # repetitions below which an interquartile mean is the mean of nearly nothing
+MIN_FOR_IQM = 4  # repetitions; with fewer the interquartile mean is not meaningful
 
 
 @dataclass(frozen=True)
 class Spread:
-    """What is said of the values of one row.
+    """Statistics of the values of one row.
 
     Attributes:
-        deviation: of a sample, within the columns; None of a single value.
-        low: end of the 95% interval of the mean; None of a single value.
-        high: likewise.
-        iqm: the interquartile mean; None of fewer than four values.
+        n: number of values.
+        mean: mean over the columns' means.
+        deviation: sample standard deviation within the columns; None for a single value.
+        low, high: the 95% interval of the mean; None for a single value.
+        iqm: the interquartile mean; None for fewer than four values.
     """
 
     n: int
@@ -36,7 +37,7 @@ class Spread:
 
 
 def spread(scores: Scores) -> Spread | None:
-    """Of one array of values, or of several columns, which then count alike; None: of no value."""
+    """The statistics of one or several columns, with equal weights; None if there are no values."""
     scores = [values for values in scores if len(values)]
     if not scores:
         return None
@@ -47,7 +48,7 @@ def spread(scores: Scores) -> Spread | None:
     squares = sum(float(((v - v.mean()) ** 2).sum()) for v in scores)
     deviation = (squares / max(1, n - len(scores))) ** 0.5
     low, high = interval(scores)
-    return Spread(n, mean, deviation, low, high, iqm(scores) if n >= FEW else None)
+    return Spread(n, mean, deviation, low, high, iqm(scores) if n >= MIN_FOR_IQM else None)
 
 
 def mean_of(scores: Scores) -> float:
@@ -63,8 +64,9 @@ def iqm(scores: Scores) -> float:
 
 
 def interval(scores: Scores) -> tuple[float, float]:
-    """The percentile interval of the mean by a stratified bootstrap: each column draws among its
-    own values (Efron and Tibshirani, 1993). The draws are the same each time.
+    """The percentile interval of the mean from a bootstrap (Efron and Tibshirani, 1993).
+
+    The bootstrap is stratified by column. Its random numbers are always the same.
     """
     random = _random()
     drawn = [values[random.integers(0, len(values), (DRAWS, len(values)))] for values in scores]
@@ -74,13 +76,13 @@ def interval(scores: Scores) -> tuple[float, float]:
 def improvement(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """The probability that a run of the first is better than one of the second; ties count half.
 
-    It is the Mann-Whitney U over the number of pairs (Agarwal et al., 2021).
+    It is the Mann-Whitney U divided by the number of pairs (Agarwal et al., 2021).
     """
     return float(_improvements(first[None], second[None])[0])
 
 
 def _improvements(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of each line of `(draws, n)`."""
+    """The improvement of each row of `(draws, n)`."""
     above = np.sign(first[:, :, None] - second[:, None, :])
     found: NDArray[np.float64] = (above.mean((1, 2)) + 1) / 2
     return found
@@ -92,7 +94,7 @@ def improvement_interval(
     """Probability of improvement over the columns, and its 95% interval.
 
     Args:
-        pairs: for each column the values of both, by seed; seeds are drawn together.
+        pairs: for each column the values of both, by seed; seeds are resampled in pairs.
     """
     random, found = _random(), []
     for first, second in pairs:
@@ -113,7 +115,7 @@ def _ends(found: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number, so that any false one is as rare (Holm, 1979)."""
+    """p-values with Holm's correction for multiple tests (Holm, 1979)."""
     order = sorted(range(len(values)), key=lambda i: values[i])
     corrected, largest = [0.0] * len(values), 0.0
     for place, i in enumerate(order):

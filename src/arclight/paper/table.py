@@ -1,4 +1,4 @@
-"""The table of a paper: every row and column with its spread, and every run that is not in it."""
+"""The table of a paper: the statistics of every row and column, and the number of lost runs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +12,14 @@ from arclight.report.tables import comma_separated, latex_text, markdown
 
 @dataclass(frozen=True)
 class Entry:
-    """What the table says of a row and column.
+    """The table's entry for a row and column.
 
     Attributes:
-        is_best: the best of its column, or not distinguishable from it.
-        validated: the mean of the same metric in validation.
+        spread: statistics of the metric; None without runs.
+        counts: number of runs by ending.
+        is_best: the best of its column, or not significantly worse.
+        validated: the mean of the corresponding validation metric.
+        parameters: number of parameters.
     """
 
     row: str
@@ -29,7 +32,7 @@ class Entry:
 
 
 def entries(outcomes: Outcomes) -> list[Entry]:
-    """Of every row and column."""
+    """The entries of all rows and columns."""
     metric = outcomes.paper.metric
     best = {column: _best(outcomes, column) for column in outcomes.columns}
     return [
@@ -48,7 +51,7 @@ def entries(outcomes: Outcomes) -> list[Entry]:
 
 
 def validation_of(metric: str) -> str:
-    """The metric of the validation set that belongs to one of the test set."""
+    """The validation metric that corresponds to a test metric."""
     return metric.replace("test", "val", 1) if metric.startswith("test") else metric
 
 
@@ -58,7 +61,7 @@ def _mean(outcomes: Outcomes, row: str, column: str, metric: str) -> float | Non
 
 
 def _best(outcomes: Outcomes, column: str) -> set[str]:
-    """The best row of a column, and those that are not worse by the paired test (Holm)."""
+    """The best row of a column, and rows that are not significantly worse (paired test, Holm)."""
     metric = outcomes.paper.metric
     sign = 1.0 if outcomes.paper.upwards else -1.0
     found = {row: outcomes.finished(row, column, metric) for row in outcomes.rows}
@@ -89,7 +92,7 @@ def _worse(both: list[list[float]], sign: float) -> float:
 
 
 def for_reading(outcomes: Outcomes) -> list[dict[str, str]]:
-    """Rows of the table with its numbers in a few digits; the best are between asterisks."""
+    """The rows of the table with few digits; the best are in bold (Markdown)."""
     lines: list[dict[str, str]] = []
     for entry in entries(outcomes):
         line: dict[str, str] = {outcomes.paper.name: entry.row}
@@ -110,15 +113,15 @@ def as_markdown(outcomes: Outcomes) -> str:
 
 
 NOTE = (
-    "Mean ± standard deviation over the repetitions; 95% intervals of the mean by a bootstrap "
-    "within each column; IQM is the interquartile mean. Bold: the best, and what a paired t-test "
-    "by seed (Holm's correction) does not tell from it. What has diverged, failed or is missing "
-    "is counted under runs and is in no mean."
+    "Mean ± standard deviation over the repetitions; 95% intervals of the mean from a bootstrap "
+    "within each column; IQM is the interquartile mean. Bold: the best row, and rows that are not "
+    "significantly worse (paired t-test by seed, Holm's correction). Diverged, failed and missing "
+    "runs are counted under runs and excluded from the means."
 )
 
 
 def as_csv(outcomes: Outcomes) -> str:
-    """All digits; one line for each row and column."""
+    """The table as CSV with all digits; one line for each row and column."""
     lines: list[dict[str, Any]] = []
     for entry in entries(outcomes):
         found = entry.spread
@@ -142,7 +145,7 @@ def as_csv(outcomes: Outcomes) -> str:
 
 
 def as_latex(outcomes: Outcomes) -> str:
-    """One line for each row and one column for each column, in the style of booktabs."""
+    """The table as LaTeX, in the style of booktabs."""
     found = {(entry.row, entry.column): entry for entry in entries(outcomes)}
     columns = outcomes.columns
     heads = [outcomes.paper.metric] if columns == [WHOLE] else columns
@@ -175,7 +178,7 @@ def _value(entry: Entry, bold: str) -> str:
 
 
 def _lost(counts: dict[str, int]) -> str:
-    """A mark behind a mean that not all repetitions are in."""
+    """A note after a mean that does not include all repetitions."""
     lost = sum(n for ending, n in counts.items() if ending != "finished")
     return f" ({lost} of {sum(counts.values())} lost)" if lost else ""
 
@@ -193,7 +196,7 @@ def _interval(found: Spread | None) -> str:
 
 
 def digits_of(deviation: float) -> int:
-    """Behind the point, so that the deviation has two."""
+    """The number of decimals that gives the deviation two significant digits."""
     import math
 
     if not deviation or not math.isfinite(deviation):

@@ -1,4 +1,4 @@
-"""The search that each row of a paper gets, and the best it had found after so many trials."""
+"""The search for each row of a paper, and its best score by number of trials."""
 
 import csv
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ TRIALS = "trials.csv"
 
 
 def tune(paper: Paper, typed: Sequence[str], folder: Path) -> int:
-    """Searches for every row and column, one after another; returns a signal's exit code or 0.
+    """Runs a search for every row and column in turn; returns a signal's exit code or 0.
 
-    Each search is of the same size. What it chooses by is validation; its trials have the first
-    repetition's seed.
+    All searches have the same number of trials. They select by the validation metric and use the
+    first repetition's seed.
 
     Raises:
         UserError: a search has no space.
@@ -38,8 +38,8 @@ def tune(paper: Paper, typed: Sequence[str], folder: Path) -> int:
             space = {**wanted.space, **row.space}
             if not space:
                 raise UserError(
-                    f"paper.rows.{row.name} is to be tuned and has no space: give paper.tune.space "
-                    f"or paper.rows.{row.name}.space."
+                    f"paper.rows.{row.name} has no search space: give paper.tune.space or "
+                    f"paper.rows.{row.name}.space."
                 )
             place = tuning_folder(folder, row.name, column.name)
             if (place / "best.yaml").is_file() and _ended(place) >= wanted.n_trials:
@@ -77,7 +77,7 @@ def _ended(folder: Path) -> int:
 
 
 def best_so_far(outcomes: Outcomes) -> list[dict[str, Any]]:
-    """For each row and column the best validation score after each trial of its tuning."""
+    """For each row and column, the best validation score after each trial of its search."""
     rows: list[dict[str, Any]] = []
     for row in outcomes.rows:
         for column in outcomes.columns:
@@ -98,7 +98,7 @@ def best_so_far(outcomes: Outcomes) -> list[dict[str, Any]]:
 
 
 def draw_tuning(outcomes: Outcomes, target: Path) -> Path | None:
-    """Best so far against the number of trials; None: nothing was tuned."""
+    """Draws the best score so far against the number of trials; None if nothing was tuned."""
     rows = [row for row in best_so_far(outcomes) if row["best"] is not None]
     if not rows:
         return None

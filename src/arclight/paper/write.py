@@ -1,4 +1,4 @@
-"""Everything that is written of a paper."""
+"""Writes all files of a paper."""
 
 from pathlib import Path
 
@@ -19,11 +19,12 @@ from arclight.report.tables import comma_separated, markdown
 
 
 def write(record: Record, folder: Path, target: Path, looks: int) -> list[Judgement]:
-    """Writes tables, claims, checklist, pictures and page; returns what the claims came to.
+    """Writes tables, claims, checklist, figures and page; returns the verdicts.
 
     Args:
-        folder: where the runs are that the record names.
-        target: where to write.
+        record: the content of `paper.json`.
+        folder: the folder to which the record's paths are relative.
+        target: the folder to write to.
         looks: see `arclight.paper.judge.look`.
     """
     target.mkdir(parents=True, exist_ok=True)
@@ -61,7 +62,7 @@ def write(record: Record, folder: Path, target: Path, looks: int) -> list[Judgem
 
 
 def _runs(outcomes: Outcomes) -> list[dict[str, object]]:
-    """Every run, with what it has come to."""
+    """All runs with their results."""
     metric = outcomes.paper.metric
     return [
         {
@@ -69,7 +70,7 @@ def _runs(outcomes: Outcomes) -> list[dict[str, object]]:
             "column": outcome.entry.column,
             "seed": outcome.seed,
             "ending": outcome.ending,
-            metric: outcome.figure(metric),
+            metric: outcome.metric(metric),
             "error": outcome.error,
             "source": outcome.entry.source,
         }
@@ -78,7 +79,7 @@ def _runs(outcomes: Outcomes) -> list[dict[str, object]]:
 
 
 def _mistakes(outcomes: Outcomes) -> list[dict[str, object]]:
-    """The examples of each column that most runs get wrong."""
+    """The examples of each column that most runs predict wrongly."""
     rows: list[dict[str, object]] = []
     for column in outcomes.columns:
         runs = [o for row in outcomes.rows for o in outcomes.of(row, column)]

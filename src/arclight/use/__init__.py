@@ -1,1 +1,1 @@
-"""What is done with a run that has trained: evaluate, predict, export, reproduce."""
+"""Uses a trained run: evaluation, prediction, export, reproduction."""

@@ -1,4 +1,4 @@
-"""One plain checkpoint file from a sharded one."""
+"""Converts a sharded checkpoint to a single file."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ def consolidate(run: str, checkpoint: str | None = None, output: str | None = No
     Args:
         run: the run directory.
         checkpoint: a checkpoint file; None: the one that the run tested.
-        output: the new file; None: `consolidated.ckpt` beside the checkpoint.
+        output: the new file; None: `consolidated.ckpt` next to the checkpoint.
 
     Raises:
-        UserError: the checkpoint is damaged, or is one file already.
+        UserError: the checkpoint is damaged, or is a single file already.
     """
     file = chosen_checkpoint(open_run(run), checkpoint)
     from arclight.training.checkpoint_files import UnreadableCheckpointError, read
@@ -24,9 +24,9 @@ def consolidate(run: str, checkpoint: str | None = None, output: str | None = No
     try:
         content = read(file)
     except UnreadableCheckpointError as error:
-        raise UserError(f"{error}; name another with checkpoint=FILE.") from error
+        raise UserError(f"{error}; choose another with checkpoint=FILE.") from error
     if content.pop("shards", None) is None:
-        raise UserError(f"{file} is one plain file already; there is nothing to join.")
+        raise UserError(f"{file} is a single file already; there is nothing to join.")
     del content["checksums"], content["shard_metadata"]
     target = Path(output).expanduser() if output else file.with_name("consolidated.ckpt")
     WholeCheckpointIO().save_checkpoint(content, target)

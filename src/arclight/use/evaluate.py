@@ -1,4 +1,4 @@
-"""Test a run again, from its directory alone; or weights that were trained elsewhere."""
+"""Tests a run again from its directory, or tests weights that were trained elsewhere."""
 
 from math import isfinite
 from pathlib import Path
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 
 def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -> dict[str, float]:
-    """Tests a run's checkpoint and prints the figures, beside the run's own where they compare.
+    """Tests a run's checkpoint, prints the metrics and returns them.
 
     Args:
         run: the run directory.
         checkpoint: a checkpoint file; None: the one that the run tested.
-        data: a `data.path` in the place of the run's own.
+        data: a `data.path` that replaces the run's own.
+
+    Raises:
+        UserError: the run, the checkpoint or the data cannot be read, or there is no test.
     """
     directory = open_checked(run)
     file = chosen_checkpoint(directory, checkpoint)
@@ -36,12 +39,12 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
     settings: dict[str, Any] = {k: config["trainer"][k] for k in trainer_keys}
     if (accelerator := accelerator_here(settings)) != settings["accelerator"]:
         print(
-            f"warning: {run} was trained on a GPU, which this machine has not: tested on the CPU."
+            f"warning: {run} was trained on a GPU, but this machine has none: testing on the CPU."
         )
         settings |= {"accelerator": accelerator, "precision": "32-true"}
     if data and "path" not in config["data"]:
         raise UserError(
-            f"data={data} takes the place of data.path, which the data of {run} do not have."
+            f"data={data} would replace data.path, which the data of {run} do not have."
         )
     if data:
         config["data"]["path"] = data
@@ -49,28 +52,28 @@ def evaluate(run: str, checkpoint: str | None = None, data: str | None = None) -
         with only_reading():
             parts = build_parts(config, directory.path)
     except UserError as error:
-        raise UserError(str(error).replace("data.path=", "data=")) from error  # its name here
+        raise UserError(str(error).replace("data.path=", "data=")) from error  # this command's key
     run_id = None if checkpoint else directory.manifest.get("run_id")
     step, _ = load_weights(parts.task, file, run_id)
-    figures = _figures(parts, settings, directory.path, str(run))
-    rows = [(k, str(v)) for k, v in figures.items()]
+    metrics = _tested(parts, settings, directory.path, str(run))
+    rows = [(k, str(v)) for k, v in metrics.items()]
     print(table([*rows, ("checkpoint", f"{file} of step {step}")], f"Evaluation of {run}"))
-    return _finite(figures, str(run))
+    return _finite(metrics, str(run))
 
 
 def evaluate_weights(config: dict[str, Any]) -> dict[str, float]:
-    """Tests weights that were trained elsewhere, and prints the figures; nothing is trained.
+    """Tests weights that were trained elsewhere, prints the metrics and returns them.
 
     Args:
-        config: frozen, as of a run; `model.pretrained` names the weights.
+        config: a frozen config; `model.pretrained` specifies the weights.
 
     Raises:
-        UserError: no weights are named, or they are not all that the model has.
+        UserError: no weights are given, or some weights of the model are missing.
     """
     name = config.get("model", {}).get("pretrained")
     if not name:
         raise UserError(
-            "What is to be tested? Type run=DIR, or model=NAME model.pretrained=FILE data=NAME."
+            "Nothing to test: type run=DIR, or model=NAME model.pretrained=FILE data=NAME."
         )
     from arclight.console import table
     from arclight.models.weight_files import matched, read_weights
@@ -88,26 +91,26 @@ def evaluate_weights(config: dict[str, Any]) -> dict[str, float]:
             if missing := sorted(own.keys() - matched(weights, own).taken.keys()):
                 raise UserError(
                     f"model.pretrained={name} lacks {len(missing)} of the model's {len(own)} "
-                    f"weights, such as {missing[0]}, so that there is nothing to test: train it "
-                    "first, or give the model the sizes that the file has."
+                    f"weights, such as {missing[0]}, so it cannot be tested: train it first, or "
+                    "give the model the sizes of the weights in the file."
                 )
         trainer_keys = ("accelerator", "precision", "limit_test_batches")
         settings: dict[str, Any] = {k: config["trainer"][k] for k in trainer_keys}
         settings["accelerator"] = accelerator_here(settings)
-        figures = _figures(parts, settings, Path(folder), name)
-    print(table([(k, str(v)) for k, v in figures.items()], f"Evaluation of {name}"))
-    return _finite(figures, name)
+        metrics = _tested(parts, settings, Path(folder), name)
+    print(table([(k, str(v)) for k, v in metrics.items()], f"Evaluation of {name}"))
+    return _finite(metrics, name)
 
 
-def _figures(parts: "Parts", settings: dict[str, Any], folder: Path, of: str) -> dict[str, float]:
+def _tested(parts: "Parts", settings: dict[str, Any], folder: Path, of: str) -> dict[str, float]:
     from arclight.run.limits import at_least_one
     from arclight.run.results import is_tested, test
     from arclight.training.trainer import make_trainer
 
     if not is_tested(parts):
         raise UserError(
-            f"{of} has nothing to be tested with: define test_step in {type(parts.task).__name__} "
-            f"and test_dataloader in {type(parts.data).__name__}."
+            f"{of} has no test: define test_step in {type(parts.task).__name__} and "
+            f"test_dataloader in {type(parts.data).__name__}."
         )
     trainer = make_trainer(
         run_dir=folder,
@@ -119,7 +122,7 @@ def _figures(parts: "Parts", settings: dict[str, Any], folder: Path, of: str) ->
     return test(trainer, parts)
 
 
-def _finite(figures: dict[str, float], of: str) -> dict[str, float]:
-    if bad := [name for name, value in figures.items() if "loss" in name and not isfinite(value)]:
-        raise UserError(f"{', '.join(bad)} of {of} is not finite: its model answers with NaN.")
-    return figures
+def _finite(metrics: dict[str, float], of: str) -> dict[str, float]:
+    if bad := [name for name, value in metrics.items() if "loss" in name and not isfinite(value)]:
+        raise UserError(f"{', '.join(bad)} of {of} is not finite: its model predicts NaN.")
+    return metrics

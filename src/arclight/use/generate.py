@@ -1,4 +1,4 @@
-"""Continue a text with a run, from its directory alone."""
+"""Generates text with a run, from its directory."""
 
 import math
 
@@ -17,23 +17,23 @@ def generate(
     seed: int = 0,
     checkpoint: str | None = None,
 ) -> str:
-    """The prompt and what the model makes of it.
+    """Returns the prompt with its continuation by the model.
 
     Args:
-        run: the directory of a run of language modelling.
+        run: the directory of a language-modelling run.
         prompt: the text to continue; empty: a new line.
-        length: tokens to add.
-        temperature: below 1 prefers the likely; 0 takes the likeliest.
-        top_k: draw among so many of the likeliest; None: among all.
-        seed: of the draws.
+        length: number of tokens to generate.
+        temperature: values below 1 favour probable tokens; 0 always takes the most probable.
+        top_k: sample from this many most probable tokens; None: from all.
+        seed: of the random generator.
         checkpoint: a checkpoint file; None: the one that the run tested.
 
     Raises:
-        UserError: a number is out of range, the run does not generate text, or does not know a
-            character of the prompt.
+        UserError: a number is out of range, the run does not generate text, or its tokenizer does
+            not have a character of the prompt.
     """
     if not 0 <= temperature < math.inf:
-        raise UserError(f"temperature={temperature} should be 0 (the likeliest) or more.")
+        raise UserError(f"temperature={temperature} should be 0 (the most probable token) or more.")
     for name, count in (("length", length), ("top_k", top_k)):
         if count is not None and count < 1:
             raise UserError(f"{name}={count} should be 1 or more.")

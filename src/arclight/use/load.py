@@ -1,4 +1,4 @@
-"""A run in a notebook: `load("runs/NAME")`."""
+"""Loads a run in a notebook: `load("runs/NAME")`."""
 
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class LoadedRun:
     """A finished or interrupted run, read from its directory.
 
-    Nothing is trained or written. The task and the data are built when they are first asked for.
+    Nothing is trained or written. The task and the data are built at their first use.
 
     Attributes:
         path: the run directory.
@@ -36,14 +36,14 @@ class LoadedRun:
 
     @property
     def metrics(self) -> "pd.DataFrame":
-        """`metrics.csv` as a table: one row for each time that something was logged."""
+        """`metrics.csv` as a table: one row for each logging call."""
         import pandas as pd
 
         return pd.read_csv(self._run.metrics_file)
 
     @cached_property
     def task(self) -> "L.LightningModule":
-        """The task with its tested weights, in evaluation mode, on the CPU.
+        """The task with the tested weights, in evaluation mode on the CPU.
 
         Raises:
             UserError: there is no checkpoint yet, or it cannot be read.
@@ -54,7 +54,7 @@ class LoadedRun:
 
     @cached_property
     def data(self) -> "L.LightningDataModule":
-        """The run's data module, set up: call its `train_dataloader()`, `val_dataloader()` ..."""
+        """The run's data module after `setup`: call its `train_dataloader()` or others."""
         from arclight.data.module import DataModule
         from arclight.run.assembly import build_data
 
@@ -67,10 +67,10 @@ class LoadedRun:
         return data
 
     def predict(self, *inputs: "Tensor") -> Any:
-        """What the task's `predict_step` makes of a batch, or its `forward`, without gradients.
+        """The output of the task's `predict_step`, or else its `forward`, without gradients.
 
         Args:
-            inputs: as the model takes them, such as images `(batch, channels, height, width)`.
+            inputs: the model's inputs, such as images `(batch, channels, height, width)`.
         """
         import torch
         from lightning.pytorch.utilities.model_helpers import is_overridden
@@ -81,10 +81,13 @@ class LoadedRun:
             return self.task(*inputs)
 
     def answers(self, place: str | Path) -> list[list[str]]:
-        """A header and a row for each input, as `scripts/predict.py` writes them.
+        """Predictions as in `scripts/predict.py`: a header, and a row for each input.
 
         Args:
             place: a file or folder of inputs.
+
+        Raises:
+            UserError: the task does not define predictions, or cannot use the inputs.
         """
         from arclight.tasks.question import Question
         from arclight.use.predict import answers
@@ -97,13 +100,13 @@ class LoadedRun:
 
 
 def load(path: str | Path) -> LoadedRun:
-    """A run for a notebook: config, metrics as a table, the task with its weights, the data.
+    """Loads a run: its config, metrics as a table, the task with its weights, and the data.
 
     Args:
         path: the run directory, such as `runs/NAME`.
 
     Raises:
-        UserError: there is no such run.
+        UserError: there is no such run, or its files are damaged.
     """
     run = open_checked(path)
     warn_of_changes(run)

@@ -1,4 +1,4 @@
-"""Predict on new inputs with a run, from its directory alone."""
+"""Predicts on new inputs with a run, from its directory."""
 
 import csv
 import io
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 def predict(
     run: str, input: str, output: str | None = None, checkpoint: str | None = None
 ) -> list[list[str]]:
-    """Writes a csv with one row for each image or line; returns its rows, the header first.
+    """Writes a csv file with a row for each image or line; returns its rows, the header first.
 
-    A blank line and an image that cannot be read have a row as well, with nothing behind their
-    names, so that row n is of line n.
+    A blank line and an unreadable image get a row too, with empty cells after the name, so row n
+    belongs to line n.
 
-    The data set is not read: its facts lie in the run's manifest.
+    The data set is not read: its facts are in the run's manifest.
 
     Args:
         run: the run directory.
         input: an image or a folder of images; or a text file with one text in each line.
-        output: the csv file; None: the terminal. Files that are part of the answer, such as masks,
-            go into a folder of its name without `.csv`.
+        output: the csv file; None: the terminal. Files that are part of the prediction, such as
+            masks, are written to a folder with its name without `.csv`.
         checkpoint: a checkpoint file; None: the one that the run tested.
 
     Raises:
-        UserError: the input is not there or not of the kind that the run was trained on, or the
-            output cannot be written; at the end, when all else is answered and written: an image
-            cannot be read.
+        UserError: the input does not exist or is of another kind than the training data, or the
+            output cannot be written. Unreadable images raise it at the end, after everything else
+            has been predicted and written.
     """
     directory = open_checked(run)
     chosen_checkpoint(directory, checkpoint)  # before torch is imported
@@ -86,10 +86,10 @@ def predict(
 
 
 def answers(task: Any, question: "Question") -> "Rows":
-    """A header, and a row for each input; empty behind the name where there is no answer.
+    """A header, and a row for each input; inputs without a prediction have empty cells.
 
     Raises:
-        UserError: the task answers nothing, or there is nothing that it takes.
+        UserError: the task does not define predictions, or cannot use the inputs.
     """
     if not hasattr(task, "answer"):
         raise UserError(
@@ -103,7 +103,7 @@ def answers(task: Any, question: "Question") -> "Rows":
 
 
 def _write(target: Path, content: bytes) -> None:
-    """Whole, where that is a file of its own; a pipe, a link or a device is written through."""
+    """Writes atomically to regular files; writes directly to pipes, links and devices."""
     try:
         if target.is_symlink() or (target.exists() and not target.is_file()):
             target.write_bytes(content)

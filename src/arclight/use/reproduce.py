@@ -1,4 +1,4 @@
-"""Do a run again in a new directory, and say whether it came out the same."""
+"""Repeats a run in a new directory, and compares the results."""
 
 import math
 from pathlib import Path
@@ -18,10 +18,22 @@ MACHINE = ("lock_sha256", "python", "platform", "packages", "hardware")
 
 
 def reproduce(run: str, output: str | None = None, tolerance: str = "0.01") -> int:
-    """Executes the run's frozen config anew and compares the figures; returns the exit code.
+    """Executes the run's frozen config again and compares the metrics; returns the exit code.
 
-    On the same hardware and packages with `deterministic=true` the weights must be equal bit by
-    bit; otherwise each figure must be within the tolerance.
+    With `deterministic=true` on the same hardware and packages the weights must be equal bit by
+    bit; otherwise each metric must be within the tolerance.
+
+    Args:
+        run: the directory of a finished run.
+        output: the new run directory; None: next to the old one.
+        tolerance: maximum difference of a metric.
+
+    Returns:
+        0: reproduced. 1: not reproduced, or the new run failed with this code or another.
+
+    Raises:
+        UserError: the run is not finished, its weights cannot be read, or the tolerance is not a
+            number.
     """
     old = open_checked(run)
     if old.status != "finished":
@@ -54,19 +66,19 @@ def _number(text: str) -> float:
 
 
 def _report(old: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Names what is no longer as it was; whether the bits may differ for it."""
+    """Prints what has changed; returns whether bits may differ because of it."""
     machine = differences({k: old.get(k) for k in MACHINE}, {k: now.get(k) for k in MACHINE})
     lines = [*_code(last_executed(old), now["code"]), *_git(old.get("git"), now["git"])]
-    for line in [*lines, *machine] or ["nothing: code, packages and hardware are as they were"]:
+    for line in [*lines, *machine] or ["nothing: code, packages and hardware are the same"]:
         print(f"changed since: {line}")
     for later in old.get("continued", ()):
-        print(f"changed while it ran, on {later['time']}: code: {', '.join(later['code'])}")
+        print(f"changed during the run, on {later['time']}: code: {', '.join(later['code'])}")
     return bool(machine)
 
 
 def _code(then: Code | None, now: Code) -> list[str]:
     if then is None:
-        return ["code: not recorded; it may have"]
+        return ["code: not recorded, it may have changed"]
     names = differing(then, now)
     return [f"code: {', '.join(names)}"] if names else []
 
@@ -77,11 +89,11 @@ def _git(then: dict[str, Any] | None, now: dict[str, Any]) -> list[str]:
     return [f"git.{line if line[:5] != 'patch' else _PATCH}" for line in lines]
 
 
-_PATCH = "patch: the uncommitted changes are others (see manifest.json)"
+_PATCH = "patch: the uncommitted changes differ (see manifest.json)"
 
 
 def _final_weights(run: RunDirectory) -> dict[str, Any]:
-    """Those with which a run has ended.
+    """The weights at the end of a run.
 
     Raises:
         UserError: they cannot be read.
@@ -91,7 +103,7 @@ def _final_weights(run: RunDirectory) -> dict[str, Any]:
     try:
         weights: dict[str, Any] = read(run.checkpoints / "last.ckpt")["state_dict"]
     except UnreadableCheckpointError as error:
-        raise UserError(f"{error}: put back a good one, with which to compare.") from error
+        raise UserError(f"{error}: restore a good one to compare with.") from error
     return weights
 
 
@@ -103,17 +115,17 @@ def _compare(
     tolerance: float,
 ) -> int:
     if old.manifest["data"]["fingerprint"] != new.manifest["data"]["fingerprint"]:
-        print("changed since: the data are others (their fingerprint differs)")
+        print("changed since: the data (their fingerprint differs)")
     before, after = old.summary["metrics"], new.summary["metrics"]
     rows = {k: (before[k], after.get(k, math.nan)) for k in before}
     for key, (a, b) in rows.items():
-        print(f"{key}: {a} then, {b} now, difference {abs(a - b):.3g}")
+        print(f"{key}: {a} before, {b} now, difference {abs(a - b):.3g}")
     same = _same_weights(weights, _final_weights(new))
     print(f"final weights: {'equal, bit by bit' if same else 'not equal bit by bit'}")
     close = all(abs(a - b) <= tolerance for a, b in rows.values())
     good = same and before == after if exact else close
-    wanted = "equal bits" if exact else f"figures within {tolerance:g}"
-    print(f"{'Reproduced' if good else 'NOT reproduced'} ({wanted} wanted): {new.path}")
+    wanted = "equal bits" if exact else f"metrics within {tolerance:g}"
+    print(f"{'Reproduced' if good else 'NOT reproduced'} (required: {wanted}): {new.path}")
     return 0 if good else 1
 
 

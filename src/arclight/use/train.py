@@ -1,4 +1,4 @@
-"""Train a run from within another, such as the teacher that a student learns from."""
+"""Trains another run from within a run, such as the teacher of a student."""
 
 import fcntl
 import os
@@ -16,22 +16,22 @@ from arclight.run_directory import RunDirectory
 if TYPE_CHECKING:
     from arclight.use.load import LoadedRun
 
-# What tells a process that it is one of several of a run.
-OF_THE_RUN = ("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR")
+# Environment variables that describe a distributed run to its processes.
+DISTRIBUTED = ("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR")
 
 
 def train(path: str | Path, *words: str) -> "LoadedRun":
-    """Trains a run of its own: `python train.py WORDS run_dir=PATH`, in another process.
+    """Trains a separate run in another process: `python train.py WORDS run_dir=PATH`.
 
-    A run that is there already is continued to its end; one that has finished is only loaded. Who
-    else wants the same run meanwhile waits for it.
+    An existing run is continued to its end; a finished one is only loaded. Other processes that
+    call this for the same run wait for it.
 
     Args:
         path: the run directory.
-        words: of the command line, such as `model=cnn`.
+        words: overrides, such as `model=cnn`.
 
     Raises:
-        UserError: it could not be trained.
+        UserError: the run failed.
     """
     from arclight.use.load import load
 
@@ -41,13 +41,14 @@ def train(path: str | Path, *words: str) -> "LoadedRun":
         lock(held, fcntl.LOCK_EX)
         if not _has_finished(place):
             command = [sys.executable, str(PROJECT / "train.py"), *words, f"run_dir={place}"]
-            say(f"A run of its own first: train.py {' '.join(command[2:])}")
-            # The lock goes along: should this process be killed, the next one waits for that one.
+            say(f"Training another run first: train.py {' '.join(command[2:])}")
+            # The child inherits the lock: if this process is killed, the next call waits for the
+            # child.
             code = subprocess.call(command, env=_environment(), pass_fds=[held.fileno()])
             if code >= 128:
-                raise SystemExit(code)  # a signal, which both of them got
+                raise SystemExit(code)  # both processes got a signal
             if code:
-                raise UserError(f"{place} could not be trained; what was wrong is said above.")
+                raise UserError(f"{place} could not be trained; see the error above.")
     return load(place)
 
 
@@ -60,5 +61,5 @@ def _environment() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if name not in OF_THE_RUN and not name.startswith(("TORCHELASTIC_", "ARCLIGHT_WATCHER"))
+        if name not in DISTRIBUTED and not name.startswith(("TORCHELASTIC_", "ARCLIGHT_WATCHER"))
     }

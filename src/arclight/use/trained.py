@@ -1,4 +1,4 @@
-"""What a run has learnt, from its directory alone."""
+"""Loads a run's trained model, and example inputs for it, from its directory."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from arclight.tasks.task import Task
 
 @dataclass
 class Trained:
-    """A run's task with a checkpoint's weights, in evaluation, on the CPU."""
+    """A run's task with a checkpoint's weights, in evaluation mode on the CPU."""
 
     run: RunDirectory
     config: dict[str, Any]
@@ -31,23 +31,27 @@ class Trained:
         return network_of(self.task)
 
     def inputs(self, batch: int, seed: int = 0) -> dict[str, Tensor]:
-        """Inputs of the model by name, of the shapes that the run's data have.
+        """Example inputs of the model by name, with the shapes of the run's data.
 
-        A task says them (`Task.example_inputs`). Of any other module they are Lightning's
-        `example_input_array`, or what comes first in a batch of the run's own data.
+        A task defines them in `Task.example_inputs`. For any other module they are Lightning's
+        `example_input_array`, or the first part of a batch of the run's data.
+
+        Args:
+            batch: number of examples.
+            seed: of the random inputs.
 
         Raises:
-            UserError: neither is there, or a module cannot be asked at all.
+            UserError: the module has no example inputs or no `forward`.
         """
         draw = torch.Generator().manual_seed(seed)
-        if isinstance(self.task, Task) and _tells_inputs(self.task):
+        if isinstance(self.task, Task) and _defines_inputs(self.task):
             return self.task.example_inputs(batch, draw)
         return self._of_a_module(batch)
 
     def _of_a_module(self, batch: int) -> dict[str, Tensor]:
         if self.model is self.task and not is_overridden("forward", self.task):
             raise UserError(
-                f"{type(self.task).__name__} has no forward, which would be what is exported: "
+                f"{type(self.task).__name__} has no forward, so there is nothing to export: "
                 "define `forward(self, x)`, from inputs to outputs."
             )
         example: Any = self.task.example_input_array
@@ -61,7 +65,7 @@ class Trained:
             named = {f"input_{i}" if i else "input": one for i, one in enumerate(example)}
         if not named or not all(isinstance(one, Tensor) and one.ndim for one in named.values()):
             raise UserError(
-                f"{type(self.task).__name__} does not say what its inputs look like: set "
+                f"{type(self.task).__name__} does not define example inputs: set "
                 "`self.example_input_array`, a tensor or a tuple of tensors, in its constructor."
             )
         return {
@@ -79,14 +83,14 @@ class Trained:
         return batch[0] if isinstance(batch, tuple | list) else batch
 
 
-def _tells_inputs(task: Task) -> bool:
+def _defines_inputs(task: Task) -> bool:
     kind = type(task)
     own = (kind.example_inputs, kind.blank_batch)
     return own != (Task.example_inputs, Task.blank_batch)
 
 
 def trained(run: RunDirectory, checkpoint: str | None = None) -> Trained:
-    """The run's task as it was tested, or as another checkpoint has it.
+    """Loads the run's task with the tested or another checkpoint.
 
     Raises:
         UserError: there is no checkpoint, or it cannot be read.

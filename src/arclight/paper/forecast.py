@@ -1,4 +1,4 @@
-"""How many repetitions the claims need, before anything runs."""
+"""Predicts how many repetitions the claims need, before anything runs."""
 
 from arclight.paper.claims import Claim
 from arclight.paper.differences import ALPHA, POWER, needed, power
@@ -7,11 +7,11 @@ from arclight.paper.outcomes import Outcomes
 from arclight.paper.statistics import spread
 
 
-def foretell(outcomes: Outcomes) -> list[str]:
-    """One line for each claim: what it needs, and what the paper's seeds give.
+def predict_seeds(outcomes: Outcomes) -> list[str]:
+    """One line for each claim: the seeds that it needs, and the power of the paper's seeds.
 
-    The true difference is taken to be `paper.effect` (0 for a claim that two are equal); the
-    deviation is that of the runs there are, else `paper.deviation`.
+    The true difference is assumed to be `paper.effect` (0 for a claim of equality); the deviation
+    is that of existing runs, else `paper.deviation`.
     """
     return [f"{claim.text}: {_of(claim, outcomes)}" for claim in outcomes.paper.all_claims()]
 
@@ -27,7 +27,7 @@ def _of(claim: Claim, outcomes: Outcomes) -> str:
         unit = needed(claim.holds if claim.holds != "equal" else "better", 1.0, 1.0, 0.0, alpha)
         return (
             f"needs {unit} seeds if the difference is as large as its deviation between seeds; "
-            f"type paper.deviation=NUMBER to say how large that may be. The paper has {n}."
+            f"type paper.deviation=NUMBER to give the expected deviation. The paper has {n}."
         )
     effect = 0.0
     if claim.holds != "equal":
@@ -38,12 +38,12 @@ def _of(claim: Claim, outcomes: Outcomes) -> str:
     many = f"{enough} seeds" if enough else "more than 1000 seeds"
     return (
         f"needs {many} for {POWER:.0%} power at a true difference of {effect:.3g} with deviation "
-        f"{deviation:.3g} ({source}); the paper's {n} have {reached:.0%}."
+        f"{deviation:.3g} ({source}); the paper's {n} seeds have {reached:.0%} power."
     )
 
 
 def _deviation(claim: Claim, outcomes: Outcomes) -> tuple[float | None, str]:
-    """Of the differences by seed, as far as it is known."""
+    """The deviation of the differences by seed, if known, and its source."""
     rows = [claim.row] + ([claim.other] if claim.other else [])
     columns = outcomes.columns if claim.column is None else [claim.column]
     found = []
@@ -52,7 +52,7 @@ def _deviation(claim: Claim, outcomes: Outcomes) -> tuple[float | None, str]:
         if one is not None and one.deviation:
             found.append(one.deviation**2 / len(columns))
     if len(found) == len(rows):
-        return sum(found) ** 0.5, "of the runs there are"
+        return sum(found) ** 0.5, "from existing runs"
     if outcomes.paper.deviation is not None and claim.metric == outcomes.paper.metric:
         return outcomes.paper.deviation, "paper.deviation"
     return None, ""
