@@ -122,8 +122,8 @@ def require_finished(cells: Sequence[Cell]) -> None:
         run = open_run(cell.path)
         if run.status != "finished":
             raise UserError(
-                f"{cell.path} is {run.status}, but rows need it: see its train.log, and type "
-                "paper.again=true to continue it."
+                f"{cell.path} has the status {run.status}, but rows need it: see its "
+                "train.log, and type paper.again=true to continue it."
             )
 
 
