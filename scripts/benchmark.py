@@ -1,29 +1,29 @@
-"""What the project costs over bare PyTorch: python scripts/benchmark.py [PART] [key=value ...]
+"""Compares the project with bare PyTorch: python scripts/benchmark.py [PART] [key=value ...]
 
-Parts, all by default. Each runs the project and loops of scripts/benchmarks/bare_*.py in turns:
+Parts, all by default. They alternate between the project and scripts/benchmarks/bare_*.py:
   startup      train.py --cfg job, and the time from a process's start to its first training step
-  multirun     what a job of `-m` takes beyond its training
-  search       what a trial of a search costs beyond its training
-  step         the fixed cost of a training step: metrics, bar, csv, checkpoints and schedule on
-  plain        a LightningModule that knows nothing of the project, one self.log a step, against the
-               same module under Lightning alone with one logger, no bar and no checkpoints
+  multirun     the overhead of a job of `-m` beyond its training
+  search       the overhead of a trial of a search beyond its training
+  step         the overhead of a training step: metrics, bar, csv, checkpoints and schedule
+  plain        a plain LightningModule with one self.log per step, against the same module with
+               Lightning alone, one logger, no bar and no checkpoints
   data         augmented images per second, 32x32, against torchvision one image at a time; and
                photographs of 500x375 by two workers, against torchvision and WebDataset
   train        the CNN on 32x32 images end to end, images per second
   gpt          nanoGPT's CPU setting end to end, tokens per second, against nanoGPT's own loop
-  checkpoint   how long a save of 25M parameters with AdamW's state stops training
-  determinism  what order and randomness that resume exactly cost a step of a few milliseconds
-  wrapped      a sample of an ordinary DataLoader that resumes exactly, against torch's
+  checkpoint   how long saving 25M parameters with AdamW's state interrupts training
+  determinism  the overhead of exact resuming in a step of a few milliseconds
+  wrapped      a sample of an ordinary DataLoader that resumes exactly, against torch's own
   multi        two processes training the ViT together (gloo), against twice the speed of one
   streams      mapped tokens, text and tar shards against the same data in memory
-  gpu          GPT-124M, ViT-B/16 and ResNet-50 in bf16 from the device's memory, a step against the
-               same step bare, and their share of the measured peak; left out where there is no GPU
+  gpu          GPT-124M, ViT-B/16 and ResNet-50 in bf16 with data on the GPU: a step against the
+               same step in bare PyTorch, and the MFU of the measured peak; skipped without a GPU
 
-Keys: runs (rounds of each part, default 7), steps (of a block; default: each part's own), data (a
-folder of 32x32 images for data and train; default: synthetic), case (one model of gpu, such as
+Keys: runs (rounds of each part, default 7), steps (of a block; default: depends on the part), data
+(a folder of 32x32 images for data and train; default: synthetic), case (one model of gpu, such as
 GPT-124M; default: all), output (a JSON file of the raw samples; default: a new one in runs/).
 
-Nothing here fails for being slow. Measure on a machine that does nothing else.
+Missing a target is not an error. Measure on an otherwise idle machine.
 """
 
 import sys
@@ -32,9 +32,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.asked import Asked
 from benchmarks.gpu import gpu
 from benchmarks.loops import checkpoint, data, determinism, gpt, step, train
+from benchmarks.options import Options
 from benchmarks.plain import plain
 from benchmarks.processes import multi, multirun, search, startup
 from benchmarks.streams import streams
@@ -65,18 +65,18 @@ def main() -> None:
     for name in PARTS if part == "all" else [part]:
         with tempfile.TemporaryDirectory() as folder:
             new = PARTS[name](
-                Asked(Path(folder), runs, steps, given.get("data"), given.get("case"))
+                Options(Path(folder), runs, steps, given.get("data"), given.get("case"))
             )
-        if not new:  # the part has said why
+        if not new:  # the part has printed the reason
             continue
         rows += new
         print(f"\n{name}\n{table(new)}", flush=True)
         write(rows, output)
     if rows:
-        print(f"\nThe samples are in {output}.")
+        print(f"\nSamples: {output}")
 
 
-PARTS: dict[str, Callable[[Asked], list[Row]]] = {
+PARTS: dict[str, Callable[[Options], list[Row]]] = {
     part.__name__: part
     for part in (
         *(startup, multirun, search, step, plain, data, train),

@@ -1,8 +1,9 @@
-"""Architectures at their published sizes: python scripts/compare.py [key=value]
+"""Compares architectures at their published sizes: python scripts/compare.py [key=value]
 
-Keys: only (families or names, with commas, such as ViT,ResNet-50; default: all of
-configs/compare.yaml), measure (true: also latency and throughput on this machine, where it fits;
-default false), output (a folder for compare.md, compare.csv and compare.png; default: print only).
+Keys: only (families or names, separated by commas, such as ViT,ResNet-50; default: all of
+configs/compare.yaml), measure (true: also latency and throughput on this machine, if the model
+fits; default false), output (a folder for compare.md, compare.csv and compare.png; default: print
+only).
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def composed(overrides: Sequence[str]) -> dict[str, Any]:
-    """A checked config, as train.py makes it."""
+    """A checked config, composed as in train.py."""
     from hydra import compose
 
     from arclight.config.check import check

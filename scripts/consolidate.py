@@ -1,8 +1,8 @@
-"""Join a sharded checkpoint into one plain file: python scripts/consolidate.py run=DIR
+"""Converts a sharded checkpoint to a single file: python scripts/consolidate.py run=DIR
 
 Keys: run (the directory), checkpoint (a file; default: the best), output (the new file; default:
-consolidated.ckpt beside it). The run's commands read sharded checkpoints as they are; this is for
-whatever else reads a checkpoint.
+consolidated.ckpt next to it). Commands of this project read sharded checkpoints directly; other
+programs may need a single file.
 """
 
 from arclight.config.arguments import arguments

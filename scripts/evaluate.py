@@ -1,9 +1,9 @@
-"""Test a finished run again, from its directory alone: python scripts/evaluate.py run=DIR
+"""Tests a finished run again from its directory: python scripts/evaluate.py run=DIR
 
-Keys: run (the directory), checkpoint (a file; default: the best), data (a path in the place of the
-run's own). The figures are printed, and are the run's own to the last digit.
+Keys: run (the directory), checkpoint (a file; default: the best), data (a path that replaces the
+run's own). On the same data the printed metrics are equal to the run's own to the last digit.
 
-Weights that were trained elsewhere are tested without a run, by the words of train.py:
+Weights that were trained elsewhere are tested without a run, with overrides of train.py:
 python scripts/evaluate.py model=NAME model.pretrained=FILE data=NAME
 """
 

@@ -1,4 +1,4 @@
-"""Hand a run's model on: python scripts/export.py run=DIR format=safetensors|onnx|torch_export|hf
+"""Exports a run's model: python scripts/export.py run=DIR format=safetensors|onnx|torch_export|hf
 
 Keys: run (the directory), format (safetensors: weights for model.pretrained=FILE; onnx and
 torch_export: a program for batches of any size; hf: a folder that transformers or timm opens),

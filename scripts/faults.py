@@ -1,31 +1,31 @@
-"""Interrupt runs in every way and see whether they survive: python scripts/faults.py [key=value]
+"""Tests that runs survive interruptions and failures: python scripts/faults.py [key=value]
 
 Parts, all by default:
-  sigkill    at random times after the first checkpoint; one process, then two
-  savekill   within the save of a checkpoint of 108 MB, with $TMPDIR on another file system
+  sigkill    SIGKILL at random times after the first checkpoint; one process, then two
+  savekill   SIGKILL while a checkpoint of 108 MB is saved, with $TMPDIR on another file system
   signals    SIGTERM, SIGINT and SIGUSR1 from a process's start to its end; one process, then two
-  starts     many in the same instant
+  starts     many runs started at the same instant
   damage     truncated, empty, bit-flipped and foreign checkpoints
   disk       full and read-only targets (needs the right to mount)
-  waits      data that never come, a full /dev/shm (needs user namespaces), killed workers, moved
+  waits      data that never arrive, a full /dev/shm (needs user namespaces), killed workers, moved
              and deleted directories, damaged files of each kind
-  plain      SIGKILL to runs of ten data modules written by Lightning's conventions; one process and
-             two, 0 and 2 workers
-  tricky     more data modules, which hide generators and state, each in one of these ways: they
-             must end equal, or say that they cannot be resumed exactly
-  models     SIGKILL to a run of every model, likewise in one of these ways
-  gallery    SIGKILL to runs of every experiment of the gallery, in all of them
+  plain      SIGKILL to runs of ten data modules that follow Lightning's conventions; with one and
+             two processes, and 0 and 2 workers
+  tricky     more data modules, with hidden generators and state, each with one of these settings:
+             the results must be equal, or the run must report that it cannot be resumed exactly
+  models     SIGKILL to a run of every model, each with one of these settings
+  gallery    SIGKILL to runs of every experiment of the gallery, with all of these settings
 
-Keys: only (parts, with commas between), kills (of each kind, default 50), signals (of each signal,
+Keys: only (parts, separated by commas), kills (of each kind, default 50), signals (of each signal,
 default 20), starts (default 20), seed (of the random times, default 0), output (a JSON file;
 default: a new one in runs/).
 
-project="experiment=NAME key=value ..." does the same to an experiment of your own, and nothing
-else: its runs are killed at random times and continued, in one process and two, with 0 and 2
-workers if data.num_workers is a key. Weights and metrics.csv must end equal to those of a run that
-nobody disturbed. Choose words with which it trains for half a minute or so.
+project="experiment=NAME key=value ..." tests only an experiment of your own: its runs are killed at
+random times and continued, with one and two processes, and with 0 and 2 workers if data.num_workers
+is a key. Weights and metrics.csv must be equal to those of an uninterrupted run. Choose overrides
+with which it trains for about half a minute.
 
-Exit code 1 where anything failed. All of it takes about four hours on two cores.
+Exit code 1 if anything failed. All parts take about four hours on two cores.
 """
 
 import os
@@ -54,19 +54,19 @@ COUNTS = {"kills": 50, "signals": 20, "starts": 20}
 
 
 @dataclass
-class Asked:
-    """What the command line asks of a part."""
+class Options:
+    """The arguments of the command line for a part."""
 
     folder: Path
     rng: Random
-    project: tuple[str, ...]  # the words of an experiment of the user's own
+    project: tuple[str, ...]  # the overrides of the user's own experiment
     kills: int
     signals: int
     starts: int
 
 
 def main() -> int:
-    # A shell starts what it sends to the background with SIGINT ignored, and the runs inherit that.
+    # A shell starts background processes with SIGINT ignored, and the runs would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     given = arguments(__doc__, optional=("only", "project", *COUNTS, "seed", "output"))
     words = tuple(shlex.split(given.get("project", "")))
@@ -86,13 +86,13 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
             os.environ["ARCLIGHT_CACHE"] = f"{folder}/cache"
             parts = PARTS[name](
-                Asked(Path(folder), Random(f"{name} {seed}"), **numbers, project=words)
+                Options(Path(folder), Random(f"{name} {seed}"), **numbers, project=words)
             )
         done += parts
         print(f"{name} took {time.monotonic() - began:.0f} s\n", flush=True)
         _write(output, done, seed)
     _report(done)
-    print(f"\nAll trials are in {output}.")
+    print(f"\nAll trials: {output}")
     return 1 if any(part.failed for part in done) else 0
 
 
@@ -102,94 +102,98 @@ def _number(key: str, text: str | int) -> int:
     return int(text)
 
 
-def sigkill(asked: Asked) -> "list[Part]":
+def sigkill(options: Options) -> "list[Part]":
     from tests.fault.kills import sigkill
 
-    return [sigkill(asked.folder, asked.kills, n, asked.rng, say) for n in (1, 2)]
+    return [sigkill(options.folder, options.kills, n, options.rng, say) for n in (1, 2)]
 
 
-def savekill(asked: Asked) -> "list[Part]":
+def savekill(options: Options) -> "list[Part]":
     from tests.fault.kills import savekill
 
-    return [savekill(asked.folder, asked.kills, asked.rng, say)]
+    return [savekill(options.folder, options.kills, options.rng, say)]
 
 
-def signals(asked: Asked) -> "list[Part]":
+def signals(options: Options) -> "list[Part]":
     from tests.fault.signals import signals
 
-    return [signals(asked.folder, asked.signals, n, asked.rng, say) for n in (1, 2)]
+    return [signals(options.folder, options.signals, n, options.rng, say) for n in (1, 2)]
 
 
-def starts(asked: Asked) -> "list[Part]":
+def starts(options: Options) -> "list[Part]":
     from tests.fault.starts import starts
 
-    return [starts(asked.folder, asked.starts)]
+    return [starts(options.folder, options.starts)]
 
 
-def damage(asked: Asked) -> "list[Part]":
+def damage(options: Options) -> "list[Part]":
     from tests.fault.files import damaged
 
-    return [damaged(asked.folder)]
+    return [damaged(options.folder)]
 
 
-def disk(asked: Asked) -> "list[Part]":
+def disk(options: Options) -> "list[Part]":
     from tests.fault.files import disk
 
-    return [disk(asked.folder, say)]
+    return [disk(options.folder, say)]
 
 
-def waits(asked: Asked) -> "list[Part]":
+def waits(options: Options) -> "list[Part]":
     from tests.fault.waits import waits
 
-    return [waits(asked.folder, say)]
+    return [waits(options.folder, say)]
 
 
-def plain(asked: Asked) -> "list[Part]":
+def plain(options: Options) -> "list[Part]":
     from tests.fault.projects import conventional, resumed
 
-    cases = list(conventional(asked.folder))
-    return [resumed(asked.folder, cases, _each(asked, cases), asked.rng, say, "plain data modules")]
+    cases = list(conventional(options.folder))
+    return [
+        resumed(
+            options.folder, cases, _each(options, cases), options.rng, say, "plain data modules"
+        )
+    ]
 
 
-def tricky(asked: Asked) -> "list[Part]":
+def tricky(options: Options) -> "list[Part]":
     from tests.fault.projects import resumed, tricky
 
-    cases = list(tricky(asked.folder, asked.rng))
+    cases = list(tricky(options.folder, options.rng))
     name = "data modules that hide their state"
-    return [resumed(asked.folder, cases, _each(asked, cases), asked.rng, say, name)]
+    return [resumed(options.folder, cases, _each(options, cases), options.rng, say, name)]
 
 
-def models(asked: Asked) -> "list[Part]":
+def models(options: Options) -> "list[Part]":
     from tests.fault.projects import models, resumed
 
-    cases = list(models(asked.rng))
-    return [resumed(asked.folder, cases, _each(asked, cases), asked.rng, say, "models")]
+    cases = list(models(options.rng))
+    return [resumed(options.folder, cases, _each(options, cases), options.rng, say, "models")]
 
 
-def gallery(asked: Asked) -> "list[Part]":
+def gallery(options: Options) -> "list[Part]":
     from tests.fault.projects import gallery, resumed
 
     cases = list(gallery())
-    return [resumed(asked.folder, cases, _each(asked, cases), asked.rng, say, "the gallery")]
+    return [resumed(options.folder, cases, _each(options, cases), options.rng, say, "the gallery")]
 
 
-def project(asked: Asked) -> "list[Part]":
+def project(options: Options) -> "list[Part]":
     from tests.fault.projects import of_everything, resumed
 
-    name = " ".join(asked.project)
+    name = " ".join(options.project)
     try:
-        cases = of_everything(name, asked.project)
+        cases = of_everything(name, options.project)
     except RuntimeError as error:
         raise UserError(f"{name} cannot be composed: {error}") from error
-    return [resumed(asked.folder, cases, _each(asked, cases), asked.rng, say, name)]
+    return [resumed(options.folder, cases, _each(options, cases), options.rng, say, name)]
 
 
-def _each(asked: Asked, cases: Sized) -> int:
-    """How often the run of each case is killed."""
-    return max(1, asked.kills // len(cases))
+def _each(options: Options, cases: Sized) -> int:
+    """The number of kills for the run of each case."""
+    return max(1, options.kills // len(cases))
 
 
-ALL: "dict[str, Callable[[Asked], list[Part]]]" = {
+ALL: "dict[str, Callable[[Options], list[Part]]]" = {
     part.__name__: part
     for part in (
         *(sigkill, savekill, signals, starts, damage, disk, waits),

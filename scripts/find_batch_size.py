@@ -1,8 +1,8 @@
-"""The largest batch that fits, by trying: python scripts/find_batch_size.py [overrides of train.py]
+"""Finds the largest batch that fits: python scripts/find_batch_size.py [overrides of train.py]
 
-Keys: limit_gb (GiB that may be used; default: what the device has free), and any words of train.py,
-such as model=vit_small trainer=gpu. Each size trains two steps; on a CPU a size whose memory, as
-counted, is not there is not tried.
+Keys: limit_gb (GiB that may be used; default: the free memory of the device), and any overrides of
+train.py, such as model=vit_small trainer=gpu. Each size trains for two steps; on a CPU, sizes whose
+estimated memory is too large are skipped.
 """
 
 import sys

@@ -1,8 +1,8 @@
-"""Continue a text with a run: python scripts/generate.py run=DIR prompt="def " [key=value]
+"""Generates text with a run: python scripts/generate.py run=DIR prompt="def " [key=value]
 
-Keys: run, prompt, length (tokens to add, default 200), temperature (default 0.8; 0 takes the
-likeliest), top_k (draw among so many, default 50; 0: among all), seed (default 0), checkpoint
-(a file; default: the one that the run tested).
+Keys: run, prompt, length (tokens to generate, default 200), temperature (default 0.8; 0 takes the
+most probable token), top_k (sample from this many tokens, default 50; 0: from all), seed (default
+0), checkpoint (a file; default: the one that the run tested).
 """
 
 from arclight.config.arguments import arguments, number

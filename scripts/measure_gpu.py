@@ -1,11 +1,13 @@
-"""Measures the project on one CUDA device in a quarter of an hour: python scripts/measure_gpu.py
+"""Measures the project on one CUDA device in 15 minutes: python scripts/measure_gpu.py
 
 Keys: part (tests, steps, scores, or all, the default), data (a folder with cifar10/ and
 tinyshakespeare/input.txt, for the scores), seconds (when to stop; default 780), output (a folder
-for the results; default: a new one in runs/), rehearse (true: every row in miniature on the CPU).
+for the results; default: a new one in runs/), rehearse (true: every row in a small version on the
+CPU).
 
-Each row is a process of its own with a time limit. A row that fails or runs out of time is noted,
-and the next one begins. results.json is written after each row, and a table is printed at the end.
+Each row is a separate process with a time limit. If a row fails or runs out of time, this is
+recorded and the next one starts. The results are written after each row, and printed as a table at
+the end.
 """
 
 import json
@@ -40,8 +42,8 @@ class Row:
 
     Attributes:
         limit: seconds.
-        words: of a run of train.py; else `command` says what to execute.
-        rehearsed: what makes it small enough for a CPU.
+        words: overrides of a run of train.py; if empty, `command` is executed.
+        rehearsed: arguments that make it small enough for a CPU.
     """
 
     part: str
@@ -97,7 +99,7 @@ ROWS = (
 
 @dataclass
 class Result:
-    """What came of a row; `status` is done, failed, timed out or left out."""
+    """The result of a row; `status` is done, failed, timed out or left out."""
 
     name: str
     command: str
@@ -160,7 +162,7 @@ def in_full(row: Row, folder: Path, data: str | None, rehearse: bool) -> list[st
 
 
 def executed(row: Row, command: list[str], limit: float, folder: Path) -> Result:
-    """Runs a row to its end or its limit, its output in a file of its own."""
+    """Runs a row to its end or its time limit, with its output in a log file."""
     began = time.monotonic()
     log = directory(row, folder).with_suffix(".log")
     with log.open("wb") as output:
@@ -184,7 +186,7 @@ def executed(row: Row, command: list[str], limit: float, folder: Path) -> Result
 
 
 def of_run(run: Path) -> dict[str, Any]:
-    """What a run directory says, also of a run that did not end."""
+    """The results in a run directory, also of an unfinished run."""
     from arclight.training.loggers import read_metrics
 
     found: dict[str, Any] = {}
@@ -209,12 +211,10 @@ def of_run(run: Path) -> dict[str, Any]:
 
 def line(result: Result) -> str:
     metrics = result.found.get("metrics", {})
-    figures = {
-        k: v for k, v in metrics.items() if k in ("test/accuracy", "val/accuracy", "val/loss")
-    }
-    figures |= {k: v for k, v in result.found.items() if k.endswith("_seconds")}
-    told = ", ".join(f"{key} {value:g}" for key, value in figures.items())
-    return f"{result.status} in {result.seconds:g} s{'; ' if told else ''}{told}"
+    shown = {k: v for k, v in metrics.items() if k in ("test/accuracy", "val/accuracy", "val/loss")}
+    shown |= {k: v for k, v in result.found.items() if k.endswith("_seconds")}
+    text = ", ".join(f"{key} {value:g}" for key, value in shown.items())
+    return f"{result.status} in {result.seconds:g} s{'; ' if text else ''}{text}"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Make another package like src/project: python scripts/new_project.py NAME
+"""Creates another package like src/project: python scripts/new_project.py NAME
 
-Copied, with every name replaced: src/project, configs/*/project.yaml and tests/test_project.py. The
-package is entered in pyproject.toml, so that configs may build from it and an installation has it.
-`python train.py experiment=NAME` then trains it at once.
+Copies src/project, configs/*/project.yaml and tests/test_project.py, with the name replaced, and
+adds the package to pyproject.toml, so configs may use its classes and it is installed. Then
+`python train.py experiment=NAME` trains it.
 """
 
 import importlib.util
@@ -18,14 +18,14 @@ ROOT = Path(__file__).resolve().parents[1]
 MODEL = "project"
 """The package that is copied."""
 
-# Words to which YAML or Hydra's grammar give a meaning: `experiment=null` chooses nothing.
+# Words with a meaning in YAML or Hydra's grammar: `experiment=null` selects nothing.
 WORDS = {"null", "none", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf"}
-# The lists that name the project's packages, by table and key.
+# The lists of the project's packages, by table and key.
 LISTS = (("tool.arclight", "packages"), ("tool.uv.build-backend", "module-name"))
 
 
 class Refused(Exception):  # noqa: N818
-    """Nothing was made; the message says why, and what to do."""
+    """Nothing was created; the message gives the reason and what to do."""
 
 
 def main() -> None:
@@ -38,12 +38,12 @@ def main() -> None:
     except Refused as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         sys.exit(2)
-    print(f"Made {', '.join(made)}, and entered {name} in pyproject.toml.")
+    print(f"Created {', '.join(made)}, and added {name} to pyproject.toml.")
     print(f"Train it: python train.py experiment={name}")
 
 
 def make(root: Path, name: str) -> list[str]:
-    """Makes the package and returns the names of its files; all of them, or none.
+    """Creates the package and returns the names of its files; on an error nothing is created.
 
     Raises:
         Refused: the name cannot be used, or there is nothing to copy.
@@ -56,34 +56,32 @@ def make(root: Path, name: str) -> list[str]:
         entered = with_package(pyproject.read_text(encoding="utf-8"), name)
         write(files, pyproject, entered)
     except OSError as error:
-        raise Refused(f"{error.filename}: {error.strerror}; nothing was made.") from error
+        raise Refused(f"{error.filename}: {error.strerror}; nothing was created.") from error
     return [str(file.relative_to(root)) for file in files]
 
 
 def require_name(name: str) -> None:
-    """Raises `Refused` for what no package can be called."""
+    """Raises `Refused` for an invalid package name."""
     if not name:
         raise Refused("A package needs a name: make project NAME=mylab.")
     if not (name.isidentifier() and name.isascii()) or name.startswith("_"):
         raise Refused(
-            f"{name} is no name of a package: letters, digits and underscores make one, a letter "
-            "first, such as mylab."
+            f"{name} is not a valid package name: use letters, digits and underscores, starting "
+            "with a letter, such as mylab."
         )
     if keyword.iskeyword(name) or name.lower() in WORDS:
-        raise Refused(f"{name} is a word of Python's or of YAML's: choose another name.")
+        raise Refused(f"{name} is a reserved word in Python or YAML: choose another name.")
     if name in sys.stdlib_module_names:
-        raise Refused(f"{name} is a module of Python's own: choose another name.")
+        raise Refused(f"{name} is a module of Python's standard library: choose another name.")
 
 
 def require_free(root: Path, name: str, files: dict[Path, str]) -> None:
-    """Raises `Refused` where something of that name is there already."""
+    """Raises `Refused` if something with that name exists already."""
     here = (root / "src" / name, root / name, root / f"{name}.py", *files)
     taken = next((path for path in here if path.exists()), None)
     if taken:
-        raise Refused(
-            f"{taken.relative_to(root)} is there already: choose another name than {name}."
-        )
-    found = importlib.util.find_spec(name)  # also of the scripts beside this one
+        raise Refused(f"{taken.relative_to(root)} exists already: choose another name than {name}.")
+    found = importlib.util.find_spec(name)  # also finds the scripts next to this one
     if found:
         where = f" ({found.origin})" if found.origin else ""
         raise Refused(f"{name} is an installed module{where}: choose another name.")
@@ -93,14 +91,14 @@ def originals(root: Path) -> list[Path]:
     """The files of the package that is copied."""
     package = sorted((root / "src" / MODEL).rglob("*.py"))
     if not package:
-        raise Refused(f"src/{MODEL}, which is copied, is gone: git checkout HEAD -- src/{MODEL}.")
+        raise Refused(f"src/{MODEL} is missing: type git checkout HEAD -- src/{MODEL}.")
     configs = sorted((root / "configs").glob(f"*/{MODEL}.yaml"))
     test = root / "tests" / f"test_{MODEL}.py"
     return [*package, *configs, *([test] if test.is_file() else [])]
 
 
 def place(root: Path, file: Path, name: str) -> Path:
-    """Where the copy of a file lies."""
+    """The path of the copy of a file."""
     names = {MODEL: name, f"{MODEL}.yaml": f"{name}.yaml", f"test_{MODEL}.py": f"test_{name}.py"}
     return root.joinpath(*(names.get(part, part) for part in file.relative_to(root).parts))
 
@@ -111,7 +109,7 @@ def renamed(file: Path, name: str) -> str:
 
 
 def write(files: dict[Path, str], pyproject: Path, entered: str) -> None:
-    """Writes all files, pyproject.toml last; what was written is removed if one of them fails."""
+    """Writes all files, pyproject.toml last; removes them again if one of them fails."""
     folders: list[Path] = []
     written: list[Path] = []
     new = pyproject.with_name(f".{pyproject.name}.new")
@@ -135,10 +133,10 @@ def write(files: dict[Path, str], pyproject: Path, entered: str) -> None:
 
 
 def with_package(text: str, name: str) -> str:
-    """The text of pyproject.toml with the package in its lists; nothing else is changed.
+    """The text of pyproject.toml with the package added to its lists, otherwise unchanged.
 
     Raises:
-        Refused: a list is not there, or written in a way that is not understood here.
+        Refused: a list is missing, or has an unexpected format.
     """
     for table, key in LISTS:
         before = names_in(text, table, key)
@@ -154,7 +152,7 @@ def with_package(text: str, name: str) -> str:
 
 
 def names_in(text: str, table: str, key: str) -> Any:
-    """The list as TOML has it; empty if there is none, or the text is not TOML."""
+    """The parsed list; empty if there is none, or the text is not TOML."""
     try:
         found: Any = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
@@ -165,9 +163,9 @@ def names_in(text: str, table: str, key: str) -> Any:
 
 
 def appended(text: str, table: str, key: str, name: str) -> str:
-    """The text with the name behind the last one of the list; comments and lines stay."""
+    """The text with the name after the last one of the list; comments and lines stay."""
     header = rf"(?ms)^\[{re.escape(table)}\]"
-    # Within the table: no line that begins another. Within the list: strings, commas, comments.
+    # In the table: no line that starts another. In the list: strings, commas, comments.
     words = r"(?:[\s,]|#[^\n]*\n|\"[^\"\n]*\")*"
     found = re.search(rf"{header}(?:(?!^\[).)*?^{re.escape(key)}\s*=\s*\[{words}\]", text)
     if found is None:

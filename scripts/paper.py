@@ -1,23 +1,23 @@
-"""A paper that checks itself: python scripts/paper.py paper=NAME [paper.KEY=VALUE] [KEY=VALUE]
+"""Runs and tests a paper: python scripts/paper.py paper=NAME [paper.KEY=VALUE] [KEY=VALUE]
 
-Runs what is missing of the paper in configs/paper/NAME.yaml, writes tables, figures, claims,
-checklist, report.html and artifact.zip into papers/NAME, and judges the claims.
+Executes the missing runs of the paper in configs/paper/NAME.yaml, writes tables, figures, claims,
+checklist, report.html and artifact.zip to papers/NAME, and tests the claims.
 
 Keys of the paper (configs/paper/_paper.yaml has them all):
-  paper.seeds=[0,1]       which repetitions
-  paper.dir=PATH          where it lies
-  paper.workers=2         runs at once; the same command on another machine helps
-  paper.check=true        judge the claims on what is there; train nothing
-  paper.evidence=FOLDER   run directories for or against the claims
-  paper.mixed=true        take runs of other code or data than the rest
-  paper.again=true        continue runs that have failed
-  paper.dry_run=true      say what would run, and how many seeds the claims need
+  paper.seeds=[0,1]       the repetitions
+  paper.dir=PATH          the directory
+  paper.workers=2         parallel runs; the same command on another machine helps
+  paper.check=true        test the claims on existing runs; train nothing
+  paper.evidence=FOLDER   further run directories for or against the claims
+  paper.mixed=true        also use runs with other code or data than the rest
+  paper.again=true        continue failed runs
+  paper.dry_run=true      print what would run, and how many seeds the claims need
 Any other KEY=VALUE is for every run, such as trainer.max_epochs=5.
 
 From an artifact: python scripts/paper.py artifact=artifact.zip output=FOLDER
 
-Exit code: 0 all claims hold, 1 a claim fails, 3 none fails and some are undecided, 2 a mistake in
-what was typed.
+Exit code: 0 all claims hold, 1 a claim fails, 3 none fails but some are undecided, 2 the input is
+not valid.
 """
 
 import signal

@@ -1,8 +1,8 @@
-"""Do a finished run again and compare: python scripts/reproduce.py run=DIR
+"""Repeats a finished run and compares the results: python scripts/reproduce.py run=DIR
 
-Keys: run (the directory), output (the new run's directory; default: beside the old one), tolerance
-(largest difference of a figure where bits cannot be expected to be equal; default 0.01). Every
-difference in code, packages, hardware and data is named first. Exit code 1 where figures differ.
+Keys: run (the directory), output (the new run's directory; default: next to the old one), tolerance
+(largest difference of a metric if equal bits cannot be expected; default 0.01). Differences in
+code, packages, hardware and data are printed first. Exit code 1 if the results differ.
 """
 
 import sys

@@ -1,20 +1,20 @@
-"""Runs and searches as one table: python scripts/results.py DIR... [key=value ...]
+"""Shows runs and searches as one table: python scripts/results.py DIR... [key=value ...]
 
-Every run in the folders is a row, at any depth: what tells it apart, its status, its figures.
-python scripts/results.py compare A B shows two runs side by side: configs, code, metrics, and what
-each predicts.
+Every run in the folders, at any depth, is a row: the keys in which runs differ, status and metrics.
+python scripts/results.py compare A B shows two runs side by side: configs, code, metrics and
+predictions.
 
 Keys:
   where     conditions, such as where="model=cnn,optimizer.lr<0.01,status!=failed"
-  by        group by these keys: mean, deviation and number of the runs that have finished, e.g.
-            by=model,optimizer.lr for means over seeds and folds; auto: by all that differs
+  by        group by these keys: mean, deviation and number of finished runs, e.g.
+            by=model,optimizer.lr for means over seeds and folds; auto: by all keys that differ
   mixed     true: runs of one row may differ in more than seed and fold
-  sort      a column: figures best first, settings upwards; sort=-KEY the other way round
-  metrics   the figures to show, or all; default: what chooses checkpoints, the same of the test,
-            and the training time
+  sort      a column: metrics best first, settings ascending; sort=-KEY reverses the order
+  metrics   the metrics to show, or all; default: the metric that selects checkpoints, the same
+            metric of the test, and the training time
   format    markdown (default), csv (all digits) or latex
   output    a file for the table; default: the terminal
-  figures   a folder for pictures: history, importances, slices, Pareto front, parallel coordinates
+  figures   a folder for plots: history, importances, slices, Pareto front, parallel coordinates
   best      a file for the best run's config: python train.py experiment=best_of path=FILE
 """
 
@@ -40,7 +40,7 @@ def main() -> None:
     sys.argv[1:] += ["--cfg", "job"] if only_shown else []
     given = arguments(__doc__, optional=KEYS)
     if not places:
-        raise UserError("Name at least one folder of runs or searches, such as runs.")
+        raise UserError("Give at least one folder of runs or searches, such as runs.")
     from arclight.report import results as r
     from arclight.report.tables import FORMATS
 
@@ -79,16 +79,16 @@ def main() -> None:
 
 
 def compare(words: list[str]) -> None:
-    """Two runs side by side."""
+    """Compares two runs."""
     if len(words) != 2:
-        raise UserError("Name two runs: python scripts/results.py compare runs/A runs/B.")
+        raise UserError("Give two runs: python scripts/results.py compare runs/A runs/B.")
     from arclight.paper.side_by_side import side_by_side
 
     print(side_by_side(words[0], words[1]))
 
 
 def _is_place(word: str) -> bool:
-    """A path may hold an equals sign: `seed=0` is a folder of a trial with several seeds."""
+    """Whether a word is a path. It may contain `=`: `seed=0` is a folder of a trial."""
     return not word.startswith("-") and ("=" not in word or Path(word).exists())
 
 

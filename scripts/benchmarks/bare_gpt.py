@@ -1,8 +1,8 @@
-"""nanoGPT's model and loop in its CPU setting, written out with PyTorch alone.
+"""nanoGPT's model and training loop in its CPU setting, in plain PyTorch.
 
-What `scripts/benchmark.py gpt` measures the project against: github.com/karpathy/nanoGPT (MIT), its
-`config/train_shakespeare_char.py` with the README's options for a laptop. As there, AdamW comes
-without a fused kernel on CPUs, and every step draws its windows at random.
+The baseline of `scripts/benchmark.py gpt`: github.com/karpathy/nanoGPT (MIT), its
+`config/train_shakespeare_char.py` with the README's options for a laptop. As in nanoGPT, AdamW is
+not fused on CPUs, and every step draws its windows at random.
 """
 
 import math
@@ -74,7 +74,7 @@ class GPT(nn.Module):
 
 
 def batches(data: NDArray[Any]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Windows drawn at random, without end."""
+    """An endless stream of random windows."""
     while True:
         ix = torch.randint(len(data) - CONTEXT, (BATCH,))
         x = torch.stack([torch.from_numpy(data[i : i + CONTEXT].astype(np.int64)) for i in ix])
@@ -85,7 +85,7 @@ def batches(data: NDArray[Any]) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def make_optimizer(model: nn.Module) -> torch.optim.Optimizer:
-    """AdamW that decays the matrices alone."""
+    """AdamW with weight decay only for matrices."""
     matrices = [p for p in model.parameters() if p.dim() >= 2]
     others = [p for p in model.parameters() if p.dim() < 2]
     groups = [
@@ -98,7 +98,7 @@ def make_optimizer(model: nn.Module) -> torch.optim.Optimizer:
 def train(
     model: nn.Module, source: Iterable[tuple[Tensor, Tensor]], optimizer: torch.optim.Optimizer
 ) -> None:
-    """One step for each batch; the loss is read every ten, as there."""
+    """One step for each batch; the loss is read every ten steps, as in nanoGPT."""
     for step, (x, y) in enumerate(source):
         for group in optimizer.param_groups:
             group["lr"] = rate(step)
@@ -112,7 +112,7 @@ def train(
 
 
 def rate(step: int) -> float:
-    """Warm-up, then half a cosine."""
+    """Warm-up, then cosine decay."""
     if step < WARMUP:
         return LR * (step + 1) / (WARMUP + 1)
     share = min(1.0, (step - WARMUP) / (STEPS - WARMUP))

@@ -1,4 +1,4 @@
-"""The other side of `scripts/benchmark.py`: training as one would write it with PyTorch alone.
+"""The baselines of `scripts/benchmark.py`: training loops in plain PyTorch.
 
 As a command, `python scripts/benchmarks/bare_loops.py FILE`, it trains a CNN on the digits for one
 step and then writes FILE: the smallest script whose start can be compared with that of `train.py`.
@@ -69,7 +69,7 @@ def train(model: nn.Module, batches: Iterable[Batch], optimizer: torch.optim.Opt
 
 
 class OneByOne(Dataset[tuple[Tensor, int]]):
-    """Pictures augmented one at a time, like torchvision's own CIFAR-10 under its tutorials.
+    """Images augmented one at a time, like CIFAR-10 in torchvision's tutorials.
 
     Args:
         images: uint8 `(n, 3, 32, 32)`.
@@ -101,19 +101,19 @@ class OneByOne(Dataset[tuple[Tensor, int]]):
 
 
 def tutorial_batches(images: Tensor, labels: Tensor, batch_size: int) -> Iterator[Batch]:
-    """Batches without end, made in this process."""
+    """An endless stream of batches, created in this process."""
     pictures = OneByOne(images, labels)
     return endless(DataLoader(pictures, batch_size, shuffle=True, drop_last=True))
 
 
 def endless(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Epoch after epoch."""
+    """Repeats the epochs endlessly."""
     while True:
         yield from batches
 
 
 def stock_trainer(model: nn.Module, batch: Batch) -> Any:
-    """Lightning as it comes, after one step with AdamW, so that it has a state to save."""
+    """Lightning with its defaults, after one step with AdamW, so there is a state to save."""
     import lightning as L
 
     class Plain(L.LightningModule):

@@ -1,4 +1,4 @@
-"""The part that wants a GPU: large models in bf16, against the same step written out bare."""
+"""The part that needs a GPU: large models in bf16, against the same step in plain PyTorch."""
 
 import copy
 import gc
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.asked import PROJECT, Asked
+from benchmarks.options import PROJECT, Options
 
 from arclight.data.facts import Facts
 from arclight.errors import UserError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # torch is imported where it is used: `startup` must be a sma
 
     from arclight.tasks.task import Task
 
-SIDE = 8192  # of the matrices whose product is the peak
+SIDE = 8192  # of the matrices whose product measures the peak
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Case:
     """A model and its batch.
 
     Attributes:
-        words: of the config, beside those of `assembled`.
+        words: overrides of the config, in addition to those of `assembled`.
         batch: examples of a step.
-        mfu: what share of the measured peak it should reach, in percent.
-        rate: how many examples a second it should reach.
+        mfu: the target MFU of the measured peak, in percent.
+        rate: the target in examples per second.
     """
 
     name: str
@@ -66,42 +66,42 @@ CASES = (
 )
 
 
-def gpu(asked: Asked) -> list[Row]:
-    """The recipes' steps on random data that the device holds; nothing where there is no GPU.
+def gpu(options: Options) -> list[Row]:
+    """The recipes' steps on random data in GPU memory; an empty list without a GPU.
 
     Raises:
-        UserError: `asked.case` is not one of the models.
+        UserError: `options.case` is not one of the models.
     """
     import torch
 
     if not torch.cuda.is_available():
         print("\ngpu is left out: this machine has no CUDA device.", flush=True)
         return []
-    chosen = [case for case in CASES if asked.case in (None, case.name)]
+    chosen = [case for case in CASES if options.case in (None, case.name)]
     if not chosen:
-        raise UserError(f"case={asked.case} should be {' or '.join(c.name for c in CASES)}.")
+        raise UserError(f"case={options.case} should be {' or '.join(c.name for c in CASES)}.")
     device = torch.device("cuda")
-    peaks = [matmul(device, SIDE) for _ in range(asked.runs)]
+    peaks = [matmul(device, SIDE) for _ in range(options.runs)]
     rows = [Row("bf16 matrix product", "TFLOPS", peaks, [], "project")]
     for case in chosen:
-        rows += measure(asked, case, device, max(peaks))
-        gc.collect()  # the trainer and what it holds refer to each other
+        rows += measure(options, case, device, max(peaks))
+        gc.collect()  # the trainer is part of reference cycles
         torch.cuda.empty_cache()
     return rows
 
 
 def matmul(device: "torch.device", side: int, repeats: int = 20) -> float:
-    """TFLOPS of a product of two square matrices."""
+    """TFLOP/s of a product of two square matrices."""
     import torch
 
     a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
-    waited(lambda: a @ b, device)()  # or it would be timed as well
+    waited(lambda: a @ b, device)()  # the warm-up is not timed
     work = lambda: [a @ b for _ in range(repeats)]  # noqa: E731
     return 2e-12 * side**3 * repeats / timed(waited(work, device))
 
 
 def waited(work: Callable[[], object], device: "torch.device") -> Callable[[], object]:
-    """The work, and what the device has still to do of it and of what came before."""
+    """The work, followed by waiting for the device."""
     import torch
 
     def whole() -> None:
@@ -113,19 +113,19 @@ def waited(work: Callable[[], object], device: "torch.device") -> Callable[[], o
 
 
 def measure(
-    asked: Asked, case: Case, device: "torch.device", peak: float, *words: str
+    options: Options, case: Case, device: "torch.device", peak: float, *words: str
 ) -> list[Row]:
-    """Of both sides, in turns: milliseconds a step, examples a second, and share of the peak.
+    """Measures both sides alternately: milliseconds per step, examples per second, and MFU.
 
     Args:
-        peak: TFLOPS.
-        words: of the config, after the case's.
+        peak: in TFLOP/s.
+        words: overrides of the config, after those of the case.
     """
     from arclight.costs.step import dry_step
     from arclight.training.compilation import compile_task
 
-    steps = asked.steps or 20
-    config, task, trainer, data = assembled(asked, case, steps * (asked.runs + 1) + 1, *words)
+    steps = options.steps or 20
+    config, task, trainer, data = assembled(options, case, steps * (options.runs + 1) + 1, *words)
     flops = dry_step(task, case.facts, case.batch, device.type, "bf16-mixed").flops
     rival = bare(copy.deepcopy(task), held(case, device), steps, config)
     compile_task(task, config["compile"])
@@ -145,9 +145,9 @@ def measure(
 
 
 def assembled(
-    asked: Asked, case: Case, steps: int, *words: str
+    options: Options, case: Case, steps: int, *words: str
 ) -> "tuple[dict[str, Any], Task, Trainer, LightningDataModule]":
-    """Config, task, trainer with all callbacks, and data that the device holds."""
+    """Config, task, trainer with all callbacks, and data in GPU memory."""
     from hydra import compose, initialize_config_dir
 
     from arclight.config.freeze import freeze
@@ -172,7 +172,7 @@ def assembled(
     with initialize_config_dir(str(PROJECT / "configs"), version_base="1.3"):
         config = freeze(compose("train", overrides=[*case.words, *fixed, *words]))
     task = build_task(config, case.facts)
-    run = create(None, asked.folder, "benchmark", config, [], {})
+    run = create(None, options.folder, "benchmark", config, [], {})
     data = Held("none", case.batch, None, 0)
     trainer = assemble(run, Parts(config, data, task), [MetricsFile(run.metrics_file)])
     return config, task, trainer, data
@@ -180,7 +180,7 @@ def assembled(
 
 @dataclass(frozen=True)
 class Again:
-    """A loader of one batch, so many times."""
+    """A loader that repeats one batch `count` times."""
 
     batch: Any
     count: int
@@ -193,7 +193,7 @@ class Again:
 
 
 def held(case: Case, device: "torch.device") -> "tuple[Tensor, Tensor]":
-    """A random batch, which is the same in every step."""
+    """A random batch on the device."""
     import torch
 
     facts, n = case.facts, case.batch
@@ -209,7 +209,7 @@ def held(case: Case, device: "torch.device") -> "tuple[Tensor, Tensor]":
 def bare(
     task: "Task", batch: "tuple[Tensor, Tensor]", steps: int, config: dict[str, Any]
 ) -> Callable[[], object]:
-    """A block of steps as one would write them: the task lends its model and its optimizer."""
+    """A block of steps in plain PyTorch, with the task's model and optimizer."""
     import torch
     import torch.nn.functional as F
 
@@ -240,10 +240,10 @@ def bare(
 
 
 def blocks(steps: int, rival: Callable[[], object], device: "torch.device") -> Any:
-    """A callback that lets the rival take a turn before every so many steps of an epoch.
+    """A callback that runs the baseline before each block of `steps` steps.
 
-    `own` and `theirs` are seconds of such blocks, of which the first compile. No block includes a
-    checkpoint.
+    `own` and `theirs` are the seconds of the blocks. The first block includes compilation; no block
+    includes a checkpoint.
     """
     from lightning.pytorch.callbacks import Callback
 

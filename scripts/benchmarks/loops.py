@@ -1,4 +1,4 @@
-"""Parts that time the project against bare loops, in turns in one process."""
+"""Parts that compare the project with bare loops, alternately in one process."""
 
 import copy
 import os
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.asked import PROJECT, Asked
+from benchmarks.options import PROJECT, Options
 from benchmarks.photos import photos
 from benchmarks.rounds import AUGMENTED, BATCH, cifar_size, project, rounds, synthetic
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def step(asked: Asked) -> list[Row]:
-    """A model so small that what is left is the loop; both sides read the project's own loader."""
+def step(options: Options) -> list[Row]:
+    """A tiny model, so the time is that of the loop; both sides use the project's loader."""
     from benchmarks.bare_loops import MLP, train
     from torch.optim import AdamW
 
-    steps = asked.steps or 1000
+    steps = options.steps or 1000
     images, labels = synthetic(steps * 32, 1, 8)
-    length = f"trainer.max_epochs={asked.runs + 1}"
+    length = f"trainer.max_epochs={options.runs + 1}"
     overrides = ["data.batch_size=32", length]
-    task, trainer, data = project(asked, images, labels, MLP(), *overrides)
-    loader = project(asked, images, labels, None, *overrides)[2].train_dataloader()
+    task, trainer, data = project(options, images, labels, MLP(), *overrides)
+    loader = project(options, images, labels, None, *overrides)[2].train_dataloader()
 
     def rival(fused: bool) -> Callable[[], object]:
         model = copy.deepcopy(task.model)
@@ -43,38 +43,37 @@ def step(asked: Asked) -> list[Row]:
     ]
 
 
-def data(asked: Asked) -> list[Row]:
-    """Batches that nobody trains on; the rival's blocks are a tenth as long as the project's."""
+def data(options: Options) -> list[Row]:
+    """Batches without training; the baseline's blocks are a tenth as long as the project's."""
     from benchmarks.bare_loops import endless, tutorial_batches
 
-    images, labels = cifar_size(asked.data)
-    steps = asked.steps or 390
-    ours = endless(project(asked, images, labels, None, *AUGMENTED)[2].train_dataloader())
+    images, labels = cifar_size(options.data)
+    steps = options.steps or 390
+    ours = endless(project(options, images, labels, None, *AUGMENTED)[2].train_dataloader())
     theirs = tutorial_batches(images, labels, BATCH)
 
     def speed(batches: Iterator[Any], count: int) -> float:
         return count * BATCH / timed(lambda: [next(batches) for _ in range(count)])
 
-    pairs = [(speed(theirs, steps // 10 + 1), speed(ours, steps)) for _ in range(asked.runs + 1)]
+    pairs = [(speed(theirs, steps // 10 + 1), speed(ours, steps)) for _ in range(options.runs + 1)]
     slow, fast = (list(samples) for samples in zip(*pairs[1:], strict=True))
     row = Row("augmented batches", "images/s", fast, slow, "ratio", 10, at_least=True)
-    return [row, *photos(asked)]
+    return [row, *photos(options)]
 
 
-def train(asked: Asked) -> list[Row]:
-    """Everything on, against a loop with one-by-one transforms and AdamW as it comes.
+def train(options: Options) -> list[Row]:
+    """All features enabled, against a loop with one-by-one transforms and default AdamW.
 
-    The rival's CNN is the same, written out as in a tutorial: the project's own has been laid out
-    with its channels last.
+    The baseline's CNN is the same, but as in a tutorial: not converted to channels_last.
     """
     from benchmarks.bare_loops import cnn, tutorial_batches
     from benchmarks.bare_loops import train as bare
     from torch.optim import AdamW
 
-    steps = asked.steps or 40
-    images, labels = cifar_size(asked.data)
-    length = (f"trainer.max_epochs={asked.runs + 1}", f"trainer.limit_train_batches={steps}")
-    task, trainer, module = project(asked, images, labels, None, *AUGMENTED, *length)
+    steps = options.steps or 40
+    images, labels = cifar_size(options.data)
+    length = (f"trainer.max_epochs={options.runs + 1}", f"trainer.limit_train_batches={steps}")
+    task, trainer, module = project(options, images, labels, None, *AUGMENTED, *length)
     model = cnn(channels=3, classes=10)
     model.load_state_dict(
         dict(zip(model.state_dict(), task.model.state_dict().values(), strict=True))
@@ -88,11 +87,11 @@ def train(asked: Asked) -> list[Row]:
     return [Row("the CNN end to end", "images/s", fast, slow, "ratio", 1.3, at_least=True)]
 
 
-def gpt(asked: Asked) -> list[Row]:
-    """Four layers of width 128, batches of 12 times 64 characters; both sides read one text.
+def gpt(options: Options) -> list[Row]:
+    """Four layers of width 128, batches of 12 times 64 characters; both sides read the same text.
 
-    The text is the source of Python's standard library, in as many characters as Shakespeare's. A
-    round is as long as the experiment trains between two checkpoints, and includes one.
+    The text is source code of Python's standard library, as long as the Shakespeare text. A round
+    is the interval between two checkpoints of the experiment, and includes one.
     """
     import torch
     from benchmarks.bare_gpt import GPT, batches, make_optimizer
@@ -106,16 +105,16 @@ def gpt(asked: Asked) -> list[Row]:
     from arclight.training.loggers import MetricsFile
     from arclight_zoo.tokens.stdlib import modules
 
-    steps = asked.steps or 200
-    text = asked.folder / "text.txt"
+    steps = options.steps or 200
+    text = options.folder / "text.txt"
     text.write_text("".join(modules().values())[:1_115_394])
     words = ["experiment=gpt_shakespeare", f"data.path={text}", "trainer.limit_val_batches=0"]
-    words += ["trainer.max_steps=-1", f"trainer.max_epochs={asked.runs + 1}"]
+    words += ["trainer.max_steps=-1", f"trainer.max_epochs={options.runs + 1}"]
     words += [f"trainer.limit_train_batches={steps}", "trainer.val_check_interval=1.0"]
     words += ["trainer.check_val_every_n_epoch=1"]
     with initialize_config_dir(str(PROJECT / "configs"), version_base="1.3"):
         config = freeze(compose("train", overrides=["name=benchmark", *words]))
-    run = create(None, asked.folder, "benchmark", config, [], {})
+    run = create(None, options.folder, "benchmark", config, [], {})
     parts = build_parts(config, run.path)
     trainer = assemble(run, parts, [MetricsFile(run.metrics_file)])
     torch.manual_seed(0)
@@ -131,8 +130,8 @@ def gpt(asked: Asked) -> list[Row]:
     return [Row("GPT on characters end to end", "tokens/s", fast, slow, "ratio", 1.0, True)]
 
 
-def checkpoint(asked: Asked) -> list[Row]:
-    """Three ways to save one state of 300 MB; each waits for the disk before the next begins."""
+def checkpoint(options: Options) -> list[Row]:
+    """Three ways to save a state of 300 MB; each waits for the disk before the next starts."""
     from benchmarks.bare_loops import MLP, stock_trainer
 
     from arclight.training.checkpoints import Checkpoints
@@ -140,7 +139,7 @@ def checkpoint(asked: Asked) -> list[Row]:
     images, labels = synthetic(32, 1, 8)
     model = MLP(d_hidden=2048, n_hidden=7)
     overrides = ["data.batch_size=32", "trainer.max_epochs=1"]
-    task, trainer, module = project(asked, images, labels, model, *overrides)
+    task, trainer, module = project(options, images, labels, model, *overrides)
     rival = stock_trainer(copy.deepcopy(model), (images.float(), labels))
     trainer.fit(task, datamodule=module)
     files = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))
@@ -154,11 +153,11 @@ def checkpoint(asked: Asked) -> list[Row]:
         return taken
 
     def one_round() -> tuple[float, float, float]:
-        stock = seconds(lambda: rival.save_checkpoint(asked.folder / "stock.ckpt"))
+        stock = seconds(lambda: rival.save_checkpoint(options.folder / "stock.ckpt"))
         waiting = seconds(lambda: files.save(trainer))
         return stock, waiting, seconds(lambda: files.save(trainer), asynchronous=True)
 
-    taken = [one_round() for _ in range(asked.runs + 1)]
+    taken = [one_round() for _ in range(options.runs + 1)]
     stock, waiting, going_on = (list(samples) for samples in zip(*taken[1:], strict=True))
     return [
         Row("a save / Lightning's own", "s", waiting, stock),
@@ -166,8 +165,8 @@ def checkpoint(asked: Asked) -> list[Row]:
     ]
 
 
-def determinism(asked: Asked) -> list[Row]:
-    """One fit whose epochs alternate: order, augmentation and steps seeded, or drawn by torch."""
+def determinism(options: Options) -> list[Row]:
+    """One fit with alternating epochs: seeded order, augmentation and steps, or torch's own."""
     import torch
     from benchmarks.bare_loops import MLP
 
@@ -185,11 +184,11 @@ def determinism(asked: Asked) -> list[Row]:
             for indices in torch.randperm(len(self.labels)).split(BATCH):
                 yield self._batch(indices, torch.rand(len(indices), ROW))
 
-    steps = asked.steps or 200
+    steps = options.steps or 200
     images, labels = synthetic(steps * BATCH, 3, 32)
-    length = f"trainer.max_epochs={2 * asked.runs + 1}"
+    length = f"trainer.max_epochs={2 * options.runs + 1}"
     model = MLP(3 * 32 * 32)
-    task, trainer, module = project(asked, images, labels, model, *AUGMENTED, length)
+    task, trainer, module = project(options, images, labels, model, *AUGMENTED, length)
     loader = module.train_dataloader()
     either = Either(loader.images, loader.labels, loader.batches, loader.finish)
     module.train_dataloader = lambda: either

@@ -1,4 +1,4 @@
-"""The data that the `streams` part of `scripts/benchmark.py` reads: the same in several forms."""
+"""The data of the `streams` part of `scripts/benchmark.py`: the same data in several formats."""
 
 import io
 import json
@@ -13,7 +13,7 @@ SHARDS = 8
 
 
 def texts(folder: Path, size: int) -> tuple[Path, Path]:
-    """The source of Python's standard library, `size` characters: a jsonl file, and shards."""
+    """`size` characters of Python's standard library: as one jsonl file, and as shards."""
     from arclight_zoo.tokens.stdlib import modules
 
     lines, left = [], size
@@ -29,7 +29,7 @@ def texts(folder: Path, size: int) -> tuple[Path, Path]:
 
 
 def photos(n: int, side: int) -> Iterator[tuple[bytes, str]]:
-    """JPEG files and labels; smooth noise, so that they are as large as photos of that size."""
+    """JPEG files and labels; smooth noise, so the files are as large as photos of that size."""
     rng = np.random.default_rng(0)
     for i in range(n):
         coarse = rng.integers(0, 256, (side // 8, side // 8, 3), dtype=np.uint8)

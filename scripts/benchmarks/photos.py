@@ -1,4 +1,4 @@
-"""Photographs from disk to normalised batches, against other loaders that do the same."""
+"""Photographs from disk to normalised batches, against other loaders."""
 
 import tarfile
 import time
@@ -7,30 +7,30 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.asked import Asked
+from benchmarks.options import Options
 
 from arclight.report.benchmark import Row
 
 BATCH, WORKERS, SIZE = 64, 2, 224
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-BLOCK = 8  # batches of one sample, unless steps= says otherwise
+BLOCK = 8  # batches of one sample; the default of steps=
 
 
-def photos(asked: Asked) -> list[Row]:
+def photos(options: Options) -> list[Row]:
     """JPEGs of 500x375, random-resized-cropped to 224, flipped and normalised, by two workers each.
 
-    The files are parts of scikit-learn's two photographs, and a sample is an epoch. The others:
-    torchvision as its documentation of v2 has it (tensors from the start), with Pillow's images to
-    the end, and with its own decoder; WebDataset, where it is installed. Their workers persist.
+    The files are crops of scikit-learn's two photographs, and a sample is an epoch. The baselines:
+    torchvision v2 as in its documentation (tensors from the start), with Pillow images until the
+    end, and with its own decoder; WebDataset, if it is installed. Their workers are persistent.
     """
-    folder = asked.folder / "photos"
-    _make(folder, (asked.steps or BLOCK) * BATCH)
-    sides: dict[str, Iterable[Any]] = {"here": _here(folder, asked.folder / "cache")}
+    folder = options.folder / "photos"
+    _make(folder, (options.steps or BLOCK) * BATCH)
+    sides: dict[str, Iterable[Any]] = {"here": _here(folder, options.folder / "cache")}
     sides |= _of_torchvision(folder)
     if find_spec("webdataset"):
-        sides["WebDataset"] = _of_webdataset(folder, asked.folder / "photos.tar")
+        sides["WebDataset"] = _of_webdataset(folder, options.folder / "photos.tar")
     speeds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(asked.runs + 1):
+    for _ in range(options.runs + 1):
         for name, batches in sides.items():
             began = time.perf_counter()
             count = sum(len(images) for images, _ in batches)

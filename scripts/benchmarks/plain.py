@@ -1,11 +1,11 @@
-"""A module that knows nothing of the project, in a run and under Lightning alone, in turns."""
+"""A plain LightningModule in a run, and with Lightning alone, alternately."""
 
 import time
 from collections.abc import Iterator
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.asked import PROJECT, Asked
+from benchmarks.options import PROJECT, Options
 
 from arclight.report.benchmark import Row, one_thread, terminal
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def plain(asked: Asked) -> list[Row]:
-    """One `self.log` a step; the run has its bar, csv and checkpoints, Lightning has a CSVLogger.
+def plain(options: Options) -> list[Row]:
+    """One `self.log` per step; the run has bar, csv and checkpoints, Lightning has a CSVLogger.
 
-    Both read one list of ready batches, so that what is left is the loop. Each epoch of the run is
-    followed by one of Lightning's, which waits in a thread of its own meanwhile.
+    Both iterate over a list of ready batches, so the time is that of the loop. Epochs of the run
+    and of Lightning alternate; Lightning runs in its own thread.
     """
     import lightning as L
     from hydra import compose, initialize_config_dir
@@ -29,19 +29,19 @@ def plain(asked: Asked) -> list[Row]:
     from arclight.run_directory import create
     from arclight.training.loggers import MetricsFile
 
-    steps = asked.steps or 1000
+    steps = options.steps or 1000
     with initialize_config_dir(str(PROJECT / "configs"), version_base="1.3"):
         words = ["name=plain", "trainer.gradient_clip_val=null"]
-        words += [f"trainer.max_epochs={asked.runs + 1}"]
+        words += [f"trainer.max_epochs={options.runs + 1}"]
         config = freeze(compose("train", overrides=words))
-    run = create(None, asked.folder, "plain", config, [], {})
+    run = create(None, options.folder, "plain", config, [], {})
     task, data = made(steps)
     trainer = assemble(run, Parts(config, data, task), [MetricsFile(run.metrics_file)])
     turns = Turns()
     stock = L.Trainer(
         accelerator="cpu",
-        max_epochs=asked.runs + 1,
-        logger=CSVLogger(asked.folder),
+        max_epochs=options.runs + 1,
+        logger=CSVLogger(options.folder),
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -58,10 +58,10 @@ def plain(asked: Asked) -> list[Row]:
 
 
 class Turns:
-    """Lets two fits train one epoch each, in turns.
+    """Makes two fits alternate after each epoch.
 
     Attributes:
-        seconds: of the epochs of this side and of the other.
+        seconds: of the epochs of both sides.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class Turns:
 
 
 def made(steps: int) -> Any:
-    """A module as Lightning's documentation has it, and data for so many steps an epoch."""
+    """A module as in Lightning's documentation, and data for `steps` steps per epoch."""
     import lightning as L
     import torch
     import torch.nn.functional as F
@@ -122,7 +122,7 @@ def made(steps: int) -> Any:
             return torch.optim.AdamW(self.parameters(), fused=True)
 
     class Ready:
-        """Batches that are there already; where it stands need not be kept."""
+        """Ready batches; the position need not be saved."""
 
         batch = (torch.rand(32, 1, 8, 8), torch.randint(0, 10, (32,)))
 

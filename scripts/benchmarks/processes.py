@@ -1,30 +1,30 @@
-"""Parts that time whole commands: starts, jobs, trials, and processes that train together."""
+"""Parts that time whole commands: starts, jobs, trials, and distributed training."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
 
-from benchmarks.asked import PROJECT, Asked
+from benchmarks.options import PROJECT, Options
 
 from arclight.reading import read_json
 from arclight.report.benchmark import Row, process
 
 
-def startup(asked: Asked) -> list[Row]:
-    """Processes in turns. The first of each is not counted: it compiles and reads from the disk.
+def startup(options: Options) -> list[Row]:
+    """Alternating processes. The first of each is not counted: it compiles and reads from disk.
 
-    This runs before anything heavy is imported here, since Linux counts the memory of the process
-    that starts another towards the other's peak.
+    This runs before anything large is imported here, because Linux counts the memory of the parent
+    process towards the child's peak.
 
-    The first step's time is taken from outside, of the real `train.py` with its default config: its
-    metrics.csv gets a first row when the first step is done. (By default it does after the 50th;
-    `log_every_n_steps=1` is the only difference.) The bare script writes a file at that point.
+    The first step is detected from outside, in the real `train.py` with its default config: its
+    metrics.csv gets a first row after the first step, because of `log_every_n_steps=1`. The bare
+    script writes a file at that point.
     """
     train, bare = PROJECT / "train.py", PROJECT / "scripts" / "benchmarks" / "bare_loops.py"
     samples = []
-    for i in range(asked.runs + 1):
-        run, done = asked.folder / f"run{i}", asked.folder / f"bare{i}"
+    for i in range(options.runs + 1):
+        run, done = options.folder / f"run{i}", options.folder / f"bare{i}"
         words = [f"run_dir={run}", "trainer.log_every_n_steps=1"]
         samples.append(
             process(PROJECT, str(train), "--cfg", "job")[1:]
@@ -40,16 +40,20 @@ def startup(asked: Asked) -> list[Row]:
     ]
 
 
-def multirun(asked: Asked) -> list[Row]:
-    """Jobs of one epoch on the digits, in one process; the first, which imports, is not counted.
+def multirun(options: Options) -> list[Row]:
+    """Jobs of one epoch on the digits in one process, except the first one, which imports.
 
-    A job lasts from the last word of the one before it to its own: composing, the directory, the
-    data, the model, the test, the pictures, and what Hydra does between two jobs.
+    A job lasts from the end of the previous one to its own end: composing, the directory, the data,
+    the model, the test, the plots, and Hydra's work between two jobs.
     """
-    folder = asked.folder / "multirun"
-    words = [f"seed=range(0,{asked.runs + 1})", "trainer.max_epochs=1", f"hydra.sweep.dir={folder}"]
+    folder = options.folder / "multirun"
+    words = [
+        f"seed=range(0,{options.runs + 1})",
+        "trainer.max_epochs=1",
+        f"hydra.sweep.dir={folder}",
+    ]
     process(PROJECT, str(PROJECT / "train.py"), "-m", *words)
-    files = [folder / str(i) / "summary.json" for i in range(asked.runs + 1)]
+    files = [folder / str(i) / "summary.json" for i in range(options.runs + 1)]
     ends = [file.stat().st_mtime for file in files]
     training = [read_json(file)["training_seconds"] for file in files]
     beyond = [
@@ -59,22 +63,22 @@ def multirun(asked: Asked) -> list[Row]:
     return [Row("a job of a multirun beyond its training", "s", beyond, [], "project", 0.4)]
 
 
-def search(asked: Asked) -> list[Row]:
-    """The trials of a search, one at a time, in processes forked from the search's own.
+def search(options: Options) -> list[Row]:
+    """The trials of a search, one at a time, in forked processes.
 
-    With W&B, which is the default logger of a search, and with metrics.csv alone.
+    Once with W&B, the default logger of a search, and once with only metrics.csv.
     """
     return [
-        *trials(asked, "a trial's start, from its proposal to its training", "wandb", 0.5),
-        *trials(asked, "the same without W&B", "csv", 0.5),
+        *trials(options, "a trial's start, from its proposal to its training", "wandb", 0.5),
+        *trials(options, "the same without W&B", "csv", 0.5),
     ]
 
 
-def trials(asked: Asked, name: str, logger: str, target: float) -> list[Row]:
+def trials(options: Options, name: str, logger: str, target: float) -> list[Row]:
     """Starts and overheads of the trials of one search; the first trial is not counted."""
     import optuna
 
-    folder, count = asked.folder / f"search-{logger}", asked.runs + 1
+    folder, count = options.folder / f"search-{logger}", options.runs + 1
     words = [f"search.dir={folder}", f"search.n_trials={count}", "search.workers=1"]
     process(PROJECT, str(PROJECT / "train.py"), "search=digits_cnn", f"logger={logger}", *words)
     study = optuna.load_study(study_name="digits_cnn", storage=f"sqlite:///{folder}/study.db")
@@ -92,13 +96,13 @@ def trials(asked: Asked, name: str, logger: str, target: float) -> list[Row]:
     ]
 
 
-def multi(asked: Asked) -> list[Row]:
-    """Whole runs in turns: one process on one core, and two on two, each with half of the batch.
+def multi(options: Options) -> list[Row]:
+    """Alternating runs: one process on one core, and two on two cores with twice the batch.
 
-    So a process has the same work either way, and without any cost of working together two would
-    be twice as fast. Speeds are the run's own, from its metrics.csv, without the first rows.
+    Each process has the same work, so without communication two would be twice as fast. The speeds
+    are from the runs' metrics.csv, without the first rows.
     """
-    steps, share = asked.steps or 40, 64
+    steps, share = options.steps or 40, 64
     words = ["model=vit", "data=digits_32", "trainer.limit_val_batches=0", "logger=csv"]
     words += ["trainer.limit_test_batches=1", "trainer.log_every_n_steps=2"]
     words += ["trainer.max_epochs=null", f"trainer.max_steps={steps}"]
@@ -106,7 +110,7 @@ def multi(asked: Asked) -> list[Row]:
     def speed(name: str, processes: int) -> float:
         from arclight.training.loggers import read_metrics
 
-        run = asked.folder / name
+        run = options.folder / name
         trainer = "cpu" if processes == 1 else "ddp_cpu"
         size = f"data.batch_size={share * processes}"
         chosen = [f"run_dir={run}", f"trainer={trainer}", size, *words]
@@ -115,14 +119,14 @@ def multi(asked: Asked) -> list[Row]:
         return median(float(v) for r in rows[2:] if (v := r.get("examples_per_second")))
 
     with one_thread_each():
-        pairs = [(2 * speed(f"one{i}", 1), speed(f"two{i}", 2)) for i in range(asked.runs)]
+        pairs = [(2 * speed(f"one{i}", 1), speed(f"two{i}", 2)) for i in range(options.runs)]
     ideal, found = (list(samples) for samples in zip(*pairs, strict=True))
     return [Row("two processes / ideal", "images/s", found, ideal, "ratio", 0.85, at_least=True)]
 
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Processes started here compute in one thread, as one core each has room for."""
+    """Processes started within the context use one thread each."""
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
     try:

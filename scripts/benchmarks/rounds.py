@@ -1,10 +1,10 @@
-"""The project's own parts on given images, in turns with other loops in one process."""
+"""The project's parts on given images, alternating with other loops in one process."""
 
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.asked import PROJECT, Asked
+from benchmarks.options import PROJECT, Options
 
 from arclight.report.benchmark import timed
 
@@ -17,14 +17,14 @@ AUGMENTED = ("data.augment.crop=4", "data.augment.flip=true", f"data.batch_size=
 
 
 def project(
-    asked: Asked, images: "Tensor", labels: "Tensor", model: "nn.Module | None", *overrides: str
+    options: Options, images: "Tensor", labels: "Tensor", model: "nn.Module | None", *overrides: str
 ) -> tuple[Any, "Trainer", Any]:
-    """Task, trainer with all callbacks, and data, made from a config as `arclight.run.fit` does.
+    """Task, trainer with all callbacks, and data, built from a config as in `arclight.run.fit`.
 
     Args:
-        images: uint8 `(n, channels, size, size)`, all for training: the place of the config's data.
+        images: uint8 `(n, channels, size, size)`, all for training; they replace the config's data.
         labels: `(n,)`.
-        model: takes the place of the config's.
+        model: replaces the config's model; None: keep it.
     """
     import numpy as np
     from benchmarks.bare_loops import MEAN, STD
@@ -61,15 +61,15 @@ def project(
     )
     task = build_task(config, data.facts)
     task.model = model or task.model
-    run = create(None, asked.folder, "benchmark", config, [], {})
+    run = create(None, options.folder, "benchmark", config, [], {})
     return task, assemble(run, Parts(config, data, task), [MetricsFile(run.metrics_file)]), data
 
 
 def rounds(*between: Callable[[], object]) -> Any:
-    """A callback that cuts a fit into blocks of one epoch, and runs other loops between them.
+    """A callback that runs other loops between the epochs of a fit.
 
-    So the project and its rivals take turns in one process. `own` and `theirs` are seconds without
-    the first block, which warms up. An epoch includes its checkpoint.
+    So the project and its baselines alternate in one process. `own` and `theirs` are the seconds
+    without the first epoch, which is a warm-up. An epoch includes its checkpoint.
     """
     from lightning.pytorch.callbacks import Callback
 

@@ -1,18 +1,18 @@
-"""Data larger than memory against the same data in memory."""
+"""Streamed data against the same data in memory."""
 
 import time
 from typing import Any
 
-from benchmarks.asked import Asked
+from benchmarks.options import Options
 
 from arclight.report.benchmark import Row
 
 
-def streams(asked: Asked) -> list[Row]:
-    """Whole epochs of loaders that nobody trains on, each in turn; a new epoch starts from nothing.
+def streams(options: Options) -> list[Row]:
+    """Whole epochs of loaders without training, alternately; each epoch starts without caches.
 
-    What was written a moment ago is in the system's page cache: this is what the code costs, not
-    the disk. Images are decoded by two threads in every form but memory.
+    The files are in the system's page cache, so this measures the code and not the disk. Images are
+    decoded by two workers in every format except in memory.
     """
     import numpy as np
     from benchmarks.made_sets import images, texts
@@ -22,9 +22,9 @@ def streams(asked: Asked) -> list[Row]:
     from arclight_zoo.text.text_shards import BlockLoader, TextShards
 
     def speeds(loaders: dict[str, Any]) -> dict[str, list[float]]:
-        """Samples a second of each loader; the first round, in which workers start, not counted."""
+        """Samples per second of each loader, without the first round, in which workers start."""
         found: dict[str, list[float]] = {name: [] for name in loaders}
-        for _ in range(asked.runs + 1):
+        for _ in range(options.runs + 1):
             for name, loader in loaders.items():
                 if isinstance(loader, BlockLoader):
                     loader.encoded.clear()
@@ -35,8 +35,8 @@ def streams(asked: Asked) -> list[Row]:
                 found[name].append(count / (time.perf_counter() - began))
         return {name: samples[1:] for name, samples in found.items()}
 
-    cache = str(asked.folder / "cache")
-    file, shards = texts(asked.folder / "texts", 3_000_000)
+    cache = str(options.folder / "cache")
+    file, shards = texts(options.folder / "texts", 3_000_000)
     how: Any = {"context": 256, "vocab_size": 1024, "val_fraction": 0.02, "test_fraction": 0}
     mapped, memory = (TextStream(str(file), **how, cache=cache) for _ in range(2))
     coded = TextShards(str(shards), **how, block_mb=0.05, shuffle_window=1, cache=cache)
@@ -45,7 +45,7 @@ def streams(asked: Asked) -> list[Row]:
     memory.streams = {name: np.array(tokens) for name, tokens in memory.streams.items()}
     sides = {"mapped": mapped, "memory": memory, "coded": coded}
     tokens = speeds({name: text.train_dataloader() for name, text in sides.items()})
-    folders, tars, tables = images(asked.folder / "images", 256, 256)
+    folders, tars, tables = images(options.folder / "images", 256, 256)
     shown: Any = {"val_fraction": 0, "test_fraction": 0, "image_size": 224, "channels": 3}
     shown |= {"mean": [0.5] * 3, "std": [0.25] * 3, "batch_size": 32, "cache": cache}
     workers: Any = {**shown, "loader": "workers", "num_workers": 2}
@@ -62,7 +62,7 @@ def streams(asked: Asked) -> list[Row]:
     return [
         Row("mapped tokens / tokens in memory", "tokens/s", tokens["mapped"], tokens["memory"]),
         Row(
-            "shards encoded meanwhile / tokens in memory",
+            "shards encoded on the fly / tokens in memory",
             "tokens/s",
             tokens["coded"],
             tokens["memory"],

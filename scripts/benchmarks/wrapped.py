@@ -1,41 +1,41 @@
-"""What a `DataLoader` costs that resumes exactly, against the same one as torch runs it."""
+"""The overhead of a `DataLoader` that resumes exactly, against the original one."""
 
 import time
 from typing import Any
 
-from benchmarks.asked import Asked
+from benchmarks.options import Options
 
 from arclight.report.benchmark import Row, one_thread
 
 BATCH = 64
 
 
-def wrapped(asked: Asked) -> list[Row]:
-    """One epoch of shuffled samples in this process, where nothing hides what a wrapper costs.
+def wrapped(options: Options) -> list[Row]:
+    """One epoch of shuffled samples in this process, so workers do not hide the overhead.
 
     The cheap sample is a row of a tensor and a random number; the other one also draws and sorts
-    numbers for some 400 microseconds, as a light transform of a picture takes.
+    numbers for some 400 microseconds, like a light transform of an image.
     """
-    cheap = _rounds(asked, 0, 200)
-    costly = _rounds(asked, 12_000, 20)
+    cheap = _rounds(options, 0, 200)
+    costly = _rounds(options, 12_000, 20)
     return [
         Row("a cheap sample, wrapped / bare", "us", *cheap, "difference", 12.0),
         Row("a costly sample, wrapped / bare", "us", *costly, "ratio", 1.05),
     ]
 
 
-def _rounds(asked: Asked, numbers: int, batches: int) -> tuple[list[float], list[float]]:
-    """Microseconds of the processor for a sample, in each round: wrapped, and bare."""
+def _rounds(options: Options, numbers: int, batches: int) -> tuple[list[float], list[float]]:
+    """CPU microseconds per sample in each round: wrapped, and bare."""
     from torch.utils.data import DataLoader
 
     from arclight.data.exact import ExactLoader
 
-    count = (asked.steps or batches) * BATCH
+    count = (options.steps or batches) * BATCH
     bare = DataLoader(_made(count, numbers), BATCH, shuffle=True)
     exact = ExactLoader(bare, seed=0)
     taken: tuple[list[float], list[float]] = ([], [])
     with one_thread():
-        for _ in range(asked.runs + 1):
+        for _ in range(options.runs + 1):
             for loader, samples in zip((exact, bare), taken, strict=True):
                 began = time.process_time()
                 for _batch in loader:

@@ -20,7 +20,7 @@ def part(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_both_sides_take_turns_at_the_recipes_steps(part: Any, tmp_path: Path) -> None:
-    from benchmarks.asked import Asked
+    from benchmarks.options import Options
 
     device = torch.device("cpu")
     peak = part.matmul(device, 64)
@@ -31,8 +31,8 @@ def test_both_sides_take_turns_at_the_recipes_steps(part: Any, tmp_path: Path) -
     )
     for words, sizes, facts in small:
         case = part.Case("small", (*words, *sizes), facts, batch=2, mfu=50)
-        asked = Asked(tmp_path, runs=2, steps=2, data=None)
-        rows = part.measure(asked, case, device, peak, "trainer=cpu", "compile=false")
+        options = Options(tmp_path, runs=2, steps=2, data=None)
+        rows = part.measure(options, case, device, peak, "trainer=cpu", "compile=false")
         assert [row.unit for row in rows][::2] == ["ms", "%"]
         for row in rows:
             assert len(row.project) == len(row.bare) == 2
@@ -46,7 +46,7 @@ def test_both_sides_take_turns_at_the_recipes_steps(part: Any, tmp_path: Path) -
 def test_without_a_gpu_it_is_left_out(
     part: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from benchmarks.asked import Asked
+    from benchmarks.options import Options
 
-    assert part.gpu(Asked(tmp_path, runs=1, steps=None, data=None)) == []
+    assert part.gpu(Options(tmp_path, runs=1, steps=None, data=None)) == []
     assert "no CUDA device" in capsys.readouterr().out

@@ -188,7 +188,7 @@ def test_the_script_writes_the_best_config(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ((), "Name at least one folder"),
+        ((), "Give at least one folder"),
         (("nowhere",), "nowhere is not a folder"),
         (("RUNS", "where=modle=cnn"), "did you mean model"),
         (("RUNS", "where=model"), "should be like model=cnn"),

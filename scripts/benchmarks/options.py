@@ -1,4 +1,4 @@
-"""What `scripts/benchmark.py` is asked, and where it is."""
+"""The options of `scripts/benchmark.py`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +7,8 @@ PROJECT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the command line asks for, and a folder to work in."""
+class Options:
+    """The options of the command line, and a folder to work in."""
 
     folder: Path
     runs: int
