@@ -28,7 +28,7 @@ def said(parts: Parts, found: Preflight) -> str:
     return "\n".join(advice(*given, CPU, "32-true", build_task))
 
 
-def test_a_default_run_is_told_of_and_needs_no_advice(composed: Composed, tmp_path: Path) -> None:
+def test_a_default_run_has_an_estimate_and_no_advice(composed: Composed, tmp_path: Path) -> None:
     parts, found = foreseen(composed, tmp_path)
     assert (found.parameters, found.trained, found.steps) == (373_130, 373_130, 40 * 20)
     rows = dict(found.rows())
@@ -45,7 +45,7 @@ def test_few_examples_for_many_parameters(composed: Composed, tmp_path: Path) ->
     assert said(parts, found) == ""
 
 
-def test_what_does_not_fit_is_told_what_would(composed: Composed, tmp_path: Path) -> None:
+def test_a_batch_that_does_not_fit_gets_suggestions(composed: Composed, tmp_path: Path) -> None:
     parts, found = foreseen(composed, tmp_path, "model=gpt", "data.limit=999999")
     assert found.step is not None
     tight = replace(found, free=found.step.fixed + found.step.activations // 3)
@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_told_what_would(composed: Composed, tmp_path: Path
     assert "finetune=lora" in said(parts, replace(found, free=found.step.fixed // 2))
 
 
-def test_an_evaluation_that_takes_more_than_training_is_foreseen(
+def test_an_evaluation_that_needs_more_memory_is_predicted(
     composed: Composed, tmp_path: Path
 ) -> None:
     words = ("model=gpt", "data.limit=999999", "data.batch_size=2")
@@ -112,18 +112,18 @@ def test_the_suggested_batch_divides_into_the_parts(composed: Composed, tmp_path
         ),
     ],
 )
-def test_what_accumulation_changes_is_said(
+def test_advice_explains_what_accumulation_changes(
     composed: Composed, tmp_path: Path, words: tuple[str, ...], sentence: str
 ) -> None:
     assert in_parts(build_parts(composed(*words, "data.limit=100"), tmp_path).task) == sentence
 
 
-def test_a_long_run_is_called_long(composed: Composed, tmp_path: Path) -> None:
+def test_a_long_run_gets_advice(composed: Composed, tmp_path: Path) -> None:
     parts, found = foreseen(composed, tmp_path, "trainer.max_epochs=1000000000")
     assert "trainer=gpu" in said(parts, found)
 
 
-def test_a_task_that_cannot_tell_is_said_so(
+def test_a_task_whose_costs_are_unknown_is_reported(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def looks(self: ImageClassification, batch: Any, index: int) -> Any:
@@ -143,7 +143,7 @@ def test_ema_has_its_own_weights(composed: Composed, tmp_path: Path) -> None:
     assert averaged.extra - plain.extra == plain.step.weights
 
 
-def test_only_leaves_nothing_behind(
+def test_preflight_only_writes_nothing(
     composed: Composed,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -208,7 +208,7 @@ def test_peaks_are_of_the_same_kind() -> None:
         assert single < half == (brain or half)
 
 
-def test_words() -> None:
+def test_formatting() -> None:
     assert (quantity(1_234_567), quantity(12)) == ("1.23 M", "12 ")
     assert (duration(90), duration(7000), duration(4 * 86400)) == ("90 s", "117 min", "4.0 days")
     free = free_memory(CPU)

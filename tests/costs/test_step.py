@@ -95,7 +95,7 @@ def test_memory_is_within_15_percent_of_what_a_run_takes(
 @pytest.mark.parametrize(
     ("model", "precision"), [("gpt", "32-true"), ("gpt", "bf16-mixed"), ("cnn", "32-true")]
 )
-def test_so_is_that_of_an_evaluation_batch(
+def test_evaluation_memory_is_within_15_percent_too(
     composed: Composed, tmp_path: Path, model: str, precision: str
 ) -> None:
     parts = built(composed, tmp_path, f"model={model}", f"trainer.precision={precision}")
@@ -105,7 +105,7 @@ def test_so_is_that_of_an_evaluation_batch(
     assert 0.85 < foreseen / allocated(lambda: evaluate(parts)) < 1.15
 
 
-def test_of_an_evaluation_that_reads_numbers_what_comes_before_is_counted(
+def test_an_evaluation_is_counted_up_to_the_first_read_of_a_value(
     composed: Composed, tmp_path: Path
 ) -> None:
     parts = built(composed, tmp_path, "model=t5", "data.batch_size=4")  # which generates text
@@ -115,7 +115,7 @@ def test_of_an_evaluation_that_reads_numbers_what_comes_before_is_counted(
 
 
 @pytest.mark.parametrize("model", ["cnn", "gpt", "bert", "t5", "clip", "blip", "llama"])
-def test_arithmetic_is_what_torch_counts_in_a_real_step(
+def test_flops_equal_torchs_count_of_a_real_step(
     composed: Composed, tmp_path: Path, model: str
 ) -> None:
     parts = built(composed, tmp_path, f"model={model}", "data.batch_size=4")
@@ -124,7 +124,7 @@ def test_arithmetic_is_what_torch_counts_in_a_real_step(
     assert dry(parts).flops == counter.get_total_flops() > 0
 
 
-def test_nothing_is_changed_by_it(composed: Composed, tmp_path: Path) -> None:
+def test_a_dry_step_changes_nothing(composed: Composed, tmp_path: Path) -> None:
     parts = built(composed, tmp_path, "model=vit")
     before = {k: v.clone() for k, v in parts.task.state_dict().items()}
     state = torch.get_rng_state()
@@ -149,7 +149,7 @@ OWN = [m for m in options("model") if not m.startswith(("auto", "vit_"))]
 
 
 @pytest.mark.parametrize("model", OWN)
-def test_no_module_remembers_it(composed: Composed, tmp_path: Path, model: str) -> None:
+def test_a_dry_step_leaves_no_attributes(composed: Composed, tmp_path: Path, model: str) -> None:
     """As speedrun's, which whitens once, of the first batch that has numbers."""
     parts = built(composed, tmp_path, f"model={model}", "data.batch_size=2")
     before = attributes(parts)
@@ -165,7 +165,7 @@ def test_no_module_remembers_it(composed: Composed, tmp_path: Path, model: str) 
 
 
 @pytest.mark.parametrize("words", [("model=gpt", "optimizer=muon"), ("model=cnn",), ("model=t5",)])
-def test_the_optimizers_state_is_what_it_is_after_a_step(
+def test_the_optimizer_state_has_its_real_size(
     composed: Composed, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     parts = built(composed, tmp_path, *words, "data.batch_size=2")
@@ -178,13 +178,13 @@ def test_the_optimizers_state_is_what_it_is_after_a_step(
 
 
 @pytest.mark.skipif(find_spec("torchao") is None, reason="torchao is an extra")
-def test_eight_bits_are_counted_as_such(composed: Composed, tmp_path: Path) -> None:
+def test_8_bit_states_are_counted_with_their_real_size(composed: Composed, tmp_path: Path) -> None:
     """Two means of a byte a number, in the place of four bytes."""
     step = dry(built(composed, tmp_path, "model=gpt", "optimizer=adamw_8bit", "data.batch_size=2"))
     assert 0.5 < step.optimizer / step.gradients < 0.6
 
 
-def test_what_is_frozen_or_recomputed_or_accumulated_shows(
+def test_freezing_checkpointing_and_accumulation_change_the_costs(
     composed: Composed, tmp_path: Path
 ) -> None:
     plain = dry(built(composed, tmp_path, "model=gpt"))

@@ -38,7 +38,7 @@ def test_time_goes_to_the_phase_that_ended(monkeypatch: pytest.MonkeyPatch) -> N
     assert clock.read() == {}
 
 
-def test_latency_is_of_the_device_and_the_precision_asked_for() -> None:
+def test_latency_uses_the_given_device_and_precision() -> None:
     seen = []
 
     class Model(nn.Linear):
@@ -58,7 +58,7 @@ def test_latency_is_of_the_device_and_the_precision_asked_for() -> None:
     assert seen == [kind for kind in kinds for _ in range(3)]
 
 
-def test_a_run_keeps_what_it_cost(
+def test_a_run_records_its_costs(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
@@ -85,7 +85,7 @@ def test_a_run_keeps_what_it_cost(
     assert "FLOP on 8 examples" in said
 
 
-def test_a_share_of_the_peak_is_of_examples_of_one_length() -> None:
+def test_mfu_needs_examples_of_equal_length() -> None:
     """Padded texts are mostly shorter than the longest, whose arithmetic is counted."""
     text = {"sizes": {}, "fingerprint": "", "vocab_size": 9, "context": 4}
     image = {"class_names": [], "image_size": 8, "channels": 1, "mean": [0.5], "std": [0.5]}
@@ -114,7 +114,7 @@ def test_a_share_of_the_peak_is_of_examples_of_one_length() -> None:
         assert costs.get("cost/mfu") == (pytest.approx(0.1) if known else None)
 
 
-def test_the_bar_says_what_matters() -> None:
+def test_the_progress_bar_shows_metrics_and_costs() -> None:
     figures = {
         "train/loss": 0.5,
         "examples_per_second": 1234.0,

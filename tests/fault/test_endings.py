@@ -75,7 +75,7 @@ def diverge(monkeypatch: pytest.MonkeyPatch, at: Callable[[int], bool]) -> None:
     monkeypatch.setattr(ImageClassification, "training_step", training_step)
 
 
-def test_a_learning_rate_that_is_too_high_is_a_failure_that_says_where(made: Made) -> None:
+def test_a_diverged_run_fails_and_reports_the_step(made: Made) -> None:
     run = made("high", "optimizer.lr=1e30", "trainer.gradient_clip_val=null")
     assert execute(run) == 1
     assert run.status == "failed"
@@ -100,7 +100,7 @@ def test_a_loss_that_is_nan_stops_the_run_before_the_next_save(
     assert finite(last)
 
 
-def test_on_nonfinite_skip_goes_on_and_ends_finite(
+def test_on_nonfinite_skip_continues_and_ends_finite(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     diverge(monkeypatch, lambda step: step in (3, 7))
@@ -145,7 +145,7 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_signal_ends_the_run_whatever_it_does(
+def test_a_signal_ends_the_run_at_any_time(
     made: Made, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """Exit code and status are the signal's, the checkpoint is new, and the end is the same."""
@@ -179,7 +179,7 @@ def _signal_once(patch: pytest.MonkeyPatch, where: str, at: int) -> None:
     patch.setattr(owner, where, signalling)
 
 
-def test_a_run_that_was_stopped_after_its_test_measures_once(
+def test_a_run_stopped_after_its_test_has_each_metric_once(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The test's figures are in `metrics.csv` once, however often the run is continued."""

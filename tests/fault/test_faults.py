@@ -37,11 +37,11 @@ def test_killed_runs_of_two_processes_end_in_the_same_bits(tmp_path: Path) -> No
     all_good(sigkill(tmp_path, 2, 2, Random(0), print))
 
 
-def test_a_kill_within_a_save_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+def test_a_kill_during_a_save_leaves_a_complete_checkpoint(tmp_path: Path) -> None:
     all_good(savekill(tmp_path, 6, Random(0), print))
 
 
-def test_signals_end_a_run_honestly(tmp_path: Path) -> None:
+def test_signals_end_a_run_with_a_correct_status(tmp_path: Path) -> None:
     all_good(signals(tmp_path, 1, 1, Random(0), print))
 
 
@@ -49,7 +49,7 @@ def test_simultaneous_starts_get_directories_of_their_own(tmp_path: Path) -> Non
     all_good(starts(tmp_path, 3))
 
 
-def test_the_one_before_a_damaged_checkpoint_is_resumed(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_replaced_by_the_previous_one(tmp_path: Path) -> None:
     all_good(damaged(tmp_path, ("truncated", "bit-flipped")))
 
 
@@ -102,7 +102,7 @@ if os.environ.get("RANK") == "1":
 """
 
 
-def test_the_first_failing_process_speaks_last(tmp_path: Path) -> None:
+def test_the_error_of_the_first_failing_process_is_printed_last(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(BROKEN)  # imported as Python starts
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     run, words = two_processes(tmp_path)
@@ -126,7 +126,7 @@ def test_plain_data_and_modules_end_in_the_same_bits(tmp_path: Path) -> None:
     all_good(resumed(tmp_path, some, 1, rng, print, "plain data modules"))
 
 
-def test_hidden_state_is_kept_or_told(tmp_path: Path) -> None:
+def test_hidden_state_is_restored_or_reported(tmp_path: Path) -> None:
     """A generator of the module, and an order that follows from the loss."""
     cases = {case.name: case._replace(processes=1) for case in tricky(tmp_path, Random(0))}
     some = [cases["OfModule"]._replace(workers=2), cases["FromLoss"]._replace(workers=0)]

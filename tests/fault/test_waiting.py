@@ -16,7 +16,7 @@ from tests.conftest import PROJECT
 
 @pytest.mark.slow
 @pytest.mark.parametrize("signals", [1, 2])
-def test_a_stalled_disk_does_not_keep_it(tmp_path: Path, signals: int) -> None:
+def test_a_stalled_disk_does_not_block_the_end(tmp_path: Path, signals: int) -> None:
     for name in "ab":
         (tmp_path / "images" / name).mkdir(parents=True)
         for i in range(60):

@@ -20,7 +20,7 @@ ENDED = 60.0  # seconds that a busy machine may take to start, save and end so m
 
 
 @pytest.mark.parametrize("processes", [(), TWO_PROCESSES], ids=["one", "two"])
-def test_a_signal_to_the_whole_job_is_no_failure(
+def test_a_signal_to_the_whole_job_is_not_a_failure(
     tmp_path: Path, processes: tuple[str, ...]
 ) -> None:
     run = RunDirectory(tmp_path / "run")

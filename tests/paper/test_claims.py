@@ -25,7 +25,7 @@ from arclight.paper.claims import number, parse, require_known
         ),
     ],
 )
-def test_a_claim_is_read(text: str, found: tuple[object, ...]) -> None:
+def test_a_claim_is_parsed(text: str, found: tuple[object, ...]) -> None:
     claim = parse(text)
     assert claim.text == text
     said = (claim.kind, claim.row, claim.other, claim.metric, claim.holds)
@@ -40,12 +40,12 @@ def test_numbers_are_those_of_papers(text: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["a is better", "a > b", "a > on test/accuracy", "a x = 5"])
-def test_what_is_no_claim_is_named(text: str) -> None:
+def test_invalid_claims_are_user_errors(text: str) -> None:
     with pytest.raises(UserError, match=r"cannot be parsed; claims are like"):
         parse(text)
 
 
-def test_unknown_rows_and_columns_are_named() -> None:
+def test_unknown_rows_and_columns_are_reported() -> None:
     claims = [parse("cn > vit on test/accuracy in mnist")]
     with pytest.raises(UserError, match=r"unknown row: cn: did you mean cnn") as caught:
         require_known(claims, ["cnn", "vit"], ["digits"])

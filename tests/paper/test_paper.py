@@ -67,7 +67,7 @@ def test_the_exit_code_says_whether_all_hold(verdicts: list[str], code: int) -> 
     assert exit_code([SimpleNamespace(holds=one) for one in verdicts]) == code  # type: ignore[misc]
 
 
-def test_too_few_seeds_are_undecided_and_their_number_is_said(
+def test_too_few_seeds_are_undecided_and_the_needed_number_is_printed(
     filled: Filled, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = filled(wide=[0.90, 0.97], narrow=[0.89, 0.90])
@@ -114,7 +114,7 @@ def test_the_artifact_rebuilds_the_same_bytes(filled: Filled, tmp_path: Path) ->
     assert {f: (tmp_path / "again" / f).read_bytes() for f in written} == written
 
 
-def test_other_code_and_other_data_are_refused_by_name(filled: Filled) -> None:
+def test_runs_with_other_code_or_data_are_rejected(filled: Filled) -> None:
     folder = filled(wide=WIDE, narrow=NARROW)
     first, second = sorted((folder / "cells" / "wide" / "all").iterdir())[:2]
     code = RunDirectory(first).manifest["code"]
@@ -147,7 +147,7 @@ def test_runs_of_anyone_count_as_evidence(filled: Filled, tmp_path: Path) -> Non
     assert "1 runs of" in page  # of no row
 
 
-def test_looking_again_is_corrected_for(filled: Filled) -> None:
+def test_repeated_looks_are_corrected(filled: Filled) -> None:
     folder = filled(wide=WIDE, narrow=NARROW)
     checked(folder, "paper.seeds=[0,1]")
     first = rows(folder / "claims.csv")[0]
@@ -159,7 +159,7 @@ def test_looking_again_is_corrected_for(filled: Filled) -> None:
     assert "look 2 at these claims" in (folder / "claims.md").read_text()
 
 
-def test_runs_of_another_config_are_left_out_and_named(filled: Filled) -> None:
+def test_runs_with_another_config_are_left_out_and_reported(filled: Filled) -> None:
     folder = filled(wide=WIDE, narrow=NARROW)
     assert checked(folder, "optimizer.lr=0.123") == 3
     assert "6 runs of other seeds or configs are left out" in (folder / "report.html").read_text()
@@ -181,7 +181,7 @@ def test_runs_of_another_config_are_left_out_and_named(filled: Filled) -> None:
         (["paper=tiny", "+paper.tune={n_trials: 0}"], "the same for every row"),
     ],
 )
-def test_what_is_mistyped_is_named(words: list[str], sentence: str, tmp_path: Path) -> None:
+def test_mistyped_settings_are_user_errors(words: list[str], sentence: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=sentence):
         run_paper([*words, f"paper.dir={tmp_path}", "paper.dry_run=true"])
 
@@ -196,7 +196,7 @@ def test_what_is_mistyped_is_named(words: list[str], sentence: str, tmp_path: Pa
         ("[init,order,split]", {"seed": 2, "data.split_seed": 2}),
     ],
 )
-def test_a_repetition_varies_what_was_asked_for(
+def test_a_repetition_varies_the_given_keys(
     vary: str, keys: dict[str, int], tmp_path: Path
 ) -> None:
     _, _, cells = planned(*TINY, f"paper.vary={vary}", f"paper.dir={tmp_path}")
@@ -208,7 +208,7 @@ def test_a_repetition_varies_what_was_asked_for(
     assert len({cell.kind for cell in cells}) == 2  # one for each row
 
 
-def test_every_setting_is_explained_and_none_is_dead() -> None:
+def test_every_setting_is_explained_and_used() -> None:
     explained = yaml.safe_load((CONFIGS / "paper" / "_paper.yaml").read_text())
     assert set(explained) == set(Paper.__dataclass_fields__)
 

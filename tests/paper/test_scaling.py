@@ -51,7 +51,7 @@ def test_two_sizes_or_no_errors_make_no_curve(tmp_path: Path) -> None:
     assert not scaling(outcomes(tmp_path / "none", factor=0.0))
 
 
-def test_runs_that_rows_need_are_made_once_and_refused_if_they_are_others(tmp_path: Path) -> None:
+def test_required_runs_are_trained_once_and_must_have_the_same_config(tmp_path: Path) -> None:
     words = [*WORDS, f"paper.dir={tmp_path}"]
     with hydra_ready():
         paper, _ = settings_of(words)

@@ -96,9 +96,7 @@ def test_better_is_wrong_in_at_most_one_of_twenty_without_an_effect() -> None:
         ("equal", 20, 0.1, 0.9),
     ],
 )
-def test_power_is_what_was_announced(
-    region: d.Region, n: int, effect: float, threshold: float
-) -> None:
+def test_power_is_as_predicted(region: d.Region, n: int, effect: float, threshold: float) -> None:
     draws = np.random.default_rng(3).normal(effect, 1, (1000, n))
     reached = np.mean([d.difference(v, threshold).verdict() == region for v in draws])
     assert reached == pytest.approx(d.power(region, n, effect, 1.0, threshold), abs=0.05)

@@ -85,7 +85,7 @@ def test_a_paper_that_is_killed_several_times_has_the_same_tables(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", options("paper"))
-def test_every_paper_that_ships_says_what_it_would_run(
+def test_every_shipped_paper_has_a_dry_run(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [f"paper={name}", f"paper.dir={tmp_path}"]

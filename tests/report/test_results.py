@@ -52,7 +52,7 @@ def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     return call
 
 
-def test_runs_are_found_at_any_depth_in_the_order_of_people(make_run: MakeRun, runs: Path) -> None:
+def test_runs_are_found_at_any_depth_in_natural_order(make_run: MakeRun, runs: Path) -> None:
     assert [run.path.name for run in r.collect([runs])] == [
         *("cnn-0", "cnn-1", "cnn-2"),
         *("vit-0", "vit-1", "vit-2"),
@@ -62,13 +62,13 @@ def test_runs_are_found_at_any_depth_in_the_order_of_people(make_run: MakeRun, r
     assert sorted(map(Path, numbers), key=r._natural) == [Path(f"run{i}") for i in (1, 2, 10)]
 
 
-def test_columns_are_what_differs(runs: Path) -> None:
+def test_columns_are_the_keys_that_differ(runs: Path) -> None:
     found = r.collect([runs])
     assert r.differing(found) == ["model", "seed"]
     assert r.differing(r.where(found, "model=cnn")) == ["seed"]
 
 
-def test_a_difference_that_nobody_typed_is_a_column(make_run: MakeRun, tmp_path: Path) -> None:
+def test_a_difference_outside_the_overrides_is_a_column(make_run: MakeRun, tmp_path: Path) -> None:
     first = make_run(tmp_path / "a", "seed=0")
     make_run(tmp_path / "b", "seed=0")
     config = first.config
@@ -77,7 +77,7 @@ def test_a_difference_that_nobody_typed_is_a_column(make_run: MakeRun, tmp_path:
     assert r.differing(r.collect([tmp_path])) == ["optimizer.lr"]
 
 
-def test_means_are_over_what_has_finished(runs: Path) -> None:
+def test_means_are_over_finished_runs(runs: Path) -> None:
     rows = r.grouped(r.collect([runs]), ["model"])
     cnn, vit = rows
     assert (cnn["model"], cnn["n"], cnn["unfinished"]) == ("cnn", 3, 0)
@@ -89,7 +89,7 @@ def test_means_are_over_what_has_finished(runs: Path) -> None:
     assert r.Mean.of([]) is None
 
 
-def test_what_differs_within_a_row_is_named_and_refused(
+def test_mixed_runs_in_a_row_are_rejected(
     make_run: MakeRun, script: Script, tmp_path: Path
 ) -> None:
     for i, words in enumerate([["seed=0"], ["seed=1"], ["seed=0", "optimizer.lr=0.5"]]):
@@ -104,7 +104,7 @@ def test_what_differs_within_a_row_is_named_and_refused(
 
 
 @pytest.mark.parametrize("damage", ["summary.json", "config.yaml", "overrides.yaml"])
-def test_a_damaged_run_is_named_and_the_others_are_shown(
+def test_a_damaged_run_is_reported_and_the_others_are_shown(
     make_run: MakeRun, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("good", "bad"):
@@ -142,7 +142,7 @@ def test_runs_are_chosen_by_conditions(runs: Path, conditions: str, count: int) 
     assert len(r.where(r.collect([runs]), conditions)) == count
 
 
-def test_figures_are_sorted_best_first_and_settings_upwards(runs: Path) -> None:
+def test_metrics_are_sorted_best_first_and_settings_ascending(runs: Path) -> None:
     found = r.collect([runs])
     rows = r.listed(found, ["val/accuracy", "val/loss"])
     best = [row["val/accuracy"] for row in r.ordered(rows, "val/accuracy", found)]
@@ -169,9 +169,7 @@ def test_the_script_writes_markdown_csv_and_latex(
     assert "val/accuracy" not in shown
 
 
-def test_the_script_draws_runs_that_no_search_made(
-    script: Script, runs: Path, tmp_path: Path
-) -> None:
+def test_the_script_draws_runs_outside_searches(script: Script, runs: Path, tmp_path: Path) -> None:
     script(runs, f"figures={tmp_path}")
     assert {"history.png", "slices.png", "parallel.png"} <= {f.name for f in tmp_path.iterdir()}
 
@@ -199,7 +197,7 @@ def test_the_script_writes_the_best_config(
         (("RUNS", "sort=colour"), "colour is not a column"),
     ],
 )
-def test_what_is_mistyped_is_named(
+def test_mistyped_arguments_are_user_errors(
     script: Script, runs: Path, words: tuple[str, ...], sentence: str
 ) -> None:
     given = [str(runs) if word == "RUNS" else word for word in words]
@@ -207,7 +205,7 @@ def test_what_is_mistyped_is_named(
         script(*given)
 
 
-def test_words_are_made_within_a_command_as_well(composed: Composed) -> None:
+def test_overrides_are_found_within_hydra_too(composed: Composed) -> None:
     config = composed("seed=2", "data=digits_32")
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):  # as within hydra.main
         assert words_of(config, ["seed=2", "data=digits_32"]) == ["data=digits_32", "seed=2"]
@@ -223,9 +221,7 @@ def test_words_are_made_within_a_command_as_well(composed: Composed) -> None:
         ["model=cnn", "~callbacks.ema"],
     ],
 )
-def test_words_compose_the_config_that_they_were_made_of(
-    composed: Composed, typed: list[str]
-) -> None:
+def test_overrides_compose_the_original_config(composed: Composed, typed: list[str]) -> None:
     quoted = [w.replace("it's here/a b.txt", "'it\\'s here/a b.txt'") for w in typed]
     config = composed(*quoted)
     words = words_of(config, quoted)
@@ -233,7 +229,7 @@ def test_words_compose_the_config_that_they_were_made_of(
     assert {**composed(*words), "name": ""} == {**config, "name": ""}
 
 
-def test_a_word_for_a_key_that_only_the_searchs_file_has_is_added(
+def test_a_key_that_only_the_search_file_has_is_added(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(CONFIGS, tmp_path / "configs")
@@ -245,7 +241,7 @@ def test_a_word_for_a_key_that_only_the_searchs_file_has_is_added(
     assert words == ["seed=0", "++task.rate=3"]
 
 
-def test_runs_on_other_data_are_rows_of_their_own() -> None:
+def test_runs_on_other_data_are_separate_rows() -> None:
     runs = [
         r.Result(
             Path(str(i)), "finished", "", {}, {"model": "cnn", "data.path": path}, {}, {"a": i}

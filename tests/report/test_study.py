@@ -38,7 +38,7 @@ def test_every_trial_is_in_the_table_with_its_state(concluded: tuple[Path, str])
     assert rows[1]["runs"] == "trials/0001"
 
 
-def test_the_end_is_said_in_short(concluded: tuple[Path, str]) -> None:
+def test_a_short_summary_is_printed(concluded: tuple[Path, str]) -> None:
     folder, said = concluded
     assert "4 finished, 1 pruned, 1 failed" in said
     assert "the loss is not finite (trial 4)" in said
@@ -46,7 +46,7 @@ def test_the_end_is_said_in_short(concluded: tuple[Path, str]) -> None:
     assert f"experiment=best_ofpath={folder}" in "".join(said.split())
 
 
-def test_the_report_names_the_best_the_failed_and_the_figures(concluded: tuple[Path, str]) -> None:
+def test_the_report_lists_best_and_failed_trials_and_figures(concluded: tuple[Path, str]) -> None:
     folder, _ = concluded
     report = (folder / "report.md").read_text()
     assert "Trial 1: val/accuracy 0.97." in report
@@ -57,12 +57,12 @@ def test_the_report_names_the_best_the_failed_and_the_figures(concluded: tuple[P
         assert f"(figures/{name})" in report
 
 
-def test_the_best_config_is_the_words_of_the_best_trial(concluded: tuple[Path, str]) -> None:
+def test_best_yaml_has_the_overrides_of_the_best_trial(concluded: tuple[Path, str]) -> None:
     best = yaml.safe_load((concluded[0] / "best.yaml").read_text())
     assert best == {"overrides": ["model=cnn", "seed=3", "optimizer.lr=0.01"]}
 
 
-def test_concluding_again_writes_the_same(concluded: tuple[Path, str]) -> None:
+def test_reporting_again_writes_the_same_files(concluded: tuple[Path, str]) -> None:
     folder, _ = concluded
     names = ("trials.csv", "report.md", "best.yaml")
     before = [(folder / name).read_text() for name in names]
@@ -105,7 +105,7 @@ def test_several_objectives_have_a_front(tmp_path: Path) -> None:
     assert all(path.stat().st_size > 1000 for path in drawn.values())
 
 
-def test_what_is_no_search_is_named(tmp_path: Path, composed: Composed) -> None:
+def test_other_folders_are_user_errors(tmp_path: Path, composed: Composed) -> None:
     with pytest.raises(UserError, match=r"holds no search\.yaml"):
         open_search(tmp_path)
     write_search(tmp_path, composed())

@@ -26,7 +26,7 @@ from tests.pictures import image_folder
         ),
     ],
 )
-def test_what_does_not_belong_together_is_a_sentence(
+def test_incompatible_parts_are_user_errors(
     composed: Composed, tmp_path: Path, words: tuple[str, ...], sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):
@@ -58,12 +58,12 @@ def test_what_the_data_choose_takes_the_place_of_auto(composed: Composed, tmp_pa
     assert not parts.chosen.keys() & {"trainer.max_epochs", "data.batch_size"}
 
 
-def test_a_run_goes_on_with_what_it_chose(composed: Composed, tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_its_chosen_values(composed: Composed, tmp_path: Path) -> None:
     write_json(tmp_path / "manifest.json", {"run_id": "x", "chosen": {"trainer.max_epochs": 7}})
     config = composed("trainer.max_epochs=auto", "data.limit=64")
     assert build_parts(config, tmp_path).config["trainer"]["max_epochs"] == 7
 
 
-def test_who_chooses_no_epochs_needs_a_number(composed: Composed, tmp_path: Path) -> None:
+def test_data_without_chosen_epochs_need_a_number(composed: Composed, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"type trainer\.max_epochs=N"):
         build_parts(composed("model=bert", "trainer.max_epochs=auto"), tmp_path)

@@ -68,7 +68,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
         assert not any(file.exists() for file in leftovers)
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a folder"):
         open_run(tmp_path / "nowhere")
     with pytest.raises(UserError, match="is not a run directory"):
@@ -94,7 +94,7 @@ def test_neither_a_run_that_is_being_made_nor_a_trial_is_unfinished(tmp_path: Pa
     assert list(unfinished(tmp_path)) == [run]
 
 
-def test_looking_does_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checking_a_lock_does_not_take_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = create(tmp_path / "run", tmp_path, "run", {}, [], {})
     with (run.path / LOCK).open("w") as other:
         fcntl.flock(other, fcntl.LOCK_SH)  # as one that looks

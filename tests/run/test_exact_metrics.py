@@ -250,7 +250,7 @@ def test_every_save_is_a_point_to_resume_from(made: Made, points: Any, way: str)
 
 
 @pytest.mark.parametrize("task", ["many.Many", "lit.Two"])
-def test_more_steps_later_are_as_if_asked_for_at_once(made: Made, task: str) -> None:
+def test_extending_max_steps_equals_a_longer_run(made: Made, task: str) -> None:
     """A run that `max_steps` ended in the midst of an epoch has written that epoch's figures."""
     run = made(task, max_epochs=None, max_steps=11)
     assert execute(run) == 0

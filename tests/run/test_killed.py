@@ -48,7 +48,7 @@ def rows(run: RunDirectory) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "workers"), [("many.Many", 2), ("lit.Two", 0)])
-def test_a_killed_run_is_executed_again_at_once(
+def test_a_killed_run_can_be_restarted_immediately(
     made: Made,  # noqa: F811
     tmp_path: Path,
     task: str,

@@ -25,13 +25,15 @@ def test_a_small_share_is_one_batch(composed: Composed, tmp_path: Path) -> None:
     ("share", "lengths", "limit"),
     [(0.1, (20, 30), 0.1), (0.1, (20, 3), 1), (0.1, (0,), 0.1), (1.0, (3,), 1.0), (2, (3,), 2)],
 )
-def test_of_plain_data_too(share: float, lengths: tuple[int, ...], limit: float) -> None:
+def test_a_small_share_of_plain_data_is_one_batch(
+    share: float, lengths: tuple[int, ...], limit: float
+) -> None:
     trainer: Any = SimpleNamespace(limit_val_batches=share)
     at_least_one_of(trainer, "val", [range(length) for length in lengths])
     assert (trainer.limit_val_batches, type(trainer.limit_val_batches)) == (limit, type(limit))
 
 
-def test_there_is_no_share_of_a_stream() -> None:
+def test_a_share_of_a_stream_is_a_user_error() -> None:
     trainer: Any = SimpleNamespace(limit_train_batches=0.5)
     with pytest.raises(UserError, match=r"a stream; type a number, such as trainer\.limit_train_b"):
         at_least_one_of(trainer, "train", [iter(())])

@@ -42,7 +42,7 @@ def test_a_run_that_cannot_be_locked_is_executed_with_a_warning(
 
 
 @pytest.mark.usefixtures("no_locks")
-def test_whether_it_is_being_executed_is_not_guessed(run: RunDirectory, tmp_path: Path) -> None:
+def test_an_unknown_lock_state_is_not_guessed(run: RunDirectory, tmp_path: Path) -> None:
     with run.held():
         pass
     with pytest.raises(NoLocksError, match="the mount option flock"):
@@ -50,7 +50,7 @@ def test_whether_it_is_being_executed_is_not_guessed(run: RunDirectory, tmp_path
 
 
 @pytest.mark.usefixtures("no_locks")
-def test_a_search_that_cannot_be_locked_is_refused(tmp_path: Path) -> None:
+def test_a_search_that_cannot_be_locked_is_rejected(tmp_path: Path) -> None:
     from arclight.search.settings import Objective, Search
     from arclight.search.study import Study
 

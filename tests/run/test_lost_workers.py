@@ -42,7 +42,7 @@ class Samples(Dataset[Any]):
         ("gone", r"ended before its batch was read.*data\.num_workers=0"),
     ],
 )
-def test_it_is_said(then: str, sentence: str) -> None:
+def test_a_lost_worker_is_reported(then: str, sentence: str) -> None:
     loader: Any = DataLoader(Samples(then), 2, num_workers=1, collate_fn=list)
     exact = ExactLoader(loader, seed=0)
     with pytest.raises(RuntimeError, match="DataLoader worker") as raised:
@@ -63,12 +63,10 @@ def test_it_is_said(then: str, sentence: str) -> None:
         RuntimeError("DataLoader worker (pid 3) is killed by signal: Bus error. It is possible"),
     ],
 )
-def test_every_end_by_a_full_shared_memory_is_said(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_shared_memory_is_reported(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("arclight.run.failures._is_full", lambda place: True)
     assert "/dev/shm is full" in str(of_workers(error))
 
 
-def test_of_anything_else_nothing_is_said() -> None:
+def test_other_errors_are_not_reported_as_lost_workers() -> None:
     assert of_workers(RuntimeError("CUDA error")) is None

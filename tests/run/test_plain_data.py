@@ -135,7 +135,7 @@ def test_sizes_and_fingerprint_are_in_the_manifest_and_stay(made: Any) -> None:
     ("data", "said"),
     [("Longer", "train had 32 samples and has 40"), ("Other", "the training set had the finger")],
 )
-def test_other_data_are_refused(made: Any, data: str, said: str) -> None:
+def test_changed_data_are_rejected(made: Any, data: str, said: str) -> None:
     run = made()
     assert execute(run) == 0
     assert goes_on(run, data) == 2
@@ -157,7 +157,7 @@ def test_generators_that_data_hold_are_seeded(made: Any) -> None:
     assert run.summary["resume"] == "exact", run.summary["inexact_because"]
 
 
-def test_data_that_no_seed_repeats_are_marked(made: Any) -> None:
+def test_data_with_uncontrolled_randomness_are_marked_inexact(made: Any) -> None:
     run = made("Unrepeatable")
     assert execute(run) == 0
     assert run.summary["resume"] == "inexact"
@@ -166,7 +166,7 @@ def test_data_that_no_seed_repeats_are_marked(made: Any) -> None:
     )
 
 
-def test_what_is_not_exact_is_marked_and_said(made: Any) -> None:
+def test_inexact_runs_are_marked_and_warn(made: Any) -> None:
     run = made("Fed")
     assert execute(run) == 0
     assert run.summary["resume"] == "inexact"

@@ -210,7 +210,9 @@ def test_its_metrics_are_in_the_file_the_summary_and_the_notebook(made: Any) -> 
     assert next(iter(again.data.test_dataloader()))[0].shape == (8, 4)
 
 
-def test_it_is_exported_and_says_what_it_cannot_answer(made: Any, tmp_path: Path) -> None:
+def test_it_is_exported_and_prediction_without_answer_is_a_user_error(
+    made: Any, tmp_path: Path
+) -> None:
     run = made()
     assert execute(run) == 0
     assert export(str(run.path), "torch_export").is_file()
@@ -309,7 +311,7 @@ def test_its_logger_is_the_one_that_was_chosen(made: Any) -> None:
 
 
 @pytest.mark.parametrize("debug", ["fast", "limit", "overfit"])
-def test_it_is_debugged(made: Any, debug: str) -> None:
+def test_debug_options_work(made: Any, debug: str) -> None:
     """Of two batches in validation, a tenth; and its schedule waits for a metric of validation."""
     settings = yaml.safe_load((CONFIGS / "debug" / f"{debug}.yaml").read_text())["trainer"]
     run = made(**{**settings, "max_epochs": 2})

@@ -94,7 +94,7 @@ def places(base: dict[str, Any]) -> list[list[str]]:
     )
 
 
-def test_any_value_is_taken_or_refused(base: dict[str, Any], places: list[list[str]]) -> None:
+def test_any_value_is_accepted_or_rejected(base: dict[str, Any], places: list[list[str]]) -> None:
     @settings(max_examples=examples(200), **TRIED)
     @given(st.lists(st.tuples(st.sampled_from(places), VALUES), min_size=1, max_size=2))
     def attempt(changes: list[tuple[list[str], Any]]) -> None:
@@ -118,7 +118,7 @@ def hydra() -> Iterator[None]:
         yield
 
 
-def test_any_word_is_read_or_refused(hydra: None, places: list[list[str]]) -> None:
+def test_any_override_is_accepted_or_rejected(hydra: None, places: list[list[str]]) -> None:
     starts = st.sampled_from(["", "+", "++", "~"])
     keys = st.sampled_from([".".join(path) for path in places]) | st.text(max_size=8)
     letters = st.characters(blacklist_categories=["Cs"], blacklist_characters="\0")
@@ -163,7 +163,7 @@ CELLS = st.one_of(
 
 
 @pytest.mark.slow
-def test_any_table_is_read_or_refused() -> None:
+def test_any_table_is_accepted_or_rejected() -> None:
     rows = st.lists(st.lists(CELLS, min_size=1, max_size=3), max_size=12)
     names = st.lists(st.text(max_size=4) | st.sampled_from(["y", "x", "split"]), max_size=3)
 

@@ -51,7 +51,7 @@ def planted(run: RunDirectory, attack: Attack, change: Change) -> None:
 
 @pytest.mark.route("config: a part that may not be built")
 @pytest.mark.parametrize(("number", "node"), [*enumerate(REFUSED.values())], ids=REFUSED)
-def test_what_may_not_be_built_is_refused(
+def test_forbidden_targets_are_rejected(
     run: RunDirectory, attack: Attack, number: int, node: Any
 ) -> None:
     building = [command for name, command in COMMANDS.items() if name != "results"]
@@ -119,7 +119,7 @@ KEYS: dict[str, Change] = {
 
 @pytest.mark.route("config: a key of it")
 @pytest.mark.parametrize("change", KEYS.values(), ids=KEYS)
-def test_no_key_leads_out(run: RunDirectory, attack: Attack, change: Change) -> None:
+def test_no_key_reaches_outside(run: RunDirectory, attack: Attack, change: Change) -> None:
     planted(run, attack, change)
     attack.attempt(lambda: COMMANDS["evaluate"](str(run.path)))
     attack.attempt(lambda: data_of(str(run.path)))
@@ -138,7 +138,7 @@ TAGS = {
 @pytest.mark.route("YAML: tags of Python")
 @pytest.mark.parametrize("file", ["config.yaml", "overrides.yaml"])
 @pytest.mark.parametrize("tag", TAGS.values(), ids=TAGS)
-def test_no_tag_is_obeyed(run: RunDirectory, attack: Attack, file: str, tag: str) -> None:
+def test_yaml_tags_are_ignored(run: RunDirectory, attack: Attack, file: str, tag: str) -> None:
     text = f"- {tag}" if file == "overrides.yaml" else f"model: {tag}"
     (run.path / file).write_text(text.replace("LOOT", str(attack.loot)))
     for command in ("evaluate", "results") if file == "config.yaml" else ("reproduce", "results"):
@@ -157,7 +157,9 @@ FACTS = {
 
 @pytest.mark.route("manifest: what kind of facts")
 @pytest.mark.parametrize("facts", FACTS.values(), ids=FACTS)
-def test_no_fact_is_built_but_facts(run: RunDirectory, attack: Attack, facts: Any) -> None:
+def test_only_facts_are_built_from_a_manifest(
+    run: RunDirectory, attack: Attack, facts: Any
+) -> None:
     run.update_manifest(data=facts)
     for command in ("predict", "export"):
         attack.attempt(lambda command=command: COMMANDS[command](str(run.path)))

@@ -68,7 +68,7 @@ WORDS = {
 
 @pytest.mark.route("words: of a best.yaml")
 @pytest.mark.parametrize("word", WORDS.values(), ids=WORDS)
-def test_words_do_no_more_than_set_keys(
+def test_overrides_in_a_file_only_set_keys(
     tmp_path: Path, attack: Attack, composed: Composed, word: Any
 ) -> None:
     word = word.replace("LOOT", str(attack.loot)) if isinstance(word, str) else word
@@ -83,7 +83,9 @@ def test_words_do_no_more_than_set_keys(
 
 @pytest.mark.route("words: of a run's overrides.yaml")
 @pytest.mark.parametrize("word", list(WORDS.values())[:18], ids=list(WORDS)[:18])
-def test_words_of_a_run_make_no_best_config(attack: Attack, composed: Composed, word: str) -> None:
+def test_overrides_of_a_run_are_filtered_for_best_configs(
+    attack: Attack, composed: Composed, word: str
+) -> None:
     word = word.replace("LOOT", str(attack.loot))
     with attack.watched():
         try:
@@ -232,7 +234,7 @@ def test_no_code_of_a_folder_is_run(
 
 @pytest.mark.route("weights: adapters")
 @pytest.mark.parametrize("base", ["a/b", "LOOT"])
-def test_no_adapter_brings_another_model(tmp_path: Path, attack: Attack, base: str) -> None:
+def test_an_adapter_cannot_load_another_model(tmp_path: Path, attack: Attack, base: str) -> None:
     told = {"peft_type": "LORA", "base_model_name_or_path": base.replace("LOOT", str(attack.loot))}
     (tmp_path / "adapter_config.json").write_text(json.dumps(told))
     (tmp_path / "adapter_model.bin").write_bytes(pickle.dumps(Payload(attack.loot)))
@@ -341,7 +343,7 @@ def test_data_are_only_read(
     gc.collect()  # of files that `datasets` leaves open
 
 
-def test_a_program_is_no_image(attack: Attack) -> None:
+def test_a_program_is_not_read_as_an_image(attack: Attack) -> None:
     attack.attempt(lambda: read_image(POSTSCRIPT, "a.png"))
     assert attack.refused
 

@@ -110,7 +110,7 @@ def copied(trained: Trained, command: str, place: Path) -> RunDirectory:
 
 @pytest.mark.parametrize("file", READ)
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_file_is_named(
+def test_a_damaged_file_is_reported(
     trained: Trained, tmp_path: Path, file: str, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     others = (
@@ -136,7 +136,7 @@ def test_a_damaged_file_is_named(
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict", "export", "results"])
-def test_an_unreadable_file_is_named(
+def test_an_unreadable_file_is_reported(
     trained: Trained, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = copied(trained, command, tmp_path)
@@ -153,7 +153,7 @@ def test_an_unreadable_file_is_named(
 
 
 @pytest.mark.parametrize("how", ["moved", "deleted"])
-def test_a_directory_that_leaves_while_it_trains(
+def test_a_directory_that_is_moved_during_the_run(
     composed: Composed, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("data.limit=64", "data.batch_size=32", "trainer.max_epochs=2", "preflight=false")

@@ -101,7 +101,7 @@ def wrong_files() -> list[tuple[str, str, list[str], str]]:
     return found
 
 
-def test_wrong_files_of_ones_own_are_named(tmp_path: Path) -> None:
+def test_invalid_files_of_the_user_are_reported(tmp_path: Path) -> None:
     """Configs of a folder of one's own: file and line are in the answer."""
     tried = wrong_files() if WHOLE else random.Random(SEED).sample(wrong_files(), 6)
     typed = []

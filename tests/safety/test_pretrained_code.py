@@ -15,7 +15,7 @@ SRC = Path(__file__).parents[2] / "src"
 
 @pytest.mark.parametrize("name", ["weights", ARCHITECTURE])
 @pytest.mark.parametrize("kind", ["AutoModel", "AutoModelForCausalLM"])
-def test_a_folder_with_code_of_its_own_is_refused(
+def test_a_folder_with_code_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
 ) -> None:
     folder = tmp_path / name
@@ -30,7 +30,7 @@ def test_a_folder_with_code_of_its_own_is_refused(
     assert not mark.exists()
 
 
-def test_every_call_says_so() -> None:
+def test_every_call_disables_remote_code() -> None:
     for file in SRC.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):

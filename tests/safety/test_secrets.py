@@ -42,7 +42,7 @@ def test_a_key_is_known_by_its_name(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", PLAIN)
-def test_what_a_model_needs_is_none(key: str) -> None:
+def test_model_arguments_are_not_secrets(key: str) -> None:
     assert not is_secret(key, "<|endoftext|>")
 
 
@@ -100,7 +100,7 @@ def test_what_is_built_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert build({**node, "device": "${oc.env:DEVICE}"}).weight.is_meta
 
 
-def test_words_are_masked() -> None:
+def test_overrides_are_masked() -> None:
     words = ["+logger.x.api_key=abc", "seed=1", "data.path=https://u:pw123456@h", "~model.x"]
     said = masked_overrides(words)
     assert said[0] == "+logger.x.api_key=${oc.env:ARCLIGHT_SECRET_LOGGER_X_API_KEY}"

@@ -68,7 +68,7 @@ def test_a_checkpoint_of_another_run(run: RunDirectory, command: Callable[[str],
         command(str(run.path))
 
 
-def test_a_best_checkpoint_that_is_missing_is_said(
+def test_a_missing_best_checkpoint_is_reported(
     run: RunDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run.checkpoints / "best.ckpt").unlink()
@@ -83,7 +83,7 @@ def test_a_best_checkpoint_that_is_missing_is_said(
         (["data.batch_size=32", "trainer.val_check_interval=1000"], "trainer.val_check_interval"),
     ],
 )
-def test_what_only_the_data_tell_is_a_sentence(
+def test_errors_found_only_in_the_data_are_user_errors(
     composed: Composed, tmp_path: Path, words: list[str], sentence: str
 ) -> None:
     config = composed("data.limit=200", "trainer.max_epochs=1", "preflight=false", *words)
@@ -93,7 +93,7 @@ def test_what_only_the_data_tell_is_a_sentence(
     assert words[0].split("=")[0] in run.summary["error"] or "1000" in run.summary["error"]
 
 
-def test_an_experiment_that_no_logger_has(tmp_path: Path) -> None:
+def test_an_experiment_without_a_logger_is_a_user_error(tmp_path: Path) -> None:
     logger = MetricsFile(tmp_path / "metrics.csv")
     assert not hasattr(logger, "experiment")  # Lightning asks so
     with pytest.raises(UserError, match="type logger=tensorboard"):

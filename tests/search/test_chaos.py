@@ -55,7 +55,7 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def test_forty_trials_in_chaos_end_as_undisturbed(tmp_path: Path) -> None:
+def test_forty_disturbed_trials_end_like_undisturbed_ones(tmp_path: Path) -> None:
     """Trials raise, diverge, exceed memory and are killed; the search itself is killed 5 times."""
     calm, wild = tmp_path / "calm", tmp_path / "wild"
     with search(calm, "search=chaos", "search.workers=1") as command:

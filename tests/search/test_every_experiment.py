@@ -10,7 +10,7 @@ from tests.zoo.gallery import miniature
 
 
 @pytest.mark.parametrize("name", miniature.MINIATURE)
-def test_it_is_searched(searched: Searched, name: str) -> None:
+def test_every_experiment_can_be_searched(searched: Searched, name: str) -> None:
     alone = ("task.weight=0",) if name == "distillation" else ()  # without a teacher
     words = miniature.words(name, "preflight=false", *alone)
     assert searched(*words, "search=rates", "search.n_trials=1") == 0

@@ -25,13 +25,13 @@ from arclight.search.space import assignments, parse
         ({"choices": [1], "when": {"other": 1}}, "comes before it"),
     ],
 )
-def test_a_wrong_description_is_a_sentence(node: object, said: str) -> None:
+def test_an_invalid_description_is_a_user_error(node: object, said: str) -> None:
     with pytest.raises(UserError, match=r"^search\.space: a\.b ") as error:
         parse({"a.b": node})
     assert said in str(error.value)
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_errors_are_reported_together() -> None:
     with pytest.raises(UserError) as error:
         parse({"a": 1, "b": {"choices": [1]}, "c": {}})
     assert len(str(error.value).splitlines()) == 2
@@ -64,7 +64,7 @@ def test_a_continuous_range_has_no_grid() -> None:
         parameter.points()
 
 
-def test_lists_are_kept_as_text_and_come_back() -> None:
+def test_lists_are_stored_as_text_and_restored() -> None:
     (parameter,) = parse({"widths": {"choices": [[1, 2], [3], None]}})
     assert parameter.encoded() == ["[1, 2]", "[3]", None]
     assert [parameter.decode(c) for c in parameter.encoded()] == [[1, 2], [3], None]

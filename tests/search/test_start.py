@@ -40,7 +40,7 @@ TINY = "search=tiny"
         ("trainer.num_nodes=2", "one machine"),
     ],
 )
-def test_a_wrong_search_is_refused_in_a_sentence_and_makes_nothing(
+def test_an_invalid_search_is_a_user_error_and_creates_nothing(
     searched: Searched, override: str, said: str
 ) -> None:
     with pytest.raises(UserError) as error:
@@ -56,7 +56,7 @@ def test_several_objectives_are_not_pruned(searched: Searched) -> None:
 
 
 @pytest.mark.parametrize("name", options("search"))
-def test_what_ships_can_be_searched(
+def test_shipped_searches_are_valid(
     name: str, searched: Searched, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert searched(f"search={name}", "search.dry_run=true") == 0

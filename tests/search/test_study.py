@@ -101,9 +101,7 @@ def test_a_trial_whose_process_died_is_found_and_has_the_same_values(
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_an_interrupted_search_proposes_what_the_undisturbed_one_does(
-    tmp_path: Path, sampler: str
-) -> None:
+def test_an_interrupted_search_makes_the_same_proposals(tmp_path: Path, sampler: str) -> None:
     settings = {"sampler": sampler, "n_trials": SAMPLERS[sampler], "storage": "journal"}
     expected = work(tmp_path / "a", **settings)
     found: list[tuple[int, dict[str, Any]]] = []
@@ -121,7 +119,7 @@ def test_an_interrupted_search_proposes_what_the_undisturbed_one_does(
     assert study(tmp_path / "b", **settings).claim() is None
 
 
-def test_a_proposal_cut_short_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_an_interrupted_proposal_is_completed_identically(tmp_path: Path) -> None:
     expected = work(tmp_path / "a", n_trials=3)
     for number in range(3):
         mine = study(tmp_path / "b", n_trials=3)
@@ -139,7 +137,7 @@ def test_a_grid_is_done_point_by_point_and_ends(tmp_path: Path) -> None:
     assert len(done) == len({repr(values) for _, values in done}) == 12
 
 
-def test_half_a_line_at_the_journals_end_is_cut_off(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_of_the_journal_is_removed(tmp_path: Path) -> None:
     work(tmp_path, storage="journal", n_trials=3)
     with (tmp_path / "journal.log").open("a") as file:
         file.write('{"op_code": 4, "wor')
@@ -209,7 +207,7 @@ def test_cma_es_proposes_better_points_from_generation_to_generation(tmp_path: P
 
 
 @pytest.mark.parametrize(("storage", "name"), [("sqlite", "study.db"), ("journal", "journal.log")])
-def test_a_damaged_study_is_a_sentence(tmp_path: Path, storage: str, name: str) -> None:
+def test_a_damaged_study_is_a_user_error(tmp_path: Path, storage: str, name: str) -> None:
     (tmp_path / name).write_bytes(b"no study\n\xff" * 999)
     with pytest.raises(UserError, match="cannot be read"):
         study(tmp_path, storage=storage)

@@ -32,7 +32,7 @@ def states() -> list[str]:
     return [t.state.name for t in trials()]
 
 
-def test_a_search_goes_on_to_n_trials_and_no_further(
+def test_a_continued_search_stops_at_n_trials(
     searched: Searched, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert searched(*TINY, "search.n_trials=2") == 0
@@ -72,7 +72,7 @@ def test_a_search_goes_on_to_n_trials_and_no_further(
         searched(*TINY, "search.seed=1")
 
 
-def test_what_fails_is_marked_with_its_reason_and_the_rest_goes_on(
+def test_failed_trials_have_a_reason_and_the_others_continue(
     searched: Searched, capfd: pytest.CaptureFixture[str]
 ) -> None:
     wide = "+search.space={trainer.max_epochs:{choices:[1,2]}}"
@@ -121,7 +121,7 @@ class Killer(threading.Thread):
 
 
 @pytest.mark.parametrize(("kills", "retry", "state"), [(2, 2, "COMPLETE"), (1, 0, "FAIL")])
-def test_a_killed_trial_is_retried_so_often_and_then_fails(
+def test_a_killed_trial_is_retried_and_then_fails(
     searched: Searched, monkeypatch: pytest.MonkeyPatch, kills: int, retry: int, state: str
 ) -> None:
     killer = Killer(kills, monkeypatch)
@@ -137,7 +137,7 @@ def test_a_killed_trial_is_retried_so_often_and_then_fails(
         assert trials()[0].user_attrs["retries"] == kills
 
 
-def test_a_signal_interrupts_the_trials_and_the_same_command_goes_on(searched: Searched) -> None:
+def test_a_signal_interrupts_the_trials_and_the_same_command_continues(searched: Searched) -> None:
     words = (*TINY, "search.n_trials=2", "trainer.max_epochs=40")
 
     over = threading.Event()
@@ -172,7 +172,7 @@ def test_seeds_of_a_point_count_by_their_mean(searched: Searched) -> None:
     assert trial.value == pytest.approx(sum(scores) / 2)
 
 
-def test_pruned_trials_end_early_and_say_so(searched: Searched) -> None:
+def test_pruned_trials_end_early_and_are_marked(searched: Searched) -> None:
     words = ("search.pruner=median", "search.workers=1", "search.n_trials=9")
     wide = "+search.space={optimizer.lr:{low:1e-8}}"
     assert searched(*TINY, *words, wide, "trainer.max_epochs=4") == 0
@@ -196,7 +196,7 @@ def test_several_objectives(searched: Searched) -> None:
         assert 0 < latency == summary["latency_ms"] < 1000
 
 
-def test_a_figure_that_is_not_measured_fails_the_trial(searched: Searched) -> None:
+def test_a_metric_that_is_not_logged_fails_the_trial(searched: Searched) -> None:
     aim = "{metric:val/accurac,direction:maximize}"
     assert searched(*TINY, "search.n_trials=1", f"search.objectives=[{aim}]") == 1
     assert "val/accurac is not logged" in trials()[0].user_attrs["reason"]

@@ -26,7 +26,7 @@ def averaging(net: Net) -> Any:
     return callback
 
 
-def test_it_goes_where_the_model_went_and_asks_the_device_nothing() -> None:
+def test_the_average_is_on_the_models_device_without_synchronisation() -> None:
     """Tensors on "meta" have no number that could be asked for."""
     net = Net()
     callback = averaging(net)
@@ -40,7 +40,7 @@ def test_it_goes_where_the_model_went_and_asks_the_device_nothing() -> None:
     assert int(average.n_averaged) == 3
 
 
-def test_it_is_torchs_average_under_lightnings_name() -> None:
+def test_the_average_equals_torchs_and_has_lightnings_key() -> None:
     torch.manual_seed(0)
     net = Net()
     callback = averaging(net)

@@ -45,7 +45,7 @@ DAMAGES = ["truncated", "empty", "bit-flipped", "foreign", "not a checkpoint"]
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_the_one_before_a_damaged_checkpoint_is_used_and_the_bad_one_named(
+def test_corrupt_checkpoints_are_reported_and_the_previous_one_is_used(
     tmp_path: Path, how: str
 ) -> None:
     save(tmp_path / "previous.ckpt", 1)
@@ -58,7 +58,7 @@ def test_the_one_before_a_damaged_checkpoint_is_used_and_the_bad_one_named(
     assert "last.ckpt" in complaints[0]
 
 
-def test_a_damaged_checkpoint_is_not_linked_over_the_good_ones(tmp_path: Path) -> None:
+def test_a_corrupt_checkpoint_does_not_replace_good_ones(tmp_path: Path) -> None:
     save(tmp_path / "previous.ckpt", 3)
     (tmp_path / "best.ckpt").hardlink_to(tmp_path / "previous.ckpt")
     (tmp_path / "last.ckpt").write_bytes(b"damaged")
@@ -81,7 +81,7 @@ def test_another_runs_checkpoint_is_not_resumed(tmp_path: Path) -> None:
         newest_readable(tmp_path, RUN)
 
 
-def test_no_checkpoint_at_all_is_a_new_start(tmp_path: Path) -> None:
+def test_without_a_checkpoint_a_run_starts_from_scratch(tmp_path: Path) -> None:
     assert newest_readable(tmp_path, RUN) == (None, [])
 
 
@@ -91,7 +91,7 @@ def test_a_pickle_with_code_is_never_executed(tmp_path: Path) -> None:
         read(tmp_path / "last.ckpt")
 
 
-def test_a_full_disk_leaves_the_old_file_and_no_litter(
+def test_a_full_disk_keeps_the_old_file_and_no_temporary_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(tmp_path / "last.ckpt", 1)

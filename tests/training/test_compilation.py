@@ -48,12 +48,12 @@ def test_the_blocks_of_a_model_are_found(name: str) -> None:
     assert kind is None or {type(b).__name__ for b in blocks} == {kind}
 
 
-def test_compiling_blocks_of_a_model_without_any_is_a_sentence() -> None:
+def test_compiling_blocks_of_a_model_without_blocks_is_a_user_error() -> None:
     with pytest.raises(UserError, match="type compile=whole"):
         compile_model(nn.Sequential(nn.Linear(2, 2)), "blocks")
 
 
-def test_a_cuda_graph_does_not_add_up_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cudagraphs_do_not_accumulate_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     model = nn.Sequential(nn.Linear(2, 2))
     monkeypatch.setattr(model, "compile", lambda mode: asked.append(mode))
@@ -82,7 +82,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch hides its own
-def test_blocks_that_drop_at_other_rates_share_their_graphs(graphs: list[Any]) -> None:
+def test_blocks_with_other_dropout_rates_share_graphs(graphs: list[Any]) -> None:
     model = ViT(8, 2, 10, 16, 2, 12, drop_path=0.1, norm_first=True)
     compile_model(model, "blocks")
     model(torch.randn(4, 3, 8, 8)).sum().backward()
@@ -130,7 +130,7 @@ def test_a_whitened_network_is_one_graph(graphs: list[Any]) -> None:
     assert len(graphs) == 1
 
 
-def test_what_compiling_took_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compile_time_is_measured_separately(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, now, compiled = CompileClock(), 0.0, 0
     monkeypatch.setattr("arclight.training.compilation.time.perf_counter", lambda: now)
     monkeypatch.setattr("arclight.training.compilation.graphs_so_far", lambda: compiled)
@@ -148,7 +148,7 @@ def test_what_compiling_took_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch hides its own
-def test_a_summary_leaves_out_what_was_spent_compiling(
+def test_the_summary_excludes_compile_time(
     graphs: list[Any], composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])

@@ -54,12 +54,12 @@ def test_the_head_is_found_and_trained_alone(model: nn.Module, head: str) -> Non
     assert trained(head_only(model)) == {f"{head}.weight", f"{head}.bias"}
 
 
-def test_a_model_without_a_head_is_a_sentence() -> None:
+def test_a_model_without_a_head_is_a_user_error() -> None:
     with pytest.raises(UserError, match="Linear has no layer called head, classifier"):
         head_only(nn.Linear(2, 2))
 
 
-def test_lora_trains_few_weights_and_begins_where_the_model_was() -> None:
+def test_lora_trains_few_weights_and_starts_from_the_models_output() -> None:
     torch.manual_seed(0)
     model, x = vit().eval(), torch.randn(2, 1, 8, 8)
     before = model(x)
@@ -172,7 +172,7 @@ FROZEN: dict[str, tuple[Any, tuple[int, ...]]] = {
 
 
 @pytest.mark.parametrize("name", FROZEN)
-def test_what_is_frozen_is_as_in_evaluation(name: str) -> None:
+def test_frozen_parts_stay_in_evaluation_mode(name: str) -> None:
     make, shape = FROZEN[name]
     torch.manual_seed(0)
     model = make()
@@ -191,7 +191,7 @@ def test_what_is_frozen_is_as_in_evaluation(name: str) -> None:
     assert all(torch.equal(v, before[k]) for k, v in task.state_dict().items())
 
 
-def test_what_is_trained_has_its_dropout_and_statistics() -> None:
+def test_trained_parts_are_in_training_mode() -> None:
     head = timm.create_model("test_vit", drop_rate=0.5)
     task = Task(head_only(head), UNUSED, UNUSED, ())
     assert task.model.head_drop.training
@@ -209,7 +209,9 @@ def test_what_is_trained_has_its_dropout_and_statistics() -> None:
     assert all(m.training is (id(m) not in inside) for m in norms)
 
 
-def test_a_run_leaves_the_statistics_of_what_is_frozen(composed: Composed, tmp_path: Path) -> None:
+def test_a_run_does_not_change_statistics_of_frozen_parts(
+    composed: Composed, tmp_path: Path
+) -> None:
     words = ("model=cnn", "model.widths=[8,8,8]", "finetune=head_only", "trainer.max_epochs=2")
     config = composed(*words, "data.limit=64", "data.batch_size=32")
     run = create(tmp_path / "run", tmp_path, "run", config, [], {})
@@ -220,12 +222,12 @@ def test_a_run_leaves_the_statistics_of_what_is_frozen(composed: Composed, tmp_p
     assert not any(counts.values())  # though the run has validated between its epochs
 
 
-def test_a_model_without_linear_layers_is_a_sentence() -> None:
+def test_a_model_without_linear_layers_is_a_user_error() -> None:
     with pytest.raises(UserError, match="finetune=lora: CNN has no linear layer to adapt"):
         lora(CNN())
 
 
-def test_unknown_targets_are_a_sentence() -> None:
+def test_unknown_targets_are_a_user_error() -> None:
     with pytest.raises(UserError, match=r"matches no linear layer of the model: choose from 0, 3"):
         lora(vit(), targets=["q_proj"])
 
@@ -314,7 +316,7 @@ def test_weights_of_timm_and_transformers_give_their_logits(tmp_path: Path) -> N
         assert resized(x).shape == (2, 7)
 
 
-def test_a_damaged_checkpoint_of_an_earlier_run_is_a_sentence(
+def test_a_damaged_pretrained_checkpoint_is_a_user_error(
     composed: Composed, tmp_path: Path
 ) -> None:
     run = create(tmp_path / "run", tmp_path, "run", composed("model=cnn"), [], {})
@@ -324,7 +326,7 @@ def test_a_damaged_checkpoint_of_an_earlier_run_is_a_sentence(
         build_model(config, load_run=load_task)
 
 
-def test_weights_that_do_not_fit_are_a_sentence(tmp_path: Path) -> None:
+def test_weights_of_another_model_are_a_user_error(tmp_path: Path) -> None:
     file = str(tmp_path / "other.safetensors")
     save_file({"weight": torch.zeros(2, 2)}, file)
     config = {"_target_": "arclight_zoo.image.cnn.CNN", "pretrained": file}

@@ -53,9 +53,7 @@ def test_an_optimizer_of_the_configs_trains(composed: Composed, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("name", ["rmsprop", "lion", "lamb"])
-def test_norms_and_biases_do_not_decay_where_that_is_asked_for(
-    composed: Composed, name: str
-) -> None:
+def test_no_decay_excludes_norms_and_biases(composed: Composed, name: str) -> None:
     node = composed(f"optimizer={name}", "optimizer.weight_decay=0.3")["optimizer"]
     groups = ConfiguredOptimizer(node)(Small()).param_groups
     decay = {group["weight_decay"]: [p.ndim for p in group["params"]] for group in groups}
@@ -74,7 +72,7 @@ def test_layer_decay_scales_the_rate_of_a_library_optimizer(composed: Composed) 
         ConfiguredOptimizer(fixed)(Small())
 
 
-def test_called_with_parameters_it_is_what_a_partial_would_be(composed: Composed) -> None:
+def test_an_optimizer_called_with_parameters_works_like_a_partial(composed: Composed) -> None:
     for name in ("adamw", "rmsprop"):
         make = ConfiguredOptimizer(composed(f"optimizer={name}")["optimizer"])
         optimizer = make(Small().parameters())
@@ -85,7 +83,7 @@ def test_called_with_parameters_it_is_what_a_partial_would_be(composed: Composed
         assert isinstance(schedule(optimizer), torch.optim.lr_scheduler.StepLR)
 
 
-def test_what_a_library_refuses_is_a_sentence(composed: Composed) -> None:
+def test_errors_of_a_library_are_user_errors(composed: Composed) -> None:
     node = composed("optimizer=rmsprop", "optimizer.lr=-1")["optimizer"]
     with pytest.raises(
         UserError, match=r"torch\.optim\.RMSprop does not accept this: Invalid lear"
@@ -121,7 +119,7 @@ def test_a_plateau_lowers_the_rate_by_its_monitor(composed: Composed, tmp_path: 
         ConfiguredSchedule(node)(optimizer, 10, 5)
 
 
-def test_a_callback_of_lightning_logs_where_everything_is(
+def test_a_callback_of_lightning_logs_to_the_runs_loggers(
     composed: Composed, tmp_path: Path
 ) -> None:
     words = ["+callbacks.lr._target_=lightning.pytorch.callbacks.LearningRateMonitor"]
@@ -144,7 +142,7 @@ def test_a_callback_of_lightning_logs_where_everything_is(
         (["trainer.profiler={_target_: lightning.pytorch.profilers.SimpleProfiler}"], "_", None),
     ],
 )
-def test_keys_of_the_trainer_pass(
+def test_trainer_arguments_reach_lightning(
     composed: Composed, tmp_path: Path, words: list[str], name: str, value: Any
 ) -> None:
     trainer, _ = assembled(composed, tmp_path, *words)
@@ -155,14 +153,14 @@ def test_keys_of_the_trainer_pass(
 @pytest.mark.parametrize(
     "key", ["overfit_batches=2", "num_sanity_val_steps=2", "precision=64-true"]
 )
-def test_with_such_a_key_a_run_finishes(composed: Composed, tmp_path: Path, key: str) -> None:
+def test_a_run_with_such_an_argument_finishes(composed: Composed, tmp_path: Path, key: str) -> None:
     run = executed(composed, tmp_path, f"trainer.{key}", "trainer.max_steps=3")
     assert run.summary["steps"] == 3
     vals = [r for r in read_metrics(run.metrics_file) if r.get("val/loss")]
     assert all(int(row["step"]) > 0 for row in vals)
 
 
-def test_a_fast_run_tries_everything(composed: Composed, tmp_path: Path) -> None:
+def test_fast_dev_run_trains_validates_and_tests(composed: Composed, tmp_path: Path) -> None:
     run = executed(composed, tmp_path, "trainer.fast_dev_run=2")
     assert run.status == "finished"
     assert run.summary["steps"] == 2
@@ -175,13 +173,13 @@ def test_a_strategy_may_be_a_node(composed: Composed, tmp_path: Path) -> None:
     assert type(trainer.strategy).__name__ == "SingleDeviceStrategy"
 
 
-def test_what_is_not_there_is_a_sentence(composed: Composed, tmp_path: Path) -> None:
+def test_unknown_strategies_are_user_errors(composed: Composed, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Lightning's Trainer rejects the trainer\.\* settings"):
         assembled(composed, tmp_path, "trainer.strategy=deepsped")
 
 
 @pytest.mark.parametrize("name", ["mlflow", "trackio"])
-def test_a_logger_whose_package_is_missing_is_a_sentence(
+def test_a_missing_logger_package_is_a_user_error(
     composed: Composed, tmp_path: Path, name: str
 ) -> None:
     if importlib.util.find_spec(name):
@@ -192,7 +190,7 @@ def test_a_logger_whose_package_is_missing_is_a_sentence(
     assert "pip install" in run.summary["error"]
 
 
-def test_trackio_hears_of_config_and_metrics(
+def test_trackio_logs_config_and_metrics(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[Any] = []
@@ -233,7 +231,7 @@ def test_a_typed_length_of_a_schedule_is_kept() -> None:
     assert made["scheduler"].total_steps == 77
 
 
-def test_a_schedule_that_is_not_told_its_length_says_so(composed: Composed) -> None:
+def test_a_schedule_without_its_length_is_a_user_error(composed: Composed) -> None:
     schedule = ConfiguredSchedule(composed("scheduler=cosine")["scheduler"])
     with pytest.raises(UserError, match="cosine needs total_steps and steps_per_epoch: pass them"):
         schedule(optimizer=ConfiguredOptimizer(ADAM)(Small()))
@@ -246,14 +244,12 @@ def test_a_loggers_own_name_is_kept(composed: Composed, tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "version_0" / "metrics.csv").exists()
 
 
-def test_devices_that_are_not_there_are_a_sentence(composed: Composed, tmp_path: Path) -> None:
+def test_missing_devices_are_a_user_error(composed: Composed, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"rejects the trainer\.\* settings: `devices` selected"):
         assembled(composed, tmp_path, "trainer.devices=[0]")
 
 
-def test_schedules_within_a_schedule_are_given_the_optimizer(
-    composed: Composed, tmp_path: Path
-) -> None:
+def test_nested_schedules_get_the_optimizer(composed: Composed, tmp_path: Path) -> None:
     where = "torch.optim.lr_scheduler."
     config = composed(*FEW, "trainer.max_steps=3", "optimizer.lr=1.0")
     config["scheduler"] = {

@@ -14,13 +14,13 @@ from arclight.training.trainer import make_trainer
 installed = pytest.mark.skipif(util.find_spec("torchao") is None, reason="torchao is an extra")
 
 
-def test_without_torchao_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_torchao_is_a_user_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install"):
         require_torchao("optimizer=adamw_8bit")
 
 
-def test_float8_without_such_a_device_is_a_sentence(tmp_path: Path) -> None:
+def test_float8_without_a_supported_gpu_is_a_user_error(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a device")
     with pytest.raises(UserError, match=r"type trainer\.float8=false"):
@@ -28,7 +28,7 @@ def test_float8_without_such_a_device_is_a_sentence(tmp_path: Path) -> None:
 
 
 @installed
-def test_float8_spares_the_head_and_odd_sizes_and_keeps_the_names() -> None:
+def test_float8_skips_the_head_and_odd_sizes_and_keeps_names() -> None:
     model = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 33), nn.Linear(33, 16))
     names = list(model.state_dict())
     use_float8(model, emulate=True)
@@ -41,7 +41,7 @@ def test_float8_spares_the_head_and_odd_sizes_and_keeps_the_names() -> None:
 @installed
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of torch's compiler, about what torchao has it compile
-def test_the_8_bit_state_goes_through_a_checkpoint(tmp_path: Path) -> None:
+def test_the_8_bit_state_is_restored_from_a_checkpoint(tmp_path: Path) -> None:
     def trained(steps: range, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         for step in steps:
             torch.manual_seed(step)

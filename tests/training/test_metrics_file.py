@@ -19,7 +19,7 @@ def test_rows_and_new_columns(tmp_path: Path) -> None:
     ]
 
 
-def test_a_resumed_run_drops_what_it_will_write_again(tmp_path: Path) -> None:
+def test_a_resumed_run_drops_rows_after_its_checkpoint(tmp_path: Path) -> None:
     logger = MetricsFile(tmp_path / "metrics.csv")
     for step in (1, 2, 3):
         logger.log_metrics({"a": float(step)}, step)
@@ -30,7 +30,7 @@ def test_a_resumed_run_drops_what_it_will_write_again(tmp_path: Path) -> None:
     assert [r["a"] for r in read_metrics(logger.path)] == ["1", "2", "3", "4"]
 
 
-def test_a_line_cut_short_by_a_kill_is_dropped(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text("step,a,b\n1,2,3\n2,4")
     assert [r["step"] for r in read_metrics(path)] == ["1"]

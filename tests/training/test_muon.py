@@ -31,7 +31,7 @@ def steps(net: nn.Module, optimizer: torch.optim.Optimizer, first: int, last: in
         schedule.step()
 
 
-def test_matrices_of_blocks_are_muons_and_nothing_is_left_out() -> None:
+def test_muon_gets_the_matrices_in_blocks_and_adamw_the_rest() -> None:
     net = model()
     optimizer = muon(net, fused=False)
     names = {id(p): n for n, p in net.named_parameters()}
@@ -47,7 +47,7 @@ def test_matrices_of_blocks_are_muons_and_nothing_is_left_out() -> None:
     assert not [n for n in first if "embed" in n or "head" in n]
 
 
-def test_each_part_does_what_it_does_alone() -> None:
+def test_each_part_equals_the_separate_optimizer() -> None:
     both, alone = model(), model()
     tokens = torch.randint(11, (4, 8))
     for net in (both, alone):
@@ -64,7 +64,7 @@ def test_each_part_does_what_it_does_alone() -> None:
         assert torch.equal(a, b)
 
 
-def test_its_state_goes_through_a_checkpoint_and_the_schedule_moves_every_group() -> None:
+def test_state_is_restored_and_the_schedule_updates_every_group() -> None:
     straight, resumed = model(), model()
     optimizer = muon(straight, fused=True)
     rate = optimizer.param_groups[0]["lr"]
@@ -88,6 +88,6 @@ def test_its_state_goes_through_a_checkpoint_and_the_schedule_moves_every_group(
         assert torch.equal(a, b)
 
 
-def test_a_model_without_such_matrices_is_a_sentence() -> None:
+def test_a_model_without_hidden_matrices_is_a_user_error() -> None:
     with pytest.raises(UserError, match="type optimizer=adamw"):
         muon(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4, 2)), fused=False)

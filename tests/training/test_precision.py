@@ -35,6 +35,6 @@ def test_bf16_trains_with_a_fused_optimizer_and_clipping(
     assert norms == pytest.approx([0.01, 0.01], rel=1e-3)
 
 
-def test_fp16_on_a_cpu_is_a_sentence() -> None:
+def test_fp16_on_a_cpu_is_a_user_error() -> None:
     with pytest.raises(UserError, match="needs a GPU"):
         resolve_precision("16-mixed", "cpu")

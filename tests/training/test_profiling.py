@@ -19,7 +19,7 @@ from tests.conftest import Composed
 SMALL = ("model=vit", "model.d_model=16", "model.n_layers=1", "data.limit=96", "data.batch_size=8")
 
 
-def test_a_profiled_run_says_where_its_time_went(
+def test_a_profiled_run_writes_a_trace_and_a_table(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
@@ -39,7 +39,7 @@ def test_a_profiled_run_says_where_its_time_went(
     assert gc.get_freeze_count() < LIBRARIES  # what training set aside is collected again
 
 
-def test_a_run_too_short_to_profile_says_so(
+def test_a_run_too_short_to_profile_warns(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])

@@ -31,7 +31,7 @@ def test_a_length_may_be_a_share_steps_or_epochs(length: float | str, steps: int
 
 
 @pytest.mark.parametrize("length", [5, -0.1, "five", "3 weeks"])
-def test_a_length_that_is_none_is_a_sentence(length: float | str) -> None:
+def test_an_invalid_length_is_a_user_error(length: float | str) -> None:
     with pytest.raises(UserError, match=r"scheduler\.warmup="):
         steps_of(length, 100, 10)
 

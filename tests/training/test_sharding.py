@@ -98,9 +98,7 @@ def damage_and_continue(run: RunDirectory) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trainer", ["ddp_cpu", "fsdp_cpu"])
-def test_two_processes_learn_what_one_does(
-    composed: Composed, tmp_path: Path, trainer: str
-) -> None:
+def test_two_processes_train_like_one(composed: Composed, tmp_path: Path, trainer: str) -> None:
     """The batch is the whole step's, so the learning rate means the same on any number of them."""
     same = ("model.dropout=0", "data.augment.crop=1", "optimizer.eps=1e-4")
     one = finished(composed, tmp_path / "one", *same)
@@ -136,13 +134,13 @@ WAYS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
-def test_it_goes_with(composed: Composed, tmp_path: Path, way: str) -> None:
+def test_fsdp_works_with(composed: Composed, tmp_path: Path, way: str) -> None:
     config = composed("model=vit", *ONE, *WAYS[way], "trainer.max_epochs=1")
     run = create(tmp_path / "run", tmp_path, "run", config, [], {"command": "test"})
     assert execute(run) == 0
 
 
-def test_a_parameter_that_is_one_number_is_a_sentence(composed: Composed, tmp_path: Path) -> None:
+def test_a_scalar_parameter_is_a_user_error(composed: Composed, tmp_path: Path) -> None:
     config = composed("model=clip", *ONE, "trainer.max_epochs=1")
     run = create(tmp_path / "run", tmp_path, "run", config, [], {"command": "test"})
     assert execute(run) == 2
@@ -156,7 +154,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("fault", REFUSED)
-def test_what_cannot_be_sharded_is_a_sentence(tmp_path: Path, fault: str) -> None:
+def test_unsupported_settings_are_user_errors(tmp_path: Path, fault: str) -> None:
     from arclight.training.callbacks import ema
 
     words = dict(REFUSED[fault])
@@ -166,6 +164,6 @@ def test_what_cannot_be_sharded_is_a_sentence(tmp_path: Path, fault: str) -> Non
         make_trainer(tmp_path, callbacks, [], False, strategy="fsdp", **words)  # type: ignore[arg-type]
 
 
-def test_shards_are_of_fsdp_alone(tmp_path: Path) -> None:
+def test_sharded_checkpoints_need_fsdp(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"trainer\.strategy=fsdp"):
         make_trainer(tmp_path, [], [], False, sharded_checkpoints=True)

@@ -75,7 +75,7 @@ def test_a_pickle_among_the_shards_is_not_run(saved: Any, tmp_path: Path) -> Non
     assert not mark.exists()
 
 
-def test_nor_is_one_in_the_place_of_a_value(saved: Any, tmp_path: Path) -> None:
+def test_a_pickle_instead_of_a_value_is_not_run(saved: Any, tmp_path: Path) -> None:
     folder, plain = saved
     mark = tmp_path / "mark"
     content = io.BytesIO()
@@ -95,7 +95,7 @@ def test_nothing_outside_of_the_folder_is_read(saved: Any, file: str) -> None:
         read(checkpoint_of(folder, plain))
 
 
-def test_older_shards_are_refused_in_a_sentence(saved: Any) -> None:
+def test_shards_without_metadata_are_rejected(saved: Any) -> None:
     folder, _ = saved
     file = checkpoint_of(folder, {})
     content = torch.load(file, weights_only=True)

@@ -34,7 +34,9 @@ def status(pid: int) -> str:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
-def test_a_run_outlives_the_service_and_the_next_gets_another(tmp_path: Path) -> None:
+def test_a_run_continues_without_the_service_and_the_next_run_starts_another(
+    tmp_path: Path,
+) -> None:
     given = {"run_dir": tmp_path, "name": "a", "say": lambda _: None, "mode": "offline"}
     logger = wandb_logger(run_id="one", **given)  # type: ignore[arg-type]
     logger.log_metrics({"train/loss": 1.0}, step=1)

@@ -151,7 +151,7 @@ def test_each_line_has_its_answer(tmp_path: Path, lines: Path) -> None:
     ]
 
 
-def test_row_n_is_of_line_n(tmp_path: Path, lines: Path) -> None:
+def test_row_n_belongs_to_line_n(tmp_path: Path, lines: Path) -> None:
     """Only a line's end ends a text, on whatever system the file was written."""
     facts = text_facts(9, target_context=7)
     task = SequenceToSequence(First(), facts, UNUSED, UNUSED)
@@ -190,7 +190,7 @@ class Spells(nn.Module):
         return F.one_hot((tokens.roll(1, 1) + 1).clamp(max=98), 99).float()
 
 
-def test_hidden_letters_are_told(tmp_path: Path, lines: Path) -> None:
+def test_masked_letters_are_predicted(tmp_path: Path, lines: Path) -> None:
     facts = text_facts()
     task = LanguageModelling(Spells(), facts, UNUSED, UNUSED)
     lines.write_text("a<mask>a\nc<mask>e<mask>\n")
@@ -218,7 +218,7 @@ def test_special_tokens_in_a_line_are_text(tmp_path: Path, lines: Path) -> None:
     assert mask not in tokens
 
 
-def test_what_cannot_be_answered_is_a_sentence(tmp_path: Path, images: Path, lines: Path) -> None:
+def test_invalid_inputs_are_user_errors(tmp_path: Path, images: Path, lines: Path) -> None:
     facts = text_facts(class_names=["late", "early"])
     task = TextClassification(First(), facts, UNUSED, UNUSED)
     with pytest.raises(UserError, match="is a folder; name a file with one text in each line"):

@@ -43,7 +43,7 @@ def trained(folder: Path) -> tuple[RunDirectory, str]:
     return RunDirectory(folder / "mine"), done.stdout
 
 
-def test_a_run_leaves_all_that_the_design_names(trained: tuple[RunDirectory, str]) -> None:
+def test_a_run_writes_all_documented_files(trained: tuple[RunDirectory, str]) -> None:
     run, said = trained
     names = {str(f.relative_to(run.path)) for f in run.path.rglob("*") if f.is_file()}
     assert names == {
@@ -87,7 +87,7 @@ def test_the_same_command_on_a_finished_run_does_nothing(
     assert trained[0].summary == before
 
 
-def test_another_config_on_an_existing_run_is_refused_with_the_difference(
+def test_another_config_for_an_existing_run_is_rejected_with_the_difference(
     folder: Path, trained: tuple[RunDirectory, str]
 ) -> None:
     done = train("run_dir=mine", *TINY, "optimizer.lr=0.5", cwd=folder)
@@ -96,7 +96,7 @@ def test_another_config_on_an_existing_run_is_refused_with_the_difference(
     assert "resume=mine" in done.stderr
 
 
-def test_evaluate_gives_the_runs_own_figures(
+def test_evaluate_gives_the_runs_metrics(
     trained: tuple[RunDirectory, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, _ = trained
@@ -105,7 +105,7 @@ def test_evaluate_gives_the_runs_own_figures(
     assert not capsys.readouterr().err  # the code is that of the run
 
 
-def test_a_run_whose_code_has_changed_is_tested_asked_and_found_with_a_warning(
+def test_using_a_run_with_changed_code_warns(
     folder: Path,
     trained: tuple[RunDirectory, str],
     tmp_path: Path,
@@ -129,9 +129,7 @@ def test_a_run_whose_code_has_changed_is_tested_asked_and_found_with_a_warning(
     assert warning in done.stderr
 
 
-def test_a_run_that_begins_or_goes_on_with_other_code_says_so_in_its_log(
-    composed: Composed, tmp_path: Path
-) -> None:
+def test_continuing_with_other_code_is_logged(composed: Composed, tmp_path: Path) -> None:
     from arclight.provenance.code import digests
 
     code = {**digests(), "arclight_zoo/image/cnn.py": "0123456789abcdef"}
@@ -146,7 +144,7 @@ def test_a_run_that_begins_or_goes_on_with_other_code_says_so_in_its_log(
     }
 
 
-def test_a_run_of_a_gpu_is_tested_and_asked_where_there_is_none(
+def test_a_run_of_a_gpu_is_tested_and_predicts_on_a_cpu(
     trained: tuple[RunDirectory, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -185,7 +183,9 @@ def test_predict_labels_image_files(trained: tuple[RunDirectory, str], tmp_path:
         assert chances[row["label"]] == max(chances.values())
 
 
-def test_predict_names_what_is_wrong(trained: tuple[RunDirectory, str], tmp_path: Path) -> None:
+def test_predict_reports_invalid_arguments(
+    trained: tuple[RunDirectory, str], tmp_path: Path
+) -> None:
     run = str(trained[0].path)
     with pytest.raises(UserError, match="neither a file nor a folder"):
         predict(run, str(tmp_path / "nowhere"))
@@ -204,7 +204,7 @@ def test_predict_names_what_is_wrong(trained: tuple[RunDirectory, str], tmp_path
     assert rows["whole.png"]
 
 
-def test_an_output_that_cannot_be_is_said_before_anything_is_asked(
+def test_an_invalid_output_is_reported_before_predicting(
     trained: tuple[RunDirectory, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, image = str(trained[0].path), tmp_path / "new.png"
@@ -219,7 +219,7 @@ def test_an_output_that_cannot_be_is_said_before_anything_is_asked(
             export(run, "onnx", output=output)
 
 
-def test_a_file_that_is_no_checkpoint_is_named(
+def test_a_file_that_is_not_a_checkpoint_is_reported(
     trained: tuple[RunDirectory, str], tmp_path: Path
 ) -> None:
     file = tmp_path / "model.ckpt"
@@ -228,7 +228,7 @@ def test_a_file_that_is_no_checkpoint_is_named(
         evaluate(str(trained[0].path), checkpoint=str(file))
 
 
-def test_the_weights_of_another_model_are_refused(
+def test_the_weights_of_another_model_are_rejected(
     composed: Composed, trained: tuple[RunDirectory, str], tmp_path: Path
 ) -> None:
     other = create(tmp_path / "o", tmp_path, "o", composed("model.widths=[8,8,8]"), [], {})
@@ -275,7 +275,7 @@ def test_an_exception_is_a_failed_run_with_its_traceback(
     assert "Traceback" in run.log_file.read_text()
 
 
-def test_out_of_memory_is_a_sentence_with_what_to_try(
+def test_out_of_memory_is_reported_with_suggestions(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
@@ -290,7 +290,7 @@ def test_out_of_memory_is_a_sentence_with_what_to_try(
     assert "trainer.accumulate_grad_batches=2" in run.summary["error"]
 
 
-def test_out_of_memory_in_evaluation_names_its_batch(
+def test_out_of_memory_in_evaluation_suggests_a_smaller_batch(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
@@ -347,7 +347,7 @@ def test_help_and_cfg_import_nothing_but_hydra(folder: Path) -> None:
         ("data.path=nowhere/at/all", "does not exist"),
     ],
 )
-def test_a_mistyped_word_is_a_sentence_and_exit_code_2(
+def test_a_mistyped_override_is_a_user_error_with_exit_code_2(
     folder: Path, word: str, sentence: str
 ) -> None:
     if word == "trainer=gpu":
@@ -363,7 +363,7 @@ def test_a_mistyped_word_is_a_sentence_and_exit_code_2(
 
 
 @pytest.mark.slow
-def test_a_multirun_goes_on_after_a_job_that_fails(folder: Path) -> None:
+def test_a_multirun_continues_after_a_failed_job(folder: Path) -> None:
     done = train("-m", "optimizer.lr=0.01,fast,0.02", "runs=several", *TINY, cwd=folder)
     assert done.returncode == 1
     assert "optimizer.lr=fast should be a number" in done.stderr + done.stdout
@@ -417,12 +417,12 @@ def test_it_stops_whatever_the_end_is_called(
     assert stops == [published.token_to_id("<|endoftext|>")] != [None]
 
 
-def test_a_classifier_continues_no_text(trained: tuple[RunDirectory, str]) -> None:
+def test_a_classifier_does_not_generate_text(trained: tuple[RunDirectory, str]) -> None:
     with pytest.raises(UserError, match=r"does not generate text; type python scripts/predict\.py"):
         generate(str(trained[0].path), "a")
 
 
-def test_a_run_whose_data_have_changed_is_not_continued(
+def test_a_run_with_changed_data_is_not_continued(
     writer: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = RunDirectory(Path(shutil.copytree(writer.path, tmp_path / "copy")))

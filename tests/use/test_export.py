@@ -116,7 +116,7 @@ def test_lora_is_merged_or_kept_apart(composed: Composed, tmp_path: Path, model:
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
-def test_a_file_says_what_it_was_trained_on(composed: Composed, tmp_path: Path) -> None:
+def test_a_file_has_metadata_of_its_data(composed: Composed, tmp_path: Path) -> None:
     run = run_of(composed, tmp_path, "vit")
     with safe_open(export(str(run.path), "safetensors"), "pt") as file:
         known = file.metadata()
@@ -156,9 +156,7 @@ def test_libraries_open_the_folder(composed: Composed, tmp_path: Path) -> None:
     assert (processor.size["height"], processor.size["width"]) == (8, 8)
 
 
-def test_pipelines_of_transformers_answer_as_the_run_does(
-    composed: Composed, tmp_path: Path
-) -> None:
+def test_pipelines_of_transformers_predict_like_the_run(composed: Composed, tmp_path: Path) -> None:
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, pipeline
 
     run = run_of(composed, tmp_path / "a", "vit")
@@ -191,7 +189,7 @@ def test_pipelines_of_transformers_answer_as_the_run_does(
     assert AutoModelForSeq2SeqLM.from_pretrained(folder).generation_config.eos_token_id == end
 
 
-def test_programs_tell_of_their_data(composed: Composed, tmp_path: Path) -> None:
+def test_programs_have_metadata_of_their_data(composed: Composed, tmp_path: Path) -> None:
     import onnx
 
     run = run_of(composed, tmp_path, "cnn")
@@ -225,7 +223,7 @@ def test_the_library_crops_as_evaluation_does(tmp_path: Path) -> None:
     ).abs().mean()
 
 
-def test_what_answers_otherwise_is_removed(
+def test_an_export_with_other_outputs_is_removed(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_of(composed, tmp_path, "cnn")
@@ -241,7 +239,7 @@ def test_what_answers_otherwise_is_removed(
     assert sorted(run.path.iterdir()) == before
 
 
-def test_packages_that_onnx_needs_are_named(
+def test_missing_packages_for_onnx_are_listed(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_of(composed, tmp_path, "cnn")
@@ -254,7 +252,7 @@ def test_packages_that_onnx_needs_are_named(
         export(str(run.path), "onnx")
 
 
-def test_faults_are_sentences(composed: Composed, tmp_path: Path) -> None:
+def test_invalid_arguments_are_user_errors(composed: Composed, tmp_path: Path) -> None:
     run = str(run_of(composed, tmp_path, "cnn").path)
     faults: list[tuple[dict[str, Any], str]] = [
         ({"format": "onx"}, "format=onx is unknown: type one of safetensors, onnx"),

@@ -55,7 +55,7 @@ GONE_ON = [
         ),
     ],
 )
-def test_what_has_changed_is_named_first(
+def test_changes_are_printed_first(
     composed: Composed,
     tmp_path: Path,
     then: dict[str, Any],
