@@ -1,4 +1,4 @@
-"""Every published size is made of the project's own configs by overrides alone."""
+"""Every published size can be built from the project's configs with overrides."""
 
 from pathlib import Path
 from typing import Any

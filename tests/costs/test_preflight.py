@@ -1,4 +1,4 @@
-"""Before a run: what it will cost, and advice only where there is something to say."""
+"""Before a run: its estimated costs, and advice only if it applies."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a step costs is found without computing it, and agrees with what one that is run takes."""
+"""The estimated costs of a step agree with those of a real step."""
 
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -36,7 +36,7 @@ def dry(parts: Parts, **options: Any) -> Any:
 
 
 def train(parts: Parts, steps: int) -> None:
-    """As Lightning does it: the gradients go only after the next pass forward."""
+    """As in Lightning: gradients are freed only after the next forward pass."""
     optimizer = parts.task.optimizer_of(parts.task.model, fused=True)
     batch = parts.task.blank_batch(parts.data.facts, parts.config["data"]["batch_size"])
     for _ in range(steps):
@@ -61,14 +61,14 @@ def evaluate(parts: Parts) -> None:
 
 
 def peak(parts: Parts) -> int:
-    """The most bytes at once in two steps."""
+    """The peak memory of two steps, in bytes."""
     before = [*parts.task.parameters(), *parts.task.buffers()]
     most = allocated(lambda: train(parts, 2))
     return most + sum(t.numel() * t.element_size() for t in before)
 
 
 def allocated(run: Callable[[], None]) -> int:
-    """The most bytes at once, by what torch's allocator gave and took back."""
+    """The peak memory in bytes, from the events of torch's allocator."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         run()
     tree = profiler.profiler.kineto_results.experimental_event_tree()  # type: ignore[union-attr]
@@ -137,7 +137,7 @@ def test_a_dry_step_changes_nothing(composed: Composed, tmp_path: Path) -> None:
 
 
 def attributes(parts: Parts) -> dict[str, dict[str, Any]]:
-    """What the modules hold beside parameters and buffers, by their names."""
+    """The attributes of the modules besides parameters and buffers, by name."""
     return {
         name: {k: v for k, v in vars(module).items() if not torch.is_tensor(v)}
         for name, module in parts.task.named_modules()
@@ -179,7 +179,7 @@ def test_the_optimizer_state_has_its_real_size(
 
 @pytest.mark.skipif(find_spec("torchao") is None, reason="torchao is an extra")
 def test_8_bit_states_are_counted_with_their_real_size(composed: Composed, tmp_path: Path) -> None:
-    """Two means of a byte a number, in the place of four bytes."""
+    """Two moments with one byte per number instead of four."""
     step = dry(built(composed, tmp_path, "model=gpt", "optimizer=adamw_8bit", "data.batch_size=2"))
     assert 0.5 < step.optimizer / step.gradients < 0.6
 

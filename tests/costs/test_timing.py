@@ -1,4 +1,4 @@
-"""The clock of the steps, and what a run's figures and summary say of its costs."""
+"""The step clock, and the costs in a run's metrics and summary."""
 
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ def test_a_run_records_its_costs(
 
 
 def test_mfu_needs_examples_of_equal_length() -> None:
-    """Padded texts are mostly shorter than the longest, whose arithmetic is counted."""
+    """Padded texts are mostly shorter than the longest one, for which FLOPs are counted."""
     text = {"sizes": {}, "fingerprint": "", "vocab_size": 9, "context": 4}
     image = {"class_names": [], "image_size": 8, "channels": 1, "mean": [0.5], "std": [0.5]}
     captioned = ImageTextFacts(**text, **image, num_classes=2, start=1, end=2)

@@ -1,1 +1,1 @@
-"""What interrupts a run, done on purpose: kills, signals, damaged files, full disks."""
+"""Fault injection: kills, signals, damaged files, full disks."""

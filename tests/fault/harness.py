@@ -1,4 +1,4 @@
-"""Start runs as a user does, disturb them at random moments, and compare how they end."""
+"""Starts runs as a user does, disturbs them at random times, and compares their results."""
 
 import os
 import secrets
@@ -40,7 +40,7 @@ TWO_PROCESSES = ("trainer=ddp_cpu",)
 
 @dataclass
 class Trial:
-    """One thing done to the project, and whether it held its promise."""
+    """One test of the project, and whether it passed."""
 
     what: str
     good: bool
@@ -259,7 +259,7 @@ def saves(run: RunDirectory) -> tuple[int, int] | None:
 
 
 def ending(run: RunDirectory) -> dict[str, Any]:
-    """All that must be equal: the last checkpoint, and the figures but for the speed."""
+    """All that must be equal: the last checkpoint, and metrics except speed."""
     last = read(run.checkpoints / "last.ckpt")
     kept = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch_metrics")
     rows = read_metrics(run.metrics_file)
@@ -295,7 +295,7 @@ def unlike(run: RunDirectory, reference: Reference) -> list[str]:
 
 
 def litter(folder: Path) -> list[str]:
-    """Half-written files and half-made directories."""
+    """Incomplete files and directories."""
     return [f.name for pattern in (".*.part", ".*.new") for f in folder.rglob(pattern)]
 
 

@@ -1,4 +1,4 @@
-"""SIGKILL at random times: of whole runs, and of a process within the save of a large file."""
+"""SIGKILL at random times: for whole runs, and while a large file is saved."""
 
 import multiprocessing
 import os

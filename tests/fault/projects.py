@@ -1,4 +1,4 @@
-"""SIGKILL at random times to runs of any experiment, as their user starts them."""
+"""SIGKILL at random times to runs of any experiment, started as by a user."""
 
 import os
 import shutil
@@ -153,7 +153,7 @@ def _held(run: RunDirectory, case: Case, faults: list[str]) -> list[str]:
 
 
 def conventional(folder: Path) -> Iterator[Case]:
-    """Ten data modules that know nothing of Arclight, in a project of their own."""
+    """Ten plain data modules, in a separate project."""
     project = made_project(folder)
     for module in data.MODULES:
         yield from of_everything(

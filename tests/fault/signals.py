@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGUSR1 at random times: an honest end, and the same bits afterwards."""
+"""SIGTERM, SIGINT and SIGUSR1 at random times: a correct status, and the same bits afterwards."""
 
 import shutil
 import signal

@@ -1,4 +1,4 @@
-"""Many starts in the same instant: each gets a directory of its own, with its own overrides."""
+"""Many runs started at once: each gets its own directory with its own overrides."""
 
 from contextlib import ExitStack
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Nothing that failed looks like a success, and a run that was stopped says so."""
+"""A failed run never looks successful, and a stopped run is marked as interrupted."""
 
 import math
 import os
@@ -182,7 +182,7 @@ def _signal_once(patch: pytest.MonkeyPatch, where: str, at: int) -> None:
 def test_a_run_stopped_after_its_test_has_each_metric_once(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The test's figures are in `metrics.csv` once, however often the run is continued."""
+    """The test's metrics are in `metrics.csv` once, however often the run is continued."""
 
     def stopped(*_: Any) -> None:
         raise SystemExit(143)

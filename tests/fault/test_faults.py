@@ -1,4 +1,4 @@
-"""The short form of `scripts/faults.py`: processes that are killed, told to stop, or left alone."""
+"""A short version of `scripts/faults.py`: processes that are killed, signalled or orphaned."""
 
 import os
 import signal

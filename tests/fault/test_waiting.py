@@ -1,4 +1,4 @@
-"""A run that waits for data which never come ends at a signal, and says so."""
+"""A run that waits for data forever ends at a signal and is marked as interrupted."""
 
 import os
 import signal

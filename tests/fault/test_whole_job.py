@@ -1,4 +1,4 @@
-"""A scheduler signals every process of a job at once, those that load the data included."""
+"""A scheduler signals every process of a job at once, including data workers."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What a run waits for and never gets, and a directory that leaves: it ends, and says the truth."""
+"""Runs that wait forever or lose their directory end with a correct message."""
 
 import os
 import shutil

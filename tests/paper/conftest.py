@@ -1,4 +1,4 @@
-"""A paper of two rows whose runs nobody trained."""
+"""A paper of two rows with runs that were never trained."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ Filled = Callable[..., Path]
 
 
 def planned(*words: str) -> tuple[Paper, dict[str, Any], list[Cell]]:
-    """The paper that the words mean, and its cells."""
+    """The paper of these overrides, and its cells."""
     own, typed = divided(words)
     with hydra_ready():
         paper, node = settings_of(own)

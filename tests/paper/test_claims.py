@@ -1,4 +1,4 @@
-"""Claims are read as they are written, and what cannot be read is named."""
+"""Claims are parsed, and invalid ones are reported."""
 
 import pytest
 

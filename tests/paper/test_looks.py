@@ -1,4 +1,4 @@
-"""What a paper writes, as LaTeX and a browser take it; skipped where these are not installed."""
+"""A paper's files in LaTeX and a browser; skipped if these are not installed."""
 
 import html
 import re

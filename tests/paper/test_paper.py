@@ -1,4 +1,4 @@
-"""A paper on run directories: verdicts, exit codes, refusals, evidence, and the artifact."""
+"""A paper on run directories: verdicts, exit codes, errors, evidence, and the artifact."""
 
 import csv
 import shutil
@@ -24,7 +24,7 @@ ONLY = "paper.claims=['{}']"
 
 @pytest.fixture(autouse=True)
 def pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures are drawn where they are looked at."""
+    """Figures are drawn only in tests that use them."""
     if request.function not in (test_everything_is_written_and_nothing_is_dropped,):
         monkeypatch.setattr("arclight.paper.write.draw", lambda *_: [])
 
@@ -156,7 +156,7 @@ def test_repeated_looks_are_corrected(filled: Filled) -> None:
     checked(folder)
     second = rows(folder / "claims.csv")[0]
     assert (first["looks"], second["looks"]) == ("1", "2")
-    assert "look 2 at these claims" in (folder / "claims.md").read_text()
+    assert "test 2 of these claims" in (folder / "claims.md").read_text()
 
 
 def test_runs_with_another_config_are_left_out_and_reported(filled: Filled) -> None:

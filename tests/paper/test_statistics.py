@@ -1,4 +1,4 @@
-"""The statistics agree with scipy and with rliable's definitions, and err as often as they say."""
+"""The statistics agree with scipy and rliable's definitions, and have the stated error rates."""
 
 import numpy as np
 import pytest

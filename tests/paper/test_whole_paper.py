@@ -1,4 +1,4 @@
-"""A paper as a user makes it: run, killed on the way, and written again from its artifact."""
+"""A paper as a user runs it: killed, continued, and rebuilt from its artifact."""
 
 import os
 import signal

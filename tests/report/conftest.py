@@ -1,4 +1,4 @@
-"""A small study on the disk, with run directories that nobody trained."""
+"""A small study on disk, with run directories that were never trained."""
 
 import datetime
 import shutil

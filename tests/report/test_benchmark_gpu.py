@@ -1,4 +1,4 @@
-"""The benchmark that wants a GPU, at sizes that a CPU measures."""
+"""The GPU benchmark, at sizes for a CPU."""
 
 from pathlib import Path
 from typing import Any

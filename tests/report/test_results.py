@@ -1,4 +1,4 @@
-"""Runs as a table: found, told apart, chosen, grouped over seeds, sorted and written."""
+"""Runs as a table: found, filtered, grouped over seeds, sorted and written."""
 
 import csv
 import runpy

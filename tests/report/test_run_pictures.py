@@ -1,4 +1,4 @@
-"""The pictures of a run's test: which there are, and what they show."""
+"""The plots of a run's test and their content."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A search is concluded: tables, report, figures, the best config, and its summary in W&B."""
+"""The report of a search: tables, figures, the best config, and its summary in W&B."""
 
 import csv
 import shutil

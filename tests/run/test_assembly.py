@@ -1,4 +1,4 @@
-"""Data, task and model that do not belong together are named before anything is trained."""
+"""Incompatible data, tasks and models are reported before training."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A run directory is made whole, belongs to one process at a time, and is never taken twice."""
+"""A run directory is created atomically and belongs to one process at a time."""
 
 import fcntl
 import threading

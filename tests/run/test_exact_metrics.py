@@ -1,4 +1,4 @@
-"""Wherever a run is cut, its `metrics.csv` ends as that of the undisturbed run, byte for byte."""
+"""After any interruption, `metrics.csv` equals that of an uninterrupted run byte for byte."""
 
 import csv
 import shutil
@@ -26,7 +26,7 @@ from mylab.lit import F, L, nn, torch
 
 
 class Many(L.LightningModule):
-    """Everything that Lightning's users log, at every place where they can."""
+    """Logs everything that Lightning's users can log, in every hook."""
 
     def __init__(self, net: nn.Module, interval: str = "epoch", schedule: str = "plateau"):
         super().__init__()
@@ -127,7 +127,7 @@ class Reloaded(Spots):
 
 
 def rows_of(run: RunDirectory) -> list[list[str]]:
-    """Header and rows, but for the columns that no run repeats."""
+    """Header and rows, without the timing columns."""
     with run.metrics_file.open(newline="") as file:
         header, *rows = list(csv.reader(file))
     kept = [i for i, name in enumerate(header) if not name.startswith(TIMING)]
@@ -251,7 +251,7 @@ def test_every_save_is_a_point_to_resume_from(made: Made, points: Any, way: str)
 
 @pytest.mark.parametrize("task", ["many.Many", "lit.Two"])
 def test_extending_max_steps_equals_a_longer_run(made: Made, task: str) -> None:
-    """A run that `max_steps` ended in the midst of an epoch has written that epoch's figures."""
+    """A run ended by `max_steps` within an epoch has written the metrics of that epoch."""
     run = made(task, max_epochs=None, max_steps=11)
     assert execute(run) == 0
     expected = ended(run)

@@ -1,4 +1,4 @@
-"""Whatever interrupts a run, executing its directory again ends in the same bits."""
+"""After any interruption, executing the run directory again gives the same bits."""
 
 import shutil
 from pathlib import Path
@@ -55,7 +55,7 @@ def started(path: Path, config: dict[str, Any]) -> RunDirectory:
 
 
 def outcome(run: RunDirectory) -> dict[str, Any]:
-    """All that must be equal: weights, optimizer, counters, and the figures but for the speed."""
+    """All that must be equal: weights, optimizer, counters, and metrics except speed."""
     last = read(run.checkpoints / "last.ckpt")
     rows = read_metrics(run.metrics_file)
     rows = [{k: v for k, v in row.items() if not k.startswith(TIMING)} for row in rows]

@@ -1,4 +1,4 @@
-"""Processes that are really killed, with workers, and executed again at once."""
+"""Processes that are really killed, with workers, and restarted immediately."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""File systems of clusters: some have no locks, and on some each node sees its own only."""
+"""File systems of clusters: some have no locks, on others each node sees only its own locks."""
 
 import errno
 import os

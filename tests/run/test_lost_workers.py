@@ -1,4 +1,4 @@
-"""A data worker that ends before its time is a sentence, and no wait without an end."""
+"""A data worker that ends early is reported, and the run does not hang."""
 
 import os
 import re

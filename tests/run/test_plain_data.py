@@ -1,4 +1,4 @@
-"""What is known of data that say nothing of themselves, and what of a run is not exact."""
+"""The facts of plain data modules, and the reasons why a run is inexact."""
 
 from pathlib import Path
 from typing import Any

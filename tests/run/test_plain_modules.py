@@ -1,4 +1,4 @@
-"""Modules and data that know nothing of Arclight, written as Lightning's documentation has them."""
+"""Plain Lightning modules and data, written as in Lightning's documentation."""
 
 import warnings
 from pathlib import Path

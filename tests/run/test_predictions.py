@@ -1,4 +1,4 @@
-"""Each run keeps what it has predicted of its test set."""
+"""Each run saves its predictions for the test set."""
 
 from pathlib import Path
 

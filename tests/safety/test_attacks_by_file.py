@@ -1,4 +1,4 @@
-"""Files that a stranger gave: words, checkpoints, weights, data, links, archives."""
+"""Untrusted files: overrides, checkpoints, weights, data, links, archives."""
 
 import gc
 import io

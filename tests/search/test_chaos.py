@@ -1,4 +1,4 @@
-"""Searches as a user starts them, disturbed by all that can happen to processes."""
+"""Searches as a user starts them, with killed, failing and interrupted processes."""
 
 import os
 import signal

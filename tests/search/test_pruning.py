@@ -1,4 +1,4 @@
-"""What pruning saves, and what it costs."""
+"""The savings and costs of pruning."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What a space may say, and what is said of one that is wrong."""
+"""Valid and invalid descriptions of a search space."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""What is refused before anything trains, and what a dry run shows."""
+"""Errors before training, and the output of a dry run."""
 
 from pathlib import Path
 

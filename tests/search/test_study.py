@@ -1,4 +1,4 @@
-"""The study: every trial is one process's alone, none is lost, and the proposals are the same."""
+"""The study: each trial belongs to one process, none is lost, and proposals are reproducible."""
 
 import json
 import os
@@ -173,7 +173,7 @@ def test_a_trial_that_does_worse_than_all_others_is_pruned(tmp_path: Path, prune
 
 
 class Payload:
-    """Leaves a mark where it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark

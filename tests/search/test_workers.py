@@ -1,4 +1,4 @@
-"""A search from its start to its end: trials in processes of their own, of any ending."""
+"""A whole search: trials in separate processes, with every kind of ending."""
 
 import os
 import signal

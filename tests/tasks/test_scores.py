@@ -1,4 +1,4 @@
-"""What is counted in evaluation is what torchmetrics counts, at less cost."""
+"""Evaluation metrics equal those of torchmetrics at lower cost."""
 
 from collections.abc import Iterator
 

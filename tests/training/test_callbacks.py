@@ -1,4 +1,4 @@
-"""The average of the weights is where they are, and is what torch makes of it."""
+"""The average of the weights is on the model's device and equals torch's average."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def averaging(net: Net) -> Any:
 
 
 def test_the_average_is_on_the_models_device_without_synchronisation() -> None:
-    """Tensors on "meta" have no number that could be asked for."""
+    """Tensors on "meta" have no values, so reading one fails."""
     net = Net()
     callback = averaging(net)
     net.to("meta")

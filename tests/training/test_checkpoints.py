@@ -1,4 +1,4 @@
-"""A checkpoint file is whole, verified when read, and kept by the names it deserves."""
+"""Checkpoints are complete, verified when read, and linked under the right names."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -79,7 +79,7 @@ def test_a_head_that_is_the_embedding_stays_frozen(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["bert_masked", "blip"])
 def test_a_decoder_that_is_the_embedding_is_not_adapted(kind: str) -> None:
-    """What is merged into it would change what the tokens are at the input as well."""
+    """Merging into it would change the token embeddings at the input as well."""
     from arclight_zoo.text.bert import bert_masked
     from tests.zoo.image_text.test_blip import shaken
 

@@ -1,4 +1,4 @@
-"""Training sets aside what lives from garbage collection, whatever Python itself has set aside."""
+"""Training freezes existing objects for the garbage collector."""
 
 import gc
 from collections.abc import Iterator

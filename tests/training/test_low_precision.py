@@ -1,4 +1,4 @@
-"""Eight bits by torchao, where it is installed: plain checkpoints, and names that stay."""
+"""8-bit training with torchao, if installed: plain checkpoints and unchanged names."""
 
 from importlib import util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Muon takes the hidden matrices, AdamW the rest, and both are one optimizer to everybody else."""
+"""Muon trains the hidden matrices, AdamW the rest, in one optimizer."""
 
 import pytest
 import torch

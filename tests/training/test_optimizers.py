@@ -1,4 +1,4 @@
-"""Weight decay spares norms, biases and embeddings; nothing is trained twice or left out."""
+"""No weight decay for norms, biases and embeddings; each parameter is in exactly one group."""
 
 import pytest
 from torch import nn

@@ -1,4 +1,4 @@
-"""Mixed precision trains with all that is on by default: fused kernels, clipped gradients."""
+"""Mixed precision works with the default features: fused kernels, gradient clipping."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Sharded over two processes, a run is what it would be on one, and resumes to the same bits."""
+"""A run sharded over two processes equals one on a single process, and resumes exactly."""
 
 import shutil
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_it_resumes_exactly_and_every_command_reads_it(
 
 
 def damage_and_continue(run: RunDirectory) -> None:
-    """A flipped bit in a shard is found, and the checkpoint before it used."""
+    """A flipped bit in a shard is detected, and the previous checkpoint is used."""
     last = read(run.checkpoints / "last.ckpt")
     shard = run.checkpoints / last["shards"] / "__0_0.distcp"
     data = bytearray(shard.read_bytes())
@@ -117,7 +117,7 @@ ONE = ("trainer=fsdp_cpu", "trainer.devices=1", "data.limit=8", "data.batch_size
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_every_kind_of_model_is_sharded(composed: Composed, tmp_path: Path, model: str) -> None:
-    """On one process, which takes the same ways as several."""
+    """On one process, which uses the same code as several."""
     config = composed(f"model={model}", *ONE, "trainer.max_epochs=1")
     run = create(tmp_path / "run", tmp_path, "run", config, [], {"command": "test"})
     assert execute(run) == 0

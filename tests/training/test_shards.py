@@ -1,4 +1,4 @@
-"""Shards are put together as they were saved."""
+"""Shards are assembled as they were saved."""
 
 import io
 import os
@@ -39,7 +39,7 @@ def test_a_nested_state_is_read_whole(tmp_path: Path) -> None:
 
 
 class Payload:
-    """Leaves a mark where it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -50,7 +50,7 @@ class Payload:
 
 @pytest.fixture
 def saved(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
-    """Shards of a tensor and a value, and what is known of them."""
+    """Shards of a tensor and a value, with their metadata."""
     folder = tmp_path / "best-1.shards"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")

@@ -1,4 +1,4 @@
-"""W&B's service is a process of its own, which a scheduler's signal to a whole job ends."""
+"""W&B's service is a separate process; a scheduler's signal to the whole job ends it."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What a run's model says of new images and texts."""
+"""Predictions for new images and texts."""
 
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def images(tmp_path: Path) -> Path:
 
 
 class Bright(nn.Module):
-    """An image is how bright it is; a text is whether it says light, and less so if that is bad."""
+    """Embeds an image by its brightness, and a text by whether it contains "light"."""
 
     def embed_images(self, images: Tensor) -> Tensor:
         bright = images.mean((1, 2, 3))

@@ -1,6 +1,5 @@
 """The example beside an export answers as `scripts/predict.py` does, where no arclight is."""
 
-import csv
 import json
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import pytest
 
 from arclight.run_directory import RunDirectory
 from arclight.use.export import export
-from arclight.use.generate import generate
 from arclight.use.predict import predict
 from tests.conftest import PROJECT, Composed
 from tests.use import unseen

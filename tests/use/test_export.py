@@ -1,4 +1,4 @@
-"""What leaves a run answers as the run does, in every form and for every `configs/model`."""
+"""Exports have the outputs of the run, in every format and for every `configs/model`."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""Before a run is done again, everything that is no longer as it was is named, code first."""
+"""Before a run is repeated, all changes are printed, code first."""
 
 from pathlib import Path
 from typing import Any

@@ -1,1 +1,1 @@
-"""A research project that knows nothing of Arclight, in the way of Lightning's documentation."""
+"""A research project without Arclight, written as in Lightning's documentation."""

@@ -1,4 +1,4 @@
-"""More data modules: each holds its randomness, or its state, where it is hard to find."""
+"""More data modules, each with randomness or state that is hard to find."""
 
 import json
 import random
