@@ -132,7 +132,7 @@ def test_a_task_whose_costs_are_unknown_is_reported(
     monkeypatch.setattr(ImageClassification, "training_step", looks)
     parts, found = foreseen(composed, tmp_path)
     assert found.peak is None
-    assert "not known beforehand" in dict(found.rows())["step"]
+    assert "cannot be estimated" in dict(found.rows())["step"]
     assert said(parts, found) == ""
 
 

@@ -123,7 +123,7 @@ def test_two_runs_are_shown_side_by_side(make_run: MakeRun, script: Script, tmp_
     assert "-> 0.5" in said
     assert "- train.py" in said
     assert "+0.2" in said
-    assert "kept no predictions" in said
+    assert "has no predictions" in said
 
 
 @pytest.mark.parametrize(

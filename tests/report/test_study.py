@@ -106,7 +106,7 @@ def test_several_objectives_have_a_front(tmp_path: Path) -> None:
 
 
 def test_other_folders_are_user_errors(tmp_path: Path, composed: Composed) -> None:
-    with pytest.raises(UserError, match=r"holds no search\.yaml"):
+    with pytest.raises(UserError, match=r"has no search\.yaml"):
         open_search(tmp_path)
     write_search(tmp_path, composed())
     with pytest.raises(UserError, match="has no study yet"):

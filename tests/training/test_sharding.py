@@ -78,7 +78,7 @@ def test_it_resumes_exactly_and_every_command_reads_it(
         assert {f.name for f in shards} == named  # what no file names is gone
         plain = torch.load(consolidate(str(run.path)), weights_only=True)
         assert_equal(plain["state_dict"], read(run.checkpoints / "best.ckpt")["state_dict"])
-        with pytest.raises(UserError, match="one plain file already"):
+        with pytest.raises(UserError, match="a single file already"):
             consolidate(str(run.path), str(run.checkpoints / "consolidated.ckpt"))
         damage_and_continue(run)
 
