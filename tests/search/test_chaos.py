@@ -85,7 +85,7 @@ def test_forty_disturbed_trials_end_like_undisturbed_ones(tmp_path: Path) -> Non
     assert [outcome(t) for t in found] == [outcome(t) for t in expected]
     reasons = {t.user_attrs["reason"].split(":")[0] for t in found if t.state.name == "FAIL"}
     assert "NonFiniteError" in reasons, reasons
-    assert any(reason.startswith("The machine has too little memory") for reason in reasons), reasons
+    assert any("too little memory" in reason for reason in reasons), reasons
     assert kills >= 5
 
 
