@@ -15,7 +15,7 @@ from arclight.config.entry import EXIT_USER_ERROR
 from arclight.config.freeze import differences
 from arclight.config.only_reading import only_reading
 from arclight.config.typed import pasted
-from arclight.entry.asked import (
+from arclight.entry.commands import (
     check_only,
     checked,
     explain_only,

@@ -83,7 +83,7 @@ class QuickHooks(Callback):
             del kind.__setattr__
 
 
-def leave_signals_alone(trainer: L.Trainer) -> None:
+def disable_signal_handling(trainer: L.Trainer) -> None:
     """Turns off Lightning's signal handling; `Interrupts` handles signals instead.
 
     Lightning synchronizes all processes in every step and in the handler.
@@ -116,8 +116,8 @@ def count_steps_with(trainer: L.Trainer, steps: Callable[[], int]) -> None:
     connector.log_metrics = log_metrics  # type: ignore[method-assign]
 
 
-def tell_of_evaluations(trainer: L.Trainer, tell: Callable[[dict[str, Any]], None]) -> None:
-    """Calls `tell` with the metrics of each validation or test before they are logged.
+def call_after_evaluations(trainer: L.Trainer, call: Callable[[dict[str, Any]], None]) -> None:
+    """Calls `call` with the metrics of each validation or test before they are logged.
 
     `trainer.callback_metrics` mixes the metrics of all stages.
     """
@@ -126,7 +126,7 @@ def tell_of_evaluations(trainer: L.Trainer, tell: Callable[[dict[str, Any]], Non
 
     def log_eval_end_metrics(metrics: Any) -> None:
         if not trainer.sanity_checking:
-            tell(dict(metrics))
+            call(dict(metrics))
         plain(metrics)
 
     connector.log_eval_end_metrics = log_eval_end_metrics  # type: ignore[method-assign]

@@ -48,7 +48,7 @@ class SettledEpochLoop(_TrainingEpochLoop):
     def on_advance_end(self, data_fetcher: Any) -> None:
         super().on_advance_end(data_fetcher)
         if not self._num_ready_batches_reached():
-            tell_settled(self.trainer, epoch_over=False)
+            call_settled_hooks(self.trainer, epoch_over=False)
 
     @property
     def _is_training_done(self) -> bool:
@@ -63,13 +63,13 @@ class SettledFitLoop(_FitLoop):
             saved in checkpoints.
         within_epoch: whether the loaded checkpoint was saved within an epoch that has not continued
             yet.
-        told: callbacks that define the hook.
+        listeners: callbacks that define the hook.
         enough: returns whether training should stop.
     """
 
     moment: str | None
     within_epoch: bool
-    told: list[Any]
+    listeners: list[Any]
     enough: Callable[[], bool]
     _loaded: dict[str, Any]
 
@@ -109,14 +109,14 @@ class SettledFitLoop(_FitLoop):
                 self.epoch_loop.val_loop.setup_data()
                 self.trainer.training = True
         super().on_run_start()
-        self.told = [c for c in _callbacks(self.trainer) if hasattr(c, SETTLED)]
+        self.listeners = [c for c in _callbacks(self.trainer) if hasattr(c, SETTLED)]
         for callback in _callbacks(self.trainer):
             if hook := getattr(callback, STARTED, None):
                 hook(self.trainer, self.trainer.lightning_module)
 
     def on_advance_end(self) -> None:
         super().on_advance_end()
-        tell_settled(self.trainer, epoch_over=True)
+        call_settled_hooks(self.trainer, epoch_over=True)
 
     def on_save_checkpoint(self) -> dict[str, Any]:
         val = self.epoch_loop.val_loop._last_val_dl_reload_epoch
@@ -148,13 +148,13 @@ class _Epoch:
         self.progress.completed = self.before
 
 
-def tell_settled(trainer: L.Trainer, epoch_over: bool) -> None:
+def call_settled_hooks(trainer: L.Trainer, epoch_over: bool) -> None:
     """Calls the hook of all callbacks that define it."""
     loop = trainer.fit_loop
     assert isinstance(loop, SettledFitLoop)
     loop.moment = "between" if epoch_over else "within"
     try:
-        for callback in loop.told:
+        for callback in loop.listeners:
             callback.on_train_batch_settled(trainer, trainer.lightning_module, epoch_over)
     finally:
         loop.moment = None
@@ -181,7 +181,7 @@ def settle_loops(trainer: L.Trainer) -> None:
     loop.__class__ = SettledFitLoop
     loop.epoch_loop.__class__ = SettledEpochLoop
     assert isinstance(loop, SettledFitLoop)
-    loop.moment, loop.within_epoch, loop.told, loop._loaded = None, False, [], {}
+    loop.moment, loop.within_epoch, loop.listeners, loop._loaded = None, False, [], {}
     stop_when(trainer, lambda: False)
 
 

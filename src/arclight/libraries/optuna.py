@@ -53,5 +53,5 @@ class PlainCmaEsSampler(CmaEsSampler):
             known = self._get_solution_trials(completed_trials, optimizer.generation)
             if len(known) < optimizer.population_size:
                 return optimizer
-            told = known[: optimizer.population_size]
-            optimizer.tell([(transform.transform(t.params), sign * t.values[0]) for t in told])
+            finished = known[: optimizer.population_size]
+            optimizer.tell([(transform.transform(t.params), sign * t.values[0]) for t in finished])

@@ -37,8 +37,8 @@ __all__ = [
     "FakeTensorMode",
     "TorchDispatchMode",
     "attention_formulas",
-    "end_with_its_queue",
     "end_workers",
+    "exit_if_batch_is_lost",
     "forget_workers",
     "graphs_so_far",
     "has_values",
@@ -99,7 +99,7 @@ def start_workers(loader: "DataLoader[Any]") -> tuple[Iterator[Any], list[BasePr
     return batches, list(batches._workers)
 
 
-def end_with_its_queue() -> None:
+def exit_if_batch_is_lost() -> None:
     """Makes a worker exit with `BATCH_NOT_SENT` if it cannot send a batch; call it in the worker.
 
     Raises:

@@ -16,7 +16,7 @@ from arclight.console import say
 from arclight.data.exact import make_exact
 from arclight.data.module import DataModule
 from arclight.errors import UserError
-from arclight.libraries.lightning import QuickHooks, count_steps_with, tell_of_evaluations
+from arclight.libraries.lightning import QuickHooks, call_after_evaluations, count_steps_with
 from arclight.libraries.lightning_loops import stop_when
 from arclight.processes.devices import process_count
 from arclight.run.assembly import Parts
@@ -104,7 +104,7 @@ def assemble(
     for steps in counter:
         stop_when(trainer, steps.enough)
     count_steps_with(trainer, lambda: steps_done(trainer))
-    tell_of_evaluations(trainer, lambda metrics: _note(run, trainer, record, metrics))
+    call_after_evaluations(trainer, lambda metrics: _note(run, trainer, record, metrics))
     return trainer
 
 

@@ -18,7 +18,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from arclight.errors import UserError
-from arclight.libraries.lightning import leave_signals_alone, require_names
+from arclight.libraries.lightning import disable_signal_handling, require_names
 from arclight.libraries.lightning_loops import settle_loops
 from arclight.libraries.lightning_results import require_results
 from arclight.ranges import Count, Duration, Natural, NonNegative, Part, Share
@@ -173,7 +173,7 @@ def make_trainer(
     require_names(trainer)
     require_results()
     settle_loops(trainer)
-    leave_signals_alone(trainer)
+    disable_signal_handling(trainer)
     return trainer
 
 

@@ -13,7 +13,7 @@ from arclight.data.exact.randomness import isolated
 from arclight.data.exact.repeats import same
 from arclight.data.exact.streaming import has_state
 from arclight.data.loader_workers import OwnsWorkers, show_dataset
-from arclight.libraries.pytorch import end_with_its_queue
+from arclight.libraries.pytorch import exit_if_batch_is_lost
 
 
 class Facade(OwnsWorkers, ABC):
@@ -178,6 +178,6 @@ def rebuilt(
 
 def _init_worker(then: Callable[[int], None] | None, worker: int) -> None:
     show_dataset()
-    end_with_its_queue()
+    exit_if_batch_is_lost()
     if then is not None:
         then(worker)
