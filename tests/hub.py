@@ -261,10 +261,10 @@ def _error(status: int, code: str, words: str, commit: str | None = None) -> Ans
 
 @contextmanager
 def hub(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub for the libraries of this process, which begin with empty caches in `folder/home`.
+    """A hub for the libraries of this process, which start with empty caches in `folder/home`.
 
-    What `HF_ENDPOINT` and `HF_HOME` say is read when the libraries are imported: here it is put
-    where they have read it to.
+    The libraries read `HF_ENDPOINT` and `HF_HOME` when they are imported, so this patches the
+    values that they have read.
     """
     import datasets.config
     import huggingface_hub

@@ -1,7 +1,7 @@
-"""The reference document's classes, word for word, but for `batch_first`.
+"""The classes of the reference document, verbatim except for `batch_first`.
 
-The document feeds batch-first tokens to a sequence-first `nn.MultiheadAttention`, and so lets each
-image attend to the same token of the other images. `batch_first=False` is its very text.
+The document feeds batch-first tokens to a sequence-first `nn.MultiheadAttention`, so each image
+attends to the same token of the other images. `batch_first=False` reproduces this.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""What the libraries saved gives their own outputs here, and learns: whole, and by LoRA."""
+"""Checkpoints of other libraries give the same outputs here, and train fully and with LoRA."""
 
 import copy
 from functools import partial
@@ -51,7 +51,7 @@ FACTS: dict[str, Facts] = {
         sizes=SIZES, fingerprint="", **TEXT, **image_facts(8), start=START, end=END
     ),
 }
-# The words of a row, what the library saves, the facts of the data, the library's class.
+# Per row: overrides, the library's model, the facts of the data, the library's class.
 CASES: dict[str, tuple[tuple[str, ...], Any, str, str]] = {
     "bert": (("model=bert",), tiny.bert, "classes", "AutoModelForSequenceClassification"),
     "bert_masked": (
@@ -122,13 +122,15 @@ CONVOLUTIONS = ("resnet", "efficientnet")
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_librarys_outputs_and_learning(composed: Composed, tmp_path: Path, case: str) -> None:
+def test_outputs_match_the_library_and_the_loss_falls(
+    composed: Composed, tmp_path: Path, case: str
+) -> None:
     words, make, facts, kind = CASES[case]
     folder = tiny.saved(make, tmp_path / "saved")
     config = composed(*words, f"model.pretrained={folder}")
     task = build_task(config, FACTS[facts])
     inputs = inputs_of(config, FACTS[facts], task)
-    assert all(module.training for module in task.modules())  # the libraries give them in eval
+    assert all(module.training for module in task.modules())  # libraries return eval mode
     task.eval()
     with torch.inference_mode():
         ours = task.model(*inputs.values())
@@ -150,9 +152,7 @@ def test_the_librarys_outputs_and_learning(composed: Composed, tmp_path: Path, c
 
 
 @pytest.mark.parametrize("case", ["blip", "auto-git", "auto-vit-gpt2"])
-def test_a_caption_is_the_likeliest_token_each_time(
-    composed: Composed, tmp_path: Path, case: str
-) -> None:
+def test_captions_are_decoded_greedily(composed: Composed, tmp_path: Path, case: str) -> None:
     words, make, facts, _ = CASES[case]
     config = composed(*words, f"model.pretrained={tiny.saved(make, tmp_path)}")
     model: Any = build_task(config, FACTS[facts]).model
@@ -166,7 +166,7 @@ def test_a_caption_is_the_likeliest_token_each_time(
     assert torch.equal(made, said[:, 1:].masked_fill(ended, END))
 
 
-def test_a_model_for_chats_is_no_captioner(composed: Composed, tmp_path: Path) -> None:
+def test_chat_models_are_rejected_for_captioning(composed: Composed, tmp_path: Path) -> None:
     for make, answer in ((tiny.blip, "type model=blip"), (tiny.llava, "name a captioner")):
         folder = tiny.saved(make, tmp_path / make.__name__)
         config = composed("model=auto", *CAPTIONS, f"model.pretrained={folder}")
@@ -175,14 +175,14 @@ def test_a_model_for_chats_is_no_captioner(composed: Composed, tmp_path: Path) -
 
 
 def parameters(model: torch.nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """Those that are trained, and all."""
+    """The trained parameters, and all parameters."""
     every = list(model.parameters())
     return [p for p in every if p.requires_grad], every
 
 
 def inputs_of(config: Any, facts: Facts, task: Task) -> dict[str, Tensor]:
     given = Trained(RunDirectory(Path()), config, facts, task).inputs(4)
-    if "tokens" in given and "images" in given:  # in the frame that the models want
+    if "tokens" in given and "images" in given:  # in the frame that the models expect
         tokens, lengths = given["tokens"].clamp(3, END - 1), given["mask"].sum(1).clamp(min=2)
         tokens[:, 0] = START
         tokens[torch.arange(4), lengths - 1] = END
@@ -192,7 +192,7 @@ def inputs_of(config: Any, facts: Facts, task: Task) -> dict[str, Tensor]:
     return given
 
 
-def test_weights_of_another_architecture_are_refused_and_a_large_new_head_is_not(
+def test_weights_of_another_architecture_are_rejected_but_a_large_new_head_is_allowed(
     tmp_path: Path,
 ) -> None:
     roberta = transformers.RobertaConfig(**tiny.TEXT, num_labels=5)
@@ -206,7 +206,7 @@ def test_weights_of_another_architecture_are_refused_and_a_large_new_head_is_not
     bert = tiny.saved(tiny.bert, tmp_path / "own")
     for kind in kinds:
         head = load_pretrained(kind, str(bert), num_labels=9999).classifier
-        assert len(head.weight) == 9999  # most of all there is
+        assert len(head.weight) == 9999  # most of the model
     weights = load_file(bert / "model.safetensors")
     save_file(
         {f"my.{k}": v for k, v in weights.items()}, bert / "model.safetensors", {"format": "pt"}
@@ -232,7 +232,7 @@ def librarys(kind: str, folder: Path, inputs: dict[str, Tensor]) -> Any:
     if kind == "AutoModel":
         return found.image_embeds, found.text_embeds, net.logit_scale.exp()
     if kind == "AutoModelForImageTextToText":
-        return found.logits[:, -inputs["tokens"].shape[1] :]  # GIT gives those of its patches too
+        return found.logits[:, -inputs["tokens"].shape[1] :]  # GIT has logits of patches too
     return found.logits
 
 
@@ -241,7 +241,7 @@ def listed(found: Any) -> list[Tensor]:
 
 
 def falls(task: Task, inputs: dict[str, Tensor], rate: float) -> bool:
-    """Whether the loss of one batch is clearly less after a few steps."""
+    """Whether a few steps clearly reduce the loss of one batch."""
     numbers = torch.tensor([0, 1, 2, 3])
     batch: list[Tensor] = [*inputs.values()]
     if list(inputs) == ["tokens"]:

@@ -1,4 +1,4 @@
-"""What holds for every `configs/model/*.yaml` of the project's own models."""
+"""Checks of every `configs/model/*.yaml` of the zoo's own models."""
 
 import inspect
 from pathlib import Path
@@ -15,7 +15,7 @@ FROM_DATA = {"num_classes": 10, "in_channels": 3, "image_size": 224}
 
 
 def config(name: str) -> dict[str, Any]:
-    """The YAML over those of its defaults that lie in the same folder."""
+    """The YAML, merged with its defaults from the same folder."""
     own = OmegaConf.to_container(OmegaConf.load(FOLDER / f"{name}.yaml"))
     assert isinstance(own, dict)
     if "model" in own:  # a config of the whole run
@@ -28,7 +28,7 @@ def config(name: str) -> dict[str, Any]:
 
 
 def target_and_options(name: str, **given: Any) -> tuple[Any, dict[str, Any]]:
-    """What the config builds, and with what."""
+    """The config's `_target_` and its arguments."""
     options = {**config(name), **given}
     target = get_object(options.pop("_target_"))
     known = inspect.signature(target).parameters
@@ -59,7 +59,7 @@ def test_null_says_where_it_comes_from(name: str) -> None:
             assert line.strip() == f"{key}: null  # from the data"
 
 
-PARAMETERS = {  # timm's, of 1000 classes
+PARAMETERS = {  # of timm's models with 1000 classes
     "vit_tiny": 5_717_416,
     "vit_small": 22_050_664,
     "vit_base": 86_567_656,

@@ -1,4 +1,4 @@
-"""Each modality of the zoo can be deleted: the others neither need nor miss it."""
+"""Each modality of the zoo can be deleted; the others work without it."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import PROJECT
 
-RUNS = {  # of each modality, what trains without a download
+RUNS = {  # overrides per modality for a run without a download
     "image": ("model=cnn", "data=digits", "task=image_classification"),
     "text": ("model=gpt", "data=stdlib", "task=language_modelling"),
     "image_text": ("model=clip", "data=digits_captions", "task=contrastive"),
@@ -25,8 +25,10 @@ FEW = ("trainer.max_steps=1", "data.limit=32", "data.batch_size=8", "preflight=f
 
 
 def without(modality: str, folder: Path) -> Path:
-    """A copy of the project without the package, tests and configs of a modality, or of a project
-    of the gallery such as `gallery.tabular`."""
+    """A copy of the project without the package, tests and configs of a modality.
+
+    A project of the gallery works too, such as `gallery.tabular`.
+    """
     for name in ("src", "configs", "tests"):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("train.py", "pyproject.toml"):

@@ -1,4 +1,4 @@
-"""Runs that live on the hub: data, tokenizer and weights from there, once; later from the cache."""
+"""Runs load data, tokenizers and weights from the hub once, and later from the cache."""
 
 import io
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from arclight.run.assembly import build_parts
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory
 from arclight.training.checkpoints import Checkpoints
-from arclight_zoo.pixels.weights_know import known_of
+from arclight_zoo.pixels.pretrained import pretrained_preprocessing
 from arclight_zoo.reading import remote_files
 from arclight_zoo.reading.hub import load_splits
 from arclight_zoo.tokens import tokenizer as tokenizers
@@ -43,7 +43,7 @@ def offered(served: Hub, kind: str, name: str) -> Path:
 
 
 def pictures(folder: Path) -> Path:
-    """Images as CIFAR-10's repository has them."""
+    """Images in the layout of CIFAR-10's repository."""
 
     def encoded(number: int) -> dict[str, Any]:
         content = io.BytesIO()
@@ -58,7 +58,7 @@ def pictures(folder: Path) -> Path:
     return parquet_folder(folder, columns, train=rows(0, 24), test=rows(24, 8))
 
 
-def test_the_second_time_needs_no_hub(served: Hub, composed: Composed, tmp_path: Path) -> None:
+def test_a_second_run_needs_no_hub(served: Hub, composed: Composed, tmp_path: Path) -> None:
     """Text, images, a tokenizer and three kinds of weights."""
     texts(offered(served, "datasets", "texts"))
     pictures(offered(served, "datasets", "pictures"))
@@ -81,7 +81,7 @@ def test_the_second_time_needs_no_hub(served: Hub, composed: Composed, tmp_path:
         parts = [build_parts(composed(*words), folder) for words in (text, image)]
         library = load_pretrained(BertModel, "org/bert")
         weights = [parts[1].task.model.state_dict(), library.state_dict()]
-        known = [known_of("org/bert"), known_of("org/vit")]
+        known = [pretrained_preprocessing("org/bert"), pretrained_preprocessing("org/vit")]
         return [[part.data.facts for part in parts], weights, known]
 
     before = built()
@@ -103,14 +103,14 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def test_a_run_outlives_the_hub_s_absence(
+def test_a_run_resumes_exactly_after_an_outage_of_the_hub(
     served: Hub, composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Gone in the middle of training: a sentence; executed again: the bits of an unbroken run."""
+    """An outage during training ends with a message; the resumed run equals an unbroken one."""
     hurried(monkeypatch)
     monkeypatch.setattr(remote_files, "_TRIES", 1)
-    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])  # pictures take their time
-    monkeypatch.setattr("arclight_zoo.text.text_shards.LANES", 1)  # so that few blocks are kept
+    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])  # plots are slow
+    monkeypatch.setattr("arclight_zoo.text.text_shards.LANES", 1)  # keeps few blocks in memory
     words: list[Any] = [
         *texts(offered(served, "datasets", "texts")), "data.path=org/texts", "data.batch_size=16",
         "trainer.max_epochs=2", "trainer.log_every_n_steps=2", "data.shuffle_window=1",
@@ -131,8 +131,8 @@ def test_a_run_outlives_the_hub_s_absence(
         patch.setattr(Checkpoints, "save", save_and_leave)
         assert execute(run) == EXIT_USER_ERROR
     assert run.status == "failed"
-    assert "execute the run again then, and it goes on where it was" in run.summary["error"]
-    assert execute(run) == EXIT_USER_ERROR  # still away
+    assert "then type the command again, and the run continues" in run.summary["error"]
+    assert execute(run) == EXIT_USER_ERROR  # the outage continues
     assert "org/texts is out of reach: no network" in run.summary["error"]
     served.start()
     assert execute(run) == 0

@@ -1,4 +1,4 @@
-"""Runs of two steps with what a config may say of metrics, losses and targets."""
+"""Runs of two steps with configured metrics, losses and targets."""
 
 import math
 import sys
@@ -41,14 +41,14 @@ def pictures(tmp_path: Path) -> Path:
 
 def trained(config: dict[str, Any], folder: Path) -> RunDirectory:
     check(config)
-    config["trainer"]["log_every_n_steps"] = 1  # of which Lightning warns where there are fewer
+    config["trainer"]["log_every_n_steps"] = 1  # Lightning warns if there are fewer steps
     run = create(folder / "run", folder, "run", config, [], {})
     assert execute(run) == 0, run.log_file.read_text()
     return run
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])
-def test_a_metric_of_the_config_chooses_the_best(
+def test_a_configured_metric_selects_the_best_checkpoint(
     composed: Composed, tmp_path: Path, mode: str
 ) -> None:
     words = (
@@ -101,12 +101,12 @@ def test_a_metric_of_the_config_chooses_the_best(
     ],
     ids=["text", "gpt", "t5", "blip", "clip"],
 )
-def test_each_task_measures_metrics_of_the_config(
+def test_each_task_computes_configured_metrics(
     composed: Composed, tmp_path: Path, words: tuple[str, ...], name: str
 ) -> None:
     figures = trained(composed(*words), tmp_path).summary["metrics"]
     assert f"test/{name}" in figures
-    if name == "again":  # what the task itself knows by another name
+    if name == "again":  # the task has the same metric under another name
         same = "test/accuracy" if "model=clip" in words else "test/perplexity"
         expected = figures.get(same) or math.exp(figures["test/loss"])
         assert figures["test/again"] == pytest.approx(expected, rel=1e-3)
@@ -155,7 +155,7 @@ def test_numbers(composed: Composed, tmp_path: Path, pictures: Path) -> None:
     export(str(run.path), "torch_export")
 
 
-def test_targets_of_another_task_are_a_sentence(composed: Composed, tmp_path: Path) -> None:
+def test_targets_of_another_task_are_rejected(composed: Composed, tmp_path: Path) -> None:
     config = composed(*SHORT, "data.targets=values")
     with pytest.raises(UserError, match="learns from labelled images, and the data are images wi"):
         build_parts(config, tmp_path)
@@ -189,7 +189,7 @@ class Noise(LightningDataModule):
 '''
 
 
-def test_data_that_tell_nothing(
+def test_data_without_facts(
     composed: Composed, tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "src" / "plainlab"
@@ -206,7 +206,7 @@ def test_data_that_tell_nothing(
     sys.modules.pop("plainlab.data", None)
     assert {"val/accuracy", "test/f1"} <= set(run.summary["metrics"])
     assert (run.plots / "confusion_matrix.png").exists()
-    with pytest.raises(UserError, match="set `facts`, an ImageFacts, in the data module"):
+    with pytest.raises(UserError, match="set its attribute `facts` to an ImageFacts"):
         predict(str(run.path), str(pictures))
-    with pytest.raises(UserError, match="set `facts`, an ImageFacts, in the data module"):
+    with pytest.raises(UserError, match="set its attribute `facts` to an ImageFacts"):
         export(str(run.path), "torch_export")

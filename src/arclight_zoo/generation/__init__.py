@@ -1,1 +1,1 @@
-"""Models that make images: their samples, and how good these are."""
+"""Tasks that generate images: samples and their scores."""

@@ -1,4 +1,4 @@
-"""Scores of made images, by a classifier of the real ones."""
+"""Score generated images with a classifier that was trained on the real ones."""
 
 import torch
 import torch.nn.functional as F
@@ -7,21 +7,21 @@ from torch import Tensor, nn
 from arclight.data.module import DataModule
 from arclight.data.order import EvalBatches
 
-MOST = 10_000  # images that it learns from
+MOST = 10_000  # training images
 STEPS, BATCH, WIDTH = 600, 64, 32
 CONFIDENT = 0.9
 
 
 class Judge:
-    """A small classifier of a data module's training images, and what its scores are.
+    """A small classifier, trained on a data module's images, that scores generated images.
 
-    It takes the place of the Inception network, which knows photographs of 299 pixels alone. Its
-    weights depend on the data only: every run on them is judged alike. On the 359 test images of
-    scikit-learn's digits it is right 98 times in 100.
+    It replaces the Inception network, which only knows photographs of 299 pixels. Its weights
+    depend on the data only, so all runs on the same data get comparable scores. Its accuracy on
+    the 359 test images of scikit-learn's digits is 98 %.
 
     Args:
-        data: labelled images, set up.
-        device: where it judges; it is trained on the CPU.
+        data: labelled images; `setup` has been called.
+        device: where it scores; it is trained on the CPU.
     """
 
     def __init__(self, data: DataModule, device: torch.device) -> None:
@@ -56,19 +56,23 @@ class Judge:
             optimizer.step()
 
     def features(self, images: Tensor) -> Tensor:
-        """What the classifier sees in images as the data serve them: `(batch, 32)`."""
+        """The classifier's features `(batch, 32)` of images as the data module yields them."""
         seen: Tensor = self.body(images)
         return seen
 
     def scores(self, made: Tensor, real: Tensor) -> dict[str, float]:
-        """How good made images are, from the features of these and of real ones.
+        """Scores generated images.
+
+        Args:
+            made: features of generated images, `(examples, 32)`.
+            real: features of real images, `(examples, 32)`.
 
         Returns:
-            `score`: the inception score (Salimans et al., 2016), from 1 to the number of classes:
-            higher where each image is clearly of one class, and all classes are made alike.
-            `confident`: the share whose likeliest class has a probability above 0.9.
+            `score`: the inception score (Salimans et al., 2016), from 1 to the number of classes;
+            higher if each image clearly has one class, and all classes are equally frequent.
+            `confident`: the fraction of images whose likeliest class has a probability above 0.9.
             `distance`: the Frechet distance of the two sets of features (Heusel et al., 2017),
-            0 for equal ones; unlike the score it sees whether a class always looks the same.
+            0 for equal sets; unlike the score it penalises classes that always look the same.
         """
         chances = self.head(made).double().softmax(1)
         gain = chances * (chances.clamp_min(1e-12).log() - chances.mean(0).clamp_min(1e-12).log())
@@ -80,9 +84,9 @@ class Judge:
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Between normal distributions of the mean and covariance of two sets `(examples, features)`.
+    """The Frechet distance of normal distributions fitted to two sets `(examples, features)`.
 
-    The trace of a product's root is the sum of the roots of its eigenvalues.
+    The trace of a matrix square root is the sum of the roots of the matrix's eigenvalues.
     """
     a, b = a.double().cpu(), b.double().cpu()
     spread_a, spread_b = a.T.cov(), b.T.cov()
@@ -92,10 +96,10 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 
 
 def _training_images(data: DataModule) -> tuple[Tensor, Tensor]:
-    """Images as they are served, not augmented, and their classes, on the CPU."""
+    """Training images without augmentation, and their classes, on the CPU."""
     size = data.facts.sizes["train"]
     every = -(-size // MOST)
-    some = EvalBatches(size, BATCH * every, world=every)  # each n-th of them
+    some = EvalBatches(size, BATCH * every, world=every)  # every n-th image
     batches = list(data.make_loader("train", some, torch.device("cpu")))
     images, labels = (torch.cat([batch[i] for batch in batches]) for i in (0, 1))
     return images, labels

@@ -1,4 +1,4 @@
-"""Sheets of images, side by side."""
+"""Save generated images, alone or as a grid."""
 
 from pathlib import Path
 
@@ -9,16 +9,16 @@ from torchvision.utils import make_grid
 
 from arclight.files import write_whole
 
-SIDE = 64  # pixels that an image has on a sheet, at least
+SIDE = 64  # least pixels per side of an image in a grid
 
 
 def save_sheet(images: Tensor, file: Path, columns: int = 12) -> Path:
-    """Writes images as one png, enlarged so that single pixels are seen, and returns the file.
+    """Writes images as a grid in one png, enlarged so that pixels are visible; returns the file.
 
     Args:
         images: `(n, channels, height, width)` from 0 to 1.
-        file: in a folder that is made where it is missing.
-        columns: images side by side.
+        file: to write; its folder is created.
+        columns: of the grid.
     """
     times = max(1, SIDE // images.shape[-1])
     large = images.repeat_interleave(times, -1).repeat_interleave(times, -2)

@@ -1,4 +1,4 @@
-"""What all tasks that learn to make images share: samples, their scores and their sheets."""
+"""The base of tasks that generate images: samples, their scores, and grids of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,23 +18,23 @@ from arclight_zoo.pixels.image_facts import ImageFacts
 from arclight_zoo.pixels.task import PixelTask
 
 Batch = tuple[Tensor, Tensor]
-SHOWN = 96  # images of a sheet
-AT_ONCE = 500  # images that are made together
+SHOWN = 96  # images in a grid
+AT_ONCE = 500  # images per batch of generation
 
 
 class ImageGeneration(PixelTask):
-    """Learns to make images like those of the data; subclasses say how noise becomes an image.
+    """Learns to generate images like those of the data; subclasses turn noise into images.
 
-    Each evaluation makes the images of the same noise and judges them (`Judge`): inception score,
-    share of confident ones and Frechet distance from the validation or test images. A sheet of them
-    is drawn for each epoch, in `plots/samples`.
+    Each evaluation generates images from the same noise and scores them with `Judge`: inception
+    score, fraction of confident ones, and Frechet distance from the validation or test images. A
+    grid of them is saved each epoch, in `plots/samples`.
 
     Args:
         model: the network.
-        facts: what is known of the data.
+        facts: about the data.
         optimizer: see `Task`.
         schedule: see `Task`.
-        samples: images that an evaluation makes.
+        samples: images per evaluation.
         train_metrics: see `Task`.
     """
 
@@ -52,30 +52,30 @@ class ImageGeneration(PixelTask):
         super().__init__(model, optimizer, schedule, train_metrics)
         self.samples = samples
         self.real = Collected()
-        self._judge: tuple[Judge, ...] = ()  # no module of the task: it is not trained or saved
+        self._judge: tuple[Judge, ...] = ()  # a tuple, so that it is not a submodule of the task
         self._made = torch.empty(0)
         shape = (1, facts.channels, 1, 1)
         self.mean, self.std = (torch.tensor(v).view(shape) for v in (facts.mean, facts.std))
 
     def noise(self, examples: int, draw: torch.Generator) -> Tensor:
-        """Where images begin: normal numbers `(examples, ...)` on the CPU."""
+        """Normally distributed noise `(examples, ...)` on the CPU, to generate images from."""
         raise NotImplementedError
 
     def make(self, noise: Tensor) -> Tensor:
-        """Images `(examples, channels, height, width)` of noise, about from -1 to 1."""
+        """Generates images `(examples, channels, height, width)`, about in -1 to 1, from noise."""
         raise NotImplementedError
 
     def from_data(self, images: Tensor) -> Tensor:
-        """Images as the data serve them, on the scale -1 to 1."""
+        """Scales images from the data module to the range -1 to 1."""
         mean, std = self.mean.to(images.device), self.std.to(images.device)
         return (images * std + mean) * 2 - 1
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """Images from 0 to 1 of noise."""
+        """Generates images in 0 to 1 from noise."""
         return (self.make(batch).float() / 2 + 0.5).clamp(0, 1)
 
-    # Evaluation. Samples are made when it begins: when it ends, an average of the weights (`ema`)
-    # has gone back already.
+    # Evaluation. Samples are generated when it begins: when it ends, the averaged weights (`ema`)
+    # have already been swapped back.
 
     def on_validation_epoch_start(self) -> None:
         self._sample()
@@ -90,12 +90,12 @@ class ImageGeneration(PixelTask):
         self._made = torch.cat(made)
 
     def judge(self) -> Judge:
-        """The classifier of the run's own images; trained when it is first asked for."""
+        """The classifier for the run's images; trained at first use."""
         if not self._judge:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             if not isinstance(data, DataModule):
                 raise UserError(
-                    "Samples are judged by a classifier of the training images, for which "
+                    "Samples are scored with a classifier of the training images, for which "
                     f"{type(data).__name__} must be an arclight.DataModule: make it one."
                 )
             self._judge = (Judge(data, self.device),)
@@ -127,13 +127,13 @@ class ImageGeneration(PixelTask):
     def pictures(self, folder: Path) -> Sequence[Path]:
         return [save_sheet(self._made[:SHOWN], folder / "samples.png")]
 
-    # What a finished run is asked
+    # Predictions of a finished run
 
     def answer(self, question: Question) -> Rows:
-        """An image for each line of a text file, which holds a number: the seed of its noise.
+        """Generates an image for each line of a text file, which holds the seed of its noise.
 
-        With a file for the answers each image is a png beside it, else a row of its pixels from 0
-        to 1, channel by channel and line by line.
+        With an output file, each image is a png beside it; without one, a row of its pixels from
+        0 to 1, channel by channel and line by line.
         """
         seeds = _seeds(question)
         noise = [self.noise(1, torch.Generator().manual_seed(seed)) for seed in seeds]
@@ -159,7 +159,7 @@ def _seeds(question: Question) -> list[int]:
     """The numbers of the file's lines.
 
     Raises:
-        UserError: it is no text file, or a line holds something else.
+        UserError: it is not a text file, or a line is not a whole number.
     """
     asked = f"{question.place} should be a text file with a whole number, a seed, in each line"
     try:

@@ -1,1 +1,1 @@
-"""Images with labels: data, classification, models."""
+"""Image models, and tasks with a target per image."""

@@ -1,9 +1,9 @@
-"""What sequence-first attention does to a batch: a variant of the ViT, and a task that measures it.
+"""A ViT that attends across the batch by mistake, and a task that measures the effect.
 
-`nn.MultiheadAttention` without `batch_first=True` takes the first dimension for the sequence. Given
-tokens `(batch, tokens, d_model)`, it lets the same patch of all images of a batch attend to each
-other, and the patches of one image never. A class token then sees nothing but other class tokens,
-which are all the same.
+`nn.MultiheadAttention` without `batch_first=True` takes the first dimension as the sequence. Given
+tokens `(batch, tokens, d_model)`, each patch attends to the same patch of the other images, and
+never to other patches of its own image. A class token then only sees other class tokens, which are
+all equal.
 """
 
 from typing import Any
@@ -18,23 +18,23 @@ __all__ = ["AcrossTheBatch", "NeighbourClassification"]
 
 
 class _Transposed(nn.Module):
-    """A block that takes the batch for the sequence."""
+    """Applies a block with the batch as its sequence."""
 
     def __init__(self, block: nn.Module) -> None:
         super().__init__()
         self.block = block
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """`(batch, tokens, d_model)`, as it is returned."""
+        """Maps `(batch, tokens, d_model)` to the same shape."""
         out: Tensor = self.block(tokens.transpose(0, 1))
         return out.transpose(0, 1)
 
 
 class AcrossTheBatch(ViT):
-    """The ViT whose attention goes across the images of a batch: see this module.
+    """A ViT whose attention goes across the images of a batch; see the docstring of this module.
 
     Args:
-        given: those of `ViT`.
+        given: the arguments of `ViT`.
     """
 
     def __init__(self, **given: Any) -> None:
@@ -43,10 +43,10 @@ class AcrossTheBatch(ViT):
 
 
 class NeighbourClassification(ImageClassification):
-    """Image classification that also measures, in the test, how much logits move with the batch.
+    """Image classification that also tests how much logits depend on the rest of the batch.
 
     `test/neighbour_shift` is the mean absolute difference between an image's logits in its batch
-    and in half of it, over the standard deviation of all logits; 0 where images are independent.
+    and in half of it, divided by the standard deviation of all logits; 0 if images are independent.
     """
 
     def test_step(self, batch: Any, batch_idx: int) -> None:

@@ -1,4 +1,4 @@
-"""The door to timm: its image models, ready for images as small as ours."""
+"""Image models of timm, with a stem for small images."""
 
 import difflib
 from typing import Any
@@ -27,22 +27,22 @@ def timm_model(
         num_classes: outputs of the head.
         in_channels: channels of the images.
         drop_rate: dropout before the head.
-        drop_path_rate: stochastic depth (Huang et al., 2016), where the model has it.
-        small_images: a 3x3 convolution of stride 1 without pooling in the place of a ResNet's stem,
-            as He et al. (2016) use for images of 32 pixels. None: up to 48 pixels.
-        image_size: pixels a side, by which `small_images` is chosen.
-        activation_checkpointing: computes a block's activations again in the backward pass instead
-            of keeping them (Chen et al., 2016).
+        drop_path_rate: stochastic depth (Huang et al., 2016), if the model supports it.
+        small_images: replace a ResNet's stem by a 3x3 convolution of stride 1 without pooling, as
+            He et al. (2016) do for images of 32 pixels. None: for images up to 48 pixels.
+        image_size: pixels per side; decides `small_images` if that is None.
+        activation_checkpointing: recompute a block's activations in the backward pass instead of
+            storing them (Chen et al., 2016).
 
     Raises:
-        UserError: timm has no such model, `small_images` with one that is not a ResNet, or
-            checkpointing with one that has none.
+        UserError: timm has no such model, `small_images` is set for a model that is not a ResNet,
+            or the model does not support activation checkpointing.
     """
     import timm
 
     if not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=1)
-        hint = f"did you mean model.name={close[0]}?" if close else "timm.list_models() names all."
+        hint = f"did you mean model.name={close[0]}?" if close else "timm.list_models() lists all."
         raise UserError(f"model.name={name} is not a model of timm: {hint}")
     options: dict[str, Any] = {"drop_path_rate": drop_path_rate} if drop_path_rate else {}
     model: nn.Module = timm.create_model(
@@ -61,9 +61,9 @@ def timm_model(
 def _checkpoint_activations(model: nn.Module, name: str) -> None:
     try:
         model.set_grad_checkpointing(True)  # type: ignore[operator]
-    except (AssertionError, AttributeError) as error:  # timm's two ways to say that it has none
+    except (AssertionError, AttributeError) as error:  # timm raises either if unsupported
         raise UserError(
-            f"model.name={name} has no activation checkpointing in timm: "
+            f"model.name={name} does not support activation checkpointing in timm: "
             "type model.activation_checkpointing=false."
         ) from error
 

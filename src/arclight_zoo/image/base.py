@@ -1,4 +1,4 @@
-"""What all tasks that tell something of one image share."""
+"""The base of tasks that predict something for single images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +33,7 @@ class ImageTask(PixelTask):
         model: the network.
         optimizer: see `Task`.
         schedule: see `Task`.
-        facts: what is known of the data; None: of data that do not tell.
+        facts: about the data; None if the data module provides none.
         train_metrics: see `Task`.
         metrics: see `Task`.
     """
@@ -50,17 +50,17 @@ class ImageTask(PixelTask):
         train_metrics: tuple[str, ...] = ("loss",),
         metrics: Mapping[str, Metric] | None = None,
     ) -> None:
-        # Convolutions are faster with the channels of a pixel side by side (1.2x on CPUs, more on
-        # tensor cores); the weights' layout is enough, what they compute takes it over.
+        # Convolutions are faster in channels_last (1.2x on CPUs, more on tensor cores). Setting it
+        # for the weights is enough: their outputs follow.
         model = model.to(memory_format=torch.channels_last)
         super().__init__(model, optimizer, schedule, train_metrics, metrics)
         self.class_names = list(facts.class_names) if facts else []
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         if batch_idx == 0 and hasattr(self.model, "whiten"):
-            # here and not in `forward`, of which two graphs would be compiled, before and after
+            # not in `forward`, which would then be compiled twice
             self.model.whiten(batch[0])  # type: ignore[operator]
-            if dist.is_initialized():  # of all processes the first one's
+            if dist.is_initialized():  # all processes use the first one's
                 dist.broadcast(self.model.whitening, 0)  # type: ignore[arg-type]
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
@@ -70,7 +70,7 @@ class ImageTask(PixelTask):
         self.evaluate(*batch)
 
     def evaluate(self, images: Tensor, targets: Tensor) -> None:
-        """Counts a batch of validation or test."""
+        """Updates the metrics with a validation or test batch."""
         raise NotImplementedError
 
     def usage(self, run: Path, config: dict[str, Any]) -> Usage:

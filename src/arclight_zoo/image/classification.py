@@ -18,25 +18,24 @@ from arclight_zoo.pixels.usage import CLASS_ANSWER
 
 
 class ImageClassification(ImageTask):
-    """Cross-entropy with label smoothing and soft targets, or any other loss of logits.
+    """Image classification with cross-entropy, label smoothing and soft targets, or another loss.
 
-    Smoothing and weights of classes are for training: evaluation gives the plain mean of the
-    cross-entropy, or of `loss`.
+    Label smoothing and class weights apply to training only: evaluation reports the plain mean of
+    the cross-entropy, or of `loss`.
 
     Args:
         model: `(batch, channels, height, width)` to logits `(batch, classes)`.
         optimizer: see `Task`.
         schedule: see `Task`.
-        facts: what is known of the data; None: the first evaluation counts the model's logits, and
-            the classes' names are numbers.
-        label_smoothing: share of the target spread over all classes (Szegedy et al., 2016).
+        facts: about the data; None: the number of classes is the number of the model's logits in
+            the first evaluation, and class names are numbers.
+        label_smoothing: fraction of the target spread over all classes (Szegedy et al., 2016).
         loss: of logits and targets, `(batch,)` or, mixed, `(batch, classes)`; its mean over the
             batch. None: cross-entropy.
-        class_weights: how much the examples of each class count; `balanced`: as if there were
-            equally many of each.
-        metrics: measured in evaluation too, on probabilities `(batch, classes)` and classes
-            `(batch,)`. (Torchmetrics takes logits as well, but tells them apart by their values,
-            batch by batch.)
+        class_weights: weight of each class in the loss; `balanced`: inverse to its frequency.
+        metrics: further metrics of evaluation, on probabilities `(batch, classes)` and classes
+            `(batch,)`. (Not logits: torchmetrics would guess from the values of each batch whether
+            they are logits or probabilities.)
     """
 
     learns_from = "labelled images"
@@ -88,7 +87,7 @@ class ImageClassification(ImageTask):
         return figures
 
     def answer(self, question: Question) -> Rows:
-        """Each image's label, and the probability of each class."""
+        """The predicted label of each image, and the probability of each class."""
         facts = self.known()
         rows = [["file", "label", *facts.class_names]]
         for files, images in image_batches(question, facts, self.device):

@@ -1,4 +1,4 @@
-"""A plain convolutional network: a few convolutions, one mean over space, one linear layer."""
+"""A plain convolutional network: convolutions, global average pooling, one linear layer."""
 
 from collections.abc import Sequence
 
@@ -10,21 +10,21 @@ from arclight_zoo.pixels.fit import residual_for, widths_for
 
 
 class CNN(nn.Module):
-    """3x3 convolution, batch norm and ReLU for each width, halving the image between them.
+    """A 3x3 convolution, batch norm and ReLU for each width, with max pooling between them.
 
-    Global average pooling (Lin et al., 2014) ends it, so that any image of at least
-    `2 ** (len(widths) - 1)` pixels a side will do (`2 ** len(widths)` with `residual`). Batch norm:
+    Global average pooling (Lin et al., 2014) follows, so images may have any size of at least
+    `2 ** (len(widths) - 1)` pixels per side (`2 ** len(widths)` with `residual`). Batch norm:
     Ioffe & Szegedy (2015).
 
     Args:
-        num_classes: how many logits.
+        num_classes: number of logits.
         in_channels: 1 for grey images, 3 for colour.
         widths: channels of each convolution; the number of widths is the depth. None: 64, 128,
-            256; above 32 pixels one more, and from 32 on, so that a step costs no more.
-        residual: from the third width on, two more convolutions follow, around which the signal
-            also goes (He et al., 2016), and the image is halved after the last width too. None:
-            above 32 pixels, where `widths` is None too.
-        image_size: pixels a side, by which `widths` and `residual` are chosen.
+            256; for images above 32 pixels 32, 64, 128, 256, so that a step is not slower.
+        residual: add a residual block of two convolutions (He et al., 2016) after each width from
+            the third on, and also halve the image after the last width. None: for images above 32
+            pixels if `widths` is None too.
+        image_size: pixels per side; decides `widths` and `residual` if they are None.
 
     Raises:
         UserError: `widths` is empty, or (in `forward`) an image is too small for the depth.
@@ -52,8 +52,7 @@ class CNN(nn.Module):
         layers: list[nn.Module] = []
         for i, (before, width) in enumerate(zip([in_channels, *widths], widths, strict=False)):
             layers += [nn.Conv2d(before, width, kernel_size=3, padding=1), nn.BatchNorm2d(width)]
-            # The largest of what ReLU leaves is what ReLU leaves of the largest, of which there are
-            # a quarter as many.
+            # Pool before ReLU: the two commute, and ReLU then has a quarter of the work.
             if i < halved:
                 layers.append(nn.MaxPool2d(2))
             layers.append(nn.ReLU(inplace=True))

@@ -1,4 +1,4 @@
-"""Which of several classes an image shows: none, one or many."""
+"""Multilabel classification: an image shows any number of classes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,18 +11,18 @@ from arclight_zoo.image.outputs import RowOfOutputs
 from arclight_zoo.image.pictures import precision_recall
 from arclight_zoo.pixels.targets import HOLDS
 
-THRESHOLD = 0.5  # the probability from which on a class is said to be there
+THRESHOLD = 0.5  # least probability of a predicted class
 
 
 class ImageMultilabel(RowOfOutputs):
-    """Binary cross-entropy of each class by itself.
+    """Multilabel classification with binary cross-entropy for each class.
 
-    Evaluation gives the mean loss; `map`, the mean over classes of the average precision; and the
-    F1 at a probability of 0.5, as the mean over classes (`f1`) and over all decisions (`f1_micro`).
-    Means over classes are over those that occur: in the targets, or for F1 in either.
+    Evaluation reports the mean loss, the mean average precision over classes (`map`), and the F1
+    score at a probability of 0.5, macro (`f1`) and micro (`f1_micro`). Means over classes skip
+    classes without positive targets; macro F1 also counts those with positive predictions.
 
-    The model maps images to logits `(batch, classes)`. `metrics` are given probabilities and
-    targets of 0 and 1, both `(batch, classes)`.
+    The model maps images to logits `(batch, classes)`. `metrics` get probabilities and targets of
+    0 and 1, both `(batch, classes)`.
     """
 
     learns_from = HOLDS["multilabel"]
@@ -35,7 +35,7 @@ class ImageMultilabel(RowOfOutputs):
 """
 
     def meaning(self, outputs: Tensor) -> Tensor:
-        """The probability of each class."""
+        """Class probabilities of the logits."""
         return outputs.sigmoid()
 
     def scores(self, found: Tensor, targets: Tensor) -> dict[str, float]:
@@ -45,33 +45,33 @@ class ImageMultilabel(RowOfOutputs):
         self.measure(found, targets.long())
 
     def answer_row(self, found: list[float], names: list[str]) -> list[str]:
-        """The classes with `|` between them, and the probability of each class."""
+        """The predicted classes, separated by `|`, and the probability of each class."""
         there = [name for name, p in zip(names, found, strict=True) if p >= THRESHOLD]
         return ["|".join(there), *(f"{p:.6f}" for p in found)]
 
     def pictures(self, folder: Path) -> Sequence[Path]:
-        """Precision over recall of each class."""
-        chances, targets = self.last
+        """Plots the precision-recall curve of each class."""
+        probabilities, targets = self.last
         target = folder / "precision_recall.png"
-        return [precision_recall(chances, targets.bool(), self.names, target)]
+        return [precision_recall(probabilities, targets.bool(), self.names, target)]
 
 
-def scores(chances: Tensor, targets: Tensor) -> dict[str, float]:
+def scores(probabilities: Tensor, targets: Tensor) -> dict[str, float]:
     """Mean average precision, macro and micro F1.
 
     Args:
-        chances: probabilities `(examples, classes)`.
-        targets: which classes are there, bool `(examples, classes)`.
+        probabilities: probabilities `(examples, classes)`.
+        targets: true classes, bool `(examples, classes)`.
     """
     there = targets.any(0)
     precision = torch.zeros(())
     if there.any():
         precision = multilabel_average_precision(
-            chances[:, there], targets[:, there].long(), int(there.sum()), validate_args=False
+            probabilities[:, there], targets[:, there].long(), int(there.sum()), validate_args=False
         )
-    said = chances >= THRESHOLD
-    right = (said & targets).sum(0).double()
-    either = (said.sum(0) + targets.sum(0)).double()
+    predicted = probabilities >= THRESHOLD
+    right = (predicted & targets).sum(0).double()
+    either = (predicted.sum(0) + targets.sum(0)).double()
     f1 = (2 * right / either)[either > 0]
     return {
         "map": float(precision),

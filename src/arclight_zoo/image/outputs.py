@@ -1,4 +1,4 @@
-"""What tasks share that learn a row of numbers from an image: logits of classes, or values."""
+"""The base of tasks that predict several numbers per image: independent logits, or values."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -19,22 +19,22 @@ from arclight_zoo.pixels.questions import image_batches
 
 
 class RowOfOutputs(ImageTask):
-    """A loss of the model's outputs and float targets, both `(batch, outputs)`.
+    """A task with a loss of the model's outputs and float targets, both `(batch, outputs)`.
 
-    Evaluation gives the mean loss, and what `scores` says of all examples together. Subclasses say
-    what an output means: `meaning`, `scores` and `answer_row`.
+    Evaluation reports the mean loss, and `scores` of all examples together. Subclasses define the
+    meaning of outputs in `meaning`, `scores` and `answer_row`.
 
     Attributes:
-        usual_loss: where the config names none.
-        columns: of an answer, between the file and the outputs' names.
+        usual_loss: the loss if the config sets none.
+        columns: of a table of predictions, between the file and the outputs' names.
 
     Args:
         model: `(batch, channels, height, width)` to `(batch, outputs)`.
         optimizer: see `Task`.
         schedule: see `Task`.
-        facts: what is known of the data.
-        loss: its mean over the batch; None: the usual one.
-        metrics: measured in evaluation too, see `count`.
+        facts: about the data.
+        loss: averaged over the batch; None: `usual_loss`.
+        metrics: further metrics of evaluation; see `count`.
     """
 
     usual_loss: ClassVar[type[nn.Module]]
@@ -55,24 +55,24 @@ class RowOfOutputs(ImageTask):
         self.loss_sum, self.seen = ExactSum(), Collected()
 
     def meaning(self, outputs: Tensor) -> Tensor:
-        """What the model's outputs stand for, such as the probabilities of logits."""
+        """Converts the model's outputs to predictions, such as logits to probabilities."""
         return outputs
 
     def scores(self, found: Tensor, targets: Tensor) -> dict[str, float]:
-        """Of all examples: what was found and what is true, both `(examples, outputs)`."""
+        """Metrics over all examples, from predictions and targets `(examples, outputs)`."""
         raise NotImplementedError
 
     def count(self, found: Tensor, targets: Tensor) -> None:
-        """Gives a batch to the config's metrics."""
+        """Updates the configured metrics with a batch."""
         self.measure(found, targets)
 
     def answer_row(self, found: list[float], names: list[str]) -> list[str]:
-        """An answer behind the file's name."""
+        """The cells of an image's prediction after its file name."""
         raise NotImplementedError
 
     @property
     def names(self) -> list[str]:
-        """Of the outputs."""
+        """The names of the outputs."""
         return self.class_names or [str(i) for i in range(self.last[0].shape[1])]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -94,7 +94,7 @@ class RowOfOutputs(ImageTask):
         self.count(found, targets)
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """What is found `(batch, outputs)`."""
+        """Predictions `(batch, outputs)`."""
         outputs: Tensor = self.model(batch)
         return self.meaning(outputs.float())
 
@@ -107,7 +107,7 @@ class RowOfOutputs(ImageTask):
         return {f"{stage}/{name}": value for name, value in figures.items()}
 
     def answer(self, question: Question) -> Rows:
-        """A row for each image."""
+        """One row of predictions per image."""
         facts = self.known()
         rows = [["file", *self.columns, *facts.class_names]]
         for files, images in image_batches(question, facts, self.device):

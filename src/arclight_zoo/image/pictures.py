@@ -1,4 +1,4 @@
-"""Pictures of what was found in images."""
+"""Plots of multilabel predictions."""
 
 from pathlib import Path
 
@@ -7,24 +7,24 @@ from torch import Tensor
 
 from arclight.canvas import figure, save
 
-FEW = 12  # curves that still have names
+FEW = 12  # most curves with a legend
 
 
 def precision_recall(
-    chances: Tensor, targets: Tensor, class_names: list[str], target: Path
+    probabilities: Tensor, targets: Tensor, class_names: list[str], target: Path
 ) -> Path:
-    """Precision over recall, a curve for each class that occurs, and its average precision.
+    """Plots the precision-recall curve and average precision of each class with positive targets.
 
     Args:
-        chances: probabilities `(examples, classes)`.
-        targets: which classes are there, bool `(examples, classes)`.
+        probabilities: probabilities `(examples, classes)`.
+        targets: true classes, bool `(examples, classes)`.
         class_names: of the columns.
-        target: the file.
+        target: the file to write.
     """
     drawn, (axis,) = figure(1, 5.5)
     there = targets.any(0).nonzero().flatten().tolist()
     for c in there:
-        order = chances[:, c].argsort(descending=True, stable=True)
+        order = probabilities[:, c].argsort(descending=True, stable=True)
         right = targets[order, c].double().cumsum(0)
         precision = right / torch.arange(1, len(right) + 1)
         recall = right / right[-1]

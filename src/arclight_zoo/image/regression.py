@@ -1,4 +1,4 @@
-"""Numbers that an image tells: an age, a count, a position."""
+"""Image regression: predict numbers such as an age, a count or a position."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,14 +11,14 @@ from arclight_zoo.pixels.targets import HOLDS
 
 
 class ImageRegression(RowOfOutputs):
-    """Mean squared error of one or several values.
+    """Regression of one or several values with the mean squared error.
 
-    Evaluation gives the mean loss, the mean absolute error (`mae`) and the share of the targets'
-    variance that is explained (`r2`), the last two as means over the values. Values are learnt as
-    they are: scale them to about 1 in the data where they are much larger.
+    Evaluation reports the mean loss, the mean absolute error (`mae`) and the coefficient of
+    determination (`r2`), the last two averaged over the values. Targets are not normalised: if
+    they are much larger than 1, scale them in the data.
 
-    The model maps images to `(batch, values)`. `metrics` are given predictions and targets
-    `(batch, values)`, or `(batch,)` where there is one value.
+    The model maps images to `(batch, values)`. `metrics` get predictions and targets
+    `(batch, values)`, or `(batch,)` for a single value.
     """
 
     learns_from = HOLDS["values"]
@@ -42,5 +42,5 @@ class ImageRegression(RowOfOutputs):
         return [f"{value:.6g}" for value in found]
 
     def pictures(self, folder: Path) -> Sequence[Path]:
-        """What was found over what is true."""
+        """Plots predictions over targets."""
         return [draw_values(*self.last, self.names, folder / "values.png")]

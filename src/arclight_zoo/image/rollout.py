@@ -1,4 +1,4 @@
-"""Where a vision transformer looks: attention rollout."""
+"""Attention rollout of a vision transformer."""
 
 import math
 
@@ -10,17 +10,17 @@ from arclight_zoo.nets.transformer import SelfAttention
 
 
 def attention_rollout(model: ViT, images: Tensor) -> Tensor:
-    """How much of each output token comes from each input token (Abnar and Zuidema, 2020).
+    """The contribution of each input token to each output token (Abnar and Zuidema, 2020).
 
-    The attention of a layer is the mean over its heads, with the residual connection as half of
-    it; the layers' are multiplied.
+    The attention of a layer is averaged over its heads, and then with the identity for the residual
+    connection. The matrices of all layers are multiplied.
 
     Args:
         model: in evaluation mode.
-        images: `(batch, channels, size, size)`, as the model is given them.
+        images: preprocessed, `(batch, channels, size, size)`.
 
     Returns:
-        `(batch, tokens, tokens)`, rows sum to 1; with a class token, that is the first.
+        `(batch, tokens, tokens)`; rows sum to 1. A class token is the first token.
     """
     rolled: list[Tensor] = []
 
@@ -42,9 +42,9 @@ def attention_rollout(model: ViT, images: Tensor) -> Tensor:
 
 
 def attention_map(model: ViT, images: Tensor) -> Tensor:
-    """The rollout of what is classified, as a map of the patches: `(batch, rows, columns)`.
+    """The rollout of the class token as a map of the patches: `(batch, rows, columns)`.
 
-    That is the class token, or the mean over the patches; each map sums to 1.
+    Without a class token, the mean over the patches' rollouts. Each map sums to 1.
     """
     rolled = attention_rollout(model, images)
     seen = rolled.mean(1) if model.cls_token is None else rolled[:, 0, 1:]

@@ -1,4 +1,4 @@
-"""The network that learns CIFAR-10 in seconds."""
+"""The network of the CIFAR-10 speedrun."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -11,29 +11,29 @@ from arclight.errors import UserError
 from arclight.models.checks import has_values
 from arclight.ranges import Count, Share
 
-SMALLEST = 16  # pixels a side, of which three groups leave one
+SMALLEST = 16  # pixels per side that three groups reduce to one
 EPS = 5e-4  # added to the variance of patches, as published
 
 
 class SpeedrunNet(nn.Module):
     """airbench's convolutional network (Jordan, 2024).
 
-    A fixed layer whitens patches of 2x2 pixels; three groups of convolutions follow, each halving
-    the image, with batch norm that has no weight and whose bias learns 64 times as fast. Weights
-    begin as the identity as far as they can.
+    A fixed layer whitens patches of 2x2 pixels. Three groups of convolutions follow; each halves
+    the image. Their batch norm has no weight, and its bias has a 64 times higher learning rate.
+    Convolutions are initialised to the identity as far as possible.
 
-    The whitening comes from the first batch that is trained on, and is kept with the weights. Who
-    compiles the model gives that batch to `whiten` before.
+    The whitening is computed from the first training batch and saved with the weights. Call
+    `whiten` with that batch before compiling the model.
 
     Args:
-        num_classes: how many logits.
+        num_classes: number of logits.
         in_channels: 1 for grey images, 3 for colour.
         widths: channels of each group.
-        depth: convolutions of a group; of three or more, the first one's output is added to what
-            the last one makes.
-        batch_norm_momentum: how fast running statistics follow.
-        views: of how many the mean is taken in evaluation: 1, 2 (and its mirror image), or 6 (and
-            both shifted by a pixel up and left, and down and right).
+        depth: convolutions per group; with three or more, the first one's output is added to the
+            last one's.
+        batch_norm_momentum: of the running statistics.
+        views: test-time augmentation averages over this many views: 1, 2 (also the mirror image),
+            or 6 (also both shifted by a pixel up and left, and down and right).
 
     Raises:
         UserError: `depth` is below 1, or (in `forward`) an image is too small.
@@ -57,10 +57,10 @@ class SpeedrunNet(nn.Module):
             raise UserError("model.depth and the length of model.widths should be 1 or more.")
         self.views, self.smallest = views, 2 ** (len(widths) + 1)
         first = 2 * 4 * in_channels
-        # Buffers, since nothing trains them: a checkpoint has them, an optimizer does not.
+        # Buffers are saved in checkpoints but not trained.
         self.register_buffer("whitening", torch.randn(first, in_channels, 2, 2) / 2)
         self.register_buffer("whitened", torch.tensor(False))
-        self.must_whiten = True  # `whitened` without waiting for the device
+        self.must_whiten = True  # mirrors `whitened` without a host synchronisation
         self.register_load_state_dict_post_hook(_remember)  # type: ignore[no-untyped-call]
         self.whitening_bias = nn.Parameter(torch.zeros(first))
         self.groups = nn.ModuleList(
@@ -111,19 +111,19 @@ class SpeedrunNet(nn.Module):
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
     def whiten(self, x: Tensor) -> None:
-        """Sets the first layer to the patches' principal components, each scaled to variance 1.
+        """Sets the first layer to the patches' principal components, scaled to variance 1.
 
-        It has each of them and its negative, between which GELU then chooses. Later images
-        change nothing.
+        Each component is there with its negative, since GELU passes only one sign. Only the first
+        call has an effect.
 
         Args:
-            x: the images of the first batch, as `forward` takes them.
+            x: the images of the first batch, as for `forward`.
         """
         if not self.must_whiten:
             return
         with torch.autocast(x.device.type, enabled=False):
             patches = F.unfold(x.float(), 2).transpose(1, 2).flatten(0, 1)
-            # In TF32, which a GPU may multiply float32 in, small variances come out negative.
+            # In TF32, small variances would become negative.
             exact = patches if x.device.type == "mps" else patches.double()
             values, vectors = torch.linalg.eigh(exact.T @ exact / len(exact))
             scaled = (vectors / (values.clamp(min=0) + EPS).sqrt()).T.flip(0)
@@ -136,9 +136,9 @@ class Group(nn.Module):
     """Convolutions with batch norm and GELU; the first one's output is halved by max pooling.
 
     Args:
-        before: channels of what comes.
-        width: channels of what goes.
-        depth: convolutions.
+        before: input channels.
+        width: output channels.
+        depth: number of convolutions.
         momentum: of the batch norm.
     """
 
@@ -166,10 +166,10 @@ class Group(nn.Module):
 
 
 class FastBias(nn.Module):
-    """Batch norm without a weight, whose bias learns 64 times as fast under SGD.
+    """Batch norm without a weight, whose bias has a 64 times higher learning rate under SGD.
 
-    It is stored in eighths of its value: its gradient is eight times as large, and so is what a
-    step of it does.
+    An eighth of the bias is stored: so its gradient is eight times larger, and the effect of a
+    step is eight times larger again.
     """
 
     running_mean: Tensor

@@ -1,4 +1,4 @@
-"""A model of timm as a folder that timm opens by itself."""
+"""Export a timm model as a folder that timm can load."""
 
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,10 @@ from arclight_zoo.pixels.image_facts import ImageFacts
 
 
 def write_timm(model: Any, facts: ImageFacts, folder: Path) -> Answer:
-    """Writes the folder, with preprocessing, and opens it again.
+    """Writes the folder with its preprocessing, and loads it to check the outputs.
 
     Raises:
-        UserError: the model has a stem that timm's has not.
+        UserError: the model has a stem that timm does not support.
     """
     import timm
 

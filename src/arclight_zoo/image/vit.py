@@ -1,4 +1,4 @@
-"""Vision transformer: an image as a sequence of patches."""
+"""Vision transformer."""
 
 from typing import Any, Literal
 
@@ -15,15 +15,15 @@ from arclight_zoo.pixels.fit import patch_size_for
 
 
 class ShiftedPatches(nn.Module):
-    """Shifted patch tokenisation (Lee et al., 2021): a patch that also sees half of its neighbours.
+    """Shifted patch tokenisation (Lee et al., 2021): a token also sees half of its neighbours.
 
-    Beside the image stand four of its copies, each shifted by half a patch along a diagonal; what
-    lies in a patch of all five is normalised and projected.
+    The image is concatenated with four copies of itself, each shifted by half a patch along a
+    diagonal. The patches of all five are normalised and projected together.
 
     Args:
         in_channels: of the image.
         d_model: width of a token.
-        patch_size: pixels a side of a patch.
+        patch_size: pixels per side of a patch.
     """
 
     def __init__(self, in_channels: int, d_model: int, patch_size: int) -> None:
@@ -33,7 +33,7 @@ class ShiftedPatches(nn.Module):
         self.proj = nn.Linear(5 * in_channels * patch_size**2, d_model)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images `(batch, in_channels, height, width)` to tokens as a map, as `nn.Conv2d` does:
+        """Images `(batch, in_channels, height, width)` to a map of tokens, like `nn.Conv2d`:
         `(batch, d_model, height / patch_size, width / patch_size)`."""
         half = self.patch_size // 2
         height, width = x.shape[-2:]
@@ -51,14 +51,14 @@ class ShiftedPatches(nn.Module):
 class ViT(nn.Module):
     """Vision transformer (Dosovitskiy et al., 2021).
 
-    The defaults are the plainest form: post-norm blocks and a class token. The published models
+    The defaults are the simplest form: post-norm blocks and a class token. The published models
     set `norm_first`, `final_norm`, `norm_eps=1e-6` and `init="trunc_normal"`.
 
     Args:
-        image_size: pixels a side of the square images.
-        patch_size: pixels a side of a patch; divides `image_size`. None: the first of 4, 8, 16 and
-            32 that makes no more than 200 patches.
-        num_classes: how many logits.
+        image_size: pixels per side of the square images.
+        patch_size: pixels per side of a patch; divides `image_size`. None: the smallest of 4, 8,
+            16 and 32 that gives at most 200 patches.
+        num_classes: number of logits.
         d_model: width of a token.
         n_heads: attention heads; divides `d_model`.
         n_layers: transformer blocks.
@@ -67,23 +67,23 @@ class ViT(nn.Module):
         dropout: of attention weights, of the feed-forward layers and of both branches.
         drop_path: stochastic depth of the last block; rises linearly from 0 at the first.
         norm_first: pre-norm blocks.
-        final_norm: layer norm between pooling and the head; pre-norm blocks want it.
+        final_norm: layer norm between pooling and the head; recommended for pre-norm blocks.
         norm_eps: added to the variance in layer norm.
-        pool: "cls" reads a class token; "mean" is the mean over patches, and has no class token
+        pool: "cls" uses a class token; "mean" averages over patches, without a class token
             (Beyer et al., 2022).
         init: "reference" is PyTorch's own initialisation with zero position and class
             embeddings; "trunc_normal" draws embeddings and weights from a truncated normal of
             deviation 0.02, as timm does, with zero biases; "unit" keeps PyTorch's weights and gives
-            patches, positions and class token variance 1: small images are learnt in far fewer
-            steps, for with small patches the others let the positions drown.
+            patches, positions and class token variance 1, which needs far fewer steps on small
+            images: otherwise the positions are too weak beside small patches.
         shifted_patches: see `ShiftedPatches`.
         locality: locality self-attention (Lee et al., 2021); see `SelfAttention`.
-        activation_checkpointing: recompute each block in the backward pass: less memory, about a
-            third more time (Chen et al., 2016).
+        activation_checkpointing: recompute each block in the backward pass; saves memory for about
+            a third more time (Chen et al., 2016).
 
     Raises:
-        UserError: sizes that do not divide, a probability outside [0, 1), or (in `forward`) an
-            image of another size.
+        UserError: a size does not divide another, a probability is outside [0, 1), or (in
+            `forward`) an image has another size.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class ViT(nn.Module):
         elif init == "unit":
             for embedding in embeddings:
                 nn.init.normal_(embedding)
-            # of variance 1 for pixels of variance 1 (LeCun et al., 1998)
+            # outputs of variance 1 for pixels of variance 1 (LeCun et al., 1998)
             patches = self.patch_embed
             weight = patches.proj.weight if isinstance(patches, ShiftedPatches) else patches.weight
             nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
@@ -173,7 +173,7 @@ class ViT(nn.Module):
         return self.head
 
     def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of timm's or transformers' ViT under this model's names; others as they are."""
+        """Renames weights of timm's or transformers' ViT to this model's names; keeps others."""
         from arclight_zoo.image.vit_weights import from_timm_vit, from_transformers_vit
 
         if any("patch_embed.proj" in key for key in weights):
@@ -183,7 +183,7 @@ class ViT(nn.Module):
         return weights
 
     def to_transformers(self) -> tuple[Any, dict[str, Tensor]]:
-        """A config of transformers, and the weights as its `from_pretrained` reads them."""
+        """A config of transformers, and the weights under its names, for `from_pretrained`."""
         from arclight_zoo.image.vit_weights import as_transformers_vit
 
         return as_transformers_vit(self)
@@ -191,13 +191,13 @@ class ViT(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images `(batch, in_channels, image_size, image_size)` to logits `(batch, num_classes)`.
 
-        Each image is classified on its own: what else is in the batch does not matter.
+        Images are independent of each other.
         """
         height, width = x.shape[-2:]
         if height != self.image_size or width != self.image_size:
             raise UserError(
-                f"The model was built for images of {self.image_size}x{self.image_size} and was "
-                f"given {height}x{width}: type data.image_size={self.image_size}."
+                f"The model was built for images of {self.image_size}x{self.image_size} but got "
+                f"{height}x{width}: type data.image_size={self.image_size}."
             )
         x = self.patch_embed(x).flatten(2).transpose(1, 2)  # (batch, patches, d_model)
         if self.cls_token is not None:
@@ -208,7 +208,7 @@ class ViT(nn.Module):
                 x = checkpoint(block, x, use_reentrant=False)
             else:
                 x = block(x)
-        # Pool, then norm: the same as norm, then pool for a class token, and less work.
+        # Pool before the norm: equal for a class token, and less work.
         x = x.mean(dim=1) if self.cls_token is None else x[:, 0]
         logits: Tensor = self.head(self.norm(x))
         return logits

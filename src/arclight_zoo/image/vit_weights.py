@@ -1,4 +1,4 @@
-"""ViT's weights under the names of timm and transformers, there and back."""
+"""Convert ViT's weights from and to the names of timm and transformers."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 GREY = (0.299, 0.587, 0.114)
-"""How much red, green and blue add to grey (ITU-R BT.601, as Pillow converts)."""
+"""The weights of red, green and blue in grey (ITU-R BT.601, as in Pillow)."""
 
 
 def as_transformers_vit(model: "ViT") -> tuple[Any, dict[str, Tensor]]:
@@ -33,10 +33,10 @@ def as_transformers_vit(model: "ViT") -> tuple[Any, dict[str, Tensor]]:
     patches = model.patch_embed
     if model.cls_token is None or not isinstance(patches, nn.Conv2d) or missing:
         raise UserError(
-            f"transformers' ViT is one of {' '.join(missing)}, which this run's is not: type "
+            f"transformers' ViT needs {' '.join(missing)}, which this run does not have: type "
             "format=safetensors, onnx or torch_export."
         )
-    grey = patches.in_channels == 1  # transformers opens every image with three channels
+    grey = patches.in_channels == 1  # transformers loads every image with three channels
     options: dict[str, Any] = {"num_labels": model.head.out_features}
     config = ViTConfig(
         image_size=model.image_size,
@@ -81,13 +81,13 @@ def as_transformers_vit(model: "ViT") -> tuple[Any, dict[str, Tensor]]:
 
 
 def from_timm_vit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a timm `VisionTransformer` under the names that `ViT` gives them.
+    """Renames the weights of a timm `VisionTransformer` to the names of `ViT`.
 
     They fit a `ViT` of the same sizes with `norm_first=True, final_norm=True, norm_eps=1e-6`,
-    and `pool="mean"` where timm's has `global_pool="avg", class_token=False`.
+    and `pool="mean"` if timm's model has `global_pool="avg", class_token=False`.
 
     Raises:
-        UserError: the model has parts that `ViT` has not, or pools in another way.
+        UserError: the model has parts that `ViT` lacks, or pools in another way.
     """
     renamed: dict[str, Tensor] = {}
     unknown = []
@@ -101,13 +101,13 @@ def from_timm_vit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         raise UserError(
             f"The timm weights have {unknown[0]}"
             + (f" and {len(unknown) - 1} more" if len(unknown) > 1 else "")
-            + ", which ViT has no place for: give it a plain VisionTransformer "
-            "(vit_tiny_patch16_224, for example), or use timm's own model."
+            + ", which ViT does not have: use the weights of a plain VisionTransformer "
+            "(vit_tiny_patch16_224, for example), or timm's own model."
         )
     if ("cls_token" in state_dict) == ("fc_norm.weight" in state_dict):
         raise UserError(
-            "The timm weights pool in a way that ViT does not: it takes a "
-            "class token with norm, or no class token with fc_norm; use timm's own model."
+            "The timm weights pool in a way that ViT does not support (it has a class token with "
+            "norm, or no class token with fc_norm): use timm's own model."
         )
     return renamed
 
@@ -132,13 +132,13 @@ def _from_timm_name(key: str) -> str | None:
 
 
 def from_transformers_vit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a transformers `ViTForImageClassification` under the names of `ViT`.
+    """Renames the weights of a transformers `ViTForImageClassification` to the names of `ViT`.
 
-    They fit a `ViT` of the same sizes with `norm_first=True, final_norm=True, norm_eps=1e-12`
-    (what its config says), and the class token.
+    They fit a `ViT` of the same sizes with a class token, `norm_first=True, final_norm=True` and
+    the `norm_eps` of the transformers config, usually 1e-12.
 
     Raises:
-        UserError: the model has parts that `ViT` has not.
+        UserError: the model has parts that `ViT` lacks.
     """
     renamed: dict[str, Tensor] = {}
     for key, value in state_dict.items():
@@ -156,8 +156,8 @@ def from_transformers_vit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]
                 break
         else:
             raise UserError(
-                f"The weights have {key}, which ViT has no place for: it takes "
-                "those of transformers' ViTForImageClassification."
+                f"The weights have {key}, which ViT does not have: use those of transformers' "
+                "ViTForImageClassification."
             )
     return renamed
 

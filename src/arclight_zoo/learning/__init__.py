@@ -1,1 +1,1 @@
-"""What tasks of every modality learn by: losses and what is measured."""
+"""Losses and metrics for tasks of every modality."""

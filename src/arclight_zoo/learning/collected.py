@@ -1,4 +1,4 @@
-"""All predictions of an evaluation, for what cannot be summed batch by batch."""
+"""Collect all predictions of an evaluation, for metrics that are not sums over batches."""
 
 import torch
 from torch import Tensor
@@ -20,10 +20,10 @@ class Collected(Metric):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, predictions: Tensor, targets: Tensor) -> None:
-        """Adds a batch; copies, since a compiled model may write its next outputs over these."""
+        """Adds a copy of a batch, since a compiled model may overwrite its outputs."""
         self.predictions.append(predictions.to(torch.float32, copy=True))
         self.targets.append(targets)
 
     def compute(self) -> tuple[Tensor, Tensor]:
-        """Both on the CPU, in no particular order of the examples."""
+        """Predictions and targets on the CPU; examples are in arbitrary order."""
         return dim_zero_cat(self.predictions).cpu(), dim_zero_cat(self.targets).cpu()

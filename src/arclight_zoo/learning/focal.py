@@ -1,4 +1,4 @@
-"""Focal loss (Lin et al., 2017): cross-entropy that counts easy examples less."""
+"""Focal loss (Lin et al., 2017): cross-entropy that down-weights easy examples."""
 
 import torch
 from torch import Tensor, nn
@@ -9,12 +9,12 @@ from arclight.ranges import NonNegative
 class FocalLoss(nn.Module):
     """`-(1 - p) ** gamma * log(p)`, where p is the probability of the right class.
 
-    With `gamma=0` it is `torch.nn.CrossEntropyLoss`, also with weights and soft targets. The mean
-    is taken as there: over the weights of the targets' classes, or over the batch of soft targets.
+    With `gamma=0` it equals `torch.nn.CrossEntropyLoss`, also with weights and soft targets. The
+    mean is weighted as there: by class weight for class targets, unweighted for soft targets.
 
     Args:
-        gamma: how much less easy examples count; the paper's best is 2.
-        weight: of each class, `(classes,)`: the paper's alpha; None: all alike.
+        gamma: how strongly easy examples are down-weighted; the paper's best is 2.
+        weight: of each class, `(classes,)`, the paper's alpha; None: equal weights.
     """
 
     weight: Tensor | None
@@ -29,10 +29,10 @@ class FocalLoss(nn.Module):
 
         Args:
             logits: `(batch, classes)`.
-            targets: classes `(batch,)`, or shares of each class `(batch, classes)`.
+            targets: classes `(batch,)`, or class probabilities `(batch, classes)`.
         """
         log_p = logits.float().log_softmax(1)
-        # 1 - p, exactly where p is near 1; below 1e-7 a gamma under 1 would have no gradient.
+        # 1 - p, accurate also for p near 1. The clamp keeps gradients finite for gamma below 1.
         missing = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).eps)
         each = -(missing**self.gamma) * log_p
         if self.weight is not None:

@@ -1,4 +1,4 @@
-"""The loss of classification, as a config says it."""
+"""Build the loss of classification from its config."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -18,17 +18,19 @@ def classification_loss(
     class_counts: Sequence[int],
     num_classes: int | None,
 ) -> nn.Module:
-    """A module that takes logits `(batch, classes)` and targets: classes, or shares of each.
+    """Builds a module that takes logits `(batch, classes)` and targets.
+
+    Targets are classes `(batch,)` or class probabilities `(batch, classes)`.
 
     Args:
         loss: `task.loss`; None: cross-entropy.
         label_smoothing: of cross-entropy.
-        class_weights: `balanced`, or a weight for each class; None: all count alike.
-        class_counts: training examples of each class; empty where they are not known.
-        num_classes: None where it is not known.
+        class_weights: `balanced`, or a weight for each class; None: equal weights.
+        class_counts: training examples of each class; empty if unknown.
+        num_classes: None if unknown.
 
     Raises:
-        UserError: these do not go together.
+        UserError: the arguments do not fit together.
     """
     if loss is None:
         loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
@@ -36,15 +38,15 @@ def classification_loss(
         require_no_parameters(loss)
         if label_smoothing:
             raise UserError(
-                f"task.label_smoothing={label_smoothing} is of the cross-entropy, and task.loss is "
-                f"{type(loss).__name__}: type task.label_smoothing=0, and give the loss its own "
-                "where it has one."
+                f"task.label_smoothing={label_smoothing} applies to cross-entropy only, but "
+                f"task.loss is {type(loss).__name__}: type task.label_smoothing=0, and set the "
+                "loss's own label smoothing if it has one."
             )
     if class_weights is None:
         return loss
-    if getattr(loss, "weight", 0) is not None:  # torch's losses have it None where none are given
+    if getattr(loss, "weight", 0) is not None:  # None in torch's losses without weights
         raise UserError(
-            f"{type(loss).__name__} takes no weights of classes (it has no open `weight`): type "
+            f"{type(loss).__name__} takes no class weights (it has no unset `weight`): type "
             "task.class_weights=null, or choose another task.loss."
         )
     loss.register_buffer("weight", _weights(class_weights, class_counts, num_classes))
@@ -52,11 +54,11 @@ def classification_loss(
 
 
 def require_no_parameters(loss: nn.Module) -> None:
-    """Raises `UserError` where a loss has parameters: the optimizer has the model's alone."""
+    """Raises `UserError` if a loss has parameters: the optimizer gets only the model's."""
     if any(True for _ in loss.parameters()):
         raise UserError(
-            f"task.loss={type(loss).__name__} has parameters, and only the model's are trained: "
-            "put them into the model, or write a task of your own with configure_optimizers."
+            f"task.loss={type(loss).__name__} has parameters, but only the model's are trained: "
+            "put them into the model, or write your own task with configure_optimizers."
         )
 
 
@@ -69,7 +71,7 @@ def _weights(
         if not class_counts:
             raise UserError(
                 "task.class_weights=balanced needs the number of training examples of each class, "
-                "which these data do not tell: give a list with a weight for each class."
+                "which this data module does not report: give a list with one weight per class."
             )
         return balanced(class_counts)
     if num_classes is not None and len(class_weights) != num_classes:
@@ -83,9 +85,9 @@ def _weights(
 
 
 def balanced(counts: Sequence[int]) -> Tensor:
-    """`examples / (classes * count)` of each class, as scikit-learn's `balanced`: `(classes,)`.
+    """`examples / (classes * count)` of each class, as in scikit-learn: `(classes,)`.
 
-    A class without examples weighs nothing and is not counted among the classes.
+    A class without examples has weight 0 and is not counted.
     """
     of_class = torch.tensor(counts, dtype=torch.float64)
     there = of_class > 0

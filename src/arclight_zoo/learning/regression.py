@@ -1,4 +1,4 @@
-"""How far numbers are from what they should be."""
+"""Metrics and a plot for regression."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ PANELS = 4  # at most
 def regression_scores(found: Tensor, targets: Tensor) -> dict[str, float]:
     """Mean absolute error and R2, as means over the values; both `(examples, values)`.
 
-    Where a value never varies its R2 is 1 if it is found exactly, else 0, as in scikit-learn.
+    The R2 of a constant target is 1 if all predictions are exact, else 0, as in scikit-learn.
     """
     found, targets = found.double(), targets.double()
     rest = (targets - found).square().sum(0)
@@ -27,12 +27,13 @@ def regression_scores(found: Tensor, targets: Tensor) -> dict[str, float]:
 
 
 def draw_values(found: Tensor, targets: Tensor, names: Sequence[str], target: Path) -> Path:
-    """What was found over what is true, a panel for each of the first four values.
+    """Plots predictions over targets, with a panel for each of the first four values.
 
     Args:
-        found: `(examples, values)`; `targets` likewise.
+        found: predictions, `(examples, values)`.
+        targets: `(examples, values)`.
         names: of the values.
-        target: the file.
+        target: the file to write.
     """
     count = min(PANELS, targets.shape[1])
     drawn, axes = figure(count, 4.5)
@@ -41,6 +42,6 @@ def draw_values(found: Tensor, targets: Tensor, names: Sequence[str], target: Pa
         low, high = float(true.min()), float(true.max())
         axis.plot([low, high], [low, high], color="grey", linewidth=1)
         axis.scatter(true, guess, s=12, alpha=0.6)
-        axis.set(xlabel=f"{names[i]}, true", ylabel="found")
+        axis.set(xlabel=f"{names[i]}, true", ylabel="predicted")
         axis.grid(alpha=0.3)
     return save(drawn, target)

@@ -1,4 +1,4 @@
-"""Images that are stored as arrays: `.npy` files, and the pages of a TIFF file."""
+"""Read images that are stored as arrays: `.npy` files, and the pages of TIFF files."""
 
 import io
 from typing import Any
@@ -11,7 +11,7 @@ MAGIC = b"\x93NUMPY"
 
 
 def is_stack(image: Image.Image) -> bool:
-    """Whether a TIFF file holds more than one grey page of the same size: bands of one image."""
+    """Whether a TIFF file holds several grey pages of the same size, the bands of one image."""
     pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
     if pages == 1:
         return False
@@ -35,19 +35,19 @@ def read_array(stored: bytes) -> NDArray[Any]:
     """The content of a `.npy` file as `(height, width, bands)`.
 
     Raises:
-        ValueError: it is damaged, or is no image.
+        ValueError: it is damaged, or not an image.
     """
     return with_bands(np.load(io.BytesIO(stored), allow_pickle=False))
 
 
 def with_bands(array: NDArray[Any]) -> NDArray[Any]:
-    """An array of numbers as `(height, width, bands)`; the shorter of first and last axis is bands.
+    """An array as `(height, width, bands)`; the shorter of first and last axis is the bands.
 
     Raises:
-        ValueError: it has neither two nor three axes, or no real numbers.
+        ValueError: it does not have two or three axes of real numbers.
     """
     if array.ndim not in (2, 3) or array.dtype.kind not in "buif" or 0 in array.shape:
-        raise ValueError(f"an array of shape {array.shape} and type {array.dtype} is no image")
+        raise ValueError(f"an array of shape {array.shape} and type {array.dtype} is not an image")
     if array.ndim == 2:
         array = array[..., None]
     elif array.shape[0] < array.shape[2]:

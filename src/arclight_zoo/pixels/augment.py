@@ -1,10 +1,10 @@
-"""Augmentation on whole batches; what happens to an image is decided by its row of the table.
+"""Augment whole batches; the random numbers of an image come from its row of a table.
 
-The same (seed, epoch, sample) gives the same picture, whatever batch, process or loader it is in.
-Only mixup and CutMix look at a neighbour, and that one depends on the batch.
+The same (seed, epoch, sample) gives the same image in any batch, process or loader. Only mixup and
+CutMix use a second image, which depends on the batch.
 
-On the CPU the plain copying is NumPy's: it moves whole lines where torch moves single bytes, and
-needs no second thread, whose being late would stall each of a dozen small operations.
+On the CPU, NumPy copies images: it moves whole lines where torch moves single bytes, and it needs
+no second thread, for which each of a dozen small operations would have to wait.
 """
 
 from dataclasses import dataclass
@@ -28,23 +28,23 @@ CROP, FLIP, ERASE, POLICY, MIX, RESIZED_CROP = 0, 2, 3, 8, 16, 24
 
 @dataclass(frozen=True)
 class Augment:
-    """What is done to training images; each field's zero leaves them alone.
+    """The augmentation of training images; zero switches a field off.
 
     Attributes:
-        crop: shift by up to so many pixels each way: a random crop of the padded image.
-        padding: what the crop uncovers: `zeros`, or `reflect` (the image mirrored at its edge).
-        flip: mirror left to right, with probability 0.5; `alternating` (Jordan, 2024): each image
-            in every other epoch, so that two epochs show both of its sides.
+        crop: shift by up to this many pixels in each direction: a random crop of the padded image.
+        padding: fill for the crop: `zeros`, or `reflect` (the image mirrored at its edge).
+        flip: mirror left to right with probability 0.5; `alternating` (Jordan, 2024): in every
+            other epoch, so that two epochs show both sides of an image.
         policy: `trivial` (TrivialAugment-Wide: Mueller and Hutter, 2021) or `randaugment`
             (RandAugment: Cubuk et al., 2020; two operations of magnitude 9).
         erase: probability of a random rectangle set to the mean (Zhong et al., 2020).
-        mixup: alpha of mixup (Zhang et al., 2018); with `cutmix` too, each is used half the time.
+        mixup: alpha of mixup (Zhang et al., 2018); if both are on, each is used half the time.
         cutmix: alpha of CutMix (Yun et al., 2019).
-        mix_prob: probability that an image is mixed, where `mixup` or `cutmix` is on.
-        resized_crop: smallest share of the image's area that a random crop keeps before it is
+        mix_prob: probability that an image is mixed, if `mixup` or `cutmix` is on.
+        resized_crop: smallest fraction of the image's area that a random crop keeps before it is
             resized to the image size (0.08 for ImageNet: Szegedy et al., 2015).
 
-    `crop` and `resized_crop` may be None: as suits the images, see `arclight_zoo.pixels.fit`.
+    `crop` and `resized_crop` may be None: chosen by image size, see `arclight_zoo.pixels.fit`.
     """
 
     crop: Natural | None = 0
@@ -71,15 +71,15 @@ class Augment:
 
     @property
     def none(self) -> bool:
-        """Whether training images are left as they are."""
+        """Whether augmentation is off."""
         return self == Augment(padding=self.padding, mix_prob=self.mix_prob)
 
 
 class Finish:
-    """The last step of every loader: uint8 images of a batch to what the model is given.
+    """The last step of every loader: uint8 images of a batch to the model's input.
 
     Args:
-        normalise: its mean and std.
+        normalise: subtracts the mean and divides by the std.
         num_classes: the width of mixed targets.
         augment: None in evaluation.
     """
@@ -141,8 +141,8 @@ def crop(images: Tensor, top: Tensor, left: Tensor, reach: int, padding: str) ->
 
     Args:
         images: uint8 `(batch, channels, height, width)`.
-        top: where each window begins in the padded image: `(batch,)` in 0 ... 2 * reach; `left`
-            likewise.
+        top: top edge of each window in the padded image, `(batch,)` in 0 ... 2 * reach.
+        left: left edge, `(batch,)` in 0 ... 2 * reach.
         reach: pixels.
         padding: `zeros` or `reflect`.
     """
@@ -160,9 +160,9 @@ def crop(images: Tensor, top: Tensor, left: Tensor, reach: int, padding: str) ->
 def _padded(images: Tensor, reach: int, padding: str) -> Tensor:
     if padding == "zeros":
         return F.pad(images, (reach, reach, reach, reach))
-    for dim in (-2, -1):  # torch's own reflection knows no uint8
+    for dim in (-2, -1):  # torch's own reflection does not support uint8
         size = images.shape[dim]
-        there_and_back = max(1, 2 * (size - 1))  # a reach beyond the image is mirrored again
+        there_and_back = max(1, 2 * (size - 1))  # a longer reach is mirrored again
         source = torch.arange(-reach, size + reach, device=images.device) % there_and_back
         source = (size - 1) - ((size - 1) - source).abs()
         images = images.index_select(dim, source)
@@ -170,7 +170,7 @@ def _padded(images: Tensor, reach: int, padding: str) -> Tensor:
 
 
 def flip(images: Tensor, which: Tensor) -> Tensor:
-    """Mirrors those images left to right; `which` is `(batch,)`, bool, on the CPU."""
+    """Mirrors the selected images left to right; `which` is `(batch,)`, bool, on the CPU."""
     if images.device.type == "cpu":
         pixels, chosen = images.numpy().copy(), which.numpy()
         pixels[chosen] = pixels[chosen][..., ::-1]
@@ -180,13 +180,13 @@ def flip(images: Tensor, which: Tensor) -> Tensor:
 
 
 def erase(images: Tensor, u: Tensor, probability: float) -> Tensor:
-    """Sets a rectangle of 2 to 33% of the area, of ratio 0.3 to 3.3, to zero: the mean.
+    """Sets a random rectangle to zero, the mean: 2 to 33 % of the area, aspect ratio 0.3 to 3.3.
 
-    Unlike torchvision's, a rectangle that would not fit is trimmed to the image, not drawn anew.
+    Unlike in torchvision, a rectangle that does not fit is trimmed to the image, not redrawn.
 
     Args:
         images: normalised `(batch, channels, height, width)`.
-        u: uniform `(batch, 5)`: whether, area, ratio, y, x.
+        u: uniform numbers `(batch, 5)`: whether to erase, area, ratio, y, x.
     """
     height, width = images.shape[-2:]
     area = height * width * (0.02 + u[:, 1] * (0.33 - 0.02))

@@ -1,4 +1,4 @@
-"""Copies of one image in several splits, or under several labels."""
+"""Find copies of an image in several splits, or with several labels."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,13 +16,13 @@ _MOST = 100_000  # images in files that are read to be compared
 
 
 def copies(parts: Mapping[str, Part], fingerprint: str, cache: Path, limit_gb: float) -> list[str]:
-    """A sentence for each kind of copy: the same pixels in memory, the same bytes in files.
+    """Messages about copies: the same pixels in memory, or the same bytes in files.
 
     Args:
         parts: the images of each stage.
-        fingerprint: changes when they do.
-        cache: keeps what was found.
-        limit_gb: images in files are read only if they would fit in so much memory.
+        fingerprint: of the data; changes when the images change.
+        cache: folder for the result.
+        limit_gb: images in files are only compared if they would fit into this much memory.
     """
     used = {stage: part for stage, part in parts.items() if len(part)}
     in_files = [part for part in used.values() if part.pixels is None]
@@ -44,12 +44,12 @@ def copies(parts: Mapping[str, Part], fingerprint: str, cache: Path, limit_gb: f
 
     *others, classes = cached(cache, f"copies 2|{fingerprint}", count).tolist()
     said = [
-        f"Copies of training images in {stage}: {n:,}. They make its score too high."
+        f"Copies of training images in {stage}: {n:,}. They make its scores too high."
         for stage, n in zip(list(used)[1:], others, strict=True)
         if n
     ]
     if classes:
-        said.append(f"Images with copies under another label: {classes:,}.")
+        said.append(f"Images with copies that have another label: {classes:,}.")
     return said
 
 

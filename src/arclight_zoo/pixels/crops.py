@@ -1,7 +1,7 @@
-"""Random resized crops of image files, decoded no larger than they are needed.
+"""Random resized crops of image files, decoded only as large as needed.
 
-Most of a crop's time is the decoder's. simplejpeg gives the same bits as Pillow in half the time,
-can scale while it decodes, and lets other threads run.
+Decoding takes most of a crop's time. simplejpeg gives the same bits as Pillow in half the time,
+can scale while it decodes, and releases the GIL.
 """
 
 import math
@@ -17,23 +17,25 @@ from PIL import Image
 from arclight_zoo.pixels.decode import Shape, is_plain, require_bands, to_channels, upright
 from arclight_zoo.pixels.depth import Decoded, channels_of, shades, size_of
 
-_SCALES = (8, 4, 2, 1)  # by which libjpeg divides with less work than it saves
-_GAP = 2  # times the size that a scaled window keeps, as `reducing_gap` of Pillow's thumbnails
-_JPEG = ("JPEG", "MPO")  # MPO: a JPEG with more after it, as some cameras store
+_SCALES = (8, 4, 2, 1)  # divisors that make libjpeg faster
+_GAP = 2  # a scaled window keeps this many times its size, like `reducing_gap` in Pillow
+_JPEG = ("JPEG", "MPO")  # MPO: a JPEG followed by more images, from some cameras
 
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """A window of `smallest` to all of the area and of ratio 3/4 to 4/3, in the size of `shape`.
+    """A random resized crop (Inception's crop: Szegedy et al., 2015).
 
-    Inception's crop (Szegedy et al., 2015). Unlike torchvision's, a window that would not fit is
-    trimmed to the image, not drawn anew. It is resized to the same bits as torchvision's v2 does
-    with tensors (bilinear, antialiased).
+    The window has at least the fraction `smallest` of the area and a ratio of 3/4 to 4/3. Unlike
+    in torchvision, a window that does not fit is trimmed to the image, not redrawn. Resizing gives
+    the same bits as torchvision's v2 on tensors (bilinear, antialiased).
 
     Args:
-        scaled: decode a JPEG at 1/2, 1/4 or 1/8 of its size where the window keeps twice
-            `shape.size` pixels each way. Shades then differ by the decoder's filter: on detailed
-            photographs by 1 to 2 of 255 on average.
+        shape: of the result.
+        smallest: fraction of the area.
+        scaled: decode a JPEG at 1/2, 1/4 or 1/8 of its size if the window keeps twice
+            `shape.size` pixels in each direction. Shades then differ slightly: by 1 to 2 of 255 on
+            average for detailed photographs.
         u: uniform numbers: area, ratio, x, y.
     """
 
@@ -67,7 +69,7 @@ class RandomCrop:
         return next((by for by in _SCALES if side >= by * _GAP * self.shape.size), 1)
 
     def _decode(self, image: Decoded, stored: bytes, side: int) -> NDArray[np.uint8]:
-        """All of the image, uint8 `(height, width, channels)`, scaled as far as `side` allows."""
+        """The whole image, uint8 `(height, width, channels)`, scaled as far as `side` allows."""
         image = shades(image, self.shape.span)
         if not isinstance(image, Image.Image):
             require_bands(channels_of(image), self.shape.channels)
@@ -78,7 +80,7 @@ class RandomCrop:
 
             by = self._scale(side) if self.scaled else 1
             least = {"min_width": -(-image.width // by), "min_height": -(-image.height // by)}
-            with suppress(ValueError):  # what can be read of a damaged file is Pillow's to say
+            with suppress(ValueError):  # Pillow decides whether a damaged file is readable
                 pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(stored, colours, **least)
                 return pixels
         image.load()

@@ -1,4 +1,4 @@
-"""From an image file to a model's input: one code for training, evaluation and prediction."""
+"""Turn image files into model inputs; shared by training, evaluation and prediction."""
 
 import io
 import warnings
@@ -21,33 +21,33 @@ from arclight_zoo.pixels.image_facts import ImageFacts
 
 Encoded = bytes | Path
 Take = Callable[[Decoded, bytes], Any]
-"""What is wanted of an opened image, which decodes when it is loaded, and of its file."""
+"""Takes an opened, lazily decoded image and its file's bytes, and returns what is needed."""
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, MemoryError)
-_ORIENTATION = 0x0112  # the Exif tag by which cameras note how they were held
+_ORIENTATION = 0x0112  # the Exif tag for the camera's orientation
 
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
-"""What is read; Pillow knows more, of which some start other programs, as EPS does."""
+"""The formats to read. Pillow supports more, but some, such as EPS, start other programs."""
 
 LARGEST = 256 * 2**20  # bytes of an image file
-warnings.simplefilter("error", Image.DecompressionBombWarning)  # Pillow decodes it all the same
+warnings.simplefilter("error", Image.DecompressionBombWarning)  # Pillow only warns
 
-OR_SKIP = ", or type data.on_error=skip to leave out what cannot be read"
-"""What else can be done about an image of a data set."""
+OR_SKIP = ", or type data.on_error=skip to leave out unreadable images"
+"""An alternative for messages about an image of a data set."""
 
 
 def is_plain(image: Decoded) -> bool:
-    """Whether what is stored is one image, upright, with 8 bits."""
+    """Whether the file stores one upright image with 8 bits."""
     if not isinstance(image, Image.Image) or image.mode.startswith(("I", "F")) or is_stack(image):
         return False
     return int(image.getexif().get(_ORIENTATION, 1)) == 1
 
 
 def upright(image: Decoded, stored: bytes = b"") -> Decoded:
-    """The whole image, decoded, as it was seen.
+    """Decodes the whole image and rotates it upright.
 
     Raises:
-        ValueError: not all of its pixels are numbers.
+        ValueError: some pixels are not finite.
     """
     if isinstance(image, Image.Image):
         if is_stack(image):
@@ -66,13 +66,14 @@ def _finite(image: Decoded) -> Decoded:
 
 
 def read_image(encoded: Encoded, where: str, otherwise: str = "", take: Take = upright) -> Any:
-    """The decoded image, upright, or what `take` makes of it.
+    """Decodes an image.
 
     Args:
         encoded: the bytes of an image file, or its path.
-        where: what an error calls it.
-        otherwise: what else can be done about it, such as `OR_SKIP`.
-        take: see `Take`; it may decode less than all of the image.
+        where: its name in error messages.
+        otherwise: an alternative to add to error messages, such as `OR_SKIP`.
+        take: see `Take`; it may decode only a part of the image. The default returns the whole
+            image, upright.
 
     Raises:
         UserError: it cannot be read as an image.
@@ -85,10 +86,10 @@ def read_image(encoded: Encoded, where: str, otherwise: str = "", take: Take = u
             return take(image, stored)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(
-            f"{where} has more than {Image.MAX_IMAGE_PIXELS:,} pixels, which would fill the "
+            f"{where} has more than {Image.MAX_IMAGE_PIXELS:,} pixels, which needs too much "
             f"memory: make it smaller{otherwise}."
         ) from error
-    except _DAMAGED as error:  # which Pillow's readers let escape from a damaged file
+    except _DAMAGED as error:  # Pillow's errors on damaged files
         why = f" ({error})" if type(error) is ValueError and "its pixels" in str(error) else ""
         raise UserError(
             f"{where} cannot be read as an image{why}: replace or remove it{otherwise}."
@@ -97,13 +98,13 @@ def read_image(encoded: Encoded, where: str, otherwise: str = "", take: Take = u
 
 @cache
 def _formats() -> list[str]:
-    """Those of them that this Pillow was built with."""
+    """The formats that the installed Pillow supports."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _content(file: Path) -> bytes:
-    """All of a file, unless it has no end, as a device has none, or is no image by its size."""
+    """The content of a regular file that is not too large for an image."""
     with file.open("rb") as opened:
         content = opened.read(LARGEST + 1)
     if len(content) > LARGEST:
@@ -113,14 +114,14 @@ def _content(file: Path) -> bytes:
 
 @dataclass(frozen=True)
 class Shape:
-    """What every image becomes: `channels` by `size` by `size` pixels.
+    """The shape of every preprocessed image: `channels` by `size` by `size` pixels.
 
     With `resize`, the shorter side is scaled to `size / crop` (bilinear, antialiased) and the
-    centre is kept; without it, an image of another size is a fault. A `crop` of 0.875 is usual for
-    ImageNet: a shorter side of 256 pixels, and 224 of them. Sizes and places are rounded as by
-    torchvision's `resize` and `center_crop`, so shades differ from theirs by rounding alone.
+    centre is kept; without it, images of other sizes are rejected. A `crop` of 0.875 is usual for
+    ImageNet: 224 of 256 pixels of the shorter side. Sizes and positions are rounded as in
+    torchvision's `resize` and `center_crop`, so shades differ from theirs only by rounding.
 
-    Pixels with more than 8 bits get 8 of them, of which `span` says what is black and white.
+    Pixels with more than 8 bits are reduced to 8; `span` gives the values for black and white.
     """
 
     channels: int
@@ -137,7 +138,7 @@ class Shape:
         """The image as uint8 `(channels, size, size)`.
 
         Raises:
-            UserError: it has another size, and may not be resized, or other bands.
+            UserError: it has another size and `resize` is off, or it has other bands.
         """
         if size_of(image) != self.sides and not self.resize:
             raise UserError(different_sizes(self.sides, size_of(image)))
@@ -154,7 +155,7 @@ class Shape:
         return pixels[None] if self.channels == 1 else pixels.transpose(2, 0, 1)
 
     def _centre(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of what is kept, in pixels of an image of this size."""
+        """Left, top, right and bottom of the centre crop, in pixels of an image of this size."""
         short = int(self.size / self.crop)
         scaled = [int(short * side / min(width, height)) for side in (width, height)]
         first = [round((side - self.size) / 2) for side in scaled]
@@ -164,7 +165,7 @@ class Shape:
 
 
 def different_sizes(one: tuple[int, int], other: tuple[int, int]) -> str:
-    """The sentence about two sizes (width, height)."""
+    """The error message about two sizes (width, height)."""
     return (
         f"The images have different sizes ({one[0]}x{one[1]} and {other[0]}x{other[1]} pixels): "
         f"type data.image_size={min(one)} to resize them all."
@@ -172,9 +173,9 @@ def different_sizes(one: tuple[int, int], other: tuple[int, int]) -> str:
 
 
 def require_bands(found: int, channels: int) -> None:
-    """Raises `UserError` where an image has other bands than it should have.
+    """Raises `UserError` if an image cannot be converted to this number of channels.
 
-    Colours become grey and grey becomes colours; nothing else has a meaning.
+    Only conversions between grey and colour are possible.
     """
     if found != channels and not {found, channels} <= {1, 3}:
         raise UserError(
@@ -184,10 +185,10 @@ def require_bands(found: int, channels: int) -> None:
 
 
 def to_channels(image: Image.Image, channels: int) -> Image.Image:
-    """The image of 8 bits in 1 (grey) or 3 (RGB) channels; transparency is dropped.
+    """Converts an 8-bit image to 1 (grey) or 3 (RGB) channels; transparency is dropped.
 
     Raises:
-        UserError: other channels are asked for.
+        UserError: another number of channels is requested.
     """
     require_bands(channels_of(image), channels)
     if image.mode == "P" and "transparency" in image.info:
@@ -216,7 +217,7 @@ class Normalise:
 
 
 def model_input(encoded: Encoded, facts: ImageFacts) -> Tensor:
-    """A new image file as a model input `(1, channels, size, size)`, prepared as in evaluation.
+    """Preprocesses an image file, as in evaluation, to model input `(1, channels, size, size)`.
 
     Raises:
         UserError: it cannot be read as an image.

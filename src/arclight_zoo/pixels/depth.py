@@ -1,4 +1,4 @@
-"""Pixels with more than 8 bits, and arrays: which range of values goes from black to white."""
+"""Map pixels with more than 8 bits, and arrays, to 8 bits."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from PIL import Image
 from arclight.errors import UserError
 
 Decoded = Image.Image | NDArray[Any]
-"""An opened image, or an array `(height, width, bands)`, such as a satellite's."""
+"""An opened image, or an array `(height, width, bands)`, for example from a satellite."""
 
 Span = tuple[float, float]
 """The values that become black and white."""
 
-_BITS = (8, 10, 12, 14, 16)  # of cameras, microscopes and scanners
+_BITS = (8, 10, 12, 14, 16)  # common in cameras, microscopes and scanners
 _GREY_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"}
 
 
@@ -24,14 +24,14 @@ def size_of(image: Decoded) -> tuple[int, int]:
 
 
 def channels_of(image: Decoded) -> int:
-    """1 for a grey image, 3 for any other; of an array, its bands."""
+    """1 for a grey image, 3 for any other image; for arrays the number of bands."""
     if isinstance(image, Image.Image):
         return 1 if image.mode in _GREY_MODES else 3
     return int(image.shape[2])
 
 
 def is_deep(image: Decoded) -> bool:
-    """Whether its values are not shades of 8 bits."""
+    """Whether its values need more than 8 bits."""
     if isinstance(image, Image.Image):
         return image.mode.startswith(("I", "F"))
     return image.dtype != np.uint8
@@ -40,13 +40,13 @@ def is_deep(image: Decoded) -> bool:
 def span_of(lowest: float, highest: float, whole: bool) -> Span:
     """The range of values that a data set uses.
 
-    Whole numbers from 0 have that of the fewest bits (8, 10, 12, 14 or 16) that hold them,
-    fractions from 0 to 1 have 0 to 1, and anything else goes from its least to its greatest value.
+    For non-negative integers it is that of the fewest sufficient bits (8, 10, 12, 14 or 16); for
+    fractions in 0 to 1 it is 0 to 1; otherwise it is from the lowest to the highest value.
 
     Args:
-        lowest: of all pixels.
-        highest: of all pixels.
-        whole: whether they are stored as whole numbers.
+        lowest: value of all pixels.
+        highest: value of all pixels.
+        whole: whether they are stored as integers.
     """
     if whole and lowest >= 0:
         for bits in _BITS:
@@ -57,20 +57,20 @@ def span_of(lowest: float, highest: float, whole: bool) -> Span:
     return lowest, highest
 
 
-def in_words(span: Span) -> str:
+def span_text(span: Span) -> str:
     """Such as `0 to 4095`."""
     return " to ".join(f"{value:g}" if value % 1 else str(int(value)) for value in span)
 
 
 def shades(image: Decoded, span: Span | None) -> Image.Image | NDArray[np.uint8]:
-    """The image with 8 bits: one of Pillow's, or `(height, width, bands)` for 2, 4 or more bands.
+    """Converts an image to 8 bits: a Pillow image, or `(height, width, bands)` for 2 or 4+ bands.
 
     Args:
         image: of any depth.
-        span: see `Span`; values beyond it are clipped. None: only 16 bits can be told without it.
+        span: see `Span`; values outside are clipped. None: works for 8 and 16 bits only.
 
     Raises:
-        UserError: the range of its values is not known.
+        UserError: the range of its values is unknown.
     """
     if isinstance(image, Image.Image):
         if not is_deep(image):
@@ -88,8 +88,8 @@ def _to_8_bits(values: NDArray[Any], span: Span | None) -> NDArray[np.uint8]:
     if span is None:
         raise UserError(
             f"An image holds values of type {values.dtype} ({values.min():g} to "
-            f"{values.max():g}), where others have 8 bits: type data.value_range=[LOW,HIGH] with "
-            "what is black and what is white, or store it with 8 bits."
+            f"{values.max():g}), but others have 8 bits: type data.value_range=[LOW,HIGH] with "
+            "the values for black and white, or store it with 8 bits."
         )
     low, high = span
     scaled = (values.astype(np.float64) - low) * (255 / ((high - low) or 1))

@@ -1,4 +1,4 @@
-"""Images on matplotlib's axes."""
+"""Draw images on matplotlib axes."""
 
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def draw_image(axis: "Axes", image: Tensor, facts: ImageFacts) -> None:
-    """A normalised image `(channels, height, width)`, as it was before.
+    """Draws a normalised image `(channels, height, width)` in its original shades.
 
-    Of more channels than three the first three are drawn, of two the first.
+    Of more than three channels the first three are drawn; of two channels, the first.
     """
     mean, std = (torch.tensor(values)[:, None, None] for values in (facts.mean, facts.std))
     pixels = (image * std + mean).clamp(0, 1)

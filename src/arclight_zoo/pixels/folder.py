@@ -1,7 +1,7 @@
-"""A folder of class folders: `train/CLASS/*.png` with `val` and `test` beside it, or `CLASS/*.png`.
+"""Read class folders: `train/CLASS/*.png` with `val` and `test` beside it, or `CLASS/*.png`.
 
-Read directly: the hub's loader copies every path into a cache first, and drops a class folder that
-holds no images without a word.
+Not with `datasets`, which copies every path into a cache first and silently drops class folders
+without images.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ class FilesSplit:
 
 
 def holds_class_folders(folder: Path) -> bool:
-    """Whether images lie in class folders, with no table beside them that says otherwise."""
+    """Whether there are images in class folders, and no table beside them."""
     splits = _split_folders(folder) or [folder]
     if any(f.glob("metadata.*") and list(f.glob("metadata.*")) for f in (folder, *splits)):
         return False
@@ -55,10 +55,10 @@ def holds_class_folders(folder: Path) -> bool:
 
 
 def open_folder(folder: Path) -> Source:
-    """Opens it; classes are numbered in the order of their names.
+    """Opens a folder of class folders; classes are numbered in the order of their names.
 
     Raises:
-        UserError: a class folder without images, or a class that the training images lack.
+        UserError: a class folder has no images, or a split has a class without training images.
     """
     by_split = {f.name: f for f in _split_folders(folder)} or {"train": folder}
     first = next((name for name in TRAIN_NAMES if name in by_split), next(iter(by_split)))
@@ -102,8 +102,8 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _images(folder: Path) -> Iterator[Path]:
-    """Image files below the folder, in the order of their names on every file system."""
-    seen: set[str] = set()  # a link may lead back
+    """Image files below the folder, sorted by name."""
+    seen: set[str] = set()  # links may form a cycle
     for here, folders, files in os.walk(folder, followlinks=True):
         if (real := os.path.realpath(here)) in seen:
             folders.clear()

@@ -1,4 +1,4 @@
-"""How a run prepares images, as an image processor of transformers reads it."""
+"""Export a run's preprocessing as an image processor of transformers."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ def write_processor(model: nn.Module, facts: ImageFacts, folder: Path) -> None:
     net: Any = getattr(model, "net", None)
     kind = net.config.model_type if net is not None else "vit"
     side = {"height": facts.image_size, "width": facts.image_size}
-    coloured = kind == "blip" or net is None  # both are written to take a grey image as coloured
+    coloured = kind == "blip" or net is None  # both convert grey images to RGB
     times = 3 if coloured and facts.channels == 1 else 1
     how = {
         "image_processor_type": PROCESSORS.get(kind, "ViTImageProcessor"),
@@ -24,7 +24,7 @@ def write_processor(model: nn.Module, facts: ImageFacts, folder: Path) -> None:
         "do_center_crop": False,
         "resample": 2,  # bilinear
     }
-    if facts.eval_crop < 1:  # only CLIP's has a crop
+    if facts.eval_crop < 1:  # only CLIP's processor can crop
         how = {
             "image_processor_type": PROCESSORS["clip"],
             "size": {"shortest_edge": round(facts.image_size / facts.eval_crop)},

@@ -1,4 +1,4 @@
-"""Images that Hugging Face `datasets` reads: on the hub, and in local folders of parquet files."""
+"""Read images with Hugging Face `datasets`: from the hub, and from folders of parquet files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from arclight_zoo.reading.missing import require_none_missing
 
 @dataclass(frozen=True)
 class HubSplit:
-    """One split of a `datasets.DatasetDict`, its images left encoded."""
+    """One split of a `datasets.DatasetDict` with encoded images."""
 
     name: str
     path: str
     encoded: Any  # a datasets.Dataset with the image column alone
     labels: NDArray[Any]
     pixels: None = None
-    groups: NDArray[np.int64] | None = None  # equal for images that stay on one side
+    groups: NDArray[np.int64] | None = None  # equal for images that stay together
 
     @property
     def fingerprint(self) -> str:
@@ -44,7 +44,7 @@ class HubSplit:
         return encoded if isinstance(encoded, bytes) else encoded.read_bytes()
 
     def stored(self, index: int) -> tuple[Encoded, str]:
-        """The image file, and what an error calls it."""
+        """The image file, and its name in error messages."""
         where = self.where(index)
         (cell,) = self.encoded[index].values()
         if cell is not None and cell["bytes"] is not None:
@@ -65,10 +65,10 @@ def open_hub(
     targets: Targets = "classes",
     group_column: str | None = None,
 ) -> Source:
-    """Opens a hub id, or a local folder that `datasets` understands.
+    """Opens a hub id, or a local folder that `datasets` supports.
 
-    Columns are found by the type of their features. A label column that is not a `ClassLabel` is
-    numbered by its sorted values in all splits; withheld labels are -1.
+    Columns are found by the types of their features. The values of a label column that is not a
+    `ClassLabel` are sorted over all splits and numbered; withheld labels are -1.
 
     Raises:
         UserError: it is not reachable, or a column is missing or ambiguous.
@@ -119,7 +119,7 @@ def _target_columns(
     image: str,
     targets: Targets,
 ) -> list[str]:
-    """Those given, or the only one that holds lists of classes, or fractions."""
+    """The given columns, or the only column that holds lists of classes, or fractions."""
     if given is not None:
         columns = [given] if isinstance(given, str) else list(given)
         return [known_column(path, features, column, "label_column") for column in columns]
@@ -143,7 +143,7 @@ def _target_columns(
 def _targets(
     path: str, data: Any, columns: Sequence[str], targets: Targets
 ) -> tuple[list[str], Mapping[str, NDArray[Any]]]:
-    """Names of the classes or values, and the targets by split."""
+    """The names of the classes or values, and the targets by split."""
     features = next(iter(data.values())).features
     first = features[columns[0]]
     names = getattr(getattr(first, "feature", first), "names", None)
@@ -151,14 +151,14 @@ def _targets(
     if targets == "values":
         if names is not None:
             raise UserError(
-                f"{columns[0]} of {path} holds classes, and data.targets=values takes numbers: "
+                f"{columns[0]} of {path} holds classes, but data.targets=values needs numbers: "
                 "type data.label_column=NAME with a column of numbers."
             )
         alone = len(columns) == 1
         rows = {n: own[0] if alone else list(zip(*own, strict=True)) for n, own in cells.items()}
         return numbers(path, columns, rows)
     lists = {name: own[0] for name, own in cells.items()}
-    if _is_text(first):  # an empty cell of a csv file is read as none
+    if _is_text(first):  # empty csv cells are read as None
         lists = {name: ["" if cell is None else cell for cell in o] for name, o in lists.items()}
     return many_hot(path, columns[0], lists, names)
 
@@ -199,18 +199,18 @@ def _label_column(path: str, features: Mapping[str, Any], given: str | None, ima
 
 
 def _is_text(feature: Any) -> bool:
-    return getattr(feature, "dtype", "") in ("string", "large_string")  # of csv files the latter
+    return getattr(feature, "dtype", "") in ("string", "large_string")  # the latter in csv files
 
 
 def encoded_images(path: str, split: Any, image: str, key: str = "image_column") -> Any:
-    """The image column alone, as bytes or paths; `key` of the config names it."""
+    """Only the image column, as bytes or paths; `key` is its config key, for error messages."""
     from datasets import Image as ImageFeature
 
     try:
         return split.select_columns([image]).cast_column(image, ImageFeature(decode=False))
     except (NotImplementedError, TypeError, ValueError) as error:
         raise UserError(
-            f"data.{key}={image} of {path} does not hold images: type one that does, of "
+            f"data.{key}={image} of {path} does not hold images: type another column of "
             f"{', '.join(split.features)}."
         ) from error
 

@@ -1,4 +1,4 @@
-"""Images with labels: the data module of what is learnt of one image."""
+"""The data module for images with labels or other targets."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,10 +20,11 @@ from arclight.ranges import Count, Natural, NonNegative, Pixels, Seed, Share
 from arclight_zoo.pixels.augment import Augment, Finish
 from arclight_zoo.pixels.copies import copies
 from arclight_zoo.pixels.decode import Normalise, Shape
-from arclight_zoo.pixels.depth import in_words
+from arclight_zoo.pixels.depth import span_text
 from arclight_zoo.pixels.fit import by_number, by_size
-from arclight_zoo.pixels.image_facts import WEIGHTS_KNOW, ImageFacts
+from arclight_zoo.pixels.image_facts import PREPROCESSING, ImageFacts
 from arclight_zoo.pixels.memory import decoded
+from arclight_zoo.pixels.pretrained import pretrained_preprocessing
 from arclight_zoo.pixels.probe import check_labels, find_shape, find_span
 from arclight_zoo.pixels.source import Source, Split
 from arclight_zoo.pixels.sources import open_source
@@ -31,7 +32,6 @@ from arclight_zoo.pixels.stage import Loader, Part
 from arclight_zoo.pixels.targets import HOLDS, Targets
 from arclight_zoo.pixels.tars import shards_of
 from arclight_zoo.pixels.unreadable import Subset, few, readable
-from arclight_zoo.pixels.weights_know import known_of
 from arclight_zoo.reading.cache import cache_folder
 from arclight_zoo.reading.classes import alike, require_shared
 from arclight_zoo.reading.folds import carve_fold, joined, require_fold
@@ -42,61 +42,63 @@ STAGES: tuple[Stage, ...] = ("train", "val", "test")
 
 
 class ImageData(DataModule):
-    """A labelled set of images, from its path to batches on the device.
+    """Loads labelled images from a path, and yields batches on the device.
 
-    After `setup()`, `facts` says what a model must know. No trainer is needed for that; with one
-    attached, its rank, device, accumulation and position are used.
+    After `setup()`, `facts` holds what a model needs to know. This works without a trainer; an
+    attached trainer sets rank, device, accumulation and position.
 
     Args:
         path: `sklearn:digits`, `matplotlib:letters`, a folder (of class folders, of tar shards, or
             of parquet files named by split as on the hub), or a Hugging Face hub id.
         image_column: of a parquet or hub data set; None: the only one that holds images.
-        label_column: likewise; None: the only one that holds classes, or what `targets` says.
-            Several columns give several `values`.
-        train_split: the source's split to train on; None: found among the usual names.
-        val_split: likewise; None and none found: `val_fraction` of the training split.
-        test_split: likewise; None and none found: `test_fraction` of the training split.
-        image_size: height and width in pixels; None: as in the data; auto: as suits them, see
-            `arclight_zoo.pixels.fit`.
+        label_column: of a parquet or hub data set; None: the only one that holds the kind of
+            `targets`. Several columns give several `values`.
+        train_split: name of the split to train on; None: found by the usual names.
+        val_split: name of the validation split; None: found by the usual names, or else
+            `val_fraction` of the training split.
+        test_split: name of the test split; None: found by the usual names, or else
+            `test_fraction` of the training split.
+        image_size: height and width in pixels; None: as in the data; auto: chosen by the size of
+            the images, see `arclight_zoo.pixels.fit`.
         channels: 1 (grey), 3 (RGB), or the bands of arrays; None: as in the data.
-        value_range: the values that are black and white, of images with more than 8 bits; None:
-            found over the training images.
-        eval_crop: share of the shorter side that is kept of validation and test images, and in
-            prediction; None: 0.875 where `augment.resized_crop` is chosen, else 1.0.
-        batch_size: images of one optimizer step, over all processes and accumulated batches; auto:
-            as suits their number.
-        eval_batch_size: images of one evaluation batch over all processes; None: as in training.
+        value_range: the values for black and white, for images with more than 8 bits; None:
+            computed from the training images.
+        eval_crop: fraction of the shorter side to keep in evaluation and prediction; None: 0.875
+            if `augment.resized_crop` is chosen automatically, else 1.0.
+        batch_size: images per optimizer step, over all processes and accumulated batches; auto:
+            chosen by the number of images.
+        eval_batch_size: images per evaluation batch, over all processes; None: as in training.
         val_fraction: see `val_split`.
         test_fraction: see `test_split`; taken before the validation images.
-        split_seed: decides who is in which split, independently of the run's seed.
-        folds: the training split is cut into so many parts, of which `fold` is tested on, in the
-            place of the test split; None: it is not.
+        split_seed: of the random splits; independent of the run's seed.
+        folds: number of parts of the training split for cross-validation; `fold` is the one to
+            test on, instead of the test split; None: no cross-validation.
         fold: see `folds`.
-        group_column: of a parquet or hub data set; images with the same value in it stay on one
-            side; None: only copies of one image do.
-        limit: use so many images of each split; None: all.
-        train_limit: use so many of the training images alone; None: as many as `limit` leaves.
-        loader: `memory` decodes all once and augments whole batches, `workers` decodes as it
-            goes, `auto` takes memory where the decoded images fit into `memory_limit_gb`.
+        group_column: of a parquet or hub data set; images with the same value stay in one split.
+            None: only copies of an image stay together.
+        limit: use this many images of each split; None: all.
+        train_limit: use this many training images; None: no limit beside `limit`.
+        loader: `memory` decodes all images once and augments whole batches, `workers` decodes
+            during training, `auto` is `memory` if the decoded images fit into `memory_limit_gb`.
         memory_limit_gb: see `loader`.
         num_workers: threads of the `workers` loader.
-        scaled_decode: of it, in training: see `RandomCrop.scaled`.
-        shuffle_window: of data in tar shards, so many are read and shuffled together, and the
-            shards themselves are shuffled; None: all images are shuffled as one.
-        augment: what is done to training images; None: nothing.
+        scaled_decode: see `RandomCrop.scaled`; for training with the `workers` loader.
+        shuffle_window: for tar shards: shuffle the shards, and then the images of this many shards
+            together; None: shuffle all images together.
+        augment: augmentation of training images; None: none.
         mean: to subtract, per channel, on the scale 0 to 1; None: of the training images.
-        std: to divide by; None: of the training images.
-        on_error: an image that cannot be read ends the run (`raise`), or is left out (`skip`) from
-            the start: each image is then looked at once before the first training.
-        max_errors: how many images `skip` may leave out.
+        std: to divide by, per channel; None: of the training images.
+        on_error: `raise` stops at an unreadable image; `skip` leaves it out, and reads each image
+            once before the first training to find them.
+        max_errors: most images that `skip` may leave out.
         cache: folder of decoded images; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
         seed: the run's seed, for order and augmentation.
 
-        targets: what an image has: one of the `classes`; any number of them (`multilabel`: the
-            column holds lists, or text with commas between them); or `values`: numbers.
+        targets: `classes`: one class per image; `multilabel`: any number of classes (the column
+            holds lists, or text separated by commas); `values`: numbers.
 
     Raises:
-        UserError: the data or these arguments have a fault that the user can mend.
+        UserError: the data or an argument is invalid.
     """
 
     facts: ImageFacts
@@ -155,11 +157,11 @@ class ImageData(DataModule):
                 "data.value_range=[0,4095]."
             )
         if eval_crop is not None and not 0 < eval_crop <= 1:
-            raise UserError(f"data.eval_crop={eval_crop} should be more than 0, and 1 at most.")
+            raise UserError(f"data.eval_crop={eval_crop} should be more than 0 and at most 1.")
         if not isinstance(label_column, str | None) and targets != "values":
             raise UserError(
-                f"data.label_column={label_column} names several columns, which is for "
-                "data.targets=values: name one."
+                f"data.label_column={label_column} names several columns, which only works with "
+                "data.targets=values: name one column."
             )
         self.columns = image_column, label_column
         self.targets: Targets = targets
@@ -181,22 +183,24 @@ class ImageData(DataModule):
         self.cache = cache_folder(cache)
 
     def follow_weights(self, weights: str, before: Mapping[str, Any] | None) -> None:
-        """Takes size, channels, crop, mean and deviation as the weights know them, where null."""
-        missing = [key for key in WEIGHTS_KNOW if getattr(self, key) is None]
+        """Sets size, channels, crop, mean and std that are None to those of pretrained weights."""
+        missing = [key for key in PREPROCESSING if getattr(self, key) is None]
         if not missing:
             return
-        known = {k: v for k, v in (before or known_of(weights)).items() if v is not None}
+        known = {
+            k: v for k, v in (before or pretrained_preprocessing(weights)).items() if v is not None
+        }
         if (self.channels or known.get("channels")) != len(known.get("mean", [])):
-            missing = [key for key in missing if key not in ("mean", "std")]  # of other images
+            missing = [key for key in missing if key not in ("mean", "std")]  # do not apply
         taken = {key: known[key] for key in missing if key in known}
         if taken and not before:
             words = ", ".join(f"data.{key}={_short(value)}" for key, value in taken.items())
-            say(f"As the weights of {weights} know images: {words}")
+            say(f"Preprocessing of the weights {weights}: {words}")
         for key, value in taken.items():
             setattr(self, key, value)
 
     def setup(self, stage: str | None = None) -> None:
-        """Opens, divides and measures the data; a second call does nothing."""
+        """Opens and splits the data, and computes their statistics; a second call does nothing."""
         if hasattr(self, "facts"):
             return
         self.notes: list[str] = []
@@ -205,7 +209,7 @@ class ImageData(DataModule):
         names = choose_splits(source.splits, *self.split_names)
         used = {s: source.splits[n] for s, n in zip(STAGES, names, strict=True) if n is not None}
         if self.folds is not None:
-            used.pop("test", None)  # a fold takes its place
+            used.pop("test", None)  # replaced by a fold
         skipped = self._skip_unreadable(used)
         check_labels(source, used.values())
         self.shape = self._find_shape(used)
@@ -233,7 +237,7 @@ class ImageData(DataModule):
         self.notes += copies(self.parts, self.facts.fingerprint, *limits)
 
     def _made_splits(self, used: dict[Stage, Split]) -> list[str]:
-        """What was taken from the training images, in a sentence."""
+        """A message about splits that are made from the training images."""
         made = [s for s in ("val", "test") if s not in used and self.facts.sizes[s]]
         if self.folds is not None:
             return [f"Fold {self.fold} of {self.folds} of the training images is the test split."]
@@ -257,12 +261,12 @@ class ImageData(DataModule):
             return shape
         train = used["train"]
         span = find_span(train.image, len(train.labels), train.fingerprint, self.cache)
-        words = f"Pixels have more than 8 bits: {in_words(span)} is black to white"
+        words = f"Pixels have more than 8 bits; {span_text(span)} maps to black to white"
         self.notes.append(f"{words} (data.value_range).")
         return replace(shape, span=span)
 
     def _fit_size(self, side: int) -> None:
-        """Chooses what is left open of size and augmentation, by the images' shorter side."""
+        """Chooses size and augmentation by the images' shorter side, where the config does not."""
         suits, how = by_size(side), self.augment
         if self.fitted and self.image_size is None:
             self.chosen["data.image_size"] = suits["data.image_size"]
@@ -286,7 +290,7 @@ class ImageData(DataModule):
             self.batch_size = self.chosen["data.batch_size"] = suits["data.batch_size"]
 
     def _class_counts(self, classes: int) -> list[int]:
-        """Training images of each class; of values none."""
+        """Training images of each class; empty for values."""
         part = self.parts["train"]
         labels = part.split.labels[part.rows]
         if self.targets == "values":
@@ -304,18 +308,18 @@ class ImageData(DataModule):
         return source
 
     def _strata(self, split: Split) -> Rows:
-        """What is carved out of a split has its share of each of these."""
+        """The strata for splits made from the training images."""
         if split.labels.ndim > 1:
             return np.zeros(len(split.labels), dtype=np.int64)
         return split.labels
 
     def _skip_unreadable(self, used: dict[Stage, Split]) -> dict[str, int]:
-        """Replaces splits by what can be read of them; returns how many images each lost."""
+        """Removes unreadable images from the splits; returns how many were removed from each."""
         if self.most_skipped is None:
             return {}
         kept = readable(used.values(), self.cache, self.most_skipped)
         self.notes += [
-            f"{len(split.left_out)} unreadable of split {split.name} left out "
+            f"Left out {len(split.left_out)} unreadable images of split {split.name} "
             f"(data.on_error=skip): {few(split.left_out)}."
             for split in kept
             if isinstance(split, Subset)
@@ -334,7 +338,7 @@ class ImageData(DataModule):
         return self.shape if stage == "train" else replace(self.shape, crop=self._crop)
 
     def _in_memory(self, used: dict[Stage, Split]) -> dict[tuple[str, Shape], Tensor]:
-        """The decoded splits, by name and shape; empty if workers are to decode them."""
+        """The decoded splits, by name and shape; empty if workers decode them."""
         splits = {
             (split.name, self._shape_of(stage)): split
             for stage in STAGES
@@ -342,10 +346,10 @@ class ImageData(DataModule):
         }
         images = sum(len(split.labels) for split in splits.values())
         size = images * self.shape.channels * self.shape.size**2
-        originals = bool(self.augment.resized_crop)  # its crop is taken from the original
+        originals = bool(self.augment.resized_crop)  # crops the original image
         if self.loader == "memory" and originals:
             raise UserError(
-                "data.augment.resized_crop crops the original images, which data.loader=memory "
+                "data.augment.resized_crop needs the original images, which data.loader=memory "
                 "does not keep: type data.loader=workers."
             )
         too_large = self.loader == "auto" and size > self.memory_limit_gb * 1e9
@@ -357,7 +361,7 @@ class ImageData(DataModule):
         }
 
     def _divide(self, used: dict[Stage, Split]) -> dict[str, Part]:
-        """The images of each stage; absent validation and test sets are carved out of train."""
+        """The images of each stage; missing validation and test sets are taken from train."""
 
         def part(stage: Stage, rows: Rows) -> Part:
             split, shape = used.get(stage, used["train"]), self._shape_of(stage)
@@ -398,11 +402,11 @@ class ImageData(DataModule):
         mean, std, plain = self.parts["train"].mean_and_std(self.cache)
         if plain == 1:
             raise UserError(
-                f"Every training image of {self.path} is all one colour: there is nothing to "
-                "learn from. Check the files."
+                f"Every training image of {self.path} has a single colour, so there is nothing to "
+                "learn: check the files."
             )
         if plain:
-            self.notes.append(f"{plain:.1%} of the training images are all one colour.")
+            self.notes.append(f"{plain:.1%} of the training images have a single colour.")
         return self.mean or mean, self.std or std
 
     def held_bytes(self) -> int:
@@ -426,7 +430,7 @@ class ImageData(DataModule):
         shards = shards_of(part.split)
         if shards is None:
             raise UserError(
-                f"data.shuffle_window={self.shuffle_window} is a number of tar shards, and "
+                f"data.shuffle_window={self.shuffle_window} is a number of tar shards, but "
                 f"{self.path} has none: type data.shuffle_window=null."
             )
         return shards[part.rows]

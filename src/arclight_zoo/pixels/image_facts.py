@@ -1,4 +1,4 @@
-"""What a model must know about labelled images."""
+"""The facts about labelled images that a model needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,25 +6,25 @@ from typing import Any, Self
 
 from arclight.data.facts import Facts, first_size
 
-WEIGHTS_KNOW = ("image_size", "channels", "mean", "std", "eval_crop")
-"""What weights that others trained may tell of the images that they expect."""
+PREPROCESSING = ("image_size", "channels", "mean", "std", "eval_crop")
+"""The fields that the preprocessing of pretrained weights can set."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFacts(Facts):
-    """Of labelled images.
+    """Facts about labelled images.
 
     Attributes:
-        num_classes: how many classes, or values of each image, where it has values;
-            `class_names[i]` is the name of label or value i.
+        num_classes: number of classes; for targets that are values, number of values per image.
+        class_names: `class_names[i]` is the name of class or value i.
         image_size: height and width in pixels.
         channels: 1 (grey), 3 (RGB), or the bands of arrays.
-        mean: of the training pixels, per channel, on the scale 0 to 1; `std` likewise.
-        eval_crop: share of the shorter side that is kept of an image that is evaluated.
-        class_counts: training images of each class; empty where they are not known, or where
-            images have values.
-        value_range: the values that are black and white, of images with more than 8 bits; empty
-            where all have 8.
+        mean: of the training pixels, per channel, on the scale 0 to 1.
+        std: of the training pixels, per channel, on the scale 0 to 1.
+        eval_crop: fraction of the shorter side to keep in evaluation.
+        class_counts: training images of each class; empty if unknown, or for values.
+        value_range: the values for black and white, for images with more than 8 bits; empty if
+            all images have 8.
     """
 
     num_classes: int
@@ -39,7 +39,7 @@ class ImageFacts(Facts):
 
     @property
     def span(self) -> tuple[float, float] | None:
-        """`value_range`, where there is one."""
+        """`value_range` as a tuple; None if it is empty."""
         return (self.value_range[0], self.value_range[1]) if self.value_range else None
 
     def for_model(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class ImageFacts(Facts):
 
     def for_export(self) -> dict[str, Any]:
         return {
-            **{key: getattr(self, key) for key in WEIGHTS_KNOW},
+            **{key: getattr(self, key) for key in PREPROCESSING},
             "classes": self.class_names,
             "interpolation": "bilinear",
             **({"value_range": self.value_range} if self.value_range else {}),
@@ -66,7 +66,7 @@ class ImageFacts(Facts):
 
 
 def assumed_images(model: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `ImageFacts`, from the config alone."""
+    """The fields of `ImageFacts`, as far as the config alone determines them."""
     classes = first_size("num_classes", model)
     return {
         "sizes": {"train": 1, "val": 1, "test": 1},

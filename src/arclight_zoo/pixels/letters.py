@@ -1,4 +1,4 @@
-"""Printed letters, drawn on the spot in the fonts that matplotlib carries."""
+"""Images of printed letters, drawn with the fonts of matplotlib."""
 
 import hashlib
 import importlib.util
@@ -19,8 +19,8 @@ FONTS = (
     *("DejaVuSerif-Bold", "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol"),
     *("STIXGeneralItalic", "cmr10", "cmss10", "cmtt10"),
 )
-COPIES = 8  # of each letter, capital and small, in each font
-SIDE, BLOCK = 8, 4  # pixels, and of how many each one is the mean: as the digits were made
+COPIES = 8  # of each letter, upper and lower case, in each font
+SIDE, BLOCK = 8, 4  # pixels per side, each the mean of a block of 4x4, as in the digits
 
 
 class LettersSplit(DigitsSplit):
@@ -31,9 +31,9 @@ class LettersSplit(DigitsSplit):
 
 
 def open_letters(cache: Path) -> Source:
-    """5,408 letters of 26 classes as one split, `train`: turned and shifted a little.
+    """5,408 letters of 26 classes as one split, `train`, slightly rotated and shifted.
 
-    They are made like scikit-learn's digits: bitmaps of 32x32, whose blocks of 4x4 are counted.
+    They are made like scikit-learn's digits: bitmaps of 32x32, summed over blocks of 4x4.
     """
     key = f"letters 1|{FONTS}|{COPIES}"
     pixels = np.asarray(cached(cache, key, _draw_all))
@@ -45,7 +45,7 @@ def open_letters(cache: Path) -> Source:
 
 
 def _draw_all() -> NDArray[np.uint8]:
-    """`(n, 1, 8, 8)`, font by font."""
+    """All letters, `(n, 1, 8, 8)`, ordered by font."""
     spec = importlib.util.find_spec("matplotlib")
     assert spec is not None
     assert spec.origin is not None
@@ -63,7 +63,7 @@ def _draw_all() -> NDArray[np.uint8]:
 def _draw(
     letter: str, font: ImageFont.FreeTypeFont, draw: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """A letter that fills the height, as a digit does."""
+    """Draws a letter that fills the height, like the digits."""
     angle, width, x, y = draw.uniform(-12, 12), draw.uniform(0.8, 1.1), *draw.uniform(-2, 2, 2)
     page = Image.new("L", (192, 192))
     ImageDraw.Draw(page).text((96, 96), letter, fill=255, font=font, anchor="mm")

@@ -1,7 +1,7 @@
-"""Data sets that fit in memory: decoded once, augmented as whole batches on the device.
+"""Load data sets that fit in memory: decode once, augment whole batches on the device.
 
-One image at a time, Python's overhead is most of the work; on whole batches it is shared, and
-crops are plain copies of lines. `tests/data/test_throughput.py` measures what that gains.
+For single images, Python's overhead is most of the work. Whole batches share it, and crops are
+plain copies of lines. `tests/data/test_throughput.py` measures the gain.
 """
 
 import os
@@ -27,7 +27,7 @@ def decoded(split: Split, shape: Shape, cache: Path) -> NDArray[np.uint8]:
     """All images of a split as uint8 `(n, channels, size, size)`, decoded once.
 
     Raises:
-        UserError: an image cannot be read or has another size, or the cache cannot be written.
+        UserError: an image cannot be read or has another size, or the cache is not writable.
     """
     ready, wanted = split.pixels, (shape.channels, *shape.sides)
     if ready is not None and ready.shape[1:] == wanted and shape.crop == 1:
@@ -38,27 +38,27 @@ def decoded(split: Split, shape: Shape, cache: Path) -> NDArray[np.uint8]:
 
 
 def decode_rows(split: Split, rows: Rows, shape: Shape) -> NDArray[np.uint8]:
-    """These images of a split as uint8 `(len(rows), channels, size, size)`."""
+    """Decodes rows of a split as uint8 `(len(rows), channels, size, size)`."""
     images = np.empty((len(rows), shape.channels, *shape.sides), dtype=np.uint8)
 
     def decode(i: int) -> None:
         images[i] = shape.pixels(split.image(int(rows[i])))
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:  # Pillow lets others run
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:  # Pillow releases the GIL
         for _ in threads.map(decode, range(len(rows))):
             pass
     return images
 
 
 class MemoryLoader:
-    """Batches of a set held on the device; iterating serves one epoch, or its rest.
+    """Batches of a data set on the device; iterating yields one epoch, or the rest of it.
 
     Args:
         images: uint8 `(n, channels, height, width)`.
         labels: `(n,)`, or `(n, classes or values)`.
-        batches: which samples; `TrainBatches` also say which epoch, for the augmentation.
+        batches: sample indices; `TrainBatches` also yield the epoch, for the augmentation.
         finish: augments and normalises.
-        device: where the data are held and the batches made.
+        device: of the data and batches.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class MemoryLoader:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields (images, targets) as `Finish` makes them."""
+        """Yields (images, targets) as returned by `Finish`."""
         if isinstance(self.batches, EvalBatches):
             for indices in self.batches:
                 yield self._batch(indices, None)
@@ -95,8 +95,8 @@ class MemoryLoader:
         there = indices.to(self.labels.device, non_blocking=True)
         return self.finish(self.images[there], self.labels[there], rows)
 
-    # A loader with these two is one that Lightning knows it can resume. It has nothing to keep:
-    # where it stands follows from the trainer's own count.
+    # Lightning resumes within an epoch if the loader has these two methods. There is no state:
+    # the position follows from the trainer's step count.
     def state_dict(self) -> dict[str, Any]:
         return {}
 

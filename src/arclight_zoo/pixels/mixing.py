@@ -1,4 +1,4 @@
-"""Mixup and CutMix: each image with its neighbour in the batch, and soft targets to match."""
+"""Mixup and CutMix: mix each image and its target with its neighbour in the batch."""
 
 import torch
 from torch import Tensor
@@ -14,15 +14,15 @@ def mix_batch(
     cutmix: float,
     probability: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """Mixes image i with image i - 1 of the batch; every image has its own share.
+    """Mixes image i with image i - 1 of the batch; each image has its own mixing ratio.
 
     Args:
         images: float `(batch, channels, height, width)`.
         targets: float `(batch, num_classes)`.
-        u: uniform `(batch, 5)` on the CPU: share, which of the two methods, y, x, whether.
+        u: uniform numbers `(batch, 5)` on the CPU: ratio, method, y, x, whether to mix.
         mixup: alpha of mixup (Zhang et al., 2018); 0 for none.
         cutmix: alpha of CutMix (Yun et al., 2019); 0 for none.
-        probability: that an image is mixed at all.
+        probability: that an image is mixed.
 
     Returns:
         Images and targets of the same shapes.
@@ -33,7 +33,7 @@ def mix_batch(
     mask, visible = _boxes(keep, u[:, 2], u[:, 3], images)
     share = torch.where(cut, visible, keep).to(images.device, non_blocking=True)
     cut_here = cut.to(images.device, non_blocking=True)
-    # An image's own weight per pixel: its share in mixup, and in CutMix 0 inside the box, else 1.
+    # The image's weight per pixel: the ratio in mixup; in CutMix 0 inside the box, else 1.
     weight = torch.where(
         cut_here[:, None, None, None], 1.0 - mask.float(), share[:, None, None, None]
     )
@@ -42,7 +42,7 @@ def mix_batch(
 
 
 def _beta(u: Tensor, alpha: float) -> Tensor:
-    """Uniform numbers as Beta(alpha, alpha), by the inverse of its distribution function."""
+    """Converts uniform numbers to Beta(alpha, alpha) with the inverse distribution function."""
     if alpha == 1.0:
         return u
     from scipy.special import betaincinv
@@ -51,7 +51,7 @@ def _beta(u: Tensor, alpha: float) -> Tensor:
 
 
 def _boxes(keep: Tensor, y: Tensor, x: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Boxes of area 1 - `keep` around a uniform centre, and what their trimming leaves visible."""
+    """Boxes of area 1 - `keep` around a uniform centre, trimmed; and the area that is kept."""
     height, width = images.shape[-2:]
     side = (1 - keep).clamp(min=0).sqrt()
     h, w = (height * side).floor(), (width * side).floor()

@@ -1,4 +1,4 @@
-"""A `.npz` file of arrays, named as Keras and MedMNIST name theirs."""
+"""Read images from a `.npz` file with the array names of Keras or MedMNIST."""
 
 import hashlib
 import zipfile
@@ -23,7 +23,7 @@ _SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class ArraySplit:
-    """Images of one array and their labels."""
+    """An array of images, and their labels."""
 
     name: str
     path: str
@@ -36,7 +36,7 @@ class ArraySplit:
         try:
             return take(with_bands(self.images[index]), b"")
         except ValueError as error:
-            raise UserError(f"{self.where(index)} is no image: {error}.") from error
+            raise UserError(f"{self.where(index)} is not an image: {error}.") from error
 
     def content(self, index: int) -> bytes:
         return bytes(self.images[index].tobytes())
@@ -46,11 +46,11 @@ class ArraySplit:
 
 
 def open_npz(path: Path, targets: Targets) -> Source:
-    """Opens `train_images` and `train_labels`, or `x_train` and `y_train`, likewise `val`, `test`.
+    """Opens the arrays `train_images` and `train_labels`, or `x_train` and `y_train`.
 
-    Without splits: `images` and `labels`, or `x` and `y`. Images are `(n, height, width)` or
-    `(n, height, width, bands)`, labels `(n,)`; for multilabel `(n, classes)` of 0 and 1, and for
-    values `(n, values)`.
+    `val` and `test` are named in the same way. Without splits the names are `images` and `labels`,
+    or `x` and `y`. Images are `(n, height, width)` or `(n, height, width, bands)`, labels `(n,)`;
+    for multilabel `(n, classes)` of 0 and 1, and for values `(n, values)`.
 
     Raises:
         UserError: it cannot be read, or has no such arrays.
@@ -68,7 +68,7 @@ def open_npz(path: Path, targets: Targets) -> Source:
         return Source(str(path), names, _splits(path, found, labels, kind))
     if several:
         raise UserError(
-            f"The labels of {path} are several for each image: type task=image_multilabel or "
+            f"{path} has several labels per image: type task=image_multilabel or "
             "task=image_regression."
         )
     names, rows = numbered({name: own.tolist() for name, own in labels.items()})
@@ -93,7 +93,7 @@ def _pairs(
     if not found:
         raise UserError(
             f"{path} holds the arrays {', '.join(arrays) or 'none'}: name them train_images and "
-            "train_labels (likewise val and test), or x_train and y_train, or images and labels."
+            "train_labels (also for val and test), or x_train and y_train, or images and labels."
         )
     return found
 

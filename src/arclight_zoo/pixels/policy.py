@@ -1,8 +1,8 @@
-"""RandAugment and TrivialAugment-Wide on whole batches, each image with its own operation.
+"""RandAugment and TrivialAugment-Wide on whole batches; each image gets its own operation.
 
-The operations, their strengths and their arithmetic are torchvision's on uint8 tensors (nearest
-pixels, black outside), and the tests compare them. Two things differ: images that get the same
-operation go through it together, and the choice comes from the images' rows of the random table.
+The operations, their strengths and their arithmetic equal torchvision's on uint8 tensors (nearest
+pixels, black outside); tests compare them. Two things differ: images with the same operation are
+processed together, and the random choices come from the images' rows of the random table.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def apply_policy(images: Tensor, u: Tensor, policy: str) -> Tensor:
 
     Args:
         images: uint8 `(batch, channels, height, width)`.
-        u: uniform `(batch, 8)` on the CPU: operation, strength and sign, per step.
+        u: uniform numbers `(batch, 8)` on the CPU: operation, strength and sign, per step.
         policy: `trivial` (one operation of any strength) or `randaugment` (two of strength 9).
     """
     for step in range(1 if policy == "trivial" else 2):
@@ -44,11 +44,11 @@ def apply_policy(images: Tensor, u: Tensor, policy: str) -> Tensor:
 
 
 def apply_operations(images: Tensor, op: Tensor, magnitude: Tensor) -> Tensor:
-    """Applies to each image its operation, an index into `OPERATIONS`, at its magnitude.
+    """Applies to each image its own operation and magnitude.
 
     Args:
         images: uint8 `(batch, channels, height, width)`, on any device.
-        op: `(batch,)` on the CPU, so that choosing the groups waits for no device.
+        op: indices into `OPERATIONS`, `(batch,)` on the CPU, to avoid host synchronisation.
         magnitude: `(batch,)` on the CPU: slope, pixels, degrees, change of the factor from 1,
             bits kept, or threshold.
     """
@@ -70,7 +70,7 @@ def apply_operations(images: Tensor, op: Tensor, magnitude: Tensor) -> Tensor:
 
 
 def _sent(table: Tensor, device: torch.device) -> Tensor:
-    """On the device, which is not waited for: a copy out of ordinary memory would."""
+    """Copies a table to the device through pinned memory, without host synchronisation."""
     if device.type == "cuda":
         table = table.pin_memory()
     return table.to(device, non_blocking=True)
@@ -106,7 +106,7 @@ def _strengths(policy: str, height: int, width: int) -> Tensor:
 
 
 def _inverse(name: str, m: Tensor, height: int, width: int) -> Tensor:
-    """Where each output pixel comes from, in pixels from the centre: `(batch, 2, 3)`."""
+    """Affine maps from output to input pixels, relative to the centre: `(batch, 2, 3)`."""
     a = torch.eye(2, 3).repeat(len(m), 1, 1)
     if name == "shear_x":  # about the top left corner, as in the papers
         a[:, 0, 1], a[:, 0, 2] = m, m * height / 2
@@ -123,7 +123,7 @@ def _inverse(name: str, m: Tensor, height: int, width: int) -> Tensor:
 
 
 def _move(images: Tensor, inverse: Tensor) -> Tensor:
-    """Plain products: those of matrices may be of TF32, which is off by pixels of a large image."""
+    """Applies affine maps, without matrix products: in TF32 these are off by whole pixels."""
     height, width = images.shape[-2:]
     y = torch.arange(height, device=images.device) - (height - 1) / 2
     x = torch.arange(width, device=images.device) - (width - 1) / 2
@@ -192,7 +192,7 @@ def _equalize(images: Tensor, _: Tensor) -> Tensor:
     counts = torch.zeros(*flat.shape[:2], 256, dtype=torch.long, device=images.device)
     counts.scatter_add_(2, flat, torch.ones_like(flat))
     summed = counts.cumsum(2)
-    # As in Pillow: the brightest shade that occurs does not count.
+    # As in Pillow, the brightest shade of the image does not count.
     brightest = flat.amax(2, keepdim=True)
     step = (flat.shape[2] - counts.gather(2, brightest)) // 255
     below = F.pad(summed[:, :, :-1], (1, 0))

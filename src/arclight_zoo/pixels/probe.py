@@ -1,4 +1,4 @@
-"""Look at a data set before it is used: its shape, its range, its labels, its mean and spread."""
+"""Inspect a data set before use: shape, value range, labels, mean and standard deviation."""
 
 import os
 from collections.abc import Callable, Collection
@@ -24,17 +24,17 @@ _LOOKED_AT = 32  # images of each split
 def find_shape(
     splits: Collection[Split], size: int | None, channels: int | None, fitted: bool = False
 ) -> tuple[Shape, bool, int]:
-    """The shape that all images get, whether some are deep, and the shorter side of most.
+    """The shape of all images, whether some have more than 8 bits, and the typical shorter side.
 
-    The shape is as given, or as the images have it; with `fitted`, as suits them.
+    The shape is as given, or that of the images; with `fitted`, it is chosen by their size.
 
-    It looks at a few images of each split only; one that differs is found when it is decoded. One
-    coloured image makes the whole set coloured.
+    Only a few images of each split are read; others that differ are found when they are decoded.
+    If one image has colours, all become RGB.
 
     Raises:
-        UserError: no size is given and the images differ or are not square.
+        UserError: no size is given, and the images differ in size or are not square.
     """
-    if all(split.pixels is not None for split in splits):  # all alike
+    if all(split.pixels is not None for split in splits):  # all have one shape
         images = [split.image(0) for split in splits]
     else:
         images = [split.image(i) for split in splits for i in _spread(len(split.labels))]
@@ -62,13 +62,13 @@ def _spread(count: int) -> list[int]:
 
 
 def find_span(image: Callable[[int], Decoded], count: int, fingerprint: str, cache: Path) -> Span:
-    """The range of values of images some of which have more than 8 bits; all are decoded once.
+    """The value range of images with more than 8 bits; decodes all of them once.
 
     Args:
-        image: the training image of a number.
-        count: of them.
-        fingerprint: changes when the images do.
-        cache: keeps what was found.
+        image: returns the training image of an index.
+        count: number of training images.
+        fingerprint: of the data; changes when the images change.
+        cache: folder for the result.
 
     Raises:
         UserError: all pixels have one value.
@@ -87,7 +87,7 @@ def find_span(image: Callable[[int], Decoded], count: int, fingerprint: str, cac
 
 
 def _limits(image: Decoded) -> tuple[float, float, float]:
-    """The least and the greatest value, and whether they are whole numbers; of 8 bits neither."""
+    """The lowest and highest value, and whether they are integers; NaN for 8-bit images."""
     if not is_deep(image):
         return np.nan, np.nan, 1.0
     values = np.asarray(image)
@@ -95,13 +95,12 @@ def _limits(image: Decoded) -> tuple[float, float, float]:
 
 
 def check_labels(source: Source, splits: Collection[Split]) -> None:
-    """Raises `UserError` for a split without images, or with a label that has no class, and where
-    there is only one class for all."""
+    """Raises `UserError` for splits without images, invalid labels, and data with one class."""
     classes = len(source.class_names)
     for split in splits:
         if not len(split.labels):
             raise UserError(f"Split {split.name} of {source.path} has no images: choose another.")
-        if split.labels.ndim > 1:  # of any number of classes, or values
+        if split.labels.ndim > 1:  # multilabel, or values
             continue
         require_several(source.path, source.class_names)
         wrong = np.flatnonzero((split.labels < 0) | (split.labels >= classes))
@@ -109,15 +108,15 @@ def check_labels(source: Source, splits: Collection[Split]) -> None:
             raise UserError(
                 f"Row {wrong[0]} of split {split.name} of {source.path} has label "
                 f"{split.labels[wrong[0]]}, but the {classes} classes are 0 to {classes - 1}: "
-                "mend it, or choose other splits with data.train_split, data.val_split and "
+                "fix it, or choose other splits with data.train_split, data.val_split and "
                 "data.test_split (the hub marks withheld labels with -1)."
             )
 
 
 def mean_and_std(images: Tensor) -> tuple[list[float], list[float]]:
-    """Per channel of uint8 `(n, channels, height, width)`, on the scale 0 to 1.
+    """Mean and std per channel of uint8 `(n, channels, height, width)`, on the scale 0 to 1.
 
-    Summed as whole numbers, so every machine finds the same. A constant channel has std 1.
+    Sums are integers, so the result is the same on every machine. A constant channel has std 1.
     """
     total = torch.zeros(images.shape[1], dtype=torch.int64)
     squares = torch.zeros_like(total)
@@ -132,8 +131,8 @@ def mean_and_std(images: Tensor) -> tuple[list[float], list[float]]:
     return (mean / 255).tolist(), (std / 255).tolist()
 
 
-def of_one_colour(images: Tensor) -> int:
-    """How many of uint8 `(n, channels, height, width)` have the same colour in every pixel."""
+def count_one_colour(images: Tensor) -> int:
+    """The number of images in uint8 `(n, channels, height, width)` with a single colour."""
     flat = images.flatten(2)
     return sum(
         int((chunk == chunk[..., :1]).all(2).all(1).sum()) for chunk in torch.split(flat, 1024)

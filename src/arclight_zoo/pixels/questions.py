@@ -1,4 +1,4 @@
-"""Images that a trained task is asked about."""
+"""Images to predict on, or to export with."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +18,9 @@ BATCH = 256
 def image_batches(
     question: Question, facts: ImageFacts, device: torch.device
 ) -> Iterator[tuple[list[str], Tensor]]:
-    """File names and images `(batch, channels, size, size)`, prepared as in evaluation.
+    """Yields file names and images `(batch, channels, size, size)`, preprocessed as in evaluation.
 
-    An image that cannot be read is left out and noted in the question; the others are answered.
+    Unreadable images are left out and noted in the question.
 
     Raises:
         UserError: there is no image.
@@ -50,11 +50,11 @@ def image_files(place: Path) -> list[Path]:
     known = {*Image.registered_extensions(), ".npy"}
     files = sorted(f for f in place.rglob("*") if f.suffix.lower() in known)
     if not files:
-        raise UserError(f"input={place} holds no image; name a folder with image files.")
+        raise UserError(f"input={place} holds no image: type input=FOLDER with image files.")
     return files
 
 
 def random_images(facts: ImageFacts, examples: int, draw: torch.Generator) -> Tensor:
-    """Normal numbers `(examples, channels, size, size)`."""
+    """Normally distributed images `(examples, channels, size, size)`."""
     shape = (examples, facts.channels, facts.image_size, facts.image_size)
     return torch.randn(shape, generator=draw)

@@ -1,4 +1,4 @@
-"""Rectangles in a batch of images."""
+"""Rectangular masks for a batch of images."""
 
 import torch
 from torch import Tensor

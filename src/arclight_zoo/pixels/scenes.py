@@ -1,6 +1,6 @@
-"""Pictures of several handwritten digits on textured ground, with masks: made on the spot.
+"""Synthetic images of several handwritten digits on a textured ground, with masks.
 
-The digits are scikit-learn's. Those of test pictures are in no training picture.
+The digits are scikit-learn's; digits of test images are in no training image.
 """
 
 import hashlib
@@ -20,21 +20,21 @@ from arclight_zoo.pixels.source import Source, Split
 from arclight_zoo.reading.cache import cached
 
 SIZE = 48  # pixels
-MOST = 4  # digits in a picture
+MOST = 4  # digits per image
 COUNTS = {"train": 1600, "val": 200, "test": 400}
 DIGITS = [str(digit) for digit in range(10)]
 _SHARES = {"train": (0.0, 0.7), "val": (0.7, 0.8), "test": (0.8, 1.0)}  # of the digits
-_INK = 96  # of 255: from here on a pixel belongs to the digit
+_INK = 96  # of 255: least shade of a digit's pixels
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """Pictures of one split.
+    """Images of one split.
 
     Attributes:
         pixels: uint8 `(n, 1, size, size)`.
         masks: uint8 `(n, size, size)`: 0 is the ground, `d + 1` the digit d.
-        labels: of what is learnt from them: `(n, ...)`.
+        labels: the targets, `(n, ...)`.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Scenes:
 
 
 def open_scenes(cache: Path, targets: Literal["multilabel", "values"]) -> Source:
-    """The pictures with the digits that each shows, or with how many different ones these are."""
+    """Opens the images with the digits that they show, or with the number of distinct digits."""
     splits: dict[str, Split] = {}
     for name in COUNTS:
         one = scenes(name, cache)
@@ -71,9 +71,9 @@ def _counts(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def scenes(name: str, cache: Path) -> Scenes:
-    """The pictures of "train", "val" or "test", labelled with the digits that they show.
+    """The images of "train", "val" or "test", labelled with the digits that they show.
 
-    Labels are uint8 `(n, 10)`, ones for the digits that are there.
+    Labels are uint8 `(n, 10)`, with ones for the digits in the image.
     """
     made = cached(cache, f"scenes 1|{name}|{COUNTS[name]}", lambda: _make(name))
     pixels, masks = made[:, :1].copy(), made[:, 1].copy()
@@ -82,7 +82,7 @@ def scenes(name: str, cache: Path) -> Scenes:
 
 
 def _make(name: str) -> NDArray[np.uint8]:
-    """Pictures and their masks, `(n, 2, size, size)`."""
+    """Images and their masks, `(n, 2, size, size)`."""
     digits = open_digits().splits["train"]
     assert digits.pixels is not None
     draw = np.random.Generator(np.random.Philox(key=mix("scenes", list(COUNTS).index(name))))
@@ -100,9 +100,9 @@ def _make(name: str) -> NDArray[np.uint8]:
 def _scene(
     draw: np.random.Generator, shapes: list[NDArray[np.uint8]], labels: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """A picture and its mask, `(2, size, size)`.
+    """An image and its mask, `(2, size, size)`.
 
-    A digit that finds no free place is left out; the first one always does.
+    Digits without a free place are left out; the first one always has a place.
     """
     ground = _ground(draw)
     mask = np.zeros((SIZE, SIZE), dtype=np.uint8)
@@ -126,7 +126,7 @@ def _scene(
 
 
 def _ground(draw: np.random.Generator) -> NDArray[np.float64]:
-    """Clouds and stripes around a middle grey, `(size, size)`."""
+    """A background of clouds and stripes around a middle grey, `(size, size)`."""
     coarse = draw.uniform(0, 255, (5, 5)).astype(np.uint8)
     clouds = np.asarray(Image.fromarray(coarse).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
     angle, period = draw.uniform(0, np.pi), draw.uniform(4, 12)

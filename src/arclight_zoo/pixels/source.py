@@ -1,4 +1,4 @@
-"""A data set of labelled images, whatever it is read from."""
+"""The interface of all data sets of labelled images."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,39 +11,39 @@ from arclight_zoo.reading.classes import require_short
 
 
 class Split(Protocol):
-    """One named part of a source: labelled images, each decoded only when it is asked for."""
+    """A named split of a source; its images are decoded lazily."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def labels(self) -> NDArray[Any]:
-        """`(n,)`, each an index into the source's class names.
+        """The targets: `(n,)`, indices into the source's class names.
 
-        Or `(n, classes)`, uint8, ones for the classes that an image has; or its values
-        `(n, values)`, float32. See `arclight_zoo.pixels.targets`.
+        For multilabel, uint8 `(n, classes)` of 0 and 1; for values, float32 `(n, values)`. See
+        `arclight_zoo.pixels.targets`.
         """
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the images do; says nothing about their decoded pixels."""
+        """Changes when the image files change; does not depend on their decoded pixels."""
 
     @property
     def pixels(self) -> NDArray[np.uint8] | None:
-        """All images as `(n, channels, height, width)`, where the source keeps them decoded."""
+        """All images as `(n, channels, height, width)`, if the source stores them decoded."""
 
     def image(self, index: int, take: Take = upright) -> Any:
-        """The decoded image, or what `take` makes of it.
+        """The decoded image, or the result of `take`; thread-safe.
 
-        Threads may call it at the same time. Raises `UserError`, naming the image, where it cannot
-        be read.
+        Raises:
+            UserError: the image cannot be read.
         """
 
     def content(self, index: int) -> bytes:
-        """The stored bytes: equal for two images that are copies of one file."""
+        """The stored bytes; equal for copies of one file."""
 
     def where(self, index: int) -> str:
-        """What an error calls the image."""
+        """The name of the image in error messages."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,11 @@ class Source:
     """A data set.
 
     Attributes:
-        path: what errors call it.
+        path: its name in error messages.
         class_names: `class_names[i]` is the name of label i, or of value i.
-        splits: by their own names.
-        label_column: whose different values are the classes; None: the source declares them.
+        splits: by name.
+        label_column: the column whose distinct values are the classes; None: the source declares
+            its classes.
     """
 
     path: str

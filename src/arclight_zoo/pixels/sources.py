@@ -21,26 +21,24 @@ def open_source(
     """Opens `sklearn:digits`, `sklearn:scenes`, `matplotlib:letters`, a folder, a `.npz` file, or a
     hub id.
 
-    A folder is of class folders, tar shards or parquet files.
-
-    A relative folder is relative to the working directory. Whatever exists here is never looked
-    for on the hub, nor is a path that can only mean a folder.
+    A folder holds class folders, tar shards or parquet files. Relative paths start at the working
+    directory. Existing paths are not looked up on the hub, nor are paths that can only be folders.
 
     Args:
         path: of the data.
-        image_column: of a table; None: found.
-        label_column: likewise; several of them for `values`.
-        cache: keeps the index of shards.
-        targets: what an image has: one of the classes, any number of them, or values.
-        group_column: of a table; its rows with the same value in it stay on one side.
+        image_column: of a table; None: found by type.
+        label_column: of a table; None: found by type. Several columns for `values`.
+        cache: folder for the index of shards.
+        targets: `classes`, `multilabel` or `values`.
+        group_column: of a table; rows with the same value stay in one split.
 
     Raises:
-        UserError: it is nowhere to be found, or does not hold labelled images.
+        UserError: it does not exist, or does not hold labelled images.
     """
     if group_column is not None and not _is_table(path):
         raise UserError(
-            f"data.group_column={group_column} is a column of parquet or hub data, and {path} has "
-            "none: leave it out."
+            f"data.group_column={group_column} is for parquet or hub data, but {path} has no "
+            "columns: leave it out."
         )
     if path == "sklearn:digits":
         from arclight_zoo.pixels.digits import open_digits
@@ -55,8 +53,8 @@ def open_source(
 
         if targets == "classes":
             raise UserError(
-                "A picture of sklearn:scenes shows several digits: type task=image_multilabel, or "
-                "task=image_regression for how many they are."
+                "Images of sklearn:scenes show several digits: type task=image_multilabel, or "
+                "task=image_regression to predict their number."
             )
         return open_scenes(cache or cache_folder(None), targets)
     folder = Path(path).expanduser()

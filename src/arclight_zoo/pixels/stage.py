@@ -1,4 +1,4 @@
-"""The images that one stage of a run uses: rows of a source's split, in memory or in files."""
+"""The images of one stage of a run: rows of a source's split, in memory or in files."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from arclight.data.order import EvalBatches, TrainBatches
 from arclight_zoo.pixels.augment import Finish
 from arclight_zoo.pixels.decode import Shape
 from arclight_zoo.pixels.memory import MemoryLoader, decode_rows
-from arclight_zoo.pixels.probe import mean_and_std, of_one_colour
+from arclight_zoo.pixels.probe import count_one_colour, mean_and_std
 from arclight_zoo.pixels.source import Split
 from arclight_zoo.pixels.worker_loader import WorkerLoader
 from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.splits import Rows, same_content
 
 Loader = MemoryLoader | WorkerLoader
-_MEASURED = 2048  # images that give mean and std where not all are decoded
+_MEASURED = 2048  # images for mean and std if not all are decoded
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Part:
     Attributes:
         split: of the source.
         rows: `(n,)`, indices into the split.
-        shape: what every image becomes.
-        pixels: the whole split, decoded; None if threads are to decode it.
+        shape: of the preprocessed images.
+        pixels: the whole split, decoded; None if threads decode it.
     """
 
     split: Split
@@ -42,40 +42,40 @@ class Part:
         return len(self.rows)
 
     def images(self) -> Tensor:
-        """The decoded images, uint8 `(n, channels, size, size)`; only for a part in memory."""
+        """The decoded images, uint8 `(n, channels, size, size)`; only for parts in memory."""
         assert self.pixels is not None
         if len(self) == len(self.pixels):
             return self.pixels
         return self.pixels.index_select(0, torch.from_numpy(self.rows))
 
     def same(self, cache: Path) -> Rows:
-        """The first of the rows with the same content: the same pixels, or else the same file."""
+        """For each row, the first row with the same pixels, or the same file if not in memory."""
         if self.pixels is not None:
             return same_content(image.tobytes() for image in self.images().numpy())
         key = f"same rows 1|{self.split.fingerprint}|{len(self)}"
         return cached(cache, key, lambda: same_content(map(self.split.content, self.rows.tolist())))
 
     def mean_and_std(self, cache: Path) -> tuple[list[float], list[float], float]:
-        """And the share of images that are all one colour.
+        """Mean and std per channel, and the fraction of images with a single colour.
 
-        Of all images in memory; of a few thousand, evenly spread, of those in files.
+        Computed from all images in memory, or from a few thousand evenly spaced ones in files.
         """
         if self.pixels is not None:
             images = self.images()
-            return *mean_and_std(images), of_one_colour(images) / max(1, len(images))
+            return *mean_and_std(images), count_one_colour(images) / max(1, len(images))
         some = self.rows[np.unique(np.linspace(0, len(self) - 1, _MEASURED).astype(int))]
         key = f"mean and std 3|{self.split.fingerprint}|{self.shape}|{some.tolist()}"
 
         def measure() -> np.ndarray:
             images = torch.from_numpy(decode_rows(self.split, some, self.shape))
-            plain = of_one_colour(images) / len(images)
+            plain = count_one_colour(images) / len(images)
             return np.array([*mean_and_std(images), [plain] * images.shape[1]])
 
         mean, std, plain = cached(cache, key, measure).tolist()
         return mean, std, plain[0]
 
     def digest(self) -> bytes:
-        """SHA-256 of labels and pixels, or of labels and the source's fingerprint of the files."""
+        """SHA-256 of labels and pixels, or of labels and the fingerprint of the files."""
         digest = hashlib.sha256(self.split.labels[self.rows].tobytes())
         if self.pixels is not None:
             digest.update(self.images().numpy().data)
@@ -91,7 +91,7 @@ class Part:
         num_workers: int,
         scaled_decode: bool,
     ) -> Loader:
-        """Batches of this part, finished on the device."""
+        """A loader of preprocessed batches of this part on the device."""
         if self.pixels is None:
             where = self.split, self.rows, self.shape
             return WorkerLoader(*where, batches, finish, device, num_workers, scaled_decode)

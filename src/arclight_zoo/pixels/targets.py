@@ -1,7 +1,7 @@
-"""Targets of an image that are no single class: any number of classes, or numbers.
+"""Targets other than a single class: any number of classes, or values.
 
-A table has them in its label column. A labelled set has them too: its class as the only one of
-several, or the number that its class is named by.
+Tables have them in the label column. Data with one class per image are converted: to multilabel
+with one class, or to the number that is the name of the class.
 """
 
 import re
@@ -26,16 +26,16 @@ HOLDS = {
     "multilabel": "images with any number of classes (data.targets=multilabel)",
     "values": "images with values (data.targets=values)",
 }
-"""What data of each kind are called, and how they are asked for."""
+"""The names of data with these targets, and how to request them."""
 
 _BETWEEN = re.compile(r"[|;,]")  # classes in a cell of text
 
 
 def converted(source: Source, targets: Targets) -> Source:
-    """A labelled set with targets of another kind: uint8 or float32 `(n, classes or values)`.
+    """Converts classes to multilabel, uint8 `(n, classes)`, or values, float32 `(n, values)`.
 
     Raises:
-        UserError: its classes are not named by numbers, and values are wanted.
+        UserError: values are requested, but the class names are not numbers.
     """
     if targets == "classes":
         return source
@@ -55,25 +55,26 @@ def _named_by_numbers(source: Source) -> NDArray[np.float32]:
         return np.array(source.class_names, dtype=np.float32)
     except ValueError as error:
         raise UserError(
-            f"data.targets=values takes numbers, and the classes of {source.path} are named "
-            f"{', '.join(source.class_names[:3])}: name a table's column of numbers with "
-            "data.label_column, or type data.targets=classes and another task=."
+            f"data.targets=values needs numbers, but the classes of {source.path} are named "
+            f"{', '.join(source.class_names[:3])}: type data.label_column=NAME with a column of "
+            "numbers, or data.targets=classes and another task."
         ) from error
 
 
 def many_hot(
     path: str, column: str, cells: Mapping[str, Sequence[Any]], names: Sequence[str] | None
 ) -> tuple[list[str], dict[str, NDArray[np.uint8]]]:
-    """Lists of classes as ones and zeros: the classes' names, and `(n, classes)` by split.
+    """Encodes lists of classes as ones and zeros: the class names, and `(n, classes)` by split.
 
     Args:
-        path: what errors call the data, as `column`.
-        cells: by split: lists of classes, or text with `|`, `;` or `,` between them. Empty lists
-            and texts have none.
-        names: of the classes, which the cells then number; None: the sorted values of the cells.
+        path: of the data, for error messages.
+        column: its name, for error messages.
+        cells: by split: lists of classes, or text separated by `|`, `;` or `,`. An empty cell has
+            no class.
+        names: of the classes, if cells hold class numbers; None: the sorted values of the cells.
 
     Raises:
-        UserError: a cell is missing or has a class that is not there.
+        UserError: a cell is missing or has an unknown class.
     """
     lists = {split: [_classes(cell) for cell in own] for split, own in cells.items()}
     for split, own in lists.items():
@@ -95,7 +96,7 @@ def many_hot(
                 if one not in number:
                     raise UserError(
                         f"Row {row} of split {split} of {path} has the class {one} in {column}, "
-                        f"and the {len(values)} classes are 0 to {len(values) - 1}: mend it."
+                        f"but the {len(values)} classes are 0 to {len(values) - 1}: fix it."
                     )
                 hot[split][row, number[one]] = 1
     return list(names or map(str, values)), hot
@@ -110,15 +111,15 @@ def _classes(cell: Any) -> list[Any] | None:
 def numbers(
     path: str, columns: Sequence[str], cells: Mapping[str, Sequence[Any]]
 ) -> tuple[list[str], dict[str, NDArray[np.float32]]]:
-    """Names of the values, and the values of each image: `(n, values)` by split.
+    """The names of the values, and the values of each image, `(n, values)`, by split.
 
     Args:
-        path: what errors call the data.
-        columns: where they are from.
-        cells: by split: of each row a number, or a list of equally many.
+        path: of the data, for error messages.
+        columns: names of the columns.
+        cells: by split and row: a number, or a list of numbers of fixed length.
 
     Raises:
-        UserError: a row lacks a number, or has more or fewer than another.
+        UserError: a row lacks a number, or rows differ in length.
     """
     named = ", ".join(columns)
     found: dict[str, NDArray[np.float32]] = {}
@@ -127,9 +128,9 @@ def numbers(
             values = np.array(own, dtype=np.float64).reshape(len(own), -1)
         except (ValueError, TypeError) as error:
             raise UserError(
-                f"{named} of {path} holds more than numbers, or not equally many in each row of "
-                f"split {split} ({error}): type data.label_column=NAME with a column of numbers, "
-                "or of lists of equally many."
+                f"{named} of {path} holds more than numbers, or its rows in split {split} differ "
+                f"in length ({error}): type data.label_column=NAME with a column of numbers, or of "
+                "lists of equal length."
             ) from error
         bad = np.flatnonzero(~np.isfinite(values).all(1)).tolist()
         if bad:
@@ -141,8 +142,8 @@ def numbers(
     widths = {values.shape[1] for values in found.values() if len(values)}
     if len(widths) > 1:
         raise UserError(
-            f"The splits of {path} have {' and '.join(map(str, sorted(widths)))} numbers a row in "
-            f"{named}: mend one of them."
+            f"The splits of {path} have {' and '.join(map(str, sorted(widths)))} numbers per row "
+            f"in {named}: fix one of them."
         )
     width = widths.pop() if widths else len(columns)
     if width == len(columns):

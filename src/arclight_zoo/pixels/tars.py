@@ -1,8 +1,8 @@
-"""Images in tar shards, as WebDataset packs them: `train-000000.tar` with `KEY.jpg` and `KEY.cls`.
+"""Read tar shards in WebDataset's format: `train-000000.tar` with `KEY.jpg` and `KEY.cls`.
 
-A shard is looked through once, for where each image lies; the index is cached. After that an image
-is read at its offset, so the samples may come in any order, and order, augmentation and resuming
-are those of every other set of images.
+Each shard is scanned once for the offsets of its images; this index is cached. Images are then
+read at their offsets, so samples may come in any order, and order, augmentation and resuming work
+as for other image data.
 """
 
 import hashlib
@@ -29,9 +29,9 @@ from arclight_zoo.reading.numbering import require_all
 from arclight_zoo.reading.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
 
 CLASSES = "classes.txt"
-_LABEL_KEYS = ("label", "cls", "class")  # of a KEY.json
-_BLOCK = 512  # bytes; tar pads everything to whole blocks, and ends with two empty ones
-_NAME = 100  # bytes of a header that hold the member's name
+_LABEL_KEYS = ("label", "cls", "class")  # in KEY.json
+_BLOCK = 512  # bytes; tar pads to whole blocks, and ends with two empty ones
+_NAME = 100  # bytes of the member's name in a header
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class TarSplit:
 
 
 class _Opened:
-    """A shard open for reading; `pread` moves no position, so threads and forks may share it."""
+    """An open shard; `pread` has no file position, so threads and forks can share it."""
 
     def __init__(self, file: Path) -> None:
         self.handle = os.open(file, os.O_RDONLY)
@@ -81,7 +81,7 @@ class _Opened:
             os.close(self.handle)
 
 
-@lru_cache(maxsize=128)  # well under what a process may hold open
+@lru_cache(maxsize=128)  # well below the limit of open files
 def _opened(file: Path, fingerprint: str) -> _Opened:
     try:
         return _Opened(file)
@@ -92,25 +92,26 @@ def _opened(file: Path, fingerprint: str) -> _Opened:
 
 
 def holds_tars(folder: Path) -> bool:
-    """Whether there are tar shards in the folder, or in folders of it."""
+    """Whether there are tar shards in the folder or its subfolders."""
     return next(_shards(folder), None) is not None
 
 
 def open_tars(folder: Path, cache: Path, label_column: str | None = None) -> Source:
-    """Opens the shards of a folder, by split: the first usual name in `train-000000.tar` or its
-    folder's; shards without one are training data.
+    """Opens the shards of a folder.
 
-    Classes are the lines of `classes.txt`, where it is there: a label is then the number of a line,
-    from 0, or the line itself. Else they are the sorted labels of all splits.
+    The split of a shard is the first usual split name in its file or folder name, such as
+    `train-000000.tar`; without one it is training data. If there is a `classes.txt`, its lines are
+    the classes, and a label is a line or its number from 0. Otherwise the classes are the sorted
+    labels of all splits.
 
     Args:
-        folder: holds the shards, or folders with them.
-        cache: keeps the index.
-        label_column: the key of KEY.json; None: KEY.cls, or else label, cls or class of KEY.json.
+        folder: holds the shards, or folders with shards.
+        cache: folder for the index.
+        label_column: the key in KEY.json; None: KEY.cls, or else label, cls or class of KEY.json.
 
     Raises:
-        UserError: a shard is missing, cut off or compressed; a sample lacks its image or label; a
-            label is no class.
+        UserError: a shard is missing, truncated or compressed, a sample lacks its image or label,
+            or a label is not a class.
     """
     by_split: dict[str, list[Path]] = {}
     for file in sorted(_shards(folder)):
@@ -134,7 +135,7 @@ def open_tars(folder: Path, cache: Path, label_column: str | None = None) -> Sou
 
 
 def shards_of(split: Split) -> NDArray[np.int32] | None:
-    """The shard that each image lies in; None for data that has no shards."""
+    """The shard of each image; None for data without shards."""
     from arclight_zoo.pixels.unreadable import Subset
 
     if isinstance(split, Subset):
@@ -149,8 +150,8 @@ def _shards(folder: Path) -> Iterator[Path]:
         for file in sorted(files):
             if file.endswith((".tar.gz", ".tgz", ".tar.zst")):
                 raise UserError(
-                    f"{Path(here, file)} is compressed, so no image in it can be found without "
-                    "reading all before it: unpack it to a plain .tar (images gain nothing by it)."
+                    f"{Path(here, file)} is compressed, so its images cannot be read in random "
+                    "order: unpack it to a plain .tar (compression does not make images smaller)."
                 )
             if file.endswith(".tar") and not file.startswith("."):
                 yield Path(here, file)
@@ -212,7 +213,7 @@ def _samples(file: Path, label_column: str | None) -> Iterator[tuple[int, int, s
             wanted = f"a {label_column} in its .json" if label_column else ".cls or .json with one"
             raise UserError(
                 f"{key} in shard {file} has no label ({wanted}): add it, or remove the image; if "
-                "its .json has it by another name, type data.label_column=NAME."
+                "it has another name in the .json, type data.label_column=NAME."
             )
         require_short([labels[key]])
         yield offset, size, labels[key]
@@ -253,9 +254,9 @@ def _number(label: str, number: dict[str, int], folder: Path) -> int:
         return int(label)
     raise UserError(
         f"Label {label} of the shards in {folder} is not one of the {len(number)} classes in "
-        f"{CLASSES}: mend that file, which has a line for each class, in their order from 0."
+        f"{CLASSES}: fix that file, which lists one class per line, in the order of their numbers."
     )
 
 
 def _truncated(file: Path) -> str:
-    return f"Shard {file} is cut off or no tar file: fetch it again, or remove it."
+    return f"Shard {file} is truncated or not a tar file: fetch it again, or remove it."

@@ -1,4 +1,4 @@
-"""What tasks on images share, whatever they learn."""
+"""The base of all tasks on images."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,22 +20,22 @@ class PixelTask(Task):
     """A task whose batches are images `(batch, channels, size, size)` and their classes."""
 
     def known(self) -> ImageFacts:
-        """The facts of the images.
+        """The facts about the images.
 
         Raises:
-            UserError: the data have not told them.
+            UserError: the data module does not provide them.
         """
         if not isinstance(self.facts, ImageFacts):
             raise UserError(
-                "The data of this run do not tell the size, channels and classes of its images: "
-                "set `facts`, an ImageFacts, in the data module."
+                "The data module of this run does not provide the size, channels and classes of "
+                "its images: set its attribute `facts` to an ImageFacts."
             )
         return self.facts
 
     def blank_images(self, facts: Facts, examples: int) -> Tensor:
-        """Zeros `(examples, channels, size, size)`; facts of other data have no such shape."""
+        """Zeros `(examples, channels, size, size)`; raises NotImplementedError for other data."""
         if not isinstance(facts, ImageFacts):
-            raise NotImplementedError("these facts do not tell the shape of an image")
+            raise NotImplementedError("these facts do not contain the shape of an image")
         return torch.zeros(examples, facts.channels, facts.image_size, facts.image_size)
 
     def blank_batch(self, facts: Facts, examples: int) -> Any:
@@ -44,7 +44,7 @@ class PixelTask(Task):
 
     def draw_example(self, axis: "Axes", batch: Any, place: int) -> None:
         if not isinstance(self.facts, ImageFacts):
-            raise NotImplementedError("these facts do not tell how images were normalised")
+            raise NotImplementedError("these facts do not contain the normalisation of images")
         draw_image(axis, batch[0][place], self.facts)
 
     def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
-"""`data.on_error=skip`: images that cannot be read are found before training, and left out.
+"""`data.on_error=skip`: find unreadable images before training, and leave them out.
 
-Found once, not met on the way: so the order of the data, the split and a resumed run depend on the
-files alone, every process agrees, and the count is exact.
+Since they are found before and not during training, the order of the data, the splits and resumed
+runs depend only on the files, all processes agree, and the count is exact.
 """
 
 import os
@@ -20,12 +20,12 @@ from arclight_zoo.pixels.source import Split
 from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.splits import Rows
 
-NAMED = 5  # of what is left out
+NAMED = 5  # most images in a message
 
 
 @dataclass(frozen=True)
 class Subset:
-    """Some rows of a split, as a split."""
+    """A subset of a split, as a split."""
 
     whole: Split
     rows: Rows
@@ -60,19 +60,21 @@ class Subset:
 
     @property
     def left_out(self) -> list[str]:
-        """What the images are called that are not among the rows."""
+        """The names of the images that are left out."""
         rows = np.setdiff1d(np.arange(len(self.whole.labels)), self.rows)
         return [self.whole.where(row) for row in rows.tolist()]
 
 
 def readable(splits: Collection[Split], cache: Path, most: int) -> list[Split]:
-    """The splits without the images that cannot be read; each image is looked at once, ever.
+    """The splits without unreadable images; each image is checked only once, ever.
 
     Args:
-        most: images that may be left out of all splits together.
+        splits: to check.
+        cache: folder for the result.
+        most: unreadable images allowed in all splits together.
 
     Raises:
-        UserError: more than that cannot be read.
+        UserError: more images are unreadable.
     """
     kept: list[Split] = []
     faulty: list[tuple[Split, int]] = []
@@ -112,5 +114,5 @@ def _is_faulty(split: Split, row: int) -> bool:
 
 
 def few(names: Sequence[str]) -> str:
-    """The first few of them."""
+    """The first few names as text."""
     return ", ".join(names[:NAMED]) + (", ..." if names[NAMED:] else "")

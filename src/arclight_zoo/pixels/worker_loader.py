@@ -1,8 +1,8 @@
-"""Data sets too large for memory: decoded by threads, augmented on the device.
+"""Load data sets too large for memory: decode in threads, augment on the device.
 
-Threads only decode, crop and resize, in libraries that let each other run; they write into the
-batch itself, so nothing is copied between processes. All other augmentation is the same whole-batch
-code as for sets in memory.
+Threads only decode, crop and resize, in libraries that release the GIL. They write directly into
+the batch, so nothing is copied between processes. All other augmentation is the same whole-batch
+code as for data in memory.
 """
 
 from collections import deque
@@ -23,12 +23,12 @@ from arclight_zoo.pixels.source import Split
 from arclight_zoo.reading.splits import Rows
 
 _AHEAD = 2  # batches
-_AT_ONCE = 8  # images that a thread decodes before it looks for what is next
+_AT_ONCE = 8  # images per work item of a thread
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """What the threads fill, and their work on it."""
+    """A batch that threads are filling, and their futures."""
 
     images: Tensor
     labels: Tensor
@@ -37,17 +37,17 @@ class _Batch:
 
 
 class WorkerLoader:
-    """Batches decoded by threads; iterating serves one epoch, or its rest.
+    """Batches decoded by threads; iterating yields one epoch, or the rest of it.
 
     Args:
-        split: where the images come from.
-        rows: the rows of the split in use, `(n,)`.
-        shape: what every image becomes.
-        batches: which of the rows; `TrainBatches` also say which epoch, for the augmentation.
+        split: source of the images.
+        rows: the rows of the split to use, `(n,)`.
+        shape: of the preprocessed images.
+        batches: indices into `rows`; `TrainBatches` also yield the epoch, for the augmentation.
         finish: augments and normalises.
-        device: where the batches are finished.
-        num_workers: threads, which decode ahead; with 0 a batch is decoded when it is asked for.
-            The batches are the same.
+        device: of the finished batches.
+        num_workers: threads that decode ahead; with 0, batches are decoded when requested. The
+            batches are the same.
         scaled_decode: see `RandomCrop`.
     """
 
@@ -73,7 +73,7 @@ class WorkerLoader:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields (images, targets) as `Finish` makes them."""
+        """Yields (images, targets) as returned by `Finish`."""
         threads = ThreadPoolExecutor(max(1, self.num_workers))
         ahead = _AHEAD if self.num_workers else 0
         waiting: deque[_Batch] = deque()
@@ -88,7 +88,7 @@ class WorkerLoader:
             threads.shutdown(cancel_futures=True)
 
     def _indices(self) -> Iterator[tuple[Tensor, int | None]]:
-        """The samples of each batch, and the epoch where they are augmented."""
+        """The samples of each batch, and the epoch if they are augmented."""
         if isinstance(self.batches, EvalBatches):
             yield from ((indices, None) for indices in self.batches)
             return
@@ -115,7 +115,7 @@ class WorkerLoader:
         return _Batch(images, labels, table, [threads.submit(decode, part) for part in parts])
 
     def _pixels(self, row: int, random: Tensor | None) -> Any:
-        """An image as uint8 `(channels, size, size)`."""
+        """Decodes an image as uint8 `(channels, size, size)`."""
         if random is None or not self.smallest:
             return self.shape.pixels(self.split.image(row))
         u = random[RESIZED_CROP : RESIZED_CROP + 4].tolist()
@@ -128,7 +128,7 @@ class WorkerLoader:
         images, labels = self.copies((batch.images, batch.labels))
         return self.finish(images, labels, batch.table)
 
-    # See MemoryLoader.
+    # See MemoryLoader: there is no state.
     def state_dict(self) -> dict[str, Any]:
         return {}
 

@@ -1,4 +1,4 @@
-"""Arrays that cost time to make, kept as files."""
+"""A cache on disk for arrays that take long to compute."""
 
 import fcntl
 import hashlib
@@ -19,8 +19,8 @@ from arclight.files import NoLocksError, is_only_reading, lock, open_lock, write
 def cache_folder(given: str | None) -> Path:
     """`given`, else `$ARCLIGHT_CACHE`, else `~/.cache/arclight`.
 
-    A config that is found on disk does not choose where something is written. A user without a
-    home, as in containers, has a folder among the temporary files.
+    Where a run only reads, its config does not decide where files are written, and `given` is
+    ignored. Users without a home directory, as in containers, get a folder under the temporary one.
     """
     given = None if is_only_reading() else given
     place = Path(given or os.environ.get("ARCLIGHT_CACHE") or "~/.cache/arclight")
@@ -33,8 +33,8 @@ def cache_folder(given: str | None) -> Path:
 def cached(folder: Path, key: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """The array that `make` returns, memory-mapped from the file that this key names.
 
-    The file appears whole or not at all, and of any number of processes that ask for it at once
-    one makes it while the others wait.
+    The file is written atomically. Where several processes need it at the same time, one makes it
+    and the others wait.
 
     Args:
         folder: the cache.
@@ -42,7 +42,7 @@ def cached(folder: Path, key: str, make: Callable[[], NDArray[Any]]) -> NDArray[
         make: called when no such file exists.
 
     Raises:
-        UserError: the cache cannot be written.
+        UserError: the cache folder is not writable.
     """
     return _kept(folder, key, lambda out: np.save(out, make()))
 
@@ -50,13 +50,13 @@ def cached(folder: Path, key: str, make: Callable[[], NDArray[Any]]) -> NDArray[
 def grown(
     folder: Path, key: str, parts: Callable[[], Iterable[NDArray[Any]]], kind: DTypeLike
 ) -> NDArray[Any]:
-    """As `cached`, of an array that need not fit into memory: its parts behind each other.
+    """Like `cached`, for arrays that may not fit into memory: concatenates the parts on disk.
 
     Args:
         folder: the cache.
         key: everything that the array depends on.
         parts: called when no such file exists; each part is `(n,)`.
-        kind: of the elements.
+        kind: dtype of the elements.
     """
     return _kept(folder, key, lambda out: _append(out, parts(), np.dtype(kind)))
 
@@ -81,15 +81,15 @@ def _kept(folder: Path, key: str, write: Callable[[IO[bytes]], None]) -> NDArray
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with open_lock(file.with_suffix(".lock")) as held:
-                with suppress(NoLocksError):  # which would only spare others the same work
+                with suppress(NoLocksError):  # the lock only saves others the same work
                     lock(held, fcntl.LOCK_EX)
                 if not file.exists():
                     write_whole(file, write)
             file.with_suffix(".lock").unlink(missing_ok=True)
         except OSError as error:
             raise UserError(
-                f"The cache folder {folder} cannot be written ({error.strerror}): "
-                "type data.cache=FOLDER with one that can."
+                f"The cache folder {folder} is not writable ({error.strerror}): "
+                "type data.cache=FOLDER with a writable one."
             ) from error
     # Copy on write: processes share the pages, and torch gets the writable array it asks for.
     array: NDArray[Any] = np.load(file, mmap_mode="c")

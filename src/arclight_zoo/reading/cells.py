@@ -1,4 +1,4 @@
-"""How the cells of a table in text files are read, and how a row is shown."""
+"""Parse the cells of csv and jsonl tables, and show a row."""
 
 import codecs
 from collections.abc import Collection
@@ -16,18 +16,18 @@ _SHOWN = 40  # characters of a cell
 
 @dataclass(frozen=True)
 class Cells:
-    """How csv files are read: a cell is what stands in it, and only an empty one is missing.
+    """How csv files are read: cells are taken literally, and only empty ones are missing.
 
     Attributes:
-        encoding: of csv and jsonl files; None: UTF-8, or as their byte order mark says.
-        missing: words that mean an empty cell, such as `NA`.
+        encoding: of csv and jsonl files; None: UTF-8, unless a byte order mark says otherwise.
+        missing: values that also count as missing, such as `NA`.
     """
 
     encoding: str | None = None
     missing: tuple[str, ...] = ()
 
     def options(self, kind: str, file: Path) -> dict[str, Any]:
-        """For the reader of `datasets`, or of pandas, of a file."""
+        """Keyword arguments for the reader of `datasets` or pandas."""
         encoding = self.encoding or encoding_of(file)
         options: dict[str, Any] = {"encoding": encoding} if encoding and kind != "parquet" else {}
         if kind == "csv":
@@ -36,18 +36,18 @@ class Cells:
 
 
 def encoding_of(file: Path) -> str | None:
-    """What the byte order mark of a file says; None: nothing."""
+    """The encoding that a file's byte order mark declares; None without a mark."""
     with file.open("rb") as opened:
         return _MARKS.get(opened.read(2))
 
 
 def suffix_of(file: Path) -> str:
-    """Its last suffix in small letters."""
+    """The last suffix in lower case."""
     return file.suffix.lower()
 
 
 def table_files(folder: Path, suffixes: Collection[str]) -> dict[str, list[str]]:
-    """The tables directly in a folder by split, as their names say; all others are for training."""
+    """The tables directly in a folder, by split; files that name no split are for training."""
     usual = {"train": TRAIN_NAMES, "validation": VAL_NAMES, "test": TEST_NAMES}
     found: dict[str, list[str]] = {}
     for file in sorted(folder.iterdir()):
@@ -56,11 +56,11 @@ def table_files(folder: Path, suffixes: Collection[str]) -> dict[str, list[str]]
         words = "".join(c if c.isalpha() else " " for c in file.stem.lower()).split()
         split = next((s for s, names in usual.items() if set(names) & set(words)), "train")
         found.setdefault(split, []).append(str(file.resolve()))
-    return {split: found[split] for split in usual if split in found}  # the first tells the types
+    return {split: found[split] for split in usual if split in found}  # the first sets the types
 
 
 def first_row(row: dict[str, Any]) -> str:
-    """Columns and cells of a row, for a sentence."""
+    """The columns and cells of a row as text, for a message."""
     shown = {name: str(cell) for name, cell in row.items()}
     return ", ".join(
         f"{name}={cell if len(cell) <= _SHOWN else cell[:_SHOWN] + '...'!r}"

@@ -1,4 +1,4 @@
-"""Why a file or folder cannot be read as a table, as far as a look at it tells."""
+"""Find out why a file or folder cannot be read as a table."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ _OTHER_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
 
 
 def require_commas(place: Path) -> None:
-    """Raises `UserError` for a csv file whose first line has another separator, and no comma."""
+    """Raises `UserError` for a csv file whose first line has another separator but no comma."""
     if suffix_of(place) == ".csv":
         encoding = encoding_of(place) or "utf-8-sig"
         with place.open(encoding=encoding, errors="replace") as lines:
@@ -24,30 +24,29 @@ def require_commas(place: Path) -> None:
 
 
 def refuse_separator(path: str, header: str) -> None:
-    """Raises `UserError` where the only column's name looks like several."""
+    """Raises `UserError` if the only column's name looks like several columns."""
     found = next((s for s in _OTHER_SEPARATORS if s in header and "," not in header), None)
     if found:
         raise UserError(
-            f"{path} has one column, named {header!r}: it looks separated by "
-            f"{_OTHER_SEPARATORS[found]}, and a csv file is read by its commas: convert it to "
-            "commas."
+            f"{path} has one column, named {header!r}. It looks separated by "
+            f"{_OTHER_SEPARATORS[found]}, but csv files are split at commas: convert it to commas."
         )
 
 
 def fault(
     path: str, place: Path, cause: BaseException, holds: str, cells: Cells | None = None
 ) -> str:
-    """The sentence about a local file or folder that could not be read.
+    """The error message for a local file or folder that could not be read.
 
     Args:
-        path: what it is called.
+        path: its name as the user gave it.
         place: where it is.
-        cause: what its reader said.
-        holds: what was looked for: `IMAGES` or `TEXTS`.
-        cells: how it was read, where that can be said.
+        cause: the reader's error.
+        holds: what was expected: `IMAGES` or `TEXTS`.
+        cells: how its cells were read, if the config says so.
     """
     for file in _tables(place):
-        if file == place or file.name in str(cause):  # of a folder's files, the one at fault
+        if file == place or file.name in str(cause):  # the broken file of a folder
             if not file.stat().st_size:
                 return f"{file} is empty: fill it or remove it."
             require_commas(file)
@@ -55,16 +54,16 @@ def fault(
             if cells is not None:
                 tried = f"{cells.encoding or 'UTF-8'} ({cause.reason})"
                 return (
-                    f"{file} is no text in {tried}: type data.encoding=NAME with what it is "
-                    "stored in, such as latin-1, cp1252 or utf-16."
+                    f"{file} is not text in {tried}: type data.encoding=NAME with its encoding, "
+                    "such as latin-1, cp1252 or utf-16."
                 )
             return (
-                f"{file} is no text in UTF-8 ({cause.reason}): convert it, for example with "
+                f"{file} is not text in UTF-8 ({cause.reason}): convert it, for example with "
                 "iconv -f latin1 -t utf-8."
             )
         broken = _broken_line(file) if suffix_of(file) == ".jsonl" else None
         if broken:
-            return f"Line {broken} of {file} is no JSON object: mend or remove it."
+            return f"Line {broken} of {file} is not a JSON object: fix or remove it."
         if file.stem == "metadata" and "file_name" in str(cause):
             return (
                 f"{file} has no column file_name, which names the image of each row: add it, or "
@@ -76,7 +75,7 @@ def fault(
         return f"{path} has no rows: fill it, or type another data.path."
     words = " ".join(str(cause).split())[:300].rstrip(".")
     if place.is_file():
-        return f"data.path={path} cannot be read as {place.suffix} ({words}): mend or convert it."
+        return f"data.path={path} cannot be read as {place.suffix} ({words}): fix or convert it."
     return (
         f"data.path={path} cannot be read as a data set ({words}): type data.path=FOLDER with one "
         f"that holds {holds}."
@@ -84,15 +83,15 @@ def fault(
 
 
 def images_alone(path: str, label_column: str | Sequence[str] | None) -> str:
-    """The sentence about a folder of images that nothing is said of."""
+    """The error message for a folder of images without labels or other targets."""
     if label_column is None:
         return (
-            f"{path} has images and no class folders: put the images of each class into a folder "
-            f"of its own, {path}/CLASS/*.png, or type data.path=FOLDER with the one above them."
+            f"{path} has images but no class folders: put the images of each class into their own "
+            f"folder, {path}/CLASS/*.png, or type data.path=FOLDER with the folder above."
         )
     named = label_column if isinstance(label_column, str) else ", ".join(label_column)
     return (
-        f"{path} has images and nothing that says their {named}: put a metadata.csv beside "
+        f"{path} has images, but no file with their {named}: put a metadata.csv beside "
         f"them, with the columns file_name and {named}."
     )
 
@@ -103,7 +102,7 @@ def _tables(place: Path) -> Iterator[Path]:
 
 
 def _other_kind(folder: Path, cells: Cells) -> str | None:
-    """Where a table of a folder has another kind of cells in a column than the first one has."""
+    """The message if the tables of a folder differ in their columns or in a column's type."""
     import pandas
     from pandas.api.types import is_numeric_dtype
 
@@ -149,7 +148,7 @@ def _is_utf8(file: Path) -> bool:
 
 
 def _broken_line(file: Path) -> int | None:
-    """The number of the first line that is no JSON object, from 1."""
+    """The number of the first line that is not a JSON object, from 1."""
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:

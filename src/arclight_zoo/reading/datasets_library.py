@@ -1,8 +1,8 @@
-"""What is used of Hugging Face `datasets` beyond its public names, in one place.
+"""All uses of private names of Hugging Face `datasets`.
 
-- `Dataset._fingerprint`: what was made of a data set is kept, and found again without reading it.
-- `config.HF_HUB_OFFLINE`: without a network, what is in the cache loads at once rather than after
-  half a minute of retries.
+- `Dataset._fingerprint` identifies a data set without reading it, as the key of our caches.
+- `config.HF_HUB_OFFLINE` loads from the cache immediately where there is no network, instead of
+  after half a minute of retries.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def fingerprint(dataset: Any) -> str:
-    """Tells a `datasets.Dataset` from others: of the same files and changes, it is the same.
+    """Identifies a `datasets.Dataset`: equal for the same files and transformations.
 
     Raises:
         RuntimeError: this version of `datasets` has another name for it.
@@ -23,13 +23,13 @@ def fingerprint(dataset: Any) -> str:
 
 
 def is_offline() -> bool:
-    """Whether `datasets` tries nothing but its cache."""
+    """Whether `datasets` uses only its cache."""
     return bool(_config().HF_HUB_OFFLINE)
 
 
 @contextmanager
 def offline(value: bool) -> Iterator[None]:
-    """Makes `datasets` try nothing but its cache, or else the network too.
+    """Makes `datasets` use only its cache (True), or the network too (False).
 
     Raises:
         RuntimeError: this version of `datasets` has another name for it.

@@ -1,4 +1,4 @@
-"""Cross-validation: the training split in k parts, of which one is tested on."""
+"""Cross-validation: split the training data into k folds, and test on one of them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,9 +12,9 @@ from arclight_zoo.reading.splits import Rows, hold_out, require_taken
 
 
 def require_fold(fold: int, folds: int | None) -> None:
-    """Raises `UserError` where there is no such fold."""
+    """Raises `UserError` if the fold does not exist."""
     if folds is None and fold:
-        raise UserError(f"data.fold={fold} needs their number: type data.folds=5.")
+        raise UserError(f"data.fold={fold} needs the number of folds: type data.folds=5.")
     if folds is not None and folds < 2:
         raise UserError(f"data.folds={folds} should be 2 or more, or null.")
     if folds is not None and fold >= folds:
@@ -24,14 +24,15 @@ def require_fold(fold: int, folds: int | None) -> None:
 
 
 def fold_of(labels: Rows, same: Rows, folds: int, seed: int) -> Rows:
-    """The fold of each sample: all folds are nearly as large, with nearly equal shares of classes.
+    """The fold of each sample; folds have nearly equal sizes and class proportions.
 
-    Samples of the same content or group are in one fold; the class of the first of them decides.
+    Samples with the same content or group share a fold, which the class of the first one decides.
 
     Args:
         labels: the class of each sample.
-        same: a number for each sample, equal for those that stay together.
-        seed: decides which.
+        same: a number for each sample, equal for samples that stay together.
+        folds: how many.
+        seed: of the shuffle.
     """
     random = np.random.Generator(np.random.Philox(key=mix("folds", seed)))
     groups, first, place, size = np.unique(
@@ -53,7 +54,7 @@ def fold_of(labels: Rows, same: Rows, folds: int, seed: int) -> Rows:
 def carve_fold(
     labels: Rows, same: Rows, val_fraction: float, fold: int, folds: int, seed: int
 ) -> tuple[Rows, Rows, Rows]:
-    """Rows to train, validate and test on, where the fold is tested on.
+    """The rows to train, validate and test on; the test rows are the fold.
 
     The validation samples are `val_fraction` of the rest; 0 takes none.
 
@@ -76,7 +77,7 @@ def carve_fold(
 
 
 def joined(same: Rows, groups: NDArray[np.int64] | None) -> Rows:
-    """A number for each sample, equal for those that are alike or of one group, directly or not."""
+    """A number for each sample, equal for samples linked by content or group, also indirectly."""
     if groups is None:
         return same
     from scipy.sparse import coo_matrix
@@ -84,7 +85,7 @@ def joined(same: Rows, groups: NDArray[np.int64] | None) -> Rows:
 
     n = len(same)
     _, own = np.unique(groups, return_inverse=True)
-    ends = np.concatenate([same, n + own])  # an edge to the first alike, and one to the group
+    ends = np.concatenate([same, n + own])  # edges to the first equal sample and to the group
     starts = np.concatenate([np.arange(n), np.arange(n)])
     total = n + int(own.max(initial=0)) + 1
     edges = coo_matrix((np.ones(2 * n), (starts, ends)), shape=(total, total))
@@ -93,7 +94,7 @@ def joined(same: Rows, groups: NDArray[np.int64] | None) -> Rows:
 
 
 def group_numbers(cells: Sequence[Any]) -> NDArray[np.int64]:
-    """The values of a group column as numbers; a row without one is a group of its own."""
+    """The values of a group column as numbers; a row without a group is its own group."""
     known: dict[Any, int] = {}
     numbers = [
         -1 - row if cell is None else known.setdefault(str(cell), len(known))

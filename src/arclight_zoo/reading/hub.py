@@ -1,4 +1,4 @@
-"""What Hugging Face `datasets` reads: data sets on the hub, and local folders of parquet files."""
+"""Load data sets with Hugging Face `datasets`: from the hub, and from local files and folders."""
 
 import contextlib
 import errno
@@ -19,7 +19,7 @@ _COMMIT = re.compile(r"@[0-9a-f]{40}/")
 Wanted = Callable[[Collection[str]], Collection[str]]
 
 TABLES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "text"}
-"""What reads a single file, by its suffix."""
+"""The `datasets` builder for a single file, by its suffix."""
 
 
 def load_splits(
@@ -29,17 +29,17 @@ def load_splits(
     cells: Cells | None = None,
     wanted: Wanted = tuple,
 ) -> Any:
-    """A `datasets.DatasetDict` of a hub id, or of a local folder or file.
+    """Loads a hub id, or a local folder or file, as a `datasets.DatasetDict`.
 
     Args:
-        path: the hub id, and what errors call it.
+        path: the hub id; also the name in error messages.
         place: the folder or file, or None for the hub. A file has one split, `train`.
-        holds: what errors say that it should hold.
-        cells: how local tables in text files are read; None: as `datasets` reads them.
-        wanted: which of the splits, given their names.
+        holds: the expected content, for error messages.
+        cells: how local csv and jsonl files are read; None: the defaults of `datasets`.
+        wanted: chooses splits, given their names.
 
     Raises:
-        UserError: it is not reachable, or cannot be read as a data set.
+        UserError: it is not reachable, or not a data set.
     """
     import datasets
 
@@ -48,7 +48,7 @@ def load_splits(
             if place and place.is_file():
                 if (kind := TABLES.get(suffix_of(place))) is None:
                     raise UserError(
-                        f"data.path={path} is no {', '.join(TABLES)} file: convert it to one."
+                        f"data.path={path} is not a {', '.join(TABLES)} file: convert it."
                     )
                 require_commas(place)
                 how = cells.options(kind, place) if cells else {}
@@ -68,19 +68,19 @@ def load_splits(
             return datasets.DatasetDict({name: found[name] for name in wanted(found)})
         except UserError:
             raise
-        except Exception as error:  # of many kinds: the hub's, of connections, of formats
+        except Exception as error:  # the hub, connections and formats raise many kinds
             raise UserError(_fault(path, place, error, within, holds, cells)) from error
 
 
 def split_files(path: str, place: Path | None) -> dict[str, tuple[list[str], str]]:
-    """By split, the files of a hub id or local folder, and what identifies them; none is read.
+    """Lists the files of a hub id or local folder by split, with their identity; reads none.
 
     Args:
-        path: the hub id, and what errors call it.
+        path: the hub id; also the name in error messages.
         place: the folder, or None for the hub.
 
     Raises:
-        UserError: it is not reachable, or no data set.
+        UserError: it is not reachable, or not a data set.
     """
     import datasets
 
@@ -94,14 +94,14 @@ def split_files(path: str, place: Path | None) -> dict[str, tuple[list[str], str
         if not found and not within and not place:
             raise UserError(_not_given(path, within))
         if not found:
-            raise UserError(f"{path} names no data files: type data=text_file to load it as it is.")
+            raise UserError(f"{path} lists no data files: type data=text_file to load it whole.")
         return {
             str(split): (list(map(str, files)), _identity(files)) for split, files in found.items()
         }
 
 
 def _text_tables(folder: Path) -> tuple[str, Path] | None:
-    """The kind of the tables directly in a folder, and one of them, if all are csv or json."""
+    """The format of the tables directly in a folder and one of them, if all are csv or json."""
     files = [f for f in folder.iterdir() if f.is_file() and suffix_of(f) in TABLES]
     kinds = {TABLES[suffix_of(file)]: file for file in sorted(files)}
     (first, *others) = kinds.items() or [("", folder)]
@@ -109,7 +109,7 @@ def _text_tables(folder: Path) -> tuple[str, Path] | None:
 
 
 def _identity(files: Any) -> str:
-    """Changes when the files do; on the hub not with every commit."""
+    """Changes when the files change; on the hub, not with every commit."""
     if all(map(remote_files.is_here, files)):
         return str(files.origin_metadata)
     return str([(_COMMIT.sub("/", str(file)), remote_files.identity(str(file))) for file in files])
@@ -134,8 +134,8 @@ def _fault(
         )
     if isinstance(cause, OSError) and (cause.errno == errno.ENOSPC or str(cache) in str(cause)):
         return (
-            f"The cache of Hugging Face datasets {cache} cannot be written ({cause.strerror}): "
-            "type HF_HOME=FOLDER before the command, with a folder that can."
+            f"The cache of Hugging Face datasets {cache} is not writable ({cause.strerror}): "
+            "type HF_HOME=FOLDER before the command, with a writable folder."
         )
     known = isinstance(error, ConnectionError | FileNotFoundError)
     if not folder and (known or refusal(error)):
@@ -143,12 +143,12 @@ def _fault(
     words = " ".join(str(cause).split())
     if "zstd not supported" in words:
         return (
-            f"data.path={path} is compressed by zstd, which needs another package: type pip "
+            f"data.path={path} is compressed with zstd, which needs another package: type pip "
             "install zstandard."
         )
     if not folder and (subsets := _subsets(path)):
         return (
-            f"data.path={path} should say which subset is meant: type data.path="
+            f"data.path={path} has several subsets: type data.path="
             f"{address(path)[0]}:SUBSET with one of {', '.join(subsets)}."
         )
     if folder:
@@ -161,27 +161,29 @@ def _fault(
 
 def _not_given(path: str, within: bool, error: Exception | None = None) -> str:
     return (
-        f"data.path={path} is no folder here, and on the Hugging Face hub {path} "
+        f"data.path={path} is not a local folder, and on the Hugging Face hub {path} "
         f"{why_not(within, error)}; with a local copy, type data.path=FOLDER."
     )
 
 
 def _subsets(path: str) -> list[str]:
-    """The subsets of a data set on the hub, where it has several and the path names none."""
+    """The subsets of a data set on the hub, if it has several and the path names none."""
     import datasets
 
     repo, subset, revision = address(path)
     try:
         known: list[str] = datasets.get_dataset_config_names(repo, revision=revision)
-    except Exception:  # of many kinds; the first error is reported already
+    except Exception:  # any kind; the first error is already reported
         return []
     return known if len(known) > 1 and subset not in known else []
 
 
 @contextlib.contextmanager
 def _quiet_hub(may_connect: bool) -> Iterator[bool]:
-    """No progress bars, no log lines about what is also raised, and no half minute of retries
-    without a network; yields whether the hub is within reach."""
+    """Yields whether the hub is reachable.
+
+    Disables progress bars, log lines that repeat an exception, and retries without a network.
+    """
     import datasets
 
     bars = datasets.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""Rows of a table that lack something, in one sentence."""
+"""Report rows of a table with missing cells in one sentence."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ _NAMED = 5
 
 
 def require_none_missing(path: str, split: str, column: str, values: Sequence[Any]) -> None:
-    """Raises `UserError` where a column has empty cells, with how many and which."""
+    """Raises `UserError` if a column has empty cells; the message says how many and which."""
     bad = [row for row, value in enumerate(values) if value is None or value != value]
     if bad:
         them = "them" if bad[1:] else "that row"
@@ -17,7 +17,7 @@ def require_none_missing(path: str, split: str, column: str, values: Sequence[An
 
 
 def which_rows(bad: Sequence[int], path: str, split: str) -> str:
-    """The beginning of a sentence: `Row 3 of split train of FILE has`, or how many have."""
+    """The beginning of a message: `Row 3 of split train of FILE has`, or `2 rows ... have`."""
     if len(bad) == 1:
         return f"Row {bad[0]} of split {split} of {path} has"
     first = ", ".join(map(str, bad[:_NAMED]))

@@ -1,4 +1,4 @@
-"""Shards are numbered: `train-000000.tar`, `train-00000-of-00010.parquet`."""
+"""Check the numbers of shards: `train-000000.tar`, `train-00000-of-00010.parquet`."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from arclight.errors import UserError
 
 
 def require_all(files: Sequence[str]) -> None:
-    """Raises `UserError` where the shards' numbers have a gap, or are fewer than they say."""
+    """Raises `UserError` if a shard is missing, judged by the numbers in the file names."""
     numbers: dict[tuple[str, str], list[int]] = {}
     for file in files:
         match = re.fullmatch(r"(.*?)(\d+)(?:-of-(\d+))?(\.\w+)", file)
@@ -20,5 +20,5 @@ def require_all(files: Sequence[str]) -> None:
             raise UserError(
                 f"Of the shards {stem}*, number {missing[0]} is missing"
                 f"{f' and {len(missing) - 1} more' if missing[1:] else ''} between {first} and "
-                f"{last}: bring it, or number the shards anew."
+                f"{last}: add it, or renumber the shards."
             )

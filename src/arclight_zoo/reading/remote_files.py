@@ -1,7 +1,6 @@
-"""Bytes of a file by their places, whether it lies here or behind an address: no more is fetched.
+"""Read byte ranges of local and remote files, and fetch no more than these.
 
-What fsspec opens by itself reads 5 MB ahead of whatever is asked for, and copies as much for each
-line.
+Files that fsspec opens read 5 MB ahead of each request, and copy as much for each line.
 """
 
 import io
@@ -18,9 +17,9 @@ log = logging.getLogger("arclight.data")
 
 _Answer = TypeVar("_Answer")
 
-_TRIES = 3  # of the hub's client, which tries six times within half a minute itself
+_TRIES = 3  # each with up to six tries of the hub's client, about half a minute
 _PAUSE = 5.0  # seconds between them
-_MORE = 2**16  # bytes that are fetched at once beyond what was planned
+_MORE = 2**16  # bytes per request beyond the planned range
 
 
 def is_here(file: str) -> bool:
@@ -28,9 +27,9 @@ def is_here(file: str) -> bool:
 
 
 def opened(file: str, start: int, stop: int) -> IO[bytes]:
-    """A file at a byte, to be read to about another one.
+    """Opens a file at byte `start`, to be read up to about byte `stop`.
 
-    One request fetches what is between, and a little more for the line that ends later.
+    One request fetches this range and a little more, since its last line may end later.
     """
     if is_here(file):
         content: IO[bytes] = Path(file).open("rb")  # noqa: SIM115
@@ -42,10 +41,10 @@ def opened(file: str, start: int, stop: int) -> IO[bytes]:
 
 
 def size(file: str) -> int:
-    """In bytes.
+    """The size of a file in bytes.
 
     Raises:
-        UserError: it is out of reach.
+        UserError: the file is not reachable.
     """
     if is_here(file):
         return Path(file).stat().st_size
@@ -53,10 +52,10 @@ def size(file: str) -> int:
 
 
 def identity(file: str) -> str:
-    """Changes with the content of a file behind an address, but not with that of its neighbours.
+    """Identifies the content of a remote file; does not depend on other files beside it.
 
     Raises:
-        UserError: it is out of reach.
+        UserError: the file is not reachable.
     """
     told = _patiently(file, lambda: _info(file))
     large = told.get("lfs")
@@ -64,14 +63,14 @@ def identity(file: str) -> str:
 
 
 class Ranges(io.RawIOBase):
-    """A file behind an address. Each read is one request for these bytes alone.
+    """A remote file; each read is one request for just these bytes.
 
     Args:
-        file: its address, of a kind that fsspec knows.
-        planned: where the reading ends, most likely; from there on little is fetched at once.
+        file: its URL, of any kind that fsspec supports.
+        planned: where reading will probably end; requests beyond it are small.
 
     Raises:
-        UserError: on reading, where it is out of reach for longer than a few minutes.
+        UserError: on reading, if the file is unreachable for more than a few minutes.
     """
 
     def __init__(self, file: str, planned: int | None = None) -> None:
@@ -111,7 +110,7 @@ def _fetch(file: str, start: int, stop: int) -> bytes:
         content.seek(start)
         found: bytes = content.read(stop - start)
     if len(found) != stop - start:
-        raise CutOffError(f"{len(found)} bytes came of {stop - start}")
+        raise CutOffError(f"received {len(found)} of {stop - start} bytes")
     return found
 
 
@@ -124,13 +123,13 @@ def _info(file: str) -> dict[str, Any]:
 
 
 def _patiently(file: str, ask: Callable[[], _Answer]) -> _Answer:
-    """What `ask` returns, once it can: an outage of a minute stops no training."""
+    """Calls `ask`, and retries it during outages of up to a few minutes."""
     tries = 0
     while True:
         tries += 1
         try:
             return ask()
-        except Exception as error:  # of many kinds: fsspec's, the hub's, of connections
+        except Exception as error:  # fsspec, the hub and connections raise many kinds
             passes = is_temporary(error)
             if not passes and not isinstance(error, OSError):
                 raise
@@ -141,7 +140,8 @@ def _patiently(file: str, ask: Callable[[], _Answer]) -> _Answer:
                 ) from error
             if tries == _TRIES:
                 raise UserError(
-                    f"{file} {words}; execute the run again then, and it goes on where it was."
+                    f"{file} {words}; then type the command again, and the run continues where "
+                    "it stopped."
                 ) from error
             log.warning(f"{file} {words}.")
             time.sleep(_PAUSE)

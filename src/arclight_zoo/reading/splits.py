@@ -1,4 +1,4 @@
-"""Which images a run trains, validates and tests on: a pure function of the data and a seed."""
+"""Choose the samples to train, validate and test on, as a pure function of the data and a seed."""
 
 import hashlib
 from collections.abc import Collection, Iterable
@@ -19,10 +19,9 @@ TEST_NAMES = ("test", "testing")
 def choose_splits(
     names: Collection[str], train: str | None, val: str | None, test: str | None
 ) -> tuple[str, str | None, str | None]:
-    """The source's splits to train, validate and test on; None where one must be made.
+    """The names of the splits to train, validate and test on; None where there is no such split.
 
-    A name that is given must exist; one that is None is found among the usual names, unless it
-    already serves as another.
+    A given name must exist. For None, the usual names are tried, except those already in use.
 
     Raises:
         UserError: a given name does not exist, or none looks like training data.
@@ -54,17 +53,17 @@ def same_content(contents: Iterable[bytes]) -> Rows:
 
 
 def hold_out(rows: Rows, labels: Rows, same: Rows, fraction: float, key: int) -> tuple[Rows, Rows]:
-    """Cuts `rows` into (kept, held out), stratified by label.
+    """Splits `rows` into (kept, held out), stratified by label.
 
-    A class of two or more distinct images is on both sides. Images with the same content stay
-    together, on the side that the class of the first of them decides.
+    A class of two or more distinct samples is on both sides. Samples with the same content stay
+    together; they count as the class of the first of them.
 
     Args:
         rows: indices into `labels` and `same`.
-        labels: the class of each image.
-        same: a number for each image, equal for images with the same content.
-        fraction: share of each class to hold out.
-        key: decides which.
+        labels: the class of each sample.
+        same: a number for each sample, equal for samples with the same content.
+        fraction: of each class to hold out.
+        key: of the random number generator.
     """
     rng = np.random.Generator(np.random.Philox(key=key))
     groups, first, size = np.unique(same[rows], return_index=True, return_counts=True)
@@ -84,13 +83,13 @@ def hold_out(rows: Rows, labels: Rows, same: Rows, fraction: float, key: int) ->
 def carve(
     labels: Rows, same: Rows, val_fraction: float, test_fraction: float, seed: int
 ) -> tuple[Rows, Rows, Rows]:
-    """Rows to train, validate and test on, where the last two are taken from the training split.
+    """Splits the training split into rows to train, validate and test on.
 
-    The test images are `test_fraction` of all, the validation images `val_fraction` of the rest;
+    The test rows are `test_fraction` of all, the validation rows `val_fraction` of the rest;
     a fraction of 0 takes none.
 
     Raises:
-        UserError: there is nothing to take.
+        UserError: a fraction above 0 takes no row.
     """
     why = "each class keeps one for training, and equal ones stay together"
     rows, test, val = np.arange(len(labels)), np.arange(0), np.arange(0)
@@ -105,14 +104,14 @@ def carve(
 
 
 def require_taken(stage: str, fraction: float, taken: int, whole: str, why: str) -> None:
-    """Raises `UserError` where a share of the data comes to nothing.
+    """Raises `UserError` if a fraction of the data takes no sample.
 
     Args:
         stage: "val" or "test".
-        fraction: the share, above 0.
-        taken: what it comes to.
-        whole: what it is taken of, such as `20 samples`.
-        why: how that can be.
+        fraction: above 0.
+        taken: number of samples it takes.
+        whole: what it is taken from, such as `20 samples`.
+        why: the reason, for the message.
     """
     if not taken:
         raise UserError(
@@ -122,7 +121,7 @@ def require_taken(stage: str, fraction: float, taken: int, whole: str, why: str)
 
 
 def limited(rows: Rows, limit: int | None, seed: int) -> Rows:
-    """The first `limit` rows of a shuffle, in their old order."""
+    """A random subset of `limit` rows, in their original order; all rows for None."""
     if limit is None or limit >= len(rows):
         return rows
     rng = np.random.Generator(np.random.Philox(key=mix("limit", seed, len(rows))))

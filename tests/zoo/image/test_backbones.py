@@ -1,4 +1,4 @@
-"""The door to timm."""
+"""Models of timm."""
 
 import pytest
 import timm
@@ -8,7 +8,7 @@ from arclight.errors import UserError
 from arclight_zoo.image.backbones import timm_model
 
 
-def test_it_is_timms_model() -> None:
+def test_timm_models_are_unchanged() -> None:
     model = timm_model("resnet18", num_classes=7, in_channels=1)
     theirs = timm.create_model("resnet18", num_classes=7, in_chans=1)
     assert model.state_dict().keys() == theirs.state_dict().keys()
@@ -23,14 +23,14 @@ def test_a_stem_for_small_images_keeps_their_size() -> None:
     assert sum(p.numel() for p in model.parameters()) == published
 
 
-def test_what_is_not_there_is_named() -> None:
+def test_unknown_names_are_rejected() -> None:
     with pytest.raises(UserError, match=r"did you mean model\.name=resnet18"):
         timm_model("resnet-18", num_classes=10)
     with pytest.raises(UserError, match="is for ResNets"):
         timm_model("efficientnet_b0", num_classes=10, small_images=True)
 
 
-def test_activation_checkpointing_computes_blocks_again_and_changes_no_gradient() -> None:
+def test_activation_checkpointing_recomputes_blocks_with_the_same_gradients() -> None:
     torch.manual_seed(0)
     plain = timm_model("convnext_atto", num_classes=4)
     again = timm_model("convnext_atto", num_classes=4, activation_checkpointing=True)
@@ -50,6 +50,6 @@ def test_activation_checkpointing_computes_blocks_again_and_changes_no_gradient(
         assert torch.equal(a.grad, b.grad)  # type: ignore[arg-type]
 
 
-def test_a_model_that_cannot_checkpoint_is_a_sentence() -> None:
+def test_models_without_checkpointing_are_rejected() -> None:
     with pytest.raises(UserError, match=r"type model\.activation_checkpointing=false"):
         timm_model("selecsls42", num_classes=4, activation_checkpointing=True)

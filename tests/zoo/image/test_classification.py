@@ -1,4 +1,4 @@
-"""The figures of an evaluation are those of scikit-learn, whatever the batches."""
+"""Evaluation metrics equal scikit-learn's for any batches."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def task(**options: Any) -> ImageClassification:
     return ImageClassification(Fixed(), facts, unused, unused, **options)  # type: ignore[arg-type]
 
 
-def test_figures_are_exact_for_uneven_batches() -> None:
+def test_metrics_are_exact_for_uneven_batches() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(100, CLASSES, generator=generator) * 2
     labels = torch.randint(0, CLASSES - 1, (100,), generator=generator)  # one class never occurs
@@ -56,7 +56,7 @@ def test_figures_are_exact_for_uneven_batches() -> None:
     assert found["val/top5"] == pytest.approx((ranks == labels.numpy()[:, None]).any(1).mean())
 
 
-def test_each_evaluation_starts_from_nothing() -> None:
+def test_metrics_are_reset_between_evaluations() -> None:
     module = task()
     right, wrong = torch.eye(CLASSES)[:2, :, None, None], torch.eye(CLASSES)[2:4, :, None, None]
     module.validation_step((right, torch.tensor([0, 1])), 0)
@@ -78,7 +78,7 @@ def test_soft_targets_and_smoothing_train() -> None:
 
 
 def batches() -> list[tuple[Tensor, Tensor]]:
-    """Uneven ones, whose last logits all lie between 0 and 1."""
+    """Batches of different sizes; the logits of the last one are all in 0 to 1."""
     draw = torch.Generator().manual_seed(1)
     logits = torch.randn(50, CLASSES, generator=draw) * 2
     logits[49] = torch.rand(CLASSES, generator=draw)
@@ -87,11 +87,11 @@ def batches() -> list[tuple[Tensor, Tensor]]:
     return [(logits[cut, :, None, None], labels[cut]) for cut in cuts]
 
 
-def test_metrics_of_the_config_are_measured_on_probabilities() -> None:
+def test_configured_metrics_get_probabilities() -> None:
     module = task(
         metrics={"auroc": MulticlassAUROC(CLASSES), "each": MulticlassRecall(CLASSES, average=None)}
     )
-    for batch in batches() * 2:  # the second evaluation is the first over again
+    for batch in batches() * 2:  # two equal evaluations
         module.test_step(batch, 0)
     once = MulticlassAUROC(CLASSES)
     logits = torch.cat([images for images, _ in batches()]).flatten(1)
@@ -100,10 +100,10 @@ def test_metrics_of_the_config_are_measured_on_probabilities() -> None:
     found = module._evaluated("test")
     assert float(found["test/auroc"]) == pytest.approx(expected)
     assert {f"test/each_{i}" for i in range(CLASSES)} < set(found)
-    assert not module.metrics["auroc"].update_called  # begins anew
+    assert not module.metrics["auroc"].update_called  # was reset
 
 
-def test_a_loss_of_the_config_is_that_of_evaluation_and_weights_are_not() -> None:
+def test_evaluation_uses_the_configured_loss_without_class_weights() -> None:
     logits = torch.cat([images for images, _ in batches()]).flatten(1)
     labels = torch.cat([labels for _, labels in batches()])
     plain = nn.functional.cross_entropy(logits, labels).item()
@@ -117,7 +117,7 @@ def test_a_loss_of_the_config_is_that_of_evaluation_and_weights_are_not() -> Non
     assert float(step) != pytest.approx(float(task().training_step(batches()[0], 0)))
 
 
-def test_without_facts_the_logits_tell_the_classes() -> None:
+def test_without_facts_the_logits_give_the_number_of_classes() -> None:
     unused = lambda *_: None  # noqa: E731
     module = ImageClassification(Fixed(), None, unused, unused)  # type: ignore[arg-type]
     known = task()
@@ -126,13 +126,13 @@ def test_without_facts_the_logits_tell_the_classes() -> None:
         known.validation_step(batch, 0)
     assert module.results("val") == known.results("val")
     assert module.class_names == [str(i) for i in range(CLASSES)]
-    with pytest.raises(UserError, match="set `facts`, an ImageFacts, in the data module"):
+    with pytest.raises(UserError, match="set its attribute `facts` to an ImageFacts"):
         module.example_inputs(2, torch.Generator())
     with pytest.raises(NotImplementedError):
         module.blank_batch(Facts(sizes={}, fingerprint=""), 2)
 
 
-def test_a_metric_hides_none_of_the_tasks_own() -> None:
+def test_configured_metrics_cannot_replace_those_of_the_task() -> None:
     module = task(metrics={"loss": MulticlassAccuracy(CLASSES)})
     module.validation_step(batches()[0], 0)
     with pytest.raises(UserError, match=r"task\.metrics\.loss would overwrite val/loss of ImageCl"):

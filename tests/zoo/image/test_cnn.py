@@ -8,7 +8,7 @@ from arclight_zoo.image.cnn import CNN
 from tests.zoo import reference
 
 
-def test_a_state_dict_of_the_reference_gives_its_logits() -> None:
+def test_reference_weights_give_the_reference_logits() -> None:
     theirs = reference.CNN(7).train()
     theirs(torch.randn(8, 3, 16, 16))  # batch norm statistics that are not the initial ones
     ours = CNN(7)
@@ -17,7 +17,7 @@ def test_a_state_dict_of_the_reference_gives_its_logits() -> None:
     torch.testing.assert_close(ours.eval()(x), theirs.eval()(x), rtol=0, atol=0)
 
 
-def test_a_seed_gives_the_reference_s_weights() -> None:
+def test_a_seed_gives_the_reference_weights() -> None:
     torch.manual_seed(0)
     theirs = reference.CNN().state_dict()
     torch.manual_seed(0)
@@ -36,13 +36,13 @@ def test_channels_last_gives_the_same_logits() -> None:
 
 
 @pytest.mark.parametrize("widths", [(8,), (8, 16), [4, 8, 12, 16]])
-def test_as_deep_as_there_are_widths(widths: Sequence[int]) -> None:
+def test_depth_is_the_number_of_widths(widths: Sequence[int]) -> None:
     model = CNN(5, in_channels=2, widths=widths)
     assert model(torch.randn(2, 2, 8, 9)).shape == (2, 5)
     assert sum(isinstance(m, torch.nn.Conv2d) for m in model.modules()) == len(widths)
 
 
-def test_an_image_too_small_is_named() -> None:
+def test_too_small_images_are_rejected() -> None:
     model = CNN(widths=(8, 8, 8, 8))
     with pytest.raises(UserError, match=r"image of 7x9 is too small .* type data\.image_size=8"):
         model(torch.randn(2, 3, 7, 9))

@@ -1,4 +1,4 @@
-"""Several classes, and numbers, of an image: the figures are those of scikit-learn."""
+"""Metrics of multilabel classification and regression equal scikit-learn's."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ UNUSED: Any = lambda *_: None  # noqa: E731
 
 
 class Fixed(nn.Module):
-    """What it says is its input."""
+    """Returns its input."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(1)
@@ -34,7 +34,7 @@ def test_several_classes() -> None:
     draw = torch.Generator().manual_seed(0)
     logits = torch.randn(60, WIDTH, generator=draw)
     targets = (torch.rand(60, WIDTH, generator=draw) < 0.3).to(torch.uint8)
-    targets[:, 3] = 0  # never there
+    targets[:, 3] = 0  # never occurs
     metrics = {"auroc": MultilabelAUROC(WIDTH, average="micro")}
     task = multilabel.ImageMultilabel(Fixed(), None, UNUSED, UNUSED, metrics=metrics)
     for batch in uneven(logits, targets):
@@ -82,7 +82,7 @@ def test_numbers(width: int) -> None:
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.0])
-def test_a_number_that_never_varies(shift: float) -> None:
+def test_a_constant_target(shift: float) -> None:
     targets = torch.stack([torch.arange(4.0), torch.ones(4)], 1)
     outputs = targets + torch.tensor([0.5, shift])
     expected = r2_score(targets.numpy(), outputs.numpy().astype(np.float64))

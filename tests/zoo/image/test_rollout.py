@@ -26,7 +26,7 @@ def test_weights_are_those_that_attention_uses(locality: bool) -> None:
 
 
 @pytest.mark.parametrize("how", [{}, {"pool": "mean"}, {"norm_first": True, "locality": True}])
-def test_maps_are_shares_of_the_patches(how: dict[str, object]) -> None:
+def test_maps_sum_to_one(how: dict[str, object]) -> None:
     images = torch.randn(4, 1, 8, 8)
     model = vit(**how)
     rolled, seen = attention_rollout(model, images), attention_map(model, images)
@@ -38,7 +38,7 @@ def test_maps_are_shares_of_the_patches(how: dict[str, object]) -> None:
     assert not any(m._forward_pre_hooks for m in model.modules())
 
 
-def test_of_one_layer_it_is_half_its_attention_and_half_the_token_itself() -> None:
+def test_rollout_of_one_layer_averages_attention_and_identity() -> None:
     model = vit(n_layers=1)
     images = torch.randn(2, 1, 8, 8)
     seen: list[torch.Tensor] = []
@@ -48,8 +48,8 @@ def test_of_one_layer_it_is_half_its_attention_and_half_the_token_itself() -> No
     torch.testing.assert_close(rolled, (seen[0].mean(1) + torch.eye(17)) / 2)
 
 
-def test_a_patch_whose_values_decide_is_found() -> None:
-    """Every token looks at the brightest patch, which the map shows."""
+def test_the_decisive_patch_is_found() -> None:
+    """Every token attends to the brightest patch, and so does the map."""
     model = vit(n_layers=1, init="reference", n_heads=1)
     attention = next(m for m in model.modules() if isinstance(m, SelfAttention))
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What the speedrun's network does on its own: whitening, quick biases, several views."""
+"""The speedrun's network: whitening, fast biases, test-time views."""
 
 import pytest
 import torch
@@ -15,12 +15,12 @@ def small(**options: object) -> SpeedrunNet:
 
 
 def smooth(n: int) -> torch.Tensor:
-    """Images whose neighbouring pixels are alike, as those of photographs."""
+    """Images with similar neighbouring pixels, like photographs."""
     return F.interpolate(torch.randn(n, 3, 8, 8), scale_factor=4, mode="bilinear")
 
 
 @pytest.mark.parametrize("place", ["meta", "fake"])
-def test_a_batch_without_numbers_whitens_nothing(place: str) -> None:
+def test_meta_and_fake_batches_do_not_whiten(place: str) -> None:
     model, images = small(), smooth(4)
     before = model.whitening.clone()
     with FakeTensorMode(allow_non_fake_inputs=True) if place == "fake" else torch.device("meta"):
@@ -33,7 +33,7 @@ def test_a_batch_without_numbers_whitens_nothing(place: str) -> None:
     assert not torch.equal(model.whitening, before)
 
 
-def test_the_first_batch_whitens_and_what_is_loaded_stays() -> None:
+def test_the_first_batch_whitens_unless_weights_were_loaded() -> None:
     model, images = small(), smooth(64)
     model(images)
     half = len(model.whitening) // 2
@@ -41,7 +41,7 @@ def test_the_first_batch_whitens_and_what_is_loaded_stays() -> None:
     raw = F.unfold(images, 2).transpose(0, 1).flatten(1)
     wide, spread = (m.square().mean(1) for m in (made, raw))
     assert spread.min() > 0.1
-    assert (wide < 1.01).all()  # components of little variance are left below 1, not blown up
+    assert (wide < 1.01).all()  # EPS keeps components of low variance below 1
     assert wide[0] == pytest.approx(1.0, abs=0.01)
     correlation = made @ made.T / made.shape[1]
     assert (correlation - correlation.diag().diag()).abs().max() < 1e-3
@@ -69,7 +69,7 @@ def test_evaluation_averages_the_views() -> None:
     torch.testing.assert_close(model(images), one / 4 + (two[0] + two[1]) / 8)
 
 
-def test_a_step_of_sgd_moves_the_bias_64_times_as_far() -> None:
+def test_the_bias_learns_64_times_as_fast() -> None:
     quick, plain = FastBias(4, 0.1), torch.nn.BatchNorm2d(4)
     x, towards = torch.randn(8, 4, 3, 3), torch.randn(8, 4, 3, 3)
     for norm in (quick, plain):
@@ -80,7 +80,7 @@ def test_a_step_of_sgd_moves_the_bias_64_times_as_far() -> None:
     torch.testing.assert_close(quick.running_var, plain.running_var)
 
 
-def test_a_small_image_is_a_sentence() -> None:
+def test_small_images_are_rejected() -> None:
     with pytest.raises(UserError, match=r"15x20 is too small .*: type data\.image_size=16 or"):
         small()(torch.randn(1, 3, 15, 20))
 
@@ -99,7 +99,7 @@ def test_a_small_image_is_a_sentence() -> None:
     ],
 )
 def test_patches_of_smooth_images_come_out_with_variance_one(device: str) -> None:
-    """Their smallest variances are a ten-thousandth of the largest: TF32 makes them negative."""
+    """The smallest variances are 1e-4 of the largest; in TF32 they would become negative."""
     torch.set_float32_matmul_precision("high")
     shades = torch.rand(64, 3, 1, 1)
     noise = torch.randn(64, 3, 32, 32, generator=torch.Generator().manual_seed(0))

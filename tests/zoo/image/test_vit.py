@@ -27,13 +27,13 @@ def vit(**options: Any) -> ViT:
 
 
 def shaken(model: nn.Module) -> nn.Module:
-    """The model with no weight left at a special value, in eval mode."""
+    """The model in eval mode, with noise on all weights."""
     for p in model.parameters():
         nn.init.normal_(p, std=0.3)
     return model.eval()
 
 
-def test_a_state_dict_of_the_reference_gives_its_logits() -> None:
+def test_reference_weights_give_the_reference_logits() -> None:
     theirs = shaken(reference.ViT(*SIZES.values()))
     ours = ViT(*SIZES.values()).eval()
     ours.load_state_dict(theirs.state_dict(), strict=True)
@@ -41,8 +41,8 @@ def test_a_state_dict_of_the_reference_gives_its_logits() -> None:
     torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-5)
 
 
-def test_the_reference_s_very_text_does_not_see_the_image() -> None:
-    """Sequence first, its class tokens attend to one another alone; with axes swapped, it sees."""
+def test_the_sequence_first_reference_does_not_see_the_image() -> None:
+    """Class tokens only attend to each other; with swapped axes they see the image."""
     text = shaken(reference.ViT(*SIZES.values(), batch_first=False))
     ours = ViT(*SIZES.values()).eval()
     ours.load_state_dict(text.state_dict(), strict=True)
@@ -55,7 +55,7 @@ def test_the_reference_s_very_text_does_not_see_the_image() -> None:
     torch.testing.assert_close(ours(x), text(x), rtol=1e-5, atol=1e-5)
 
 
-def test_a_seed_gives_the_reference_s_weights() -> None:
+def test_a_seed_gives_the_reference_weights() -> None:
     torch.manual_seed(0)
     theirs = reference.ViT(*SIZES.values()).state_dict()
     torch.manual_seed(0)
@@ -65,7 +65,7 @@ def test_a_seed_gives_the_reference_s_weights() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {**PUBLISHED, "pool": "mean"}], ids=["plain", "modern"])
-def test_other_images_of_the_batch_change_nothing(options: dict[str, Any]) -> None:
+def test_images_of_a_batch_are_independent(options: dict[str, Any]) -> None:
     model = shaken(vit(**options))
     x = torch.randn(4, 3, 8, 8, requires_grad=True)
     torch.testing.assert_close(model(x)[:1], model(x[:1]), rtol=1e-5, atol=1e-6)
@@ -79,7 +79,7 @@ def test_other_images_of_the_batch_change_nothing(options: dict[str, Any]) -> No
     [({}, {}), ({"global_pool": "avg", "class_token": False}, {"pool": "mean"})],
     ids=["class token", "mean"],
 )
-def test_timm_s_weights_give_timm_s_logits(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+def test_timm_weights_give_timm_logits(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
     timm_vit = shaken(
         VisionTransformer(
             img_size=32, patch_size=8, embed_dim=64, depth=2, num_heads=4, num_classes=5, **theirs
@@ -94,12 +94,12 @@ def test_timm_s_weights_give_timm_s_logits(theirs: dict[str, Any], ours: dict[st
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"init_values": 0.1}, r"ls1\.gamma and 1 more, which .*ViT has no place"),
+        ({"init_values": 0.1}, r"ls1\.gamma and 1 more, which .*ViT does not have"),
         ({"global_pool": "avg"}, "pool in a way"),
         ({"global_pool": "avg", "class_token": False, "fc_norm": False}, "pool in a way"),
     ],
 )
-def test_timm_weights_of_another_kind_are_refused(options: dict[str, Any], sentence: str) -> None:
+def test_unsupported_timm_weights_are_rejected(options: dict[str, Any], sentence: str) -> None:
     with torch.device("meta"):
         model = VisionTransformer(
             img_size=32, patch_size=8, embed_dim=64, depth=1, num_heads=4, **options
@@ -109,8 +109,8 @@ def test_timm_weights_of_another_kind_are_refused(options: dict[str, Any], sente
 
 
 @pytest.mark.parametrize("patch_size", [2, 4])
-def test_shifted_patches_are_the_paper_s(patch_size: int) -> None:
-    """Written out pixel by pixel: half a patch up or down and left or right, zero outside."""
+def test_shifted_patches_match_the_paper(patch_size: int) -> None:
+    """Computed pixel by pixel: shifted by half a patch along the diagonals, zero outside."""
     layer = ShiftedPatches(3, 6, patch_size)
     x = torch.randn(2, 3, 8, 8)
     half, places = patch_size // 2, 8 // patch_size
@@ -204,8 +204,8 @@ def test_errors_say_what_to_type(options: dict[str, Any], sentence: str) -> None
         vit(**options)
 
 
-def test_an_image_of_another_size_is_named() -> None:
-    with pytest.raises(UserError, match=r"8x8 and was given 12x8: type data\.image_size=8\."):
+def test_images_of_another_size_are_rejected() -> None:
+    with pytest.raises(UserError, match=r"8x8 but got 12x8: type data\.image_size=8\."):
         vit()(torch.randn(1, 3, 12, 8))
 
 

@@ -68,6 +68,8 @@ def test_the_sample_s_row_chooses() -> None:
         ({"augment": Augment(mixup=0.2)}, r"augment\.mixup=0\.2 mixes two images"),
     ],
 )
-def test_faults_are_sentences(tmp_path: Path, options: dict[str, object], sentence: str) -> None:
+def test_invalid_data_are_rejected(
+    tmp_path: Path, options: dict[str, object], sentence: str
+) -> None:
     with pytest.raises(UserError, match=sentence):
         data(tmp_path, **options).setup()

@@ -37,7 +37,7 @@ def test_block_matches_the_reference() -> None:
     torch.testing.assert_close(ours(x, mask), theirs(x, mask), rtol=1e-5, atol=1e-5)
 
 
-def test_a_seed_gives_the_reference_s_weights() -> None:
+def test_a_seed_gives_the_reference_weights() -> None:
     torch.manual_seed(0)
     theirs = reference.TransformerBlock(WIDTH, HEADS, 32).state_dict()
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Whole-batch augmentation does to each image what torchvision does to one."""
+"""Whole-batch augmentation equals torchvision's for each image."""
 
 from typing import Any
 
@@ -30,9 +30,7 @@ def images(n: int = 64, channels: int = 3, height: int = 16, width: int = 16) ->
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("padding", "mode"), [("zeros", "constant"), ("reflect", "reflect")])
-def test_crop_is_torchvisions_crop_of_the_padded_image(
-    padding: str, mode: str, channels: int
-) -> None:
+def test_crop_matches_torchvision(padding: str, mode: str, channels: int) -> None:
     x = images(81, channels, 16, 12)
     top, left = torch.arange(9).repeat(9), torch.arange(9).repeat_interleave(9)
     result = crop(x, top, left, 4, padding)
@@ -44,7 +42,7 @@ def test_crop_is_torchvisions_crop_of_the_padded_image(
 
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
 @pytest.mark.parametrize("reach", [1, 7, 8, 9, 30])
-def test_an_accelerators_border_is_numpys_however_wide(padding: str, reach: int) -> None:
+def test_padding_on_an_accelerator_matches_numpy(padding: str, reach: int) -> None:
     x = images(2, 3, 8, 1)
     border = ((0, 0), (0, 0), (reach, reach), (reach, reach))
     mode: Any = "constant" if padding == "zeros" else padding
@@ -58,7 +56,7 @@ def test_offsets_cover_every_place_equally() -> None:
     assert offsets(torch.full((1, 2), 1 - 2**-24), 4)[0].item() == 8
 
 
-def test_flip_is_torchvisions_flip() -> None:
+def test_flip_matches_torchvision() -> None:
     x = images(4)
     result = flip(x, torch.tensor([True, False, True, False]))
     assert torch.equal(result[0], tv.horizontal_flip(x[0]))
@@ -78,7 +76,7 @@ def test_an_alternating_flip_shows_both_sides_in_two_epochs() -> None:
     assert torch.equal(first[~same], plain[~same].flip(-1))
 
 
-def test_normalise_is_torchvisions() -> None:
+def test_normalise_matches_torchvision() -> None:
     expected = tv.normalize(tv.to_dtype(images(), torch.float32, scale=True), MEAN, STD)
     torch.testing.assert_close(Normalise(MEAN, STD)(images()), expected)
 
@@ -136,7 +134,7 @@ STRENGTHS = {
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_operation_is_torchvisions(name: str, channels: int) -> None:
+def test_operation_matches_torchvision(name: str, channels: int) -> None:
     x = images(8, channels, 16, 20)
     x[7] = 93  # a flat image: no contrast to stretch
     strengths = torch.tensor(STRENGTHS.get(name, (0.0, 0.0, 0.0, 0.0))).repeat(2)
@@ -149,7 +147,7 @@ def test_operation_is_torchvisions(name: str, channels: int) -> None:
 
 
 class Asked(TorchDispatchMode):
-    """Notes which operations torch is asked for."""
+    """Records the dispatched torch operations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,8 +158,8 @@ class Asked(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_no_product_may_run_in_tf32() -> None:
-    """Whose ten bits would move pixels and change shades."""
+def test_no_matrix_product_is_used() -> None:
+    """TF32's ten bits would move pixels and change shades."""
     ops = torch.arange(len(OPERATIONS)).repeat(2)
     with Asked() as asked:
         apply_operations(images(len(ops)), ops, torch.full((len(ops),), 0.5))
@@ -171,7 +169,7 @@ def test_no_product_may_run_in_tf32() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
-def test_a_gpu_is_not_waited_for() -> None:
+def test_no_host_synchronisation() -> None:
     x, rows = images(300), random_table(0, 0, 300)[:, :8]
     there = x.cuda()
     apply_policy(there, rows, "trivial")  # the first allocation of each kind may wait
@@ -194,7 +192,7 @@ def test_policy_uses_every_operation(policy: str) -> None:
     assert 0.7 < changed < 1
 
 
-def test_an_image_is_augmented_alike_in_every_batch() -> None:
+def test_augmentation_does_not_depend_on_the_batch() -> None:
     x, labels, rows = images(), torch.arange(64) % 10, random_table(0, 0, 64)
     finish = Finish(Normalise(MEAN, STD), 10, EVERYTHING)
     whole, _ = finish(x, labels, rows)
@@ -266,7 +264,7 @@ def test_some_images_are_left_unmixed(mixup: float, cutmix: float) -> None:
     assert torch.equal(targets[~chosen], torch.eye(400)[~chosen])
 
 
-def test_numbers_out_of_range_are_a_sentence() -> None:
+def test_numbers_out_of_range_are_rejected() -> None:
     with pytest.raises(UserError, match=r"data\.augment\.crop=-1 should be 0 \(none\) or more\."):
         Augment(crop=-1)
     with pytest.raises(UserError, match=r"data\.augment\.erase=2 should be between 0 .* and 1\."):

@@ -1,4 +1,4 @@
-"""A random crop has torchvision's pixels, however the image is stored and decoded."""
+"""Random crops have torchvision's pixels for every image format and decoder."""
 
 import io
 from functools import cache
@@ -39,7 +39,7 @@ def cropped(file: bytes, crop: RandomCrop) -> NDArray[np.uint8]:
 
 
 def of_torchvision(image: Image.Image, crop: RandomCrop, by: int = 1) -> NDArray[np.uint8]:
-    """From the whole image; the window begins and ends at a multiple of `by` pixels."""
+    """The crop by torchvision; the window's edges are multiples of `by` pixels."""
     w, h = crop._window(*image.size)
     width, height = -(-image.width // by), -(-image.height // by)
     w, h = round(w * width / image.width), round(h * height / image.height)
@@ -62,7 +62,7 @@ JPEGS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", JPEGS)
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_a_crop_of_a_photograph_has_torchvisions_bits(kind: str, mode: str) -> None:
+def test_crops_match_torchvision_bitwise(kind: str, mode: str) -> None:
     for photograph, size in product(photographs(), ((500, 375), (333, 401))):
         file = stored(photograph.resize(size).convert(mode), **JPEGS[kind])
         image = read_image(file, "it")
@@ -87,7 +87,7 @@ STORED: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("mode", STORED)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_kind_of_file_is_cropped_as_it_is_read(mode: str, channels: int) -> None:
+def test_every_kind_of_file_can_be_cropped(mode: str, channels: int) -> None:
     kind, options = STORED[mode]
     file = stored(picture(1, (60, 40)).convert(mode), kind, **options)
     image = read_image(file, "it")
@@ -99,7 +99,7 @@ def test_every_kind_of_file_is_cropped_as_it_is_read(mode: str, channels: int) -
 
 @pytest.mark.parametrize("size", [32, 48, 64])
 def test_a_decoder_that_scales_changes_shades_a_little(size: int) -> None:
-    """By less than 2 of 255 on average, of photographs full of details."""
+    """By less than 2 of 255 on average, for detailed photographs."""
     scales = set()
     for photograph, kind, u in product(photographs(), ("4:4:4", "4:2:0"), DRAWN):
         file = stored(photograph, quality=90, **JPEGS[kind])
@@ -113,7 +113,7 @@ def test_a_decoder_that_scales_changes_shades_a_little(size: int) -> None:
     assert 2 in scales
 
 
-def test_a_jpeg_that_is_cut_off_is_a_sentence() -> None:
+def test_truncated_jpegs_are_rejected() -> None:
     file = stored(photographs()[0])
     crop = RandomCrop(Shape(3, 32), 0.2, True, DRAWN[0])
     for damaged in (file[: len(file) // 2], file[:300], b""):
@@ -121,7 +121,7 @@ def test_a_jpeg_that_is_cut_off_is_a_sentence() -> None:
             cropped(damaged, crop)
 
 
-def test_what_pillow_reads_of_a_damaged_jpeg_is_used(capfd: pytest.CaptureFixture[str]) -> None:
+def test_damaged_jpegs_that_pillow_reads_are_used(capfd: pytest.CaptureFixture[str]) -> None:
     file = bytearray(stored(photographs()[0]))
     middle = len(file) // 2
     file[middle : middle + 40] = bytes(40)

@@ -1,4 +1,4 @@
-"""Every kind of image file becomes the same kind of tensor, in prediction as in evaluation."""
+"""All kinds of image files are preprocessed equally in evaluation and prediction."""
 
 import io
 from dataclasses import replace
@@ -40,7 +40,7 @@ def stored(image: Image.Image, kind: str = "png", **options: object) -> bytes:
     return file.getvalue()
 
 
-def test_a_new_image_is_prepared_as_in_evaluation(tmp_path: Path) -> None:
+def test_prediction_preprocesses_as_evaluation(tmp_path: Path) -> None:
     picture(0, (8, 8)).save(tmp_path / "a.png")
     x = model_input(tmp_path / "a.png", COLOUR)
     expected = torch.tensor(np.asarray(picture(0, (8, 8)))).permute(2, 0, 1) / 255
@@ -56,10 +56,10 @@ def test_the_centre_is_kept() -> None:
 
 @pytest.mark.parametrize("crop", [0.875, 0.9, 1.0])
 @pytest.mark.parametrize("size", [(500, 375), (375, 501), (640, 427), (101, 90), (224, 224)])
-def test_evaluation_has_torchvisions_pixels(size: tuple[int, int], crop: float) -> None:
-    """To rounding: seldom, and by one or two of 255."""
+def test_evaluation_matches_torchvision(size: tuple[int, int], crop: float) -> None:
+    """Up to rounding: a few pixels differ by one or two of 255."""
     image = picture(0, size)
-    for like in (image, tv.pil_to_tensor(image)):  # torchvision's two ways differ as much
+    for like in (image, tv.pil_to_tensor(image)):  # torchvision's own two ways differ as much
         resized = tv.resize(like, [int(224 / crop)], antialias=True)
         expected = tv.to_image(tv.center_crop(resized, [224, 224])).numpy()
         found = Shape(3, 224, resize=size != (224, 224), crop=crop).pixels(image)
@@ -100,14 +100,14 @@ def test_a_palette_with_transparency() -> None:
     assert to_channels(read, 3).mode == "RGB"
 
 
-def test_a_camera_held_sideways() -> None:
+def test_exif_orientation() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     image = read_image(stored(picture(3, (20, 10)), "jpeg", exif=exif), "it")
     assert image.size == (10, 20)
 
 
-def test_what_is_not_an_image_is_a_sentence(tmp_path: Path) -> None:
+def test_files_that_are_not_images_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("text")
     for encoded, name in (
         (tmp_path / "a.png", str(tmp_path / "a.png")),

@@ -1,4 +1,4 @@
-"""Images of science: more than 8 bits, floats, arrays, pages and bands."""
+"""Scientific images: more than 8 bits, floats, arrays, pages and bands."""
 
 import json
 from pathlib import Path
@@ -166,9 +166,7 @@ def nan(p: NDArray[np.int64]) -> NDArray[np.float32]:
         (lambda p: p.astype(np.float32) * 2, tiff, "data.value_range"),
     ],
 )
-def test_what_is_no_such_image_is_a_sentence(
-    tmp_path: Path, stored: Any, save: Any, sentence: str
-) -> None:
+def test_invalid_arrays_are_rejected(tmp_path: Path, stored: Any, save: Any, sentence: str) -> None:
     data = ImageData("sklearn:digits", channels=1, cache=str(tmp_path / "cache"))
     data.setup()
     save(stored(shades(0, True)), tmp_path / "it")
@@ -177,17 +175,17 @@ def test_what_is_no_such_image_is_a_sentence(
         model_input(file, data.facts)
 
 
-def test_images_of_one_colour_are_said(tmp_path: Path) -> None:
+def test_images_of_one_colour_are_reported(tmp_path: Path) -> None:
     place = folder_of(tmp_path, "8 bits, colours")
     grey = np.full((SIZE, SIZE, 3), 9, np.uint8)
     for i in range(3):
         npy(grey, place / "train" / "top" / f"{i}")
     data = ImageData(str(place), cache=str(tmp_path / "cache"))
     data.setup()
-    assert data.notes == ["25.0% of the training images are all one colour."]
+    assert data.notes == ["25.0% of the training images have a single colour."]
     for file in place.rglob("*.npy"):
         np.save(file, grey)
-    with pytest.raises(UserError, match="nothing to learn from"):
+    with pytest.raises(UserError, match="nothing to learn: check"):
         ImageData(str(place), cache=str(tmp_path / "cache")).setup()
 
 

@@ -1,4 +1,4 @@
-"""Images that cannot be read."""
+"""Unreadable images."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def ready(folder: Path, **given: object) -> ImageData:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """20 images, of which the first and the third cannot be read."""
+    """20 images; the first and the third are unreadable."""
     made = image_folder(tmp_path / "images", {"a": 10, "b": 10})
     (made / "a" / "000.png").write_bytes(b"")
     whole = (made / "a" / "002.png").read_bytes()
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("loader", ["memory", "workers"])
-def test_an_unreadable_image_is_named(folder: Path, loader: str) -> None:
+def test_unreadable_images_are_reported(folder: Path, loader: str) -> None:
     with pytest.raises(
         UserError, match=r"a/00[02]\.png cannot be read .* type data\.on_error=skip to leave"
     ):
@@ -42,7 +42,7 @@ def test_skip_leaves_them_out_and_counts_them(folder: Path) -> None:
             assert data.facts.skipped == {"train": 2}
             assert data.facts.sizes["train"] == 18
             assert data.notes == [
-                "2 unreadable of split train left out (data.on_error=skip): "
+                "Left out 2 unreadable images of split train (data.on_error=skip): "
                 f"{folder}/a/000.png, {folder}/a/002.png."
             ]
             assert sum(len(y) for _, y in data.train_dataloader()) == 16  # whole batches of 4
@@ -60,7 +60,7 @@ def test_skip_has_a_limit(folder: Path) -> None:
     )
 
 
-def test_skip_changes_nothing_where_all_can_be_read(tmp_path: Path) -> None:
+def test_skip_changes_nothing_if_all_images_are_readable(tmp_path: Path) -> None:
     made = image_folder(tmp_path / "images", {"a": 6, "b": 6})
     careful, plain = ready(made, on_error="skip").facts, ready(made).facts
     assert careful == plain

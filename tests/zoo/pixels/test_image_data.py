@@ -1,4 +1,4 @@
-"""The data module: facts, splits and faults."""
+"""The data module for images: facts, splits and errors."""
 
 import subprocess
 import sys
@@ -75,7 +75,7 @@ def test_splits_that_exist_are_used_whole(tmp_path: Path) -> None:
     assert sizes == {"train": 7, "val": 7, "test": 6}
 
 
-def test_nothing_held_out(tmp_path: Path) -> None:
+def test_fractions_of_zero(tmp_path: Path) -> None:
     image_folder(tmp_path, {"a": 4, "b": 4})
     data = ready(tmp_path, val_fraction=0.0, test_fraction=0.0)
     assert data.facts.sizes == {"train": 8, "val": 0, "test": 0}
@@ -85,7 +85,7 @@ def test_nothing_held_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("loader", ["memory", "workers"])
-def test_copies_are_never_on_two_sides(tmp_path: Path, loader: str) -> None:
+def test_copies_stay_in_one_split(tmp_path: Path, loader: str) -> None:
     image_folder(tmp_path, {"a": 0, "b": 0})
     for i in range(40):
         picture(i % 10).save(tmp_path / "ab"[i // 20] / f"{i:02}.png")
@@ -95,7 +95,7 @@ def test_copies_are_never_on_two_sides(tmp_path: Path, loader: str) -> None:
     assert min(map(len, sides)) > 0
 
 
-def test_workers_see_what_memory_sees(tmp_path: Path) -> None:
+def test_workers_and_memory_load_the_same_images(tmp_path: Path) -> None:
     image_folder(tmp_path, {"a": 12, "b": 12})
     augment = Augment(crop=1, flip=True)
     memory, workers = (ready(tmp_path, loader=n, augment=augment) for n in ("memory", "workers"))
@@ -108,7 +108,7 @@ def test_workers_see_what_memory_sees(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("loader", ["memory", "workers"])
 def test_only_evaluation_is_cropped(tmp_path: Path, loader: str) -> None:
-    """Also where validation images are carved out of the training split."""
+    """Also if validation images are taken from the training split."""
     image_folder(tmp_path, {"a": 12, "b": 12})
     given = {"loader": loader, "mean": [0.0] * 3, "std": [1.0] * 3, "eval_batch_size": 99}
     whole, cropped = ready(tmp_path, **given), ready(tmp_path, **given, eval_crop=0.5)
@@ -124,14 +124,14 @@ def test_only_evaluation_is_cropped(tmp_path: Path, loader: str) -> None:
     assert "data.eval_crop=1.5 should be more than 0" in fault(tmp_path, eval_crop=1.5)
 
 
-def test_by_itself_evaluation_takes_as_many_at_once_as_training() -> None:
+def test_the_default_evaluation_batch_is_that_of_training() -> None:
     alike, own = (ready("sklearn:digits", batch_size=12, eval_batch_size=n) for n in (None, 50))
     assert [alike.evaluated_at_once(n) for n in (1, 3)] == [12, 4]
     assert [own.evaluated_at_once(n) for n in (1, 3)] == [50, 50]
     assert max(len(y) for _, y in alike.val_dataloader()) <= 12
 
 
-def test_auto_takes_memory_where_it_fits(tmp_path: Path) -> None:
+def test_auto_uses_memory_if_the_data_fit(tmp_path: Path) -> None:
     image_folder(tmp_path, {"a": 12, "b": 12})
     assert ready(tmp_path).pixels
     assert not ready(tmp_path, memory_limit_gb=1e-6).pixels
@@ -140,7 +140,7 @@ def test_auto_takes_memory_where_it_fits(tmp_path: Path) -> None:
     assert message.endswith("does not keep: type data.loader=workers.")
 
 
-def test_grey_or_colour_as_in_the_data_or_as_asked(tmp_path: Path) -> None:
+def test_channels_follow_the_data_or_the_config(tmp_path: Path) -> None:
     image_folder(tmp_path / "grey", {"a": 6, "b": 6}, mode="L")
     assert ready(tmp_path / "grey").facts.channels == 1
     assert ready(tmp_path / "grey", channels=3).facts.channels == 3
@@ -184,7 +184,7 @@ def test_images_that_are_not_square_need_a_size(tmp_path: Path) -> None:
     )
 
 
-def test_labels_out_of_range_are_named(tmp_path: Path) -> None:
+def test_labels_out_of_range_are_rejected(tmp_path: Path) -> None:
     import datasets
 
     columns = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])}
@@ -196,7 +196,7 @@ def test_labels_out_of_range_are_named(tmp_path: Path) -> None:
     )
 
 
-def test_arguments_out_of_range_are_sentences() -> None:
+def test_arguments_out_of_range_are_rejected() -> None:
     assert fault("sklearn:digits", val_fraction=1.0) == (
         "data.val_fraction=1.0 should be from 0 to less than 1."
     )
@@ -213,7 +213,7 @@ NAMES = ("cifar10", "cifar100", "digits", "fashion_mnist", "image_folder", "mnis
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_config_is_good(composed: Composed, name: str) -> None:
+def test_configs_build(composed: Composed, name: str) -> None:
     more = ["data.path=FOLDER"] if name == "image_folder" else []
     config = composed(f"data={name}", "seed=3", *more)
     check(config)
@@ -255,10 +255,10 @@ def test_digits_need_no_large_library() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_parquet_set_for_workers_is_never_read_as_a_whole(
+def test_workers_never_read_a_whole_parquet_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With splits of its own and mean and std given, setup looks at 32 images of each."""
+    """If all splits, mean and std are given, setup reads 32 images of each split."""
     import datasets
 
     from arclight_zoo.pixels.hub_images import HubSplit
@@ -279,7 +279,7 @@ def test_a_parquet_set_for_workers_is_never_read_as_a_whole(
 
 
 @pytest.mark.parametrize("loader", ["memory", "workers"])
-def test_copies_across_splits_and_classes_are_said(tmp_path: Path, loader: str) -> None:
+def test_copies_across_splits_and_classes_are_reported(tmp_path: Path, loader: str) -> None:
     for n, place in enumerate(("train/a", "train/b", "val/a", "val/b")):
         (tmp_path / place).mkdir(parents=True)
         for i in range(4):
@@ -291,15 +291,15 @@ def test_copies_across_splits_and_classes_are_said(tmp_path: Path, loader: str) 
         assert notes == [
             f"{tmp_path} has no test split: 3 for test are taken from its training images "
             "(data.test_fraction).",
-            "Copies of training images in val: 1. They make its score too high.",
-            "Images with copies under another label: 1.",
+            "Copies of training images in val: 1. They make its scores too high.",
+            "Images with copies that have another label: 1.",
         ]
 
 
 @pytest.mark.parametrize(
     ("side", "size", "share", "shift"), [(200, 64, 0.3, 0), (60, 48, 0.5, 0), (28, 28, 0.0, 3)]
 )
-def test_what_nobody_has_said_is_chosen_by_the_images(
+def test_size_and_augmentation_are_chosen_by_image_size(
     tmp_path: Path, side: int, size: int, share: float, shift: int
 ) -> None:
     for n, name in enumerate(("a", "b")):

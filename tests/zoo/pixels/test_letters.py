@@ -1,4 +1,4 @@
-"""Printed letters, and a limit of the training images alone."""
+"""Printed letters, and a limit on training images only."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("few")
-def test_letters_are_the_same_each_time_and_none_is_blank(tmp_path: Path) -> None:
+def test_letters_are_reproducible_and_not_blank(tmp_path: Path) -> None:
     first, again = (open_source("matplotlib:letters", cache=tmp_path / n) for n in ("a", "b"))
     split, other = first.splits["train"], again.splits["train"]
     assert split.fingerprint == other.fingerprint
@@ -32,7 +32,7 @@ def test_letters_are_the_same_each_time_and_none_is_blank(tmp_path: Path) -> Non
         open_source("matplotlib:letters", cache=tmp_path, group_column="font")
 
 
-def test_a_limit_of_the_training_images_leaves_the_others_whole() -> None:
+def test_train_limit_does_not_change_other_splits() -> None:
     whole, few, other = (
         ImageData("sklearn:digits", train_limit=n, split_seed=seed)
         for n, seed in ((None, 0), (32, 0), (32, 1))

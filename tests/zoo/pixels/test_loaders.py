@@ -1,4 +1,4 @@
-"""Both loaders serve the same batches, from memory or from any number of workers."""
+"""Both loaders yield the same batches, with any number of workers."""
 
 import threading
 from pathlib import Path
@@ -36,7 +36,7 @@ def same(one: Batches, other: Batches) -> bool:
     return all(torch.equal(a, b) for x, y in pairs for a, b in zip(x, y, strict=True))
 
 
-def test_workers_and_memory_serve_the_same_batches(split: Split, tmp_path: Path) -> None:
+def test_workers_and_memory_yield_the_same_batches(split: Split, tmp_path: Path) -> None:
     position = 0
     batches = TrainBatches(30, 8, seed=1, position=lambda: position)
     images = torch.from_numpy(decoded(split, SHAPE, tmp_path))
@@ -91,13 +91,13 @@ def test_decoding_happens_once(split: Split, tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
-def test_a_cache_that_cannot_be_written_is_a_sentence(split: Split, tmp_path: Path) -> None:
+def test_a_read_only_cache_is_rejected(split: Split, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot be written \(.*\): type data\.cache=FOLDER"):
+    with pytest.raises(UserError, match=r"is not writable \(.*\): type data\.cache=FOLDER"):
         decoded(split, SHAPE, tmp_path / "file" / "cache")
 
 
-def test_threads_end_with_the_epoch_or_where_it_is_left(split: Split) -> None:
+def test_threads_end_with_the_epoch_or_when_it_is_abandoned(split: Split) -> None:
     others = set(threading.enumerate())
     batches = TrainBatches(30, 8, seed=1)
     loader = WorkerLoader(split, np.arange(30), SHAPE, batches, FINISH, num_workers=2)
@@ -110,7 +110,7 @@ def test_threads_end_with_the_epoch_or_where_it_is_left(split: Split) -> None:
     assert set(threading.enumerate()) == others
 
 
-def test_a_fault_in_a_worker_is_one_sentence(tmp_path: Path) -> None:
+def test_errors_in_workers_are_reported(tmp_path: Path) -> None:
     image_folder(tmp_path, {"a": 4})
     (tmp_path / "a" / "002.png").write_bytes(b"nonsense")
     split = open_source(str(tmp_path)).splits["train"]
@@ -121,11 +121,11 @@ def test_a_fault_in_a_worker_is_one_sentence(tmp_path: Path) -> None:
     file = tmp_path / "a" / "002.png"
     assert str(error.value) == (
         f"{file} cannot be read as an image: replace or remove it, or type data.on_error=skip to "
-        "leave out what cannot be read."
+        "leave out unreadable images."
     )
 
 
-def test_resized_crop_takes_windows_of_the_wanted_area() -> None:
+def test_resized_crops_have_the_requested_area() -> None:
     gradient = np.mgrid[0:100, 0:200].transpose(1, 2, 0).astype(np.uint8)
     image = Image.fromarray(np.dstack([gradient, gradient[..., :1]]))
     areas = []
@@ -140,7 +140,9 @@ def test_resized_crop_takes_windows_of_the_wanted_area() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_resized_crops_depend_on_neither_workers_nor_cuts(tmp_path: Path, suffix: str) -> None:
+def test_resized_crops_do_not_depend_on_workers_or_interruptions(
+    tmp_path: Path, suffix: str
+) -> None:
     (tmp_path / "a").mkdir()
     for i in range(30):
         picture(i, (70, 50)).save(tmp_path / "a" / f"{i:02}.{suffix}")

@@ -1,4 +1,4 @@
-"""A run that goes on from any of Lightning's checkpoints sees what an unbroken run sees."""
+"""A run resumed from any of Lightning's checkpoints gets the batches of an unbroken run."""
 
 import warnings
 from pathlib import Path
@@ -11,13 +11,13 @@ from lightning import Callback, LightningModule, Trainer
 from arclight_zoo.pixels.augment import Augment
 from arclight_zoo.pixels.image_data import ImageData
 
-# Lightning 2.6.6 asks torch 2.15 in a way that torch would like to forget; no fault of ours.
+# Lightning 2.6.6 uses an interface that torch 2.15 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec.*:FutureWarning")
 MAX_EPOCHS = 2
 
 
 class Witness(LightningModule):
-    """Notes what it is given."""
+    """Records its batches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ def test_resume_with_workers(tmp_path: Path, workers: int) -> None:
         assert torch.equal(ours[2], theirs[2])
 
 
-def test_lightning_has_nothing_to_warn_of() -> None:
+def test_lightning_does_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*", FutureWarning)

@@ -1,4 +1,4 @@
-"""Data larger than memory: a run interrupted anywhere ends in the bits of an unbroken one."""
+"""Data larger than memory: an interrupted run ends bitwise equal to an unbroken one."""
 
 import json
 import shutil
@@ -56,7 +56,7 @@ def mapped(folder: Path) -> list[str]:
     "make",
     [images, shards, *(pytest.param(m, marks=pytest.mark.slow) for m in (tokens, mapped))],
 )
-def test_a_run_goes_on_exactly(
+def test_runs_resume_exactly(
     composed: Composed,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -77,7 +77,7 @@ def test_a_run_goes_on_exactly(
             shutil.copytree(run.path, tmp_path / f"at-{trainer.global_step}")
 
     monkeypatch.setattr(Checkpoints, "save", save_and_copy)
-    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])  # pictures take their time
+    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])  # plots are slow
     assert execute(run) == 0
     expected = outcome(run)
     assert expected["step"] >= 12
@@ -91,10 +91,10 @@ def test_a_run_goes_on_exactly(
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("make", [images, shards])
-def test_two_killed_processes_go_on_exactly(
+def test_two_killed_processes_resume_exactly(
     tmp_path: Path, make: Callable[[Path], list[str]]
 ) -> None:
-    """Both are killed at some moment of training, and the same command goes on."""
+    """Both are killed during training, and the same command continues."""
     words = (
         *make(tmp_path / "data"), f"data.path={tmp_path / 'data'}", "trainer=ddp_cpu",
         "data.batch_size=16", "data.eval_batch_size=16", "trainer.log_every_n_steps=2",
@@ -104,7 +104,7 @@ def test_two_killed_processes_go_on_exactly(
     run = RunDirectory(tmp_path / "killed")
     with train(run, *words) as command:
         wait_for("training", command, run, reference, Random(0))
-        assert len(command.ranks()) >= 2  # and the workers that they began
+        assert len(command.ranks()) >= 2  # and their workers
         command.kill()
     assert run.status == "running"
     assert not finished(run, *words)

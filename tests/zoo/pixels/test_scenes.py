@@ -1,4 +1,4 @@
-"""Pictures of several digits: the same each time, and test digits in no training picture."""
+"""Images of several digits are reproducible, and share no digits between splits."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scenes, "COUNTS", {"train": 20, "val": 10, "test": 10})
 
 
-def test_labels_are_what_the_masks_show(tmp_path: Path) -> None:
+def test_labels_match_the_masks(tmp_path: Path) -> None:
     source = open_source("sklearn:scenes", cache=tmp_path, targets="multilabel")
     again = scenes.scenes("train", tmp_path / "again")
     one = source.splits["train"]
@@ -26,12 +26,12 @@ def test_labels_are_what_the_masks_show(tmp_path: Path) -> None:
         assert set(np.unique(mask)) - {0} == {digit + 1 for digit in np.flatnonzero(labels)}
 
 
-def test_values_are_how_many_digits_there_are(tmp_path: Path) -> None:
+def test_values_are_the_number_of_digits(tmp_path: Path) -> None:
     source = open_source("sklearn:scenes", cache=tmp_path, targets="values")
     assert source.class_names == ["digits"]
     assert set(source.splits["val"].labels.ravel()) <= {1, 2, 3, 4}
 
 
-def test_one_class_alone_is_no_label(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="shows several digits: type task=image_multilabel"):
+def test_single_class_targets_are_rejected(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="show several digits: type task=image_multilabel"):
         open_source("sklearn:scenes", cache=tmp_path)

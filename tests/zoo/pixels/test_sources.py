@@ -1,4 +1,4 @@
-"""Opening data sets from wherever they are, and what a user reads when that fails."""
+"""Opening data sets of every kind, and the error messages."""
 
 import io
 import socket
@@ -25,7 +25,7 @@ def fault(path: Path | str, **columns: str) -> str:
     return str(error.value)
 
 
-def test_digits_are_scikit_learns() -> None:
+def test_digits_match_scikit_learn() -> None:
     from sklearn.datasets import load_digits
 
     source = open_source("sklearn:digits")
@@ -84,7 +84,7 @@ def test_parquet_files_named_by_split(tmp_path: Path) -> None:
         ("int64", [10, 9, 10], ["9", "10"], [1, 0, 1]),
     ],
 )
-def test_plain_labels_are_numbered_in_their_order(
+def test_plain_labels_are_numbered_in_sorted_order(
     tmp_path: Path, kind: str, values: list[Any], names: list[str], labels: list[int]
 ) -> None:
     rows = {"image": [picture(i) for i in range(3)], "label": values}
@@ -94,7 +94,7 @@ def test_plain_labels_are_numbered_in_their_order(
     assert source.splits["train"].labels.tolist() == labels
 
 
-def test_plain_labels_that_are_hidden_are_no_class(tmp_path: Path) -> None:
+def test_withheld_labels_are_not_a_class(tmp_path: Path) -> None:
     def rows(*labels: int) -> dict[str, list[Any]]:
         return {"image": [picture(i) for i in range(len(labels))], "label": list(labels)}
 
@@ -107,9 +107,9 @@ def test_plain_labels_that_are_hidden_are_no_class(tmp_path: Path) -> None:
         check_labels(source, source.splits.values())
 
 
-def test_one_class_is_nothing_to_learn(tmp_path: Path) -> None:
+def test_data_with_one_class_are_rejected(tmp_path: Path) -> None:
     source = open_source(str(image_folder(tmp_path, {"cat": 2})))
-    with pytest.raises(UserError, match=r"is of one class, cat, so there is nothing to tell apart"):
+    with pytest.raises(UserError, match=r"have one class, cat, so there is nothing to classify"):
         check_labels(source, source.splits.values())
 
 
@@ -133,7 +133,7 @@ def test_columns_can_be_chosen(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(split.image(0)), np.asarray(picture(1)))
 
 
-def test_no_image_column_is_a_sentence(tmp_path: Path) -> None:
+def test_a_missing_image_column_is_rejected(tmp_path: Path) -> None:
     text = datasets.Value("string")
     parquet_folder(tmp_path, {"text": text, "label": CLASSES}, train={"text": ["a"], "label": [0]})
     assert fault(tmp_path).startswith(f"{tmp_path} has no image column among text, label: type ")
@@ -141,7 +141,7 @@ def test_no_image_column_is_a_sentence(tmp_path: Path) -> None:
     assert message.startswith(f"data.image_column=label of {tmp_path} does not hold images")
 
 
-def test_a_row_without_image_or_label_is_named(tmp_path: Path) -> None:
+def test_rows_without_image_or_label_are_rejected(tmp_path: Path) -> None:
     columns = {"image": IMAGE, "label": CLASSES}
     rows = {"image": [picture(0), None], "label": [0, 1]}
     parquet_folder(tmp_path / "a", columns, train=rows)
@@ -153,7 +153,7 @@ def test_a_row_without_image_or_label_is_named(tmp_path: Path) -> None:
     assert fault(tmp_path / "b").startswith(f"Row 1 of split train of {tmp_path}/b has no label")
 
 
-def test_a_damaged_image_is_named(tmp_path: Path) -> None:
+def test_damaged_images_are_reported(tmp_path: Path) -> None:
     image_folder(tmp_path / "files", {"a": 1})
     file = tmp_path / "files" / "a" / "000.png"
     file.write_bytes(file.read_bytes()[:100])
@@ -167,18 +167,18 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
         split.image(0)
 
 
-def test_a_class_folder_without_images_is_named(tmp_path: Path) -> None:
+def test_class_folders_without_images_are_rejected(tmp_path: Path) -> None:
     image_folder(tmp_path, {"cat": 2, "dog": 0})
     assert fault(tmp_path).startswith(f"Class folder {tmp_path}/dog holds no images (.png, ")
 
 
-def test_a_class_that_training_lacks_is_named(tmp_path: Path) -> None:
+def test_classes_without_training_images_are_rejected(tmp_path: Path) -> None:
     image_folder(tmp_path / "train", {"cat": 1})
     image_folder(tmp_path / "val", {"cat": 1, "cats": 1})
     assert fault(tmp_path).startswith(f"Class folder {tmp_path}/val/cats has no counterpart in ")
 
 
-def test_what_can_only_be_a_folder_is_not_looked_for_elsewhere(
+def test_paths_of_folders_are_not_looked_up_on_the_hub(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -194,7 +194,7 @@ def test_what_can_only_be_a_folder_is_not_looked_for_elsewhere(
     )
 
 
-def test_without_a_network_the_hub_is_given_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_network_the_hub_fails_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: Any, **__: Any) -> None:
         raise OSError("no network")
 
@@ -202,27 +202,25 @@ def test_without_a_network_the_hub_is_given_up_at_once(monkeypatch: pytest.Monke
     monkeypatch.setattr("urllib.request.getproxies", dict)
     start = time.perf_counter()
     assert fault("someone/something") == (
-        "data.path=someone/something is no folder here, and on the Hugging Face hub "
+        "data.path=someone/something is not a local folder, and on the Hugging Face hub "
         "someone/something is out of reach: no network; with a local copy, type data.path=FOLDER."
     )
     assert time.perf_counter() - start < 5
 
 
-def test_a_folder_of_something_else_is_a_sentence(tmp_path: Path) -> None:
+def test_folders_without_data_are_rejected(tmp_path: Path) -> None:
     assert fault(tmp_path).startswith(f"data.path={tmp_path} is an empty folder: type data.path=")
     (tmp_path / "train-00000-of-00001.parquet").write_bytes(b"nonsense")
     assert fault(tmp_path).startswith(f"data.path={tmp_path} cannot be read as a data set (")
 
 
-def test_a_cache_that_cannot_be_written_is_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_only_cache_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {"image": [picture(0)], "label": [0]}
     parquet_folder(tmp_path / "data", {"image": IMAGE, "label": CLASSES}, train=rows)
     (tmp_path / "file").touch()
     cache = tmp_path / "file" / "cache"
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)
     assert fault(tmp_path / "data") == (
-        f"The cache of Hugging Face datasets {cache} cannot be written (Not a directory): type "
-        "HF_HOME=FOLDER before the command, with a folder that can."
+        f"The cache of Hugging Face datasets {cache} is not writable (Not a directory): type "
+        "HF_HOME=FOLDER before the command, with a writable folder."
     )

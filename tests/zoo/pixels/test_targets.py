@@ -1,4 +1,4 @@
-"""Images with several classes or numbers: tables, and labelled sets as such."""
+"""Images with several classes or values, from tables and from data with one class per image."""
 
 import gc
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ pytestmark = [  # datasets leaves a metadata.csv open
 
 @pytest.fixture(autouse=True)
 def closed() -> Iterator[None]:
-    """What is left open is closed here, and not in the middle of another test."""
+    """Closes open files here, not in the middle of another test."""
     yield
     gc.collect()
 
@@ -36,7 +36,7 @@ def ready(path: Path | str, targets: Any, **given: Any) -> ImageData:
 
 
 def targets_of(data: ImageData) -> torch.Tensor:
-    """Of the training images, in the order of the source."""
+    """The targets of the training images, in the order of the source."""
     part = data.parts["train"]
     return torch.from_numpy(part.split.labels[part.rows])
 
@@ -50,7 +50,7 @@ def table(folder: Path, feature: Any, cells: list[Any]) -> Path:
 
 
 def metadata(folder: Path, header: str, rows: list[str]) -> Path:
-    """Pictures, and a csv file that says what they are."""
+    """Writes images and a csv file of their targets."""
     folder.mkdir()
     for i in range(len(rows)):
         picture(i).save(folder / f"{i:02}.png")
@@ -111,7 +111,7 @@ def test_lists_of_numbers(tmp_path: Path) -> None:
     assert targets_of(data)[5].tolist() == [5.0, -1.0, 0.5]
 
 
-def test_a_labelled_set_has_its_class_alone_or_the_number_it_is_named_by(tmp_path: Path) -> None:
+def test_classes_convert_to_multilabel_or_values(tmp_path: Path) -> None:
     one = ready("sklearn:digits", "multilabel")
     classes = ready("sklearn:digits", "classes")
     assert torch.equal(targets_of(one).argmax(1), targets_of(classes))
@@ -133,7 +133,7 @@ def test_mixed_images_have_mixed_targets(loader: str, tmp_path: Path) -> None:
     torch.testing.assert_close(targets[:, 0], targets[:, 1])
 
 
-def test_a_share_is_carved_out(tmp_path: Path) -> None:
+def test_a_fraction_is_held_out(tmp_path: Path) -> None:
     rows = [f"{i / 3}" for i in range(40)]
     data = ready(metadata(tmp_path / "m", "x", rows), "values", val_fraction=0.2, test_fraction=0.2)
     assert data.facts.sizes == {"train": 26, "val": 6, "test": 8}
@@ -161,11 +161,11 @@ def test_a_share_is_carved_out(tmp_path: Path) -> None:
             "x",
             ["a"] * 3,
             {"targets": "multilabel", "label_column": ["x"]},
-            "which is for data.targ",
+            "which only works with data.targ",
         ),
     ],
 )
-def test_faults_are_sentences(
+def test_invalid_data_are_rejected(
     tmp_path: Path, header: str, rows: list[str], given: dict[str, Any], sentence: str
 ) -> None:
     folder = metadata(tmp_path / "m", header, rows)
@@ -173,7 +173,7 @@ def test_faults_are_sentences(
         ready(folder, **given)
 
 
-def test_names_are_no_numbers(tmp_path: Path) -> None:
+def test_class_names_are_not_values(tmp_path: Path) -> None:
     image_folder(tmp_path / "f", {"cat": 3, "dog": 3})
-    with pytest.raises(UserError, match=r"the classes of .* are named cat, dog: name a table's"):
+    with pytest.raises(UserError, match=r"the classes of .* are named cat, dog: type data\.lab"):
         ready(tmp_path / "f", "values")

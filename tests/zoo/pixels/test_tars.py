@@ -1,4 +1,4 @@
-"""Tar shards: every image at its place, in an order that reads few shards at once."""
+"""Tar shards: images are found by offset, and the order reads few shards at a time."""
 
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def test_numbers_are_lines_of_the_list_of_classes(tmp_path: Path) -> None:
         open_source(str(folder), cache=tmp_path)
 
 
-def test_an_epoch_is_once_each_image_shard_by_shard(tmp_path: Path) -> None:
+def test_an_epoch_visits_each_image_once_shard_by_shard(tmp_path: Path) -> None:
     data = ready(tar_shards(tmp_path / "shards", SHARDS))
     batches = data.train_dataloader().batches  # lanes: 8, of a batch of 8
     epochs = [torch.cat(list(batches.of_epoch(e))) for e in (0, 1, 0)]
@@ -70,8 +70,8 @@ def test_an_epoch_is_once_each_image_shard_by_shard(tmp_path: Path) -> None:
         assert (part.diff() != 0).sum() > 4
 
 
-def test_shards_and_class_folders_serve_the_same_images(tmp_path: Path) -> None:
-    """Sorted labels make the shards' rows those of the folders."""
+def test_shards_and_class_folders_yield_the_same_images(tmp_path: Path) -> None:
+    """With sorted labels, shards and folders have the same order of rows."""
     folders = image_folder(tmp_path / "folders", {"a": 10, "b": 14})
     shards = tar_shards(tmp_path / "shards", {"0": ["a"] * 8, "1": ["a"] * 2 + ["b"] * 14})
     one, other = (ready(path, shuffle_window=None) for path in (folders, shards))
@@ -82,7 +82,7 @@ def test_shards_and_class_folders_serve_the_same_images(tmp_path: Path) -> None:
         assert torch.equal(y, v)
 
 
-def test_setup_looks_at_few_images_and_reads_the_index_once(
+def test_setup_reads_few_images_and_the_index_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tar_shards(tmp_path / "shards", {"train-0": ["a", "b"] * 100, "val-0": ["a"] * 4})
@@ -96,7 +96,7 @@ def test_setup_looks_at_few_images_and_reads_the_index_once(
     assert ready(folder, **given).facts == first
 
 
-def test_what_cannot_be_read_is_skipped(tmp_path: Path) -> None:
+def test_unreadable_images_are_skipped(tmp_path: Path) -> None:
     folder = tar_shards(tmp_path / "shards", SHARDS)
     train = open_source(str(folder), cache=tmp_path).splits["train"]
     assert isinstance(train, TarSplit)
@@ -110,7 +110,7 @@ def test_what_cannot_be_read_is_skipped(tmp_path: Path) -> None:
     assert len(torch.cat([y for _, y in data.train_dataloader()])) == 64  # of 71, in eights
 
 
-def test_faults_are_sentences(tmp_path: Path) -> None:
+def test_invalid_data_are_rejected(tmp_path: Path) -> None:
     def fault(shards: dict[str, list[str]], **given: Any) -> str:
         fault.count += 1  # type: ignore[attr-defined]
         folder = tmp_path / str(fault.count)  # type: ignore[attr-defined]
@@ -131,9 +131,9 @@ def test_faults_are_sentences(tmp_path: Path) -> None:
 
         return change
 
-    broken = "Shard a.tar is cut off or no tar file: fetch it again, or remove it."
+    broken = "Shard a.tar is truncated or not a tar file: fetch it again, or remove it."
     two = {"a": ["x", "y"]}
-    for size in (None, 300, 512 + 200, 512 + 1024 + 300):  # None: whole but for the end's mark
+    for size in (None, 300, 512 + 200, 512 + 1024 + 300):  # None: only the end mark is missing
         assert fault(two, change=cut(size)) == broken
     assert "000000 in shard a.tar has no label (.cls or .json with one)" in fault({"a": [""]})
     assert "no label (a kind in its .json)" in fault(two, label_column="kind")

@@ -1,4 +1,4 @@
-"""What a user reads of a file that is no table, or not the table that was meant."""
+"""Error messages for files that are not tables, or not the expected tables."""
 
 import gc
 import logging
@@ -28,28 +28,28 @@ def fault(file: Path, **given: Any) -> str:
         ("a.csv", b"", "is empty: fill it or remove it."),
         ("a.csv", b"text,label\n", "has no rows: fill it, or type another data.path."),
         ("a.csv", "text,label\nStraße,1\n".encode("latin1"),
-         "is no text in UTF-8 (invalid continuation byte): convert it, for example with iconv -f "
+         "is not text in UTF-8 (invalid continuation byte): convert it, for example with iconv -f "
          "latin1 -t utf-8."),
         ("a.jsonl", b'{"text": "a", "label": 1}\n{"text": "b", "label":\n{"text": "c"}\n',
-         "is no JSON object: mend or remove it."),
+         "is not a JSON object: fix or remove it."),
         ("a.csv", b"text;label\ngood;1\nbad, too;0\n",
-         "has one column, named 'text;label': it looks separated by ';', and a csv file is read by "
-         "its commas: convert it to commas."),
+         "has one column, named 'text;label'. It looks separated by ';', but csv files are split "
+         "at commas: convert it to commas."),
         ("a.csv", b"text\tlabel\ngood\t1\n",
-         "has one column, named 'text\\tlabel': it looks separated by tabs, and a csv file is read "
-         "by its commas: convert it to commas."),
+         "has one column, named 'text\\tlabel'. It looks separated by tabs, but csv files are "
+         "split at commas: convert it to commas."),
         ("folder/train.csv", b"text;label\ngood;1\n",
-         "has one column, named 'text;label': it looks separated by ';', and a csv file is read by "
-         "its commas: convert it to commas."),
+         "has one column, named 'text;label'. It looks separated by ';', but csv files are split "
+         "at commas: convert it to commas."),
     ],
 )  # fmt: skip
-def test_the_sentence_is_about_the_file(
+def test_the_message_names_the_file(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, content: bytes, told: str
 ) -> None:
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(content)
-    logging.getLogger("datasets").addHandler(caplog.handler)  # which its records do not leave
+    logging.getLogger("datasets").addHandler(caplog.handler)  # its records do not propagate
     try:
         message = fault(tmp_path / name.split("/")[0])
     finally:
@@ -62,7 +62,7 @@ def test_the_sentence_is_about_the_file(
         assert message.startswith("Line 2 of ")
 
 
-def test_one_column_is_not_two_things(tmp_path: Path) -> None:
+def test_text_and_label_must_be_different_columns(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,other\ngood,1\nbad,0\n")
     assert fault(tmp_path / "a.csv", label_column="text") == (
         f"The column text of {tmp_path}/a.csv cannot be both what is read and what is learnt: type "
@@ -95,7 +95,7 @@ def test_empty_cells_are_counted(tmp_path: Path) -> None:
         ([f"id{i // 2 * 2 + i % 3 // 2}" for i in range(300)], "different values in 300 rows"),
     ],
 )
-def test_a_number_or_a_name_of_each_row_is_no_class(
+def test_columns_of_numbers_or_row_names_are_not_classes(
     tmp_path: Path, labels: list[str], told: str
 ) -> None:
     rows = "".join(f"text {i},{label}\n" for i, label in enumerate(labels))
@@ -115,7 +115,7 @@ def test_many_small_classes_and_a_few_fractions_are_classes(
     assert len(open_classes(str(tmp_path / "a.csv"), None, None).names) == len(set(labels))
 
 
-def test_an_empty_text_is_called_so(tmp_path: Path) -> None:
+def test_an_empty_text_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     with pytest.raises(UserError, match=r"^The text .*/a\.txt is empty: fill it, or type another"):
         open_documents(str(tmp_path / "a.txt"), None, (None,) * 3, (0.1, 0.1), 0, tmp_path)
@@ -127,8 +127,8 @@ def test_images_without_classes_or_captions(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         open_source(str(tmp_path))
     assert str(error.value) == (
-        f"{tmp_path} has images and no class folders: put the images of each class into a folder "
-        f"of its own, {tmp_path}/CLASS/*.png, or type data.path=FOLDER with the one above them."
+        f"{tmp_path} has images but no class folders: put the images of each class into their own "
+        f"folder, {tmp_path}/CLASS/*.png, or type data.path=FOLDER with the folder above."
     )
 
     def captions() -> str:
@@ -144,7 +144,7 @@ def test_images_without_classes_or_captions(tmp_path: Path) -> None:
         return told
 
     assert captions() == (
-        f"{tmp_path} has images and nothing that says their caption: put a metadata.csv beside "
+        f"{tmp_path} has images, but no file with their caption: put a metadata.csv beside "
         "them, with the columns file_name and caption."
     )
     (tmp_path / "metadata.csv").write_text("file,caption\n0.png,a\n1.png,b\n2.png,c\n")

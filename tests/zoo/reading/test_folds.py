@@ -1,4 +1,4 @@
-"""Folds cover all samples once, keep shares of classes, and do not tear groups apart."""
+"""Folds cover all samples once, are stratified by class, and keep groups together."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ LABELS = np.repeat([0, 1, 2], [50, 30, 7])
 ALONE = np.arange(len(LABELS))
 
 
-def test_folds_are_a_partition_with_equal_shares() -> None:
+def test_folds_are_a_stratified_partition() -> None:
     numbers = fold_of(LABELS, ALONE, 5, seed=0)
     counts = pd.crosstab(LABELS, numbers).to_numpy()
     assert counts.sum() == len(LABELS)
@@ -62,7 +62,9 @@ def test_copies_join_their_groups() -> None:
     ("fold", "folds", "sentence"),
     [(1, None, "data.folds=5"), (0, 1, "should be 2 or more"), (5, 5, "from 0 to 4")],
 )
-def test_a_fold_that_is_not_there_is_named(fold: int, folds: int | None, sentence: str) -> None:
+def test_a_fold_that_does_not_exist_is_rejected(
+    fold: int, folds: int | None, sentence: str
+) -> None:
     with pytest.raises(UserError, match=sentence):
         require_fold(fold, folds)
 
@@ -77,7 +79,7 @@ def test_the_folds_of_an_image_set_are_tested_once_each() -> None:
         assert min(sizes.values()) > 0
         tested += data.parts["test"].rows.tolist()
     assert sorted(tested) == list(range(1797))
-    with pytest.raises(UserError, match="has none: leave it out"):
+    with pytest.raises(UserError, match="has no columns: leave it out"):
         ImageData("sklearn:digits", group_column="writer").setup()
 
 
@@ -134,7 +136,7 @@ def test_the_folds_of_masks_are_tested_once_each() -> None:
 
 
 @pytest.mark.parametrize("words", [["model=gpt"], ["experiment=project"]])
-def test_data_that_are_not_cut_into_folds_say_so(words: list[str]) -> None:
+def test_data_without_folds_reject_them(words: list[str]) -> None:
     with hydra_ready(), pytest.raises(HydraException) as raised:
         compose("train", overrides=[*words, "data.folds=5"])
     assert "are not cut into folds" in in_a_sentence(raised.value)

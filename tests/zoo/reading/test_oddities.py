@@ -1,4 +1,4 @@
-"""Tables as people keep them."""
+"""Tables with odd cells, types, suffixes and encodings."""
 
 import gc
 import warnings
@@ -15,7 +15,7 @@ from arclight_zoo.text.labelled import LabelledText
 
 @pytest.fixture(autouse=True)
 def tables_closed() -> Iterator[None]:
-    """`datasets` leaves a table open where it fails."""
+    """Closes the tables that `datasets` leaves open after an error."""
     yield
     with warnings.catch_warnings(action="ignore"):
         gc.collect()
@@ -45,7 +45,7 @@ def table(path: Path, **given: Any) -> TableData:
 
 
 @pytest.mark.parametrize("names", WORDS)
-def test_a_cell_is_what_stands_in_it(tmp_path: Path, names: tuple[str, str]) -> None:
+def test_cells_are_taken_literally(tmp_path: Path, names: tuple[str, str]) -> None:
     file = csv(tmp_path / "a.csv", [*names] * 12)
     assert texts(file).facts.class_names == sorted(names)
     rows = "\n".join(f"t,{i % 3},{name}" for i, name in enumerate([*names] * 12))
@@ -53,7 +53,7 @@ def test_a_cell_is_what_stands_in_it(tmp_path: Path, names: tuple[str, str]) -> 
     assert table(tmp_path / "b.csv").facts.class_names == sorted(names)
 
 
-def test_a_word_may_be_declared_missing(tmp_path: Path) -> None:
+def test_a_value_can_be_declared_missing(tmp_path: Path) -> None:
     file = csv(tmp_path / "a.csv", ["a", "b", "NA"] * 8)
     with pytest.raises(UserError, match=r"8 rows of split train .* have no label"):
         texts(file, missing=["NA"])
@@ -69,7 +69,7 @@ def test_a_word_may_be_declared_missing(tmp_path: Path) -> None:
     assert facts.missing == ["NA"]
 
 
-def test_only_splits_in_use_are_looked_at(tmp_path: Path) -> None:
+def test_unused_splits_are_not_checked(tmp_path: Path) -> None:
     csv(tmp_path / "d" / "train.csv", ["a", "b"] * 12)
     csv(tmp_path / "d" / "test.csv", [""] * 12)
     assert texts(tmp_path / "d", train_split="train", test_split="train").facts.sizes["test"] == 24
@@ -85,7 +85,7 @@ def test_only_splits_in_use_are_looked_at(tmp_path: Path) -> None:
         (["0", "0.5"], ["high", "low"], r"Row 0 of .*test\.csv has 'high' in the column label"),
     ],
 )
-def test_kinds_that_differ_between_files_are_named(
+def test_different_column_types_between_files_are_rejected(
     tmp_path: Path, train: list[str], test: list[str], sentence: str
 ) -> None:
     csv(tmp_path / "d" / "train.csv", train * 12)
@@ -94,13 +94,13 @@ def test_kinds_that_differ_between_files_are_named(
         texts(tmp_path / "d")
 
 
-def test_a_class_that_no_training_row_has_is_said(tmp_path: Path) -> None:
+def test_a_class_without_training_rows_is_reported(tmp_path: Path) -> None:
     csv(tmp_path / "d" / "train.csv", ["a", "b"] * 12)
     csv(tmp_path / "d" / "test.csv", ["a", "c"] * 6)
     assert texts(tmp_path / "d").notes == ["No training row has the class c."]
 
 
-def test_a_column_that_one_file_lacks_is_named(tmp_path: Path) -> None:
+def test_a_column_missing_in_one_file_is_rejected(tmp_path: Path) -> None:
     csv(tmp_path / "d" / "train.csv", ["a", "b"] * 12)
     csv(tmp_path / "d" / "test.csv", ["a", "b"] * 6, "text,klass")
     with pytest.raises(UserError, match=r"test\.csv has no column label, which train\.csv has"):
@@ -108,11 +108,11 @@ def test_a_column_that_one_file_lacks_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [("cat", "Cat"), ("cat", "cat "), ("a  b", "a b")])
-def test_classes_that_differ_in_blanks_or_case_are_said(
+def test_classes_that_differ_only_in_blanks_or_case_are_reported(
     tmp_path: Path, names: tuple[str, str]
 ) -> None:
     (note,) = texts(csv(tmp_path / "a.csv", [*names, "dog"] * 8)).notes
-    assert "differ in blanks or case alone" in note
+    assert "differ only in blanks or case" in note
     assert all(repr(name) in note for name in names)
 
 
@@ -126,15 +126,17 @@ def test_suffixes_in_any_case(tmp_path: Path, name: str) -> None:
     ("stored", "given"),
     [("utf-16", None), ("utf-8-sig", None), ("latin-1", "latin-1"), ("cp1252", "cp1252")],
 )
-def test_encodings_are_found_or_asked_for(tmp_path: Path, stored: str, given: str | None) -> None:
+def test_encodings_are_detected_or_must_be_given(
+    tmp_path: Path, stored: str, given: str | None
+) -> None:
     file = csv(tmp_path / "a.csv", ["süß", "sauer"] * 12, encoding=stored)
     if given:
-        with pytest.raises(UserError, match=r"no text in UTF-8 .* type data\.encoding=NAME"):
+        with pytest.raises(UserError, match=r"not text in UTF-8 .* type data\.encoding=NAME"):
             texts(file)
     assert texts(file, encoding=given).facts.class_names == ["sauer", "süß"]
 
 
-def test_who_is_asked_for_a_column_sees_a_row(tmp_path: Path) -> None:
+def test_a_request_for_a_column_shows_the_first_row(tmp_path: Path) -> None:
     file = csv(tmp_path / "a.csv", ["a", "b"] * 12, "review,stars")
     with pytest.raises(UserError, match="Its first row: review='text number 0', stars='a'"):
         texts(file)

@@ -1,4 +1,4 @@
-"""Splits that are made here: stratified, repeatable, and no copy on two sides."""
+"""Splits are stratified, reproducible, and keep copies on one side."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from arclight.errors import UserError
 from arclight_zoo.reading.splits import carve, choose_splits, hold_out, limited, same_content
 
 
-def test_each_class_gives_its_share() -> None:
+def test_splits_are_stratified() -> None:
     labels = np.repeat([0, 1, 2], [100, 50, 10])
     train, val, test = carve(labels, np.arange(160), 0.1, 0.2, seed=0)
     assert sorted([*train, *val, *test]) == list(range(160))
@@ -15,7 +15,7 @@ def test_each_class_gives_its_share() -> None:
     assert np.bincount(labels[val]).tolist() == [8, 4, 1]
 
 
-def test_the_seed_decides_who() -> None:
+def test_the_seed_changes_the_split() -> None:
     labels = np.zeros(100, dtype=np.int64)
     one, again, other = (carve(labels, np.arange(100), 0.1, 0.1, seed)[1] for seed in (0, 0, 1))
     assert one.tolist() == again.tolist() != other.tolist()
@@ -29,7 +29,7 @@ def test_a_class_of_two_is_on_both_sides_and_a_class_of_one_is_kept() -> None:
 
 
 @pytest.mark.parametrize(("val", "test", "stage"), [(0.1, 0.2, "test"), (0.1, 0, "val")])
-def test_a_share_that_comes_to_nothing_is_a_fault(val: float, test: float, stage: str) -> None:
+def test_a_fraction_that_takes_no_sample_is_rejected(val: float, test: float, stage: str) -> None:
     labels = np.arange(30)  # each of its own class
     with pytest.raises(UserError) as error:
         carve(labels, labels, val, test, seed=0)
@@ -61,7 +61,7 @@ def test_same_content() -> None:
     assert same_content([b"a", b"b", b"a", b"", b""]).tolist() == [0, 1, 0, 3, 3]
 
 
-def test_limited_takes_a_repeatable_few() -> None:
+def test_limited_takes_a_reproducible_subset() -> None:
     rows = np.arange(100, 200)
     few = limited(rows, 10, seed=0)
     assert len(set(few)) == 10
@@ -89,7 +89,7 @@ def test_splits_are_found_by_name(
     assert choose_splits(names, *given) == expected
 
 
-def test_a_split_that_is_not_there_is_a_sentence() -> None:
+def test_a_split_that_does_not_exist_is_rejected() -> None:
     with pytest.raises(UserError, match=r"data\.val_split=dev is not a split .* train, test\."):
         choose_splits(["train", "test"], None, "dev", None)
     with pytest.raises(UserError, match=r"None of the splits a, b is named train: type data\."):

@@ -117,6 +117,6 @@ def test_weights_of_a_folder(tokens: Tensor, mask: Tensor, tmp_path: Path) -> No
         bert_masked(**{**SIZES, "context": 17}, pretrained=str(tmp_path))
 
 
-def test_faults_are_sentences() -> None:
+def test_invalid_data_are_rejected() -> None:
     with pytest.raises(UserError, match=r"d_model=32 does not divide into model\.n_heads=5 heads"):
         bert_masked(**{**SIZES, "n_heads": 5})

@@ -133,7 +133,7 @@ def test_sst2(tmp_path: Path) -> None:
     assert data.facts.sizes == {"train": 50, "val": 50, "test": 50}
 
 
-def test_faults_are_sentences(file: Path, tmp_path: Path) -> None:
+def test_invalid_data_are_rejected(file: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data\.label_column=kind is not a column of"):
         ready(file, tmp_path, label_column="kind")
     with pytest.raises(UserError, match=r"data\.max_length=2 leaves no room for a text"):
@@ -151,12 +151,12 @@ def test_faults_are_sentences(file: Path, tmp_path: Path) -> None:
             tmp_path,
         )
     alike = [{**row, "label": "red"} for row in rows()]
-    with pytest.raises(UserError, match=r"d\.jsonl is of one class, red, so there is nothing to"):
+    with pytest.raises(UserError, match=r"d\.jsonl have one class, red, so there is nothing to"):
         ready(written(tmp_path / "d.jsonl", alike), tmp_path)
 
 
 @pytest.mark.parametrize("kind", [int, str])
-def test_plain_labels_that_are_hidden_are_no_class(tmp_path: Path, kind: type) -> None:
+def test_withheld_labels_are_not_a_class(tmp_path: Path, kind: type) -> None:
     def made(name: str, labels: list[int]) -> None:
         table = [{"text": f"{name} {i}", "label": kind(n)} for i, n in enumerate(labels)]
         written(tmp_path / "set" / f"{name}.jsonl", table)

@@ -87,7 +87,7 @@ def test_evaluation_never_changes(file: Path, tmp_path: Path) -> None:
     assert ((targets != IGNORED).sum(1)[:-1] == 6).all()
 
 
-def test_faults_are_sentences(file: Path, tmp_path: Path) -> None:
+def test_invalid_data_are_rejected(file: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data\.masked=1\.5 should be between 0 and 1"):
         ready(file, tmp_path, masked=1.5)
     plain = json.loads(ready(file, tmp_path).tokenizer.to_str())

@@ -107,7 +107,7 @@ def test_limits_and_sizes(file: Path, tmp_path: Path) -> None:
     assert known["vocab_size"] == data.tokenizer.get_vocab_size()
 
 
-def test_faults_are_sentences(file: Path, tmp_path: Path) -> None:
+def test_invalid_data_are_rejected(file: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data\.target_column=goal is not a column of"):
         ready(file, tmp_path, target_column="goal")
     with pytest.raises(UserError, match=r"data\.max_target_length=1 leaves no room"):

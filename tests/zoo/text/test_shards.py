@@ -136,7 +136,7 @@ def test_a_published_end(tmp_path: Path) -> None:
     assert data.facts.vocab_size == 300  # its own
 
 
-def test_faults_are_sentences(tmp_path: Path) -> None:
+def test_invalid_data_are_rejected(tmp_path: Path) -> None:
     folder = jsonl(tmp_path / "shards")
     with pytest.raises(UserError, match=r"too few to hold some out: type a smaller data\.block_mb"):
         ready(folder, block_mb=4.0, shuffle_window=1, val_fraction=0.9)

@@ -178,7 +178,7 @@ def test_a_long_outage_is_a_sentence_and_no_end(
             if len(seen) == 10:
                 served.stop()
 
-    with pytest.raises(UserError, match=r"train-.* does not answer \(.*; execute the run again th"):
+    with pytest.raises(UserError, match=r"train-.* does not answer \(.*; then type the command ag"):
         through()
     assert clock.slept < 200  # of two threads; nobody waits for ever
     served.start()

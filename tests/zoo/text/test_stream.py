@@ -177,7 +177,7 @@ def test_a_published_vocabulary_may_be_rounded_up(file: Path, tmp_path: Path) ->
     assert ready(file, tmp_path, tokenizer=name, vocab_size=20).facts.vocab_size == 300
 
 
-def test_faults_are_sentences(file: Path, tmp_path: Path) -> None:
+def test_invalid_data_are_rejected(file: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"does not exist \(looked for"):
         ready(tmp_path / "nowhere.txt", tmp_path)
     with pytest.raises(UserError, match=r"type a smaller data\.context"):

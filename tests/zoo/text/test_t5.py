@@ -137,7 +137,7 @@ def test_weights_of_a_folder(
         T5(**{**SIZES, "vocab_size": 70}, pretrained=str(tmp_path))
 
 
-def test_faults_are_sentences() -> None:
+def test_invalid_data_are_rejected() -> None:
     with pytest.raises(UserError, match=r"model\.activation=gelu is unknown: type"):
         T5(**SIZES, activation="gelu")  # type: ignore[arg-type]
 

@@ -115,7 +115,7 @@ def test_pixels_may_have_no_class(tmp_path: Path) -> None:
     assert (next(iter(data.train_dataloader()))[1] == UNLABELLED).any()
 
 
-def test_faults_are_sentences(tmp_path: Path) -> None:
+def test_invalid_data_are_rejected(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "set")
     with pytest.raises(UserError, match=r"is no folder: type data\.path=FOLDER"):
         data_of(tmp_path / "none", batch_size=4)

@@ -94,10 +94,10 @@ def test_empty_cells_and_new_categories_are_known_as_such(tmp_path: Path) -> Non
         (lambda t: t, {"target": "price", "drop": ["agee"]}, "data.drop names agee, which is no"),
         (lambda t: t[["price"]], {"target": "price"}, "has no column beside the one to learn"),
         (lambda t: t, {"target": "cheap", "predict": "values"}, "data.predict=values takes numb"),
-        (lambda t: t.assign(cheap="no"), {"target": "cheap"}, "of one class"),
+        (lambda t: t.assign(cheap="no"), {"target": "cheap"}, "have one class"),
     ],
 )
-def test_faults_are_sentences(
+def test_invalid_data_are_rejected(
     tmp_path: Path, change: Any, options: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):

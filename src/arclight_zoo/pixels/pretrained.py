@@ -1,4 +1,4 @@
-"""Images as the weights of `model.pretrained` know them: size, crop, channels, mean, deviation."""
+"""The preprocessing of pretrained weights: image size, crop, channels, mean and std."""
 
 import json
 from collections.abc import Mapping
@@ -6,22 +6,22 @@ from typing import Any
 
 from arclight.errors import UserError
 from arclight.models.pretrained import facts_behind, find_file
-from arclight_zoo.pixels.image_facts import WEIGHTS_KNOW
+from arclight_zoo.pixels.image_facts import PREPROCESSING
 
 
-def known_of(name: str) -> dict[str, Any]:
-    """What is known of the images that weights were trained on, by the keys of `data`.
+def pretrained_preprocessing(name: str) -> dict[str, Any]:
+    """The preprocessing that pretrained weights expect, as far as known, by the keys of `data`.
 
     Args:
         name: `model.pretrained`: a run directory, a file of weights, a folder of timm or
             transformers, or a hub id.
 
     Raises:
-        UserError: the weights are out of reach.
+        UserError: the weights are not reachable.
     """
     told = facts_behind(name)
     if told is not None:
-        return {key: told[key] for key in WEIGHTS_KNOW if key in told}
+        return {key: told[key] for key in PREPROCESSING if key in told}
     config = _read(name, "config.json")
     if "architecture" in config:  # timm's
         return _of_timm(config.get("pretrained_cfg", config))
@@ -53,11 +53,11 @@ def _of_timm(told: Mapping[str, Any]) -> dict[str, Any]:
 def _of_transformers(config: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
     tower = config.get("vision_config") or config
     if not told and "image_size" not in tower:
-        return {}  # of no images
+        return {}  # not an image model
     side = told.get("crop_size") or told.get("size") or tower.get("image_size")
     mean, crop = _list(told.get("image_mean")), _crop(told)
     return {
-        "image_size": tower.get("image_size") or _side(side),  # which the positions were learnt for
+        "image_size": tower.get("image_size") or _side(side),  # of the positions
         "channels": tower.get("num_channels") or len(mean or "RGB"),
         "mean": mean,
         "std": _list(told.get("image_std")),
@@ -66,16 +66,18 @@ def _of_transformers(config: Mapping[str, Any], told: Mapping[str, Any]) -> dict
 
 
 def _crop(told: Mapping[str, Any]) -> float | None:
-    """Share of the shorter side that a processor keeps; None: it crops nothing."""
+    """The fraction of the shorter side that a processor keeps; None if it does not crop."""
     size, kept = _side(told.get("size")), _side(told.get("crop_size"))
-    if told.get("crop_pct") and size and size < 384:  # ConvNeXt's, which crops no larger images
+    if (
+        told.get("crop_pct") and size and size < 384
+    ):  # ConvNeXt's processor does not crop larger images
         return float(told["crop_pct"])
     crops = told.get("do_center_crop") and size and kept and kept <= size
     return kept / size if crops else None
 
 
 def _side(size: Any) -> Any:
-    """The number of pixels, which processors keep in more ways than one."""
+    """The number of pixels, from any of the forms that processors use."""
     return size.get("height") or size.get("shortest_edge") if isinstance(size, Mapping) else size
 
 
