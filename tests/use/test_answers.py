@@ -163,7 +163,7 @@ def test_row_n_belongs_to_line_n(tmp_path: Path, lines: Path) -> None:
         assert [text for text, _ in rows] == content
         assert [bool(answer) for _, answer in rows] == [bool(text.strip()) for text in content]
     lines.write_bytes("Straße".encode("latin1"))
-    with pytest.raises(UserError, match=r"is no text in UTF-8 \(.*\): convert it, .* iconv -f"):
+    with pytest.raises(UserError, match=r"is not text in UTF-8 \(.*\): convert it, .* iconv -f"):
         ask(task, facts, where, lines)
 
 
@@ -221,13 +221,13 @@ def test_special_tokens_in_a_line_are_text(tmp_path: Path, lines: Path) -> None:
 def test_invalid_inputs_are_user_errors(tmp_path: Path, images: Path, lines: Path) -> None:
     facts = text_facts(class_names=["late", "early"])
     task = TextClassification(First(), facts, UNUSED, UNUSED)
-    with pytest.raises(UserError, match="is a folder; name a file with one text in each line"):
+    with pytest.raises(UserError, match="is a folder: type input=FILE with one text per line"):
         ask(task, facts, run(tmp_path), images)
     lines.write_text("\n \n")
     with pytest.raises(UserError, match="holds no text"):
         ask(task, facts, run(tmp_path), lines)
     (tmp_path / tokenizers.FILE).unlink()
-    with pytest.raises(UserError, match=r"has lost its tokenizer\.json: put it back"):
+    with pytest.raises(UserError, match=r"has no tokenizer\.json: put it back"):
         ask(task, facts, (tmp_path, {"data": {}}), lines)
     with pytest.raises(UserError, match="holds no image"):
         image_files(tmp_path / "none")

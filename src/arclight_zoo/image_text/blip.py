@@ -26,8 +26,8 @@ class BLIP(nn.Module):
     Args:
         image_size: height and width in pixels.
         in_channels: channels of the images.
-        patch_size: pixels a side; divides `image_size`.
-        vocab_size: how many tokens there are.
+        patch_size: pixels per side; divides `image_size`.
+        vocab_size: size of the vocabulary.
         context: the most tokens of one caption.
         pad: the token that fills up shorter captions.
         start: the token that a caption begins with.

@@ -33,8 +33,8 @@ class Captioning(Task):
     Args:
         model: (images, tokens, mask) to logits of the next token at each place, with a method
             `generate(images, length, end)`; see `arclight_zoo.image_text.blip.BLIP`.
-        facts: what is known of the data.
-        metrics: measured in evaluation too, on logits `(batch, length, vocab)` and targets
+        facts: about the data.
+        metrics: further metrics of evaluation, on logits `(batch, length, vocab)` and targets
             `(batch, length)`, where -100 is to be ignored.
     """
 

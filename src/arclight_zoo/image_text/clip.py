@@ -30,10 +30,10 @@ class CLIP(nn.Module):
     Args:
         image_size: height and width in pixels.
         in_channels: channels of the images.
-        patch_size: pixels a side; divides `image_size`.
-        vocab_size: how many tokens there are.
-        context: the most tokens of one text.
-        pad: the token that fills up shorter texts.
+        patch_size: pixels per side; divides `image_size`.
+        vocab_size: size of the vocabulary.
+        context: maximum number of tokens per text.
+        pad: the padding token.
         end: the token that closes a text.
         image_d_model: width of the image tower.
         image_n_heads: its attention heads; divides its width.

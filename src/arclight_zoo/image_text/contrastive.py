@@ -47,8 +47,8 @@ class Contrastive(Task):
     Args:
         model: (images, tokens, mask) to embeddings of both and a scale, with a method
             `embed_texts(tokens, mask)`; see `arclight_zoo.image_text.clip.CLIP`.
-        facts: what is known of the data.
-        metrics: measured in evaluation too, on the zero-shot classification: probabilities
+        facts: about the data.
+        metrics: further metrics of evaluation, on the zero-shot classification: probabilities
             `(images, classes)`, the softmax of scaled similarities, and classes `(images,)`.
     """
 

@@ -1,1 +1,1 @@
-"""Parts that models share, and the doors to transformers."""
+"""Shared parts of models, and wrappers for models of transformers."""

@@ -1,4 +1,4 @@
-"""Names and layouts of transformers, for models that have a counterpart there."""
+"""Convert weights to the names and layouts of transformers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,11 +19,11 @@ def blocks_of(model: Any) -> Iterator[tuple[int, Any]]:
 
 
 def layer_weights(name: str, part: Any, transposed: bool = False) -> dict[str, Tensor]:
-    """GPT-2 stores its linear layers transposed."""
+    """Weight and bias of a layer; `transposed` for GPT-2's linear layers."""
     weight = part.weight.T if transposed else part.weight
     return {f"{name}.weight": weight, f"{name}.bias": bias_or_zeros(part.weight, part.bias)}
 
 
 def bias_or_zeros(weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Zeros where the layer has none, which transformers' models cannot be without."""
+    """The bias, or zeros without one, since transformers' models always have biases."""
     return weight.new_zeros(weight.shape[0]) if bias is None else bias

@@ -1,4 +1,4 @@
-"""Any model of transformers that the library's own `AutoModel...` opens, by what it is to learn."""
+"""Load any model of transformers with the `AutoModel...` class that fits the task."""
 
 import inspect
 from typing import Any
@@ -18,10 +18,10 @@ from arclight_zoo.nets.masks import require_mask_names, skip_mask_sync
 
 
 class ImageClassifier(nn.Module):
-    """Logits of an image's class.
+    """An image classifier of transformers.
 
     Args:
-        net: as of `AutoModelForImageClassification`.
+        net: from `AutoModelForImageClassification`.
     """
 
     def __init__(self, net: Any) -> None:
@@ -35,10 +35,10 @@ class ImageClassifier(nn.Module):
 
 
 class TextClassifier(nn.Module):
-    """Logits of a text's class.
+    """A text classifier of transformers.
 
     Args:
-        net: as of `AutoModelForSequenceClassification`.
+        net: from `AutoModelForSequenceClassification`.
     """
 
     def __init__(self, net: Any) -> None:
@@ -48,13 +48,13 @@ class TextClassifier(nn.Module):
 
     @skip_mask_sync
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Tokens and where they are the text's own, `(batch, length)`, to `(batch, classes)`."""
+        """Tokens and mask (False: padding) `(batch, length)` to logits `(batch, classes)`."""
         logits: Tensor = self.net(input_ids=tokens, attention_mask=mask.long()).logits
         return logits
 
 
 class TwoTowers(nn.Module):
-    """Embeddings of images and texts.
+    """A contrastive image-text model of transformers.
 
     Args:
         net: a model with `get_image_features`, `get_text_features` and `logit_scale`.
@@ -70,7 +70,7 @@ class TwoTowers(nn.Module):
     def forward(
         self, images: Tensor, tokens: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Embeddings of images and texts, and what scales their products; see `CLIP`."""
+        """Embeddings of images and texts, and the scale of their products; see `CLIP`."""
         return self.embed_images(images), self.embed_texts(tokens, mask), self.scale()
 
     def embed_images(self, images: Tensor) -> Tensor:
@@ -84,16 +84,16 @@ class TwoTowers(nn.Module):
         return _unit(found)
 
     def scale(self) -> Tensor:
-        """What logits are scaled by."""
+        """The scale of the logits."""
         scale: Tensor = self.net.logit_scale.exp()
         return scale
 
 
 class Captioner(nn.Module):
-    """Says what an image shows.
+    """An image captioner of transformers.
 
     Args:
-        net: as of `AutoModelForImageTextToText`, with one image and the text so far as its inputs.
+        net: from `AutoModelForImageTextToText`; its inputs are an image and the text so far.
     """
 
     def __init__(self, net: Any) -> None:
@@ -105,13 +105,13 @@ class Captioner(nn.Module):
 
     @skip_mask_sync
     def forward(self, images: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Logits of the next token at each place `(batch, length, vocab)`; see `BLIP`."""
+        """Logits of the next token at each position `(batch, length, vocab)`; see `BLIP`."""
         found: Tensor = self.net(pixel_values=images, **self._begun(tokens, mask)).logits
-        return found[:, -tokens.shape[1] :]  # of patches in front of the text there may be some too
+        return found[:, -tokens.shape[1] :]  # patches may precede the text
 
     @torch.no_grad()
     def generate(self, images: Tensor, length: int, end: int) -> Tensor:
-        """The likeliest next token each time: `(batch, length)`, without the start; see `BLIP`."""
+        """Greedy decoding: `(batch, length)`, without the start token; see `BLIP`."""
         self.eval()
         first = torch.full((len(images), 1), end, device=images.device)
         made: Tensor = self.net.generate(
@@ -122,12 +122,12 @@ class Captioner(nn.Module):
             num_beams=1,
             eos_token_id=end,
             pad_token_id=end,
-            synced_gpus=is_sharded(self),  # or it would look for another kind of shards
+            synced_gpus=is_sharded(self),  # the default does not detect these shards
         )
         return F.pad(made[:, 1:], (0, length + 1 - made.shape[1]), value=end)
 
     def _begun(self, tokens: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Begun with the model's own start, which published weights want and no tokenizer knows."""
+        """Adds the model's start token, which published weights expect but no tokenizer adds."""
         config = self.net.config
         start = getattr(config, "decoder_start_token_id", None)
         start = config.get_text_config(decoder=True).bos_token_id if start is None else start
@@ -141,7 +141,7 @@ def _unit(found: Any) -> Tensor:
     return F.normalize(found if isinstance(found, Tensor) else found.pooler_output, dim=-1)
 
 
-# What a task is learnt by: the library's class, and ours around it.
+# By task: the library's class, and our wrapper.
 KINDS: dict[str, tuple[str, Any]] = {
     "ImageClassification": ("AutoModelForImageClassification", ImageClassifier),
     "TextClassification": ("AutoModelForSequenceClassification", TextClassifier),
@@ -164,21 +164,21 @@ def auto(
     pad: int | None = None,
     activation_checkpointing: bool = False,
 ) -> nn.Module:
-    """A published model, by what it is to learn; it brings its own sizes.
+    """Loads a published model for a task; its sizes come with the weights.
 
     Args:
         task: the `_target_` of the task.
         pretrained: a folder or hub id of published weights.
-        num_classes: how many classes there are; the head is made anew where it has others.
+        num_classes: number of classes; a head for another number is replaced by a new one.
         image_size: height and width in pixels.
         in_channels: channels of the images.
-        vocab_size: how many tokens there are.
-        context: the most tokens of one text.
-        pad: the token that fills up shorter texts.
+        vocab_size: size of the vocabulary.
+        context: maximum number of tokens per text.
+        pad: the padding token.
         activation_checkpointing: recompute each block in the backward pass.
 
     Raises:
-        UserError: the task has no such class, or `pretrained` cannot be loaded or does not fit.
+        UserError: there is no class for the task, or `pretrained` cannot be loaded or does not fit.
     """
     import transformers
 
@@ -190,7 +190,7 @@ def auto(
         )
     if name not in KINDS:
         raise UserError(
-            f"model=auto has no model for {name}, but for {', '.join(KINDS)}: type another task=."
+            f"model=auto has no model for {name}, only for {', '.join(KINDS)}: type another task=."
         )
     theirs, ours = KINDS[name]
     options: dict[str, Any] = {}
@@ -215,19 +215,19 @@ def _check(
     vocab_size: int | None,
     context: int | None,
 ) -> None:
-    """Raises `UserError` where the weights do not fit the data."""
+    """Raises `UserError` if the weights do not fit the data."""
     if task == "Contrastive" and not (
         hasattr(net, "get_image_features") and hasattr(net, "logit_scale")
     ):
         raise UserError(
-            f"model.pretrained={pretrained} is a {type(net).__name__}, which embeds no images and "
-            "texts: name one that does, such as a CLIP."
+            f"model.pretrained={pretrained} is a {type(net).__name__}, which does not embed images "
+            "and texts: name a model that does, such as a CLIP."
         )
     if task == "Captioning":
         _check_captioner(net, pretrained)
     if task == "SequenceToSequence" and net.config.decoder_start_token_id is None:
         raise UserError(
-            f"model.pretrained={pretrained} does not say which token its decoder starts with: add "
+            f"model.pretrained={pretrained} does not set the start token of its decoder: add "
             "decoder_start_token_id to its config.json."
         )
     text = net.config.get_text_config(decoder=task == "Captioning")
@@ -254,7 +254,7 @@ def _check_captioner(net: Any, pretrained: str) -> None:
     marks = [key for key in ("image_token_id", "image_token_index") if hasattr(net.config, key)]
     if marks:
         raise UserError(
-            f"model.pretrained={pretrained} is a {kind}, whose texts mark the place of the image "
-            "with tokens that captions have not: name a captioner, such as a BLIP, a GIT or a "
+            f"model.pretrained={pretrained} is a {kind}, which needs image tokens in its texts, "
+            "but captions have none: name a captioner, such as a BLIP, a GIT or a "
             "VisionEncoderDecoder."
         )

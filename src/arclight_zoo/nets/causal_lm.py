@@ -1,4 +1,4 @@
-"""Any decoder of transformers, as a model that tells the next token."""
+"""Wrap any decoder of transformers as a language model."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from arclight_zoo.nets.masks import require_mask_names, skip_mask_sync
 
 
 class CausalLM(nn.Module):
-    """Any decoder of transformers that tells the next token.
+    """A causal language model of transformers.
 
     Args:
         net: a transformers model such as `LlamaForCausalLM`.
@@ -23,7 +23,7 @@ class CausalLM(nn.Module):
 
     @skip_mask_sync
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens `(batch, length)` to logits of the next at each place `(batch, length, vocab)`."""
+        """Tokens `(batch, length)` to logits of the next tokens `(batch, length, vocab)`."""
         logits: Tensor = self.net(input_ids=tokens, use_cache=False).logits
         return logits
 
@@ -40,8 +40,8 @@ class CausalLM(nn.Module):
     ) -> Tensor:
         """Continues `(batch, prompt)` by up to `length` tokens, as `GPT` does.
 
-        A context that is full goes on from its second half: of places behind it, the model has
-        learnt nothing.
+        When the context is full, it continues from its second half, since the model has not learnt
+        later positions.
         """
         from transformers import DynamicCache
 
@@ -49,7 +49,7 @@ class CausalLM(nn.Module):
 
         self.eval()
         done = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
-        # some, as Bloom, have no last place
+        # some models, such as Bloom, have no maximum length
         known = getattr(self.net.config.get_text_config(), "max_position_embeddings", None)
         context: int = known or tokens.shape[1] + length
         seen: Any = None

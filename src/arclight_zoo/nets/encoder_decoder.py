@@ -1,4 +1,4 @@
-"""Any encoder-decoder of transformers, as a model that makes one text of another."""
+"""Wrap any encoder-decoder of transformers as a sequence-to-sequence model."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from arclight.models.sharded import all_ended
 
 
 class EncoderDecoder(nn.Module):
-    """Any model of transformers that goes from one text to another.
+    """A sequence-to-sequence model of transformers.
 
     Args:
         net: a transformers model such as `T5ForConditionalGeneration`.
@@ -24,9 +24,9 @@ class EncoderDecoder(nn.Module):
 
         Args:
             source: tokens `(batch, length)`.
-            mask: true where they are the text's own, `(batch, length)`.
-            target: tokens `(batch, target length)`, filled up with -100; a place's logits depend on
-                those before it alone.
+            mask: False for padding, `(batch, length)`.
+            target: tokens `(batch, target length)`, padded with -100; logits depend only on earlier
+                target tokens.
         """
         logits: Tensor = self.net(
             input_ids=source,
@@ -37,24 +37,24 @@ class EncoderDecoder(nn.Module):
         return logits
 
     def _shifted(self, target: Tensor) -> Tensor:
-        """What the decoder has seen at each place: the start, and the tokens before."""
+        """The decoder's input: the start token, and the target shifted by one."""
         if hasattr(self.net, "prepare_decoder_input_ids_from_labels"):
             theirs: Tensor = self.net.prepare_decoder_input_ids_from_labels(target)
             return theirs
-        config = self.net.config  # of M2M100 or Blenderbot, which shift in `forward` alone
+        config = self.net.config  # M2M100 and Blenderbot only shift in `forward`
         first = torch.full_like(target[:, :1], config.decoder_start_token_id)
         shifted = torch.cat([first, target[:, :-1]], dim=1)
         return shifted.masked_fill(shifted == -100, config.pad_token_id)
 
     @torch.no_grad()
     def generate(self, source: Tensor, mask: Tensor, length: int, stop: int) -> Tensor:
-        """The likeliest next token each time: `(batch, up to length)`.
+        """Greedy decoding: `(batch, up to length)`.
 
         Args:
             source: tokens `(batch, source length)`.
-            mask: true where they are the text's own.
-            length: the most tokens to make.
-            stop: a token after which a sequence only repeats it; all stopped ends.
+            mask: False for padding, `(batch, source length)`.
+            length: maximum number of tokens to generate.
+            stop: the end token; it is repeated until all sequences have ended.
         """
         from transformers import DynamicCache, EncoderDecoderCache
 
@@ -82,5 +82,5 @@ class EncoderDecoder(nn.Module):
 
 
 def _of_keys(mask: Tensor) -> Tensor:
-    """With the axes of heads and queries: of two, the net would ask whether all are true."""
+    """Adds the axes of heads and queries: a mask with two axes would cause a host sync."""
     return mask[:, None, None]

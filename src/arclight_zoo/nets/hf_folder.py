@@ -1,4 +1,4 @@
-"""A model as a folder that transformers opens by itself."""
+"""Export a model as a folder that transformers can load."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +12,12 @@ from arclight.tasks.task import Answer
 
 
 def write_model(model: nn.Module, folder: Path, classes: Sequence[str]) -> Answer:
-    """Writes a model that has a counterpart in transformers, or wraps one, and opens it again.
+    """Writes a model in the format of transformers, and loads it to check its outputs.
 
     Args:
-        model: one with `to_transformers()`, or one of transformers under `net`.
-        folder: to be made.
-        classes: their names, in order; empty where there are none.
+        model: has a method `to_transformers()`, or a transformers model as `net`.
+        folder: to create.
+        classes: their names, in order; empty if there are none.
 
     Raises:
         UserError: transformers has no such model.
@@ -78,9 +78,9 @@ def _wrapped(model: Any, folder: Path, classes: Sequence[str]) -> Answer:
 
 
 def _as_coloured(net: Any) -> bool:
-    """Makes patches of one channel into patches of three, where the library knows no other (BLIP).
+    """Converts grey patch embeddings to RGB if the library supports nothing else (BLIP).
 
-    Three equal channels, each with a third of the weights, give what the grey one did.
+    Three equal channels, each with a third of the weights, give the same result as the grey one.
     """
     if net.config.model_type != "blip":
         return False
@@ -97,5 +97,5 @@ def _open(kind: Any, folder: Path) -> Any:
         folder, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
     )
     if report["missing_keys"] or report["mismatched_keys"]:
-        raise UserError(f"{kind.__name__} does not find all its weights in what was written.")
+        raise UserError(f"{kind.__name__} does not find all of its weights in the exported folder.")
     return opened.eval()

@@ -1,9 +1,9 @@
-"""transformers' attention masks, chosen without waiting for the device.
+"""Choose transformers' attention masks without host synchronisation.
 
-The one file that uses names of transformers that are not part of its interface: two functions of
-`transformers.masking_utils`, which are replaced while a marked forward pass runs and put back
-afterwards. What they buy: no wait for the device in each batch, and the fastest attention kernels
-in compiled models, which a mask that is written down rules out.
+This is the only file that uses private names of transformers: two functions of
+`transformers.masking_utils`, which are replaced while a marked forward pass runs. This saves a
+host synchronisation per batch, and allows the fastest attention kernels in compiled models, which
+do not support explicit masks.
 """
 
 import threading
@@ -24,7 +24,7 @@ NAMES = ("find_packed_sequence_indices", "is_tracing")
 def require_mask_names() -> None:
     """Raises `RuntimeError` if this version of transformers lacks a name that is replaced here.
 
-    Constructors of models with a marked forward pass call it.
+    Called by the constructors of models with a marked forward pass.
     """
     import transformers
     from transformers import masking_utils
@@ -39,11 +39,11 @@ def require_mask_names() -> None:
 
 
 def skip_mask_sync(forward: Callable[Given, Found]) -> Callable[Given, Found]:
-    """Marks a forward pass of a transformers model as one that does not wait to choose its mask.
+    """Marks a forward pass of a transformers model that chooses its mask without host sync.
 
-    The library reads two things from each batch: whether positions start anew within a row, which
-    they do where several texts are packed into one, and whether a mask hides anything. In a marked
-    pass each row is one text, and a mask that is given is always used.
+    The library checks two things in each batch: whether positions restart within a row (several
+    texts packed into one), and whether a mask hides anything. In a marked pass each row is one
+    text, and a given mask is always used.
 
     Other passes are unchanged, also those of other threads at the same time.
     """
@@ -59,10 +59,10 @@ def skip_mask_sync(forward: Callable[Given, Found]) -> Callable[Given, Found]:
 
 
 def _traced(forward: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs) -> Found:
-    """Runs a pass while it is compiled, in a way that the compiler can follow.
+    """Runs a pass while it is compiled, in a way that the compiler can trace.
 
-    It follows neither locks nor context managers. It keeps other threads out by itself, and the
-    library does not look at a mask's values while it traces.
+    The compiler supports neither locks nor context managers here. It excludes other threads
+    itself, and the library does not read a mask's values while tracing.
     """
     from transformers import masking_utils
 
@@ -85,13 +85,13 @@ class _Here(threading.local):
 
 _here = _Here()
 _lock = threading.Lock()
-_passes = 0  # under way, in all threads
+_passes = 0  # running marked passes, in all threads
 _theirs: dict[str, Any] = {}
 
 
 @contextmanager
 def _replaced() -> Iterator[None]:
-    """Replaces the functions from the start of the first pass under way to the end of the last."""
+    """Replaces the functions while any marked pass runs."""
     global _passes
     from transformers import masking_utils
 

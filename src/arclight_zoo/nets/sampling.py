@@ -9,7 +9,7 @@ from torch import Tensor
 def pick(
     logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None
 ) -> Tensor:
-    """One token `(batch, 1)` for each row of logits `(batch, vocab)`."""
+    """Samples a token `(batch, 1)` from each row of logits `(batch, vocab)`."""
     if temperature == 0:
         return logits.argmax(-1, keepdim=True)
     logits = logits.float() / temperature

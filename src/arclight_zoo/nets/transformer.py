@@ -1,4 +1,4 @@
-"""The transformer block that ViT and GPT are built from."""
+"""The transformer block of ViT and GPT."""
 
 import math
 from typing import Literal
@@ -12,9 +12,9 @@ from arclight.models.checks import check_probability, nearest_divisor
 
 
 class DropPath(nn.Module):
-    """Stochastic depth (Huang et al., 2016): in training, zeroes a whole sample's branch.
+    """Stochastic depth (Huang et al., 2016): in training, zeroes the branch of random samples.
 
-    What is kept is divided by the probability of keeping it, so the mean stays the same.
+    The other samples are divided by the probability of being kept, so the mean stays the same.
     """
 
     keep: Tensor
@@ -24,8 +24,8 @@ class DropPath(nn.Module):
         self.p = p
         self.drops = p > 0
         if self.drops:
-            # A tensor: blocks that differ in a number would each be compiled anew. No checkpoint
-            # has it, and where nothing is dropped there is none for DDP to send around.
+            # A tensor, since blocks that differ in a Python number would be compiled separately.
+            # It is not saved, and does not exist for p=0, so that DDP need not broadcast it.
             self.register_buffer("keep", torch.tensor(1.0 - p), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,13 +41,13 @@ class DropPath(nn.Module):
 
 
 class KeyValues:
-    """Keys and values of the tokens that one attention layer has seen, for generation."""
+    """The key-value cache of an attention layer, for generation."""
 
     def __init__(self) -> None:
         self._seen: tuple[Tensor, Tensor] | None = None
 
     def extended(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """All so far with these `(batch, n_heads, new tokens, d_head)` after them."""
+        """Appends `(batch, n_heads, new tokens, d_head)`, and returns all keys and values."""
         if self._seen is not None:
             keys = torch.cat([self._seen[0], keys], dim=2)
             values = torch.cat([self._seen[1], values], dim=2)
@@ -56,17 +56,17 @@ class KeyValues:
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention (Vaswani et al., 2017), batch first, by fused kernels.
+    """Multi-head self-attention (Vaswani et al., 2017), batch first, with fused kernels.
 
-    Parameter names, shapes, initialisation and masks are `nn.MultiheadAttention`'s.
+    Parameter names, shapes, initialisation and masks are those of `nn.MultiheadAttention`.
 
     Args:
         d_model: width of a token.
         n_heads: attention heads; divides `d_model`.
         dropout: of attention weights.
         bias: whether the projections have one.
-        locality: locality self-attention (Lee et al., 2021), for small sets of images: each head
-            learns the temperature of its softmax, and no token sees itself.
+        locality: locality self-attention (Lee et al., 2021), for small data sets of images: each
+            head learns the temperature of its softmax, and tokens do not attend to themselves.
 
     Raises:
         UserError: `n_heads` does not divide `d_model`.
@@ -94,11 +94,11 @@ class SelfAttention(nn.Module):
         self.in_proj_weight = nn.Parameter(torch.empty(3 * d_model, d_model))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * d_model)) if bias else None
         self.out_proj = nn.Linear(d_model, d_model, bias=bias)
-        # In nn.MultiheadAttention's order, so that a seed gives the weights it would give there.
+        # In the order of nn.MultiheadAttention, so that a seed gives the same weights.
         nn.init.xavier_uniform_(self.in_proj_weight)
         if bias:
             nn.init.zeros_(self.out_proj.bias)
-        self.scale: nn.Parameter | None = None  # of each head's scores, where it is learnt
+        self.scale: nn.Parameter | None = None  # of each head's scores, if it is learnt
         if locality:
             self.scale = nn.Parameter(torch.full((n_heads,), (d_model // n_heads) ** -0.5))
 
@@ -110,20 +110,20 @@ class SelfAttention(nn.Module):
         causal: bool = False,
         seen: KeyValues | None = None,
     ) -> Tensor:
-        """`(batch, tokens, d_model)` to the same shape; for the others see `TransformerBlock`."""
+        """`(batch, tokens, d_model)` to the same shape; see `TransformerBlock.forward`."""
         batch, tokens, d_model = x.shape
         q, k, v = self._projected(x)
         if self.scale is not None:
             q = q * self.scale[:, None, None]
             mask = self._others(tokens, mask)
         if mask is not None:
-            # nn.MultiheadAttention marks what may not be seen, the kernel what may
+            # in nn.MultiheadAttention's masks True hides a token, for the kernel it shows it
             mask = ~mask if mask.dtype == torch.bool else mask.to(q.dtype)
             if mask.ndim == 3:
                 mask = mask.view(batch, self.n_heads, tokens, tokens)
         if seen is not None:
             k, v = seen.extended(k, v)
-            causal = causal and k.shape[2] == tokens  # one new token sees all before it
+            causal = causal and k.shape[2] == tokens  # a single new token sees all earlier ones
         out = F.scaled_dot_product_attention(
             q,
             k,
@@ -140,8 +140,7 @@ class SelfAttention(nn.Module):
     def _projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each `(batch, n_heads, tokens, d_head)`."""
         batch, tokens, _ = x.shape
-        # Cut before they are turned: the gradients are then joined by one copy; of one view with
-        # five axes they would take two.
+        # Split before transposing: the gradients are then joined by one copy, not two.
         q, k, v = (
             part.view(batch, tokens, self.n_heads, -1).transpose(1, 2)
             for part in F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
@@ -149,7 +148,7 @@ class SelfAttention(nn.Module):
         return q, k, v
 
     def weights(self, x: Tensor) -> Tensor:
-        """How much each token looks at each, without mask and dropout, to be looked at.
+        """The attention weights without mask and dropout, for visualisation.
 
         Args:
             x: `(batch, tokens, d_model)`.
@@ -165,9 +164,9 @@ class SelfAttention(nn.Module):
         return (scores * self.scale[:, None, None]).masked_fill(hidden, -torch.inf).softmax(-1)
 
     def _others(self, tokens: int, mask: Tensor | None) -> Tensor:
-        """What locality self-attention hides, each token from itself."""
+        """The mask of locality self-attention, which hides each token from itself."""
         if mask is not None:
-            raise ValueError("locality self-attention takes no mask")
+            raise ValueError("locality self-attention does not support masks")
         return torch.eye(tokens, dtype=torch.bool, device=self.in_proj_weight.device)
 
 
@@ -180,10 +179,10 @@ class TransformerBlock(nn.Module):
         d_ff: width of the feed-forward layer.
         dropout: of attention weights, of the feed-forward layer and of both branches.
         norm_first: normalise each branch's input instead of the sum (pre-norm, Xiong et al.,
-            2020): trains deep stacks without a delicate warm-up.
+            2020); deep models then train without a carefully tuned warmup.
         drop_path: probability of skipping a branch, drawn per sample (stochastic depth).
         norm_eps: added to the variance in layer norm.
-        gelu: "none" is the exact one, "tanh" the approximation that GPT-2 was trained with.
+        gelu: "none" is exact, "tanh" the approximation that GPT-2 was trained with.
         bias: whether linear layers and norms have one.
         locality: see `SelfAttention`.
 
@@ -237,9 +236,9 @@ class TransformerBlock(nn.Module):
                 attended to, or floating and added to the scores; `(tokens, tokens)`,
                 `(batch * n_heads, tokens, tokens)`, or four dimensions that broadcast to
                 `(batch, n_heads, tokens, tokens)`.
-            causal: a token sees itself and those before it; given instead of a mask.
-            seen: what this block has seen of earlier tokens, which `x` continues: all of a prompt
-                at first, then token by token.
+            causal: tokens only attend to themselves and earlier ones; excludes `mask`.
+            seen: cached keys and values of earlier tokens, which `x` continues: first the whole
+                prompt, then token by token.
         """
         if self.norm_first:
             x = x + self._branch(self.attn(self.ln1(x), mask, causal=causal, seen=seen))
@@ -254,9 +253,9 @@ class TransformerBlock(nn.Module):
 
 
 def init_trunc_normal(module: nn.Module, std: float = 0.02) -> None:
-    """Linear, convolution and attention weights from a truncated normal; their biases zero.
+    """Draws linear, convolution and attention weights from a truncated normal; zeroes biases.
 
-    What BERT, ViT in timm and DeiT start from (Devlin et al., 2019; Touvron et al., 2021).
+    The initialisation of BERT, DeiT and timm's ViT (Devlin et al., 2019; Touvron et al., 2021).
     """
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Conv2d):

@@ -1,4 +1,4 @@
-"""BERT: the door to transformers' encoder, for classes of texts and for hidden tokens."""
+"""BERT, from transformers, for text classification and masked language modelling."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from arclight_zoo.nets.fitting import check_vocabulary
 
 
 class BertClassifier(nn.Module):
-    """Logits of a text's class from its first token (Devlin et al., 2019).
+    """Classifies a text by its first token (Devlin et al., 2019).
 
     Args:
         net: transformers' `BertForSequenceClassification`.
@@ -23,14 +23,14 @@ class BertClassifier(nn.Module):
         self.net = net
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Tokens and where they are the text's own, `(batch, length)`, to `(batch, classes)`."""
-        # Four axes are taken as they are; of two, it would ask the device whether all are true.
+        """Tokens and mask (False: padding) `(batch, length)` to logits `(batch, classes)`."""
+        # A mask with four axes is used as it is; with two axes it would cause a host sync.
         logits: Tensor = self.net(input_ids=tokens, attention_mask=mask[:, None, None]).logits
         return logits
 
 
 class BertMasked(nn.Module):
-    """Logits of the tokens that belong where some are hidden (Devlin et al., 2019).
+    """Predicts masked tokens (Devlin et al., 2019).
 
     Args:
         net: transformers' `BertForMaskedLM`.
@@ -41,7 +41,7 @@ class BertMasked(nn.Module):
         self.net = net
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens `(batch, length)` to logits of each place `(batch, length, vocab)`."""
+        """Tokens `(batch, length)` to logits `(batch, length, vocab)`."""
         logits: Tensor = self.net(input_ids=tokens).logits
         return logits
 
@@ -60,24 +60,24 @@ def bert_classifier(
     pretrained: str | None = None,
     activation_checkpointing: bool = False,
 ) -> BertClassifier:
-    """BERT that tells classes of texts.
+    """BERT for text classification.
 
     Args:
-        vocab_size: how many tokens there are.
-        context: the most tokens of one text.
-        num_classes: how many classes there are.
-        pad: the token that fills up shorter texts.
+        vocab_size: size of the vocabulary.
+        context: maximum number of tokens per text.
+        num_classes: number of classes.
+        pad: the padding token.
         d_model: width of a token.
         n_heads: attention heads; divides `d_model`.
         n_layers: transformer blocks.
         d_ff: width of the feed-forward layers; None: 4 * `d_model`.
-        dropout: of embeddings, attention weights, branches and what the classes are told from.
+        dropout: of embeddings, attention weights, branches and the classifier's input.
         pretrained: a folder or hub id of published weights, which bring their own sizes; None:
             random weights.
         activation_checkpointing: recompute each block in the backward pass.
 
     Raises:
-        UserError: sizes that do not divide, or `pretrained` that cannot be loaded or does not fit.
+        UserError: a size does not divide another, or `pretrained` cannot be loaded or does not fit.
     """
     from transformers import BertForSequenceClassification
 
@@ -102,12 +102,12 @@ def bert_masked(
     pretrained: str | None = None,
     activation_checkpointing: bool = False,
 ) -> BertMasked:
-    """BERT that tells hidden tokens; its head shares the token embedding's weights.
+    """BERT for masked language modelling; its head shares the token embedding's weights.
 
-    Args and errors are those of `bert_classifier`, and:
+    Other arguments and errors are those of `bert_classifier`.
 
     Args:
-        initializer_range: standard deviation of random weights; a wider model wants less.
+        initializer_range: standard deviation of random weights; smaller for wider models.
     """
     from transformers import BertForMaskedLM
 
@@ -151,7 +151,7 @@ def _made(
         if context > known:
             key = "context" if "Masked" in kind.__name__ else "max_length"
             raise UserError(
-                f"model.pretrained={pretrained} knows {known} places and the data has texts of "
+                f"model.pretrained={pretrained} has {known} positions, but the data has texts of "
                 f"{context} tokens: type data.{key}={known} or less."
             )
     else:

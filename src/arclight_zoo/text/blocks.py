@@ -1,7 +1,7 @@
-"""Shards of text, here or on the hub, in blocks that can be read in any order.
+"""Divide local or remote shards of text into blocks that can be read in any order.
 
-Nothing is read to find the blocks but sizes: of a jsonl or txt file a block is a range of bytes and
-the lines that begin in it; of a parquet file, some of its row groups.
+This only needs the sizes of files. A block of a jsonl or txt file is a range of bytes, with the
+lines that begin in it; a block of a parquet file is a range of row groups.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from arclight_zoo.reading.splits import Rows
 from arclight_zoo.tokens.corpus import Chunks, Texts
 
 SUFFIXES = (".parquet", ".jsonl", ".json", ".txt")
-_AT_ONCE = 16  # shards whose sizes are asked for
+_AT_ONCE = 16  # concurrent requests for sizes of shards
 _BLOCK = np.dtype([("shard", "<i4"), ("start", "<i8"), ("stop", "<i8"), ("size", "<i8")])
 
 
@@ -34,13 +34,13 @@ class Shards:
     """The shards of one split.
 
     Attributes:
-        path: what errors call them all.
-        files: paths or addresses, all of one kind.
-        column: that holds the text; None for txt files.
+        path: of the data, for error messages.
+        files: paths or URLs, all of one format.
+        column: the text column; None for txt files.
         blocks: `(n,)` with the fields shard, start, stop (bytes, or row groups) and size (bytes).
-        key: changes when the files do.
-        content: changes when what is in them does, but not with the place where they lie; of local
-            files that is their names and sizes.
+        key: changes when the files change.
+        content: changes when the content of the files changes, but not with their location; for
+            local files it depends on names and sizes.
     """
 
     path: str
@@ -51,7 +51,7 @@ class Shards:
     content: str
 
     def texts(self, chosen: Rows) -> Texts:
-        """All texts of some blocks, in this order."""
+        """All texts of the chosen blocks, in this order."""
         digest = hashlib.sha256(np.ascontiguousarray(chosen).data).hexdigest()
         read = lambda: (chunks for i in chosen.tolist() for chunks in self._read(i))  # noqa: E731
         return Texts(2, f"{self.key}|{digest}", read)
@@ -82,26 +82,26 @@ def open_shards(
     block_bytes: int,
     cache: Path,
 ) -> Shards:
-    """Finds the blocks; the result is kept in the cache.
+    """Finds the blocks; the result is cached.
 
     Args:
-        path: what errors call them all.
-        files: paths or addresses.
-        identity: changes when the files do; of addresses it says where they lie, too.
+        path: of the data, for error messages.
+        files: paths or URLs.
+        identity: changes when the files change; for URLs, also with their location.
         text_column: of parquet and jsonl; None: `text`, `content` or `sentence`.
-        block_bytes: of one block, about; a parquet row group is never cut.
+        block_bytes: approximate size of a block; parquet row groups are never split.
 
     Raises:
-        UserError: a shard is missing, of another kind than the rest, or lacks the column.
+        UserError: a shard is missing, has another format than the rest, or lacks the column.
     """
     files = sorted(files)
     require_all(files)
     kinds = sorted({PurePosixPath(file).suffix for file in files})
     if len(kinds) > 1 or kinds[0] not in SUFFIXES:
         raise UserError(
-            f"{path} has {', '.join(kinds)} files, which cannot be read from any place (needed: "
-            f"shards of one kind, {', '.join(SUFFIXES)}): convert them, or type data=text_file to "
-            "read them once into a file of tokens."
+            f"{path} has {', '.join(kinds)} files, which cannot be read in random order (needed: "
+            f"shards of one format, {', '.join(SUFFIXES)}): convert them, or type data=text_file "
+            "to encode them once into a file of tokens."
         )
     column = None if kinds[0] == ".txt" else _column(path, files[0], text_column)
     here = [file for file in files if remote_files.is_here(file)]
@@ -131,13 +131,13 @@ def _of_lines(file: str, column: str | None, wanted: int) -> Iterator[tuple[int,
 
 
 def _of_groups(file: str, column: str | None, wanted: int) -> Iterator[tuple[int, int, int]]:
-    """Row groups, several where they are small."""
+    """Blocks of row groups; small row groups are combined."""
     footer = _footer(file, "")
     names = [footer.schema.column(i).path for i in range(footer.num_columns)]
     if column not in names:
         raise UserError(
-            f"Shard {file} has no column {column} as the first one has, only {', '.join(names)}: "
-            "mend it, or leave it out."
+            f"Shard {file} has no column {column}, unlike the first one, only {', '.join(names)}: "
+            "fix it, or leave it out."
         )
     start, size = 0, 0
     for group in range(footer.num_row_groups):
@@ -148,7 +148,7 @@ def _of_groups(file: str, column: str | None, wanted: int) -> Iterator[tuple[int
 
 
 def _column(path: str, file: str, given: str | None) -> str:
-    """As given, or the usual one that the first shard has."""
+    """The given text column, or the usual one in the first shard."""
     if file.endswith(".parquet"):
         names = _footer(file, "").schema.to_arrow_schema().names
     else:
@@ -174,7 +174,7 @@ def _field(file: str, place: int, line: bytes, column: str) -> str | None:
     fields = _fields(file, place, line)
     if column not in fields:
         raise UserError(
-            f"The line at byte {place} of {file} has no {column}, only {', '.join(fields)}: mend "
+            f"The line at byte {place} of {file} has no {column}, only {', '.join(fields)}: fix "
             "it, or leave that shard out."
         )
     return str(fields[column]) if fields[column] is not None else None
@@ -186,16 +186,16 @@ def _fields(file: str, place: int, line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
-        raise UserError(f"The line at byte {place} of {file} is no JSON object: mend it.")
+        raise UserError(f"The line at byte {place} of {file} is not a JSON object: fix it.")
     return fields
 
 
 def _lines(file: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
-    """The lines that begin in a range of bytes, with their places; empty ones left out."""
+    """The non-empty lines that begin in a range of bytes, with their offsets."""
     with remote_files.opened(file, max(0, start - 1), stop) as content:
         place = start
         if start:
-            place += len(content.readline()) - 1  # the rest of a line that begins before
+            place += len(content.readline()) - 1  # skip the rest of an earlier line
         while place < stop and (line := content.readline()):
             if line.strip():
                 yield place, line
@@ -203,7 +203,7 @@ def _lines(file: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _parquet(file: str, key: str) -> Any:
-    """A parquet file, for one reading: threads that share a reader of pyarrow's crash."""
+    """Opens a parquet file for one read: pyarrow crashes if threads share a reader."""
     from pyarrow.parquet import ParquetFile
 
     return ParquetFile(_source(file), metadata=_footer(file, key))
@@ -219,7 +219,7 @@ def _footer(file: str, key: str) -> Any:
             return opened.metadata
     except pyarrow.ArrowInvalid as error:
         raise UserError(
-            f"Shard {file} is cut off or no parquet file: fetch it again, or remove it."
+            f"Shard {file} is truncated or not a parquet file: fetch it again, or remove it."
         ) from error
 
 

@@ -31,22 +31,21 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 
 class TextClassification(Task):
-    """Cross-entropy with label smoothing, or any other loss of logits.
+    """Text classification with cross-entropy and label smoothing, or another loss of logits.
 
-    Smoothing and weights of classes are for training: evaluation gives the plain mean of the
-    cross-entropy, or of `loss`.
+    Label smoothing and class weights apply to training only: evaluation reports the plain mean of
+    the cross-entropy, or of `loss`.
 
     Args:
         model: tokens and mask, `(batch, length)`, to logits `(batch, classes)`.
         optimizer: see `Task`.
         schedule: see `Task`.
-        facts: what is known of the data; None: the first evaluation counts the model's logits, and
-            the classes' names are numbers.
-        label_smoothing: share of the target spread over all classes (Szegedy et al., 2016).
+        facts: about the data; None: the number of classes is the number of the model's logits in
+            the first evaluation, and class names are numbers.
+        label_smoothing: fraction of the target spread over all classes (Szegedy et al., 2016).
         loss: of logits and classes `(batch,)`; its mean over the batch. None: cross-entropy.
-        class_weights: how much the examples of each class count; `balanced`: as if there were
-            equally many of each.
-        metrics: measured in evaluation too, on probabilities `(batch, classes)` and classes
+        class_weights: weight of each class in the loss; `balanced`: inverse to its frequency.
+        metrics: further metrics of evaluation, on probabilities `(batch, classes)` and classes
             `(batch,)`.
     """
 
@@ -81,7 +80,7 @@ class TextClassification(Task):
 
     def blank_batch(self, facts: Facts, examples: int) -> Batch:
         if not isinstance(facts, TextFacts):
-            raise NotImplementedError("these facts do not tell the length of a text")
+            raise NotImplementedError("these facts do not contain the length of a text")
         tokens = torch.zeros(examples, facts.context, dtype=torch.long)
         return tokens, tokens.new_ones(tokens.shape, dtype=torch.bool), tokens[:, 0].clone()
 
@@ -111,11 +110,11 @@ class TextClassification(Task):
         return figures
 
     def draw_example(self, axis: "Axes", batch: Batch, place: int) -> None:
-        """The beginning of the text, as it is read from its tokens."""
+        """Draws the beginning of the text, decoded from its tokens."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         tokenizer = tokenizers.load(data.folder)
         if tokenizer is None:
-            raise NotImplementedError("these data keep no tokenizer")
+            raise NotImplementedError("this data module has no tokenizer")
         tokens, mask, _ = batch
         text = tokenizer.decode(tokens[place][mask[place]].tolist())
         lines = textwrap.wrap(text, 24, max_lines=8, placeholder=" ...")
@@ -129,7 +128,7 @@ class TextClassification(Task):
         }
 
     def answer(self, question: Question) -> Rows:
-        """Each line's label, and the probability of each class."""
+        """The predicted label of each line, and the probability of each class."""
         facts = self.known()
         names = facts.class_names
         rows = [["text", "label", *names]]
@@ -151,14 +150,14 @@ class TextClassification(Task):
         return again
 
     def known(self) -> TextFacts:
-        """The facts of the texts.
+        """The facts about the texts.
 
         Raises:
-            UserError: the data have not told them.
+            UserError: the data module does not provide them.
         """
         if not isinstance(self.facts, TextFacts):
             raise UserError(
-                "The data of this run do not tell the length, tokens and classes of its texts: set "
-                "`facts`, a TextFacts, in the data module."
+                "The data module of this run does not provide the length, tokens and classes of "
+                "its texts: set its attribute `facts` to a TextFacts."
             )
         return self.facts

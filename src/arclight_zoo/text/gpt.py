@@ -1,4 +1,4 @@
-"""GPT: a stack of causal transformer blocks that says what comes next."""
+"""GPT: a decoder-only language model."""
 
 import math
 from typing import Any, Literal
@@ -18,12 +18,13 @@ from arclight_zoo.nets.transformer import KeyValues, TransformerBlock
 class GPT(nn.Module):
     """Decoder-only transformer (Radford et al., 2018 and 2019).
 
-    Learned positions, a causal mask, and a head that shares the token embedding's weights. The
-    defaults are GPT-2's: pre-norm blocks with a final norm. `norm_first=False` is GPT-1's.
+    It has learned positions, a causal mask, and a head that shares the token embedding's weights.
+    The defaults are those of GPT-2: pre-norm blocks with a final norm. GPT-1 has
+    `norm_first=False`.
 
     Args:
-        vocab_size: how many tokens there are.
-        context: the most tokens of one sequence.
+        vocab_size: size of the vocabulary.
+        context: maximum number of tokens per sequence.
         d_model: width of a token.
         n_heads: attention heads; divides `d_model`.
         n_layers: transformer blocks.
@@ -31,13 +32,13 @@ class GPT(nn.Module):
         dropout: of the embeddings, of attention weights, of feed-forward layers and of branches.
         norm_first: pre-norm blocks, and a norm before the head.
         norm_eps: added to the variance in layer norm.
-        gelu: "tanh" is the approximation that the published weights want, "none" the exact one.
-        bias: whether linear layers and norms have one; published: yes; nanoGPT: no.
-        activation_checkpointing: recompute each block in the backward pass: less memory, about a
-            third more time (Chen et al., 2016).
+        gelu: "tanh" is the approximation of the published weights, "none" is exact.
+        bias: whether linear layers and norms have one; GPT-2 has, nanoGPT has not.
+        activation_checkpointing: recompute each block in the backward pass; saves memory for about
+            a third more time (Chen et al., 2016).
 
     Raises:
-        UserError: sizes that do not divide, or (in `forward`) a sequence that is too long.
+        UserError: a size does not divide another, or (in `forward`) a sequence is too long.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class GPT(nn.Module):
         self._init(n_layers)
 
     def _init(self, n_layers: int) -> None:
-        """GPT-2's: deviation 0.02, and less where residual branches end, of which there are two."""
+        """GPT-2's initialisation: std 0.02, and less for the last layer of residual branches."""
         for name, parameter in self.named_parameters():
             if parameter.ndim < 2:
                 continue
@@ -101,22 +102,22 @@ class GPT(nn.Module):
         return self.head
 
     def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of transformers' GPT-2 under this model's names; others as they are."""
+        """Renames weights of transformers' GPT-2 to this model's names; keeps others."""
         from arclight_zoo.text.gpt_weights import from_transformers_gpt2
 
         known = any(key.endswith("wte.weight") for key in weights)
         return from_transformers_gpt2(weights) if known else weights
 
     def to_transformers(self) -> tuple[Any, dict[str, Tensor]]:
-        """A config of transformers, and the weights as its `from_pretrained` reads them."""
+        """A config of transformers, and the weights under its names, for `from_pretrained`."""
         from arclight_zoo.text.gpt_weights import as_transformers_gpt2
 
         return as_transformers_gpt2(self)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens `(batch, length)` to logits of the next at each place `(batch, length, vocab)`.
+        """Tokens `(batch, length)` to logits of the next tokens `(batch, length, vocab)`.
 
-        A place's logits depend on its token and those before it alone.
+        Logits depend only on the token at their position and earlier ones.
         """
         logits: Tensor = self.head(self._features(tokens, None, 0))
         return logits
@@ -152,14 +153,14 @@ class GPT(nn.Module):
     ) -> Tensor:
         """Continues `(batch, prompt)` by up to `length` tokens; returns prompt and continuation.
 
-        Each layer keeps the keys and values of what it has seen, so that a token costs one step of
-        one token. A context that is full goes on from its second half.
+        Each layer caches keys and values, so only the new token is computed. When the context is
+        full, it continues from its second half.
 
         Args:
-            temperature: below 1 prefers the likely; 0 takes the likeliest.
-            top_k: draw among so many of the likeliest; None: among all.
-            stop: a token after which a sequence only repeats it; all stopped ends.
-            generator: of the draws; None: torch's own.
+            temperature: of the softmax; 0: greedy decoding.
+            top_k: sample from the k likeliest tokens; None: from all.
+            stop: the end token; it is repeated until all sequences have ended.
+            generator: for sampling; None: torch's default.
         """
         self.eval()
         done = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)

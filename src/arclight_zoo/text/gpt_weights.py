@@ -1,4 +1,4 @@
-"""GPT's weights under the names of transformers' GPT-2, there and back."""
+"""Convert GPT's weights from and to the names of transformers' GPT-2."""
 
 import re
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ def as_transformers_gpt2(model: "GPT") -> tuple[Any, dict[str, Tensor]]:
     first = first_block(model)
     if not first.norm_first:
         raise UserError(
-            "transformers' GPT-2 normalises first, and this run's model.norm_first=false: type "
-            "format=safetensors, onnx or torch_export."
+            "transformers' GPT-2 has pre-norm blocks, but this run has model.norm_first=false: "
+            "type format=safetensors, onnx or torch_export."
         )
     vocab_size, d_model = model.token_embed.weight.shape
     config = GPT2Config(
@@ -59,24 +59,24 @@ def as_transformers_gpt2(model: "GPT") -> tuple[Any, dict[str, Tensor]]:
 
 
 def from_transformers_gpt2(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a transformers `GPT2LMHeadModel` under the names that `GPT` gives them.
+    """Renames the weights of a transformers `GPT2LMHeadModel` to the names of `GPT`.
 
     Raises:
-        UserError: the model has parts that `GPT` has not.
+        UserError: the model has parts that `GPT` lacks.
     """
     renamed: dict[str, Tensor] = {}
     for key, value in state_dict.items():
-        if re.search(r"\.attn\.(bias|masked_bias)$", key):  # a mask, in old files
+        if re.search(r"\.attn\.(bias|masked_bias)$", key):  # masks in old files
             continue
         name = _from_gpt2_name(key.removeprefix("transformer."))
         if name is None:
             raise UserError(
-                f"The weights have {key}, which GPT has no place for: it takes "
-                "those of transformers' GPT2LMHeadModel."
+                f"The weights have {key}, which GPT does not have: use those of transformers' "
+                "GPT2LMHeadModel."
             )
         if name == "pos_embed":
             value = value[None]
-        elif re.search(r"(c_attn|c_proj|c_fc)\.weight$", key):  # stored transposed there
+        elif re.search(r"(c_attn|c_proj|c_fc)\.weight$", key):  # stored transposed
             value = value.T
         renamed[name] = value.contiguous()
     renamed.setdefault("head.weight", renamed["token_embed.weight"])

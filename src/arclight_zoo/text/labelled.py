@@ -34,35 +34,37 @@ class Part:
 
 
 class LabelledText(TextModule):
-    """Texts with a class each, padded to the longest of a batch.
+    """Texts with one class each, padded to the longest text of a batch.
 
-    A batch is (tokens, mask, labels): tokens `(batch, longest)`, the mask true where there is a
-    token of the text, and labels `(batch,)`.
+    A batch is (tokens, mask, labels): tokens and mask `(batch, longest)`, where the mask is False
+    for padding, and labels `(batch,)`.
 
     Args:
         path: `python:packages` (the functions of Python's standard library by their package), a
-            csv, jsonl or parquet file, a folder of such, or a Hugging Face hub id.
-        text_column: of a table; None: found among the usual names.
-        label_column: likewise.
-        train_split: the data's own split to train on; None: found among the usual names.
-        val_split: likewise; None and none found: `val_fraction` of the training texts.
-        test_split: likewise, with `test_fraction`.
-        val_fraction: share of each class; equal texts stay on one side.
-        test_fraction: likewise; 0: nothing is tested.
-        split_seed: decides which texts, independently of the run's seed.
-        folds: the training split is cut into so many parts, of which `fold` is tested on, in the
-            place of the test split; None: it is not.
+            csv, jsonl or parquet file, a folder of these, or a Hugging Face hub id.
+        text_column: of a table; None: found by the usual names.
+        label_column: of a table; None: found by the usual names.
+        train_split: name of the split to train on; None: found by the usual names.
+        val_split: name of the validation split; None: found by the usual names, or else
+            `val_fraction` of the training texts.
+        test_split: name of the test split; None: found by the usual names, or else
+            `test_fraction` of the training texts.
+        val_fraction: of each class; equal texts stay together.
+        test_fraction: of each class; 0: no test split.
+        split_seed: of the random splits; independent of the run's seed.
+        folds: number of parts of the training split for cross-validation; `fold` is the one to test
+            on, instead of the test split; None: no cross-validation.
         fold: see `folds`.
-        group_column: texts with the same value in it stay on one side; None: only equal texts do.
-        encoding: of csv and jsonl files; None: UTF-8, or as their byte order mark says.
-        missing: words in csv files that mean an empty cell, such as `NA`; None: no word does.
+        group_column: texts with the same value stay in one split; None: only equal texts do.
+        encoding: of csv and jsonl files; None: UTF-8, unless a byte order mark says otherwise.
+        missing: values in csv files that count as missing, such as `NA`; None: only empty cells.
         tokenizer: `characters`, `bpe` (byte-pair encoding, trained on the training texts), or a
             published one: a local folder or file, or a hub id.
         vocab_size: tokens of `bpe`.
-        max_length: tokens of one text, with its frame; the rest of longer ones is left out.
-        batch_size: texts of one optimizer step, over all processes and accumulated batches.
-        eval_batch_size: texts of one evaluation batch over all processes; None: as in training.
-        limit: use so many texts of each split; None: all.
+        max_length: maximum tokens of a text, with start and end; longer texts are cut.
+        batch_size: texts per optimizer step, over all processes and accumulated batches.
+        eval_batch_size: texts per evaluation batch, over all processes; None: as in training.
+        limit: use this many texts of each split; None: all.
         cache: folder of token files; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
         seed: the run's seed, for order.
     """
@@ -113,7 +115,7 @@ class LabelledText(TextModule):
         self.cache = cache_folder(cache)
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads, divides and encodes the texts; a second call does nothing."""
+        """Reads, splits and encodes the texts; a second call does nothing."""
         if hasattr(self, "facts"):
             return
         found = open_classes(self.path, *self.columns, self.division, self.cells)
@@ -145,10 +147,10 @@ class LabelledText(TextModule):
         )
 
     def _check(self, labels: Rows, stage: str, split: str) -> None:
-        if (labels < 0).any():  # how the hub says that nobody may know
+        if (labels < 0).any():  # withheld on the hub
             raise UserError(
                 f"The split {split} of {self.path} has rows without a label (-1): type "
-                f"data.{stage}_split=NAME with one that has them all."
+                f"data.{stage}_split=NAME with a fully labelled one."
             )
 
     def _part(self, texts: list[str], labels: Rows, rows: Rows) -> Part:
@@ -167,10 +169,10 @@ class LabelledText(TextModule):
 
 
 def require_room(**lengths: int) -> None:
-    """Raises `UserError` where a key of `data` leaves no room between a start and an end."""
+    """Raises `UserError` if a maximum length leaves no room between start and end token."""
     for key, length in lengths.items():
         if length < 3:
             raise UserError(
-                f"data.{key}={length} leaves no room for a text between its start and its end: "
+                f"data.{key}={length} leaves no room for a text between its start and end tokens: "
                 f"type data.{key}=64, for example."
             )

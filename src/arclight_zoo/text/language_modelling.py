@@ -1,4 +1,4 @@
-"""Language modelling with any model that maps tokens to logits of the next ones."""
+"""Language modelling with any model that maps tokens to logits."""
 
 import math
 from collections.abc import Mapping
@@ -38,20 +38,20 @@ from arclight_zoo.tokens.ragged import token_of
 from arclight_zoo.tokens.text_facts import TextFacts
 
 Batch = tuple[Tensor, Tensor]
-IGNORED = -100  # a target that nothing is counted of: torch's own default
+IGNORED = -100  # target to ignore, as in torch's cross-entropy
 
 
 class LanguageModelling(Task):
-    """Cross-entropy of each next token.
+    """Language modelling: cross-entropy of the next token, or of masked tokens.
 
-    Evaluation gives the mean loss of a token, its perplexity, the share of tokens that were the
-    likeliest, and bits per byte of the text, which compares models with different tokenizers.
+    Evaluation reports the mean loss per token, perplexity, accuracy, and bits per byte of the
+    text, which is comparable between tokenizers.
 
     Args:
         model: tokens `(batch, length)` to logits `(batch, length, vocab)`.
-        facts: what is known of the data.
-        metrics: measured in evaluation too, on logits `(batch, length, vocab)` and targets
-            `(batch, length)`, where -100 is to be ignored.
+        facts: about the data.
+        metrics: further metrics of evaluation, on logits `(batch, length, vocab)` and targets
+            `(batch, length)`; ignore targets of -100.
     """
 
     cross_entropy: nn.CrossEntropyLoss
@@ -122,27 +122,27 @@ class LanguageModelling(Task):
         return {"tokens": random_tokens(self.facts.vocab_size, examples, self.facts.context, draw)}
 
     def answer(self, question: Question) -> Rows:
-        """The likeliest token in each place that a line hides, each by itself.
+        """Predicts the masked tokens of each line, each independently.
 
         Raises:
-            UserError: the run learnt to continue texts, or a line hides nothing.
+            UserError: the model is not a masked language model, or a line has no mask.
         """
         if "masked" not in question.config["data"]:
             raise UserError(
                 f"{question.folder} is a run of {type(self).__name__}, which continues texts: "
                 f'type python scripts/generate.py run={question.folder} prompt="...".'
             )
-        tokenizer = kept_tokenizer(question.folder, frame=False)  # training has none
-        tokenizer.encode_special_tokens = False  # the mask in a line stands for what it hides
+        tokenizer = kept_tokenizer(question.folder, frame=False)  # as in training
+        tokenizer.encode_special_tokens = False  # parse the mask token in a line
         mask, name = _mask_of(tokenizer)
         rows = [["text", "answer"]]
-        for line in text_lines(question):  # one by one: the model sees no padding in training
+        for line in text_lines(question):  # one by one, since there is no padding in training
             tokens, _ = encode(tokenizer, [line], self.facts.context, self.device)
             hidden = tokens == mask
             if not bool(hidden.any()):
                 raise UserError(
-                    f"The line {line[:40]!r} of {question.place} hides nothing that "
-                    f"{question.folder} could tell: write {name} where a word is to be found."
+                    f"The line {line[:40]!r} of {question.place} has no masked word that "
+                    f"{question.folder} could predict: write {name} in place of a word."
                 )
             told = torch.where(hidden, self.model(tokens).argmax(-1), tokens)
             rows += answer_rows([line], decode(tokenizer, told, None))
@@ -163,15 +163,16 @@ class LanguageModelling(Task):
         tokenizer = tokenizers.load(folder)
         if tokenizer is None:
             raise UserError(
-                f"{folder} was trained on ready tokens and knows no tokenizer: put the "
-                f"{tokenizers.FILE} that made them into its directory."
+                f"{folder} was trained on encoded tokens and has no tokenizer: put the "
+                f"{tokenizers.FILE} that encoded them into its directory."
             )
         tokens = tokenizer.encode(prompt or "\n", add_special_tokens=False).ids
         if tokenizer.token_to_id(tokenizers.UNKNOWN) in tokens:
             known = set(tokenizer.get_vocab())
             new = "".join(sorted({c for c in prompt if c not in known}))
             raise UserError(
-                f"prompt has characters that the run never saw: {new!r}; leave them out."
+                f"prompt has characters that the run's tokenizer does not have: {new!r}. Leave "
+                "them out."
             )
         made = model.generate(
             torch.tensor([tokens], device=self.device),

@@ -1,4 +1,4 @@
-"""Llama: the door to transformers' decoder-only language models."""
+"""Llama, from transformers."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from arclight_zoo.nets.fitting import check_heads
 class Llama(CausalLM):
     """Decoder with rotary positions, RMS norm and gated feed-forward layers (Touvron et al., 2023).
 
-    Grouped-query attention (Ainslie et al., 2023) where `n_kv_heads` is less than `n_heads`.
+    With `n_kv_heads < n_heads` it has grouped-query attention (Ainslie et al., 2023).
 
     Args:
-        vocab_size: how many tokens there are.
-        context: the most tokens of one sequence.
+        vocab_size: size of the vocabulary.
+        context: maximum number of tokens per sequence.
         d_model: width of a token.
         n_heads: attention heads; divides `d_model`.
         n_layers: transformer blocks.
@@ -31,7 +31,7 @@ class Llama(CausalLM):
         activation_checkpointing: recompute each block in the backward pass.
 
     Raises:
-        UserError: `pretrained` cannot be loaded, or sizes do not fit each other.
+        UserError: `pretrained` cannot be loaded, or a size does not divide another.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Llama(CausalLM):
 
 
 def _check_head_size(d_model: int, n_heads: int, n_kv_heads: int) -> None:
-    """Raises `UserError` where keys are not shared equally, or positions cannot turn in pairs."""
+    """Raises `UserError` unless `n_kv_heads` divides `n_heads` and the head size is even."""
     if n_heads % n_kv_heads:
         raise UserError(
             f"model.n_kv_heads={n_kv_heads} does not divide model.n_heads={n_heads}: type "
@@ -88,7 +88,7 @@ def _check_head_size(d_model: int, n_heads: int, n_kv_heads: int) -> None:
         )
     if d_model // n_heads % 2:
         raise UserError(
-            f"model.d_model={d_model} in model.n_heads={n_heads} heads makes "
-            f"{d_model // n_heads} numbers a head, which rotary positions turn in pairs: type "
+            f"model.d_model={d_model} with model.n_heads={n_heads} gives heads of size "
+            f"{d_model // n_heads}, but rotary positions need an even size: type "
             f"model.d_model={d_model + n_heads}, or another number of heads."
         )

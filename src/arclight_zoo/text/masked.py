@@ -1,4 +1,4 @@
-"""Text with some tokens hidden: the data module of masked language modelling."""
+"""Masked text: the data module of masked language modelling."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,19 +19,21 @@ from arclight_zoo.tokens.tokenizer import MASK, MASKS
 
 
 class MaskedText(TextStream):
-    """Sequences of a text stream of which some tokens are to be told (Devlin et al., 2019).
+    """Sequences of a text stream with masked tokens to predict (Devlin et al., 2019).
 
-    Of the chosen tokens 80% become the mask, 10% any other token, and 10% stay. The choice in
-    training is a pure function of (seed, epoch, sequence); in evaluation it never changes.
+    Of the chosen tokens 80 % become the mask, 10 % a random token, and 10 % stay. In training the
+    choice is a pure function of (seed, epoch, sequence); in evaluation it never changes.
 
     A batch is (tokens, targets), both `(batch, context)`: the targets are the tokens that were
     chosen, and -100 elsewhere.
 
     Args:
-        masked: share of each sequence's tokens that are chosen; the others are as of `TextStream`.
+        path: see `TextStream`.
+        masked: fraction of each sequence's tokens to choose.
+        stream: further arguments of `TextStream`.
 
     Raises:
-        UserError: the tokenizer has no mask.
+        UserError: the tokenizer has no mask token.
     """
 
     def __init__(self, path: str, masked: Share = 0.15, **stream: Any) -> None:
@@ -41,21 +43,21 @@ class MaskedText(TextStream):
         self.count = max(1, round(masked * self.context))
 
     def setup(self, stage: str | None = None) -> None:
-        """As of `TextStream`; a second call does nothing."""
+        """See `TextStream.setup`; a second call does nothing."""
         if hasattr(self, "facts"):
             return
         super().setup(stage)
         mask = token_of(self.tokenizer, *MASKS)
         if mask is None:
             raise UserError(
-                f"data.tokenizer={self.kind} has no token {MASK} that could hide others: type "
-                "data.tokenizer=bpe, or name one that has."
+                f"data.tokenizer={self.kind} has no mask token {MASK}: type "
+                "data.tokenizer=bpe, or name a tokenizer that has one."
             )
         self.mask = mask
         added = self.tokenizer.get_added_tokens_decoder()
         special = {number for number, token in added.items() if token.special}
         self.ordinary = np.array(sorted(set(range(self.tokenizer.get_vocab_size())) - special))
-        # the loss is not of all bytes of the text, so it says nothing about bits per byte
+        # the loss covers only some tokens, so bits per byte are undefined
         self.facts = replace(self.facts, bytes_per_token={})
 
     def make_loader(
@@ -77,12 +79,12 @@ class MaskedText(TextStream):
     def _hide(
         self, tokens: NDArray[np.int64], allowed: NDArray[np.bool_], key: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """One sequence with tokens hidden, and those tokens.
+        """Masks tokens of a sequence; returns the inputs and targets.
 
         Args:
             tokens: `(context,)`.
-            allowed: where tokens may be chosen; special ones never are.
-            key: decides which.
+            allowed: True for tokens that may be chosen; special tokens may not.
+            key: of the random number generator.
         """
         rng = np.random.Generator(np.random.Philox(key=key))
         order = rng.permutation(len(tokens))
@@ -98,5 +100,5 @@ class MaskedText(TextStream):
 
 
 def _key(seed: int, epoch: int | None, index: int) -> int:
-    """Of one sequence: of the run, the epoch and its number; in evaluation of its number alone."""
+    """The random key of a sequence: from seed, epoch and index; in evaluation from the index."""
     return mix("masked", index) if epoch is None else mix("masked", seed, epoch, index)

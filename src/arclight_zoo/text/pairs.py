@@ -25,7 +25,7 @@ from arclight_zoo.tokens.text_facts import TextFacts
 from arclight_zoo.tokens.text_module import TextModule
 
 Batch = tuple[Tensor, ...]
-IGNORED = -100  # a target that no loss is taken of: torch's own default
+IGNORED = -100  # target to ignore, as in torch's cross-entropy
 
 
 @dataclass(frozen=True)
@@ -37,41 +37,43 @@ class Part:
 
 
 class TextPairs(TextModule):
-    """Texts and what is to be made of them, each padded to the longest of a batch.
+    """Source and target texts, each padded to the longest of a batch.
 
-    A batch is (source, mask, target): the source `(batch, longest)` in the frame that the tokenizer
-    puts around a text, the mask true where there is a token of it, and the target
-    `(batch, longest target)`, which the end token closes and -100 fills up. In training there is a
-    fourth, a number `()`: see `PairLoader`.
+    A batch is (source, mask, target): the source `(batch, longest)` with the tokenizer's special
+    tokens, the mask of the same shape, False for padding, and the target `(batch, longest target)`
+    with the end token, padded with -100. Training batches have a fourth element, a number `()`:
+    see `PairLoader`.
 
     Attributes:
-        end: the token that closes a target.
-        max_target_length: the most tokens of a target.
+        end: the end token of targets.
+        max_target_length: maximum tokens of a target.
 
     Args:
-        path: `python:dates` (dates in words and in figures), a csv, jsonl or parquet file, a folder
-            of such, or a Hugging Face hub id.
-        source_column: of a table; None: found among the usual names.
-        target_column: likewise.
-        train_split: the data's own split to train on; None: found among the usual names.
-        val_split: likewise; None and none found: `val_fraction` of the training pairs.
-        test_split: likewise, with `test_fraction`.
-        val_fraction: share of the pairs; those with equal sources stay on one side.
-        test_fraction: likewise; 0: nothing is tested.
-        split_seed: decides which pairs, independently of the run's seed.
-        folds: the training split is cut into so many parts, of which `fold` is tested on, in the
-            place of the test split; None: it is not.
+        path: `python:dates` (dates in words and in digits), a csv, jsonl or parquet file, a folder
+            of these, or a Hugging Face hub id.
+        source_column: of a table; None: found by the usual names.
+        target_column: of a table; None: found by the usual names.
+        train_split: name of the split to train on; None: found by the usual names.
+        val_split: name of the validation split; None: found by the usual names, or else
+            `val_fraction` of the training pairs.
+        test_split: name of the test split; None: found by the usual names, or else
+            `test_fraction` of the training pairs.
+        val_fraction: of the pairs; pairs with equal sources stay together.
+        test_fraction: of the pairs; 0: no test split.
+        split_seed: of the random splits; independent of the run's seed.
+        folds: number of parts of the training split for cross-validation; `fold` is the one to test
+            on, instead of the test split; None: no cross-validation.
         fold: see `folds`.
-        encoding: of csv and jsonl files; None: UTF-8, or as their byte order mark says.
-        missing: words in csv files that mean an empty cell, such as `NA`; None: no word does.
+        encoding: of csv and jsonl files; None: UTF-8, unless a byte order mark says otherwise.
+        missing: values in csv files that count as missing, such as `NA`; None: only empty cells.
         tokenizer: `characters`, `bpe` (byte-pair encoding, trained on the training pairs), or a
             published one: a local folder or file, or a hub id.
         vocab_size: tokens of `bpe`.
-        max_length: tokens of one source, with its frame; the rest of longer ones is left out.
-        max_target_length: tokens of one target, with its end; likewise.
-        batch_size: pairs of one optimizer step, over all processes and accumulated batches.
-        eval_batch_size: pairs of one evaluation batch over all processes; None: as in training.
-        limit: use so many pairs of each split; None: all.
+        max_length: maximum tokens of a source, with start and end; longer sources are cut.
+        max_target_length: maximum tokens of a target, with its end; longer targets are cut.
+        batch_size: pairs per optimizer step, over all processes and accumulated batches.
+        eval_batch_size: pairs per evaluation batch, over all processes; None: as in training.
+        limit: use this many pairs of each split; None: all.
         cache: folder of token files; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
         seed: the run's seed, for order.
     """
@@ -125,7 +127,7 @@ class TextPairs(TextModule):
         self.cache = cache_folder(cache)
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads, divides and encodes the pairs; a second call does nothing."""
+        """Reads, splits and encodes the pairs; a second call does nothing."""
         if hasattr(self, "facts"):
             return
         sources, targets = open_pairs(self.path, *self.columns, self.division, self.cells)
@@ -138,8 +140,8 @@ class TextPairs(TextModule):
         end = tokenizers.end_of(self.tokenizer)
         if end is None:
             raise UserError(
-                f"data.tokenizer={self.kind} has no token that ends a text ({tokenizers.END}): "
-                "type data.tokenizer=bpe, or name one that has."
+                f"data.tokenizer={self.kind} has no end token ({tokenizers.END}): "
+                "type data.tokenizer=bpe, or name a tokenizer that has one."
             )
         self.end = end
         used = first_rows(used, self.limit, self.split_seed)
@@ -177,7 +179,7 @@ class TextPairs(TextModule):
         return PairLoader(batches, make, np.diff(part.targets.starts))
 
     def texts(self, tokens: Tensor) -> list[str]:
-        """What tokens `(n, length)` say up to their end."""
+        """Decodes tokens `(n, length)` up to their end tokens."""
         rows = []
         for row in tokens.tolist():
             known = [token for token in row if token != IGNORED]
@@ -186,11 +188,11 @@ class TextPairs(TextModule):
 
 
 class PairLoader(RowLoader):
-    """Training batches come with the target tokens of their whole step, over its number of parts.
+    """Adds to each training batch the number of target tokens of its step, per part of the step.
 
-    A loss that is divided by that has the same gradient however the step is cut into processes and
-    accumulated batches. Divided by a part's own tokens it has not: those of a part with short
-    targets would count more.
+    A step is divided into parts: processes and accumulated batches. A loss divided by this number
+    has the same gradient for any division. Divided by a part's own tokens, it would give tokens of
+    parts with short targets more weight.
 
     Args:
         lengths: of all targets, `(n,)`.

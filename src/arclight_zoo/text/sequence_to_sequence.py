@@ -1,4 +1,4 @@
-"""From one text to another, with any model that maps a source and a target's past to logits."""
+"""Sequence to sequence with any model that maps source and earlier target tokens to logits."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,13 +30,14 @@ from arclight_zoo.tokens.questions import (
 )
 from arclight_zoo.tokens.text_facts import TextFacts
 
-Batch = tuple[Tensor, ...]  # source, mask, target, and in training the tokens of a part
+Batch = tuple[Tensor, ...]  # source, mask, target, and in training see `PairLoader`
 
 
 class SequenceToSequence(Task):
-    """Cross-entropy of each token of the target, given those before it.
+    """Sequence to sequence: cross-entropy of each target token, given the earlier ones.
 
-    Its mean is over the tokens of the whole step, so that a step is the same in parts.
+    Its mean is over the tokens of the whole step, so it does not depend on the division of the
+    step into processes and accumulated batches.
 
     Evaluation gives the mean loss of a token and the share of tokens that were the likeliest; and,
     of what the model makes of the sources by itself, taking the likeliest token each time, the
@@ -44,11 +45,11 @@ class SequenceToSequence(Task):
     0 to 1), for which `trainer.datamodule` turns tokens into text.
 
     Args:
-        model: (source, mask, target) to logits of the target, with a method
+        model: maps (source, mask, target) to logits of the target, and has a method
             `generate(source, mask, length, stop)`; see `arclight_zoo.text.t5.T5`.
-        facts: what is known of the data.
-        metrics: measured in evaluation too, on logits `(batch, length, vocab)` and targets
-            `(batch, length)`, where -100 is to be ignored.
+        facts: about the data.
+        metrics: further metrics of evaluation, on logits `(batch, length, vocab)` and targets
+            `(batch, length)`; ignore targets of -100.
     """
 
     cross_entropy: nn.CrossEntropyLoss
@@ -133,7 +134,7 @@ class SequenceToSequence(Task):
         }
 
     def answer(self, question: Question) -> Rows:
-        """What the model makes of each line."""
+        """Generates the target of each line."""
         facts = self.facts
         tokenizer = kept_tokenizer(question.folder)
         end = tokenizers.end_of(tokenizer)
@@ -158,7 +159,7 @@ class SequenceToSequence(Task):
 
 
 def exact(made: Tensor, target: Tensor) -> Tensor:
-    """Which rows begin with the whole target: `(batch,)`; -100 fills the target up."""
+    """Whether each generated row starts with its whole target: `(batch,)`."""
     width = target.shape[1]
     made = F.pad(made[:, :width], (0, max(0, width - made.shape[1])), value=IGNORED)
     return ((made == target) | (target == IGNORED)).all(1)

@@ -1,4 +1,4 @@
-"""Text as one stream of tokens, cut into sequences: the data module of language modelling."""
+"""A stream of tokens, cut into sequences: the data module of language modelling."""
 
 import hashlib
 from collections.abc import Iterator
@@ -32,42 +32,44 @@ from arclight_zoo.tokens.documents import open_documents
 from arclight_zoo.tokens.text_facts import TextFacts
 from arclight_zoo.tokens.text_module import TextModule
 
-IGNORED = -100  # a target that no loss is taken of: torch's own default
-_AT_ONCE = 4  # pieces that are encoded together, and in memory with all that is known of them
-_HASHED = 2**22  # tokens that are read at once for the fingerprint
+IGNORED = -100  # target to ignore, as in torch's cross-entropy
+_AT_ONCE = 4  # pieces that are encoded together
+_HASHED = 2**22  # tokens per read for the fingerprint
 
 
 class TextStream(TextModule):
-    """Texts behind each other, in sequences of `context` tokens without padding.
+    """Concatenated texts, in sequences of `context` tokens without padding.
 
-    The tokens lie in a file that is mapped, not read: texts and tokens may exceed the memory.
+    The tokens are in a memory-mapped file, so texts and tokens may exceed the memory.
 
-    In training the cuts are shifted anew in each epoch, so that every token is seen once an epoch
-    and each time with another past. In evaluation every token is predicted exactly once.
+    In training, each epoch shifts the sequences by a random offset, so every token is seen once
+    per epoch, with a different context. In evaluation every token is predicted exactly once.
 
     A batch is (tokens, targets), both `(batch, context)`: the targets are the tokens that follow,
     and -100 where there is nothing to predict.
 
     Args:
-        path: `python:stdlib`, a txt file, a csv, jsonl or parquet file, a folder of such, a
-            Hugging Face hub id, or a folder of ready tokens (`train.bin`, as nanoGPT writes it).
+        path: `python:stdlib`, a txt file, a csv, jsonl or parquet file, a folder of these, a
+            Hugging Face hub id, or a folder of encoded tokens (`train.bin`, as in nanoGPT).
         text_column: of a table; None: `text`, or the only column.
-        train_split: the data's own split to train on; None: found among the usual names.
-        val_split: likewise; None and none found: `val_fraction` of the training text.
-        test_split: likewise, with `test_fraction`.
-        val_fraction: of one text its end (before the test), of several texts whole ones.
-        test_fraction: likewise; 0: nothing is tested.
-        split_seed: decides which texts, independently of the run's seed.
+        train_split: name of the split to train on; None: found by the usual names.
+        val_split: name of the validation split; None: found by the usual names, or else
+            `val_fraction` of the training text.
+        test_split: name of the test split; None: found by the usual names, or else
+            `test_fraction` of the training text.
+        val_fraction: of a single text, its end (before the test part); of several, whole texts.
+        test_fraction: of a single text, its end; of several, whole texts; 0: no test split.
+        split_seed: of the random splits; independent of the run's seed.
         tokenizer: `characters`, `bpe` (byte-pair encoding, trained on the training text), or a
-            published one: a local folder or file, or a hub id; None: of ready tokens, unknown.
-        vocab_size: tokens of `bpe`; of a published tokenizer, or of ready tokens, at least.
-        sample_mb: `bpe` is trained on so many million characters from the text's beginning.
+            published one: a local folder or file, or a hub id; None: unknown, for encoded tokens.
+        vocab_size: tokens of `bpe`; a lower bound for published tokenizers and encoded tokens.
+        sample_mb: train `bpe` on this many million characters from the beginning of the text.
         context: tokens of one sequence.
-        batch_size: sequences of one optimizer step, over all processes and accumulated batches.
-        eval_batch_size: sequences of one evaluation batch over all processes; None: as in training.
-        limit: use so many sequences of each split; None: all.
+        batch_size: sequences per optimizer step, over all processes and accumulated batches.
+        eval_batch_size: sequences per evaluation batch, over all processes; None: as in training.
+        limit: use this many sequences of each split; None: all.
         cache: folder of token files; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
-        seed: the run's seed, for order and cuts.
+        seed: the run's seed, for order and offsets.
     """
 
     holds = "running text"
@@ -104,7 +106,7 @@ class TextStream(TextModule):
         self.cache = cache_folder(cache)
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads, divides and encodes the text; a second call does nothing."""
+        """Reads, splits and encodes the text; a second call does nothing."""
         if hasattr(self, "facts"):
             return
         if holds_token_files(self.path):
@@ -119,9 +121,11 @@ class TextStream(TextModule):
                 raise UserError(
                     f"The {name} text of {self.path} has {len(stream)} tokens, fewer than two "
                     f"sequences of data.context={self.context}: type a smaller data.context, or "
-                    f"give it a larger share of the text."
+                    f"give it a larger fraction of the text."
                 )
-        known: Tokenizer | None = getattr(self, "tokenizer", None)  # not of every token file
+        known: Tokenizer | None = getattr(
+            self, "tokenizer", None
+        )  # may be unset with encoded tokens
         self.facts = TextFacts(
             sizes={name: self._count(name) for name in ("train", "val", "test")},
             fingerprint=self._fingerprint(known),
@@ -132,10 +136,10 @@ class TextStream(TextModule):
         )
 
     def _encode_documents(self) -> dict[str, float]:
-        """Makes tokenizer and streams; returns the bytes of a token in what is evaluated."""
+        """Makes tokenizer and streams; returns the bytes per token of validation and test."""
         if self.kind is None:
             raise UserError(
-                f"data.tokenizer=null is for ready token files, and {self.path} holds no "
+                f"data.tokenizer=null is for files of encoded tokens, but {self.path} has no "
                 f"{TRAIN_FILE}: type data.tokenizer=bpe."
             )
         texts = open_documents(
@@ -159,16 +163,16 @@ class TextStream(TextModule):
         }
 
     def _vocabulary(self) -> int:
-        """A published tokenizer's may be rounded up: matrix products are faster for it."""
+        """The size of the vocabulary; `vocab_size` may round it up for faster matrix products."""
         own: int = self.tokenizer.get_vocab_size()
         return own if self.kind in ("characters", "bpe") else max(own, self.vocab_size)
 
     def _open_token_files(self) -> None:
-        """Maps the streams; the tokenizer is only for whoever generates text later."""
+        """Maps the streams; the tokenizer is only needed for generation."""
         if self.kind in ("characters", "bpe"):
             raise UserError(
-                f"{self.path} holds tokens, which nothing can be trained on to read: type "
-                "data.tokenizer=NAME with the one that made them, or data.tokenizer=null."
+                f"{self.path} holds encoded tokens, on which no tokenizer can be trained: type "
+                "data.tokenizer=NAME with the one that encoded them, or data.tokenizer=null."
             )
         if self.kind is not None:
             self.tokenizer = self.find_tokenizer(self.kind, [], self.vocab_size, self.kind)
@@ -178,7 +182,7 @@ class TextStream(TextModule):
         )
 
     def _fingerprint(self, tokenizer: Tokenizer | None) -> str:
-        """Of all tokens in use; found once, since that means reading them all."""
+        """The fingerprint of all tokens in use; cached, since it reads all of them."""
 
         def digest() -> NDArray[Any]:
             content = hashlib.sha256()
@@ -193,7 +197,7 @@ class TextStream(TextModule):
         return cached(self.cache, key, digest).tobytes().hex()
 
     def _count(self, stage: str) -> int:
-        """Whole sequences wherever the training cuts lie; in evaluation also the rest."""
+        """The number of whole sequences for any offset; in evaluation, of all sequences."""
         n = len(self.streams[stage])
         if stage == "train":
             return (n - self.context) // self.context
@@ -210,7 +214,7 @@ class TextStream(TextModule):
                 return self._sequences(stream, first + mix("cut", self.seed, epoch) % self.context)
             starts = np.minimum(first, len(stream) - 1 - self.context)
             tokens, targets = self._sequences(stream, starts)
-            # the last sequence begins earlier, among tokens that the one before it predicts
+            # the last sequence begins earlier, and ignores tokens of the one before it
             again = torch.from_numpy(first - starts)[:, None] > torch.arange(self.context)
             return tokens, targets.masked_fill(again, IGNORED)
 
@@ -223,20 +227,20 @@ class TextStream(TextModule):
 
 
 def warn_without_end(tokenizer: Tokenizer, kind: str) -> None:
-    """Says of a tokenizer without an end token that texts will not be told apart."""
+    """Warns about a tokenizer without an end token."""
     if tokenizers.end_of(tokenizer) is None:
         rank_zero_warn(
-            f"data.tokenizer={kind} has no token that ends a text ({', '.join(tokenizers.ENDS)}): "
-            "each text follows the one before it with nothing between, and what is generated never "
-            "stops by itself. data.tokenizer=bpe has one."
+            f"data.tokenizer={kind} has no end token ({', '.join(tokenizers.ENDS)}): texts are "
+            "joined without a separator, and generation never stops by itself. data.tokenizer=bpe "
+            "has one."
         )
 
 
 def encoded(tokenizer: Tokenizer, texts: Texts, cache: Path) -> NDArray[Any]:
-    """Texts as one array of tokens, each of several followed by the end token; memory-mapped.
+    """Encodes texts to one memory-mapped array of tokens; several texts each get an end token.
 
-    Two bytes a token where the vocabulary allows it, else four. Neither the texts nor the tokens
-    are ever in memory as a whole.
+    Tokens have two bytes if the vocabulary allows it, otherwise four. Neither the texts nor the
+    tokens need to fit into memory.
     """
     kind = kind_of(tokenizer.get_vocab_size())
     end = tokenizers.end_of(tokenizer) if texts.count > 1 else None
@@ -248,7 +252,7 @@ def encoded(tokenizer: Tokenizer, texts: Texts, cache: Path) -> NDArray[Any]:
 def token_parts(
     tokenizer: Tokenizer, texts: Texts, end: int | None, kind: type[np.unsignedinteger[Any]]
 ) -> Iterator[NDArray[Any]]:
-    """The tokens of texts in arrays `(n,)` of this kind, each text followed by `end`, if any."""
+    """Yields the tokens of texts in arrays `(n,)`; each text is followed by `end`, if given."""
     closing = [np.array([] if end is None else [end], dtype=kind)]
     pieces = texts.pieces()
     while some := list(islice(pieces, _AT_ONCE)):

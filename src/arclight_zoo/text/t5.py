@@ -1,4 +1,4 @@
-"""T5: the door to transformers' encoder and decoder, from one text to another."""
+"""T5, from transformers."""
 
 from typing import Any, Literal
 
@@ -13,8 +13,8 @@ class T5(EncoderDecoder):
     """Encoder-decoder with relative positions, pre-norm blocks and RMS norm (Raffel et al., 2020).
 
     Args:
-        vocab_size: how many tokens there are.
-        pad: the token that fills up shorter texts, and that the decoder begins with.
+        vocab_size: size of the vocabulary.
+        pad: the padding token, and the decoder's start token.
         d_model: width of a token.
         n_heads: attention heads.
         n_layers: blocks of the encoder.
@@ -22,7 +22,7 @@ class T5(EncoderDecoder):
         d_kv: width of a head; None: `d_model / n_heads`.
         d_ff: width of the feed-forward layers; None: 4 * `d_model`.
         dropout: of embeddings, attention weights, feed-forward layers and branches.
-        activation: "relu", as published first, or "gated-gelu" of version 1.1 (Shazeer, 2020).
+        activation: "relu" of the first version, or "gated-gelu" of version 1.1 (Shazeer, 2020).
         pretrained: a folder or hub id of published weights, which bring their own sizes; None:
             random weights.
         activation_checkpointing: recompute each block in the backward pass.
@@ -55,7 +55,7 @@ class T5(EncoderDecoder):
             net: Any = load_pretrained(T5ForConditionalGeneration, pretrained, **options)
             check_vocabulary(pretrained, vocab_size, net.config.vocab_size)
         else:
-            # what stops a text, `generate` is told
+            # `generate` takes the end token as an argument
             options |= {"pad_token_id": pad, "decoder_start_token_id": pad, "eos_token_id": None}
             config = T5Config(
                 vocab_size=vocab_size,

@@ -1,4 +1,4 @@
-"""Text that is never as a whole on this machine as tokens: read and encoded while training."""
+"""Text shards that are read and encoded during training, for text larger than the disk."""
 
 import hashlib
 from collections import Counter, OrderedDict, deque
@@ -29,44 +29,47 @@ from arclight_zoo.tokens import tokenizer as tokenizers
 from arclight_zoo.tokens.corpus import of_list
 from arclight_zoo.tokens.text_facts import TextFacts
 
-_MEASURED = 8  # blocks that say how many tokens a byte makes
-_AHEAD = 100  # batches whose blocks are being encoded already
-_THREADS = 2  # that encode
+_MEASURED = 8  # blocks to estimate the tokens per byte
+_AHEAD = 100  # batches to encode ahead
+_THREADS = 2  # for encoding
 
 
 class TextShards(TextStream):
-    """Parquet, jsonl or txt shards, on the disk or the hub, encoded on the fly for training.
+    """Local or remote parquet, jsonl or txt shards, encoded during training.
 
-    A block (a few MB of a shard) gives as many sequences as its bytes promise, measured on a few
-    blocks beforehand; a run of that length is cut from its tokens, at another place in each epoch.
-    So a fraction of the tokens is left for another epoch, or comes twice. In return any sequence
-    can be made from its number alone: order, resuming and shares of processes are those of all
-    other data. Validation and test text are encoded once, as of `TextStream`.
+    The number of sequences of a block (a few MB of a shard) is estimated from its bytes, with the
+    tokens per byte of a few blocks. In each epoch these sequences start at another offset of the
+    block's tokens, so some tokens are skipped in an epoch, or seen twice. In return, any sequence
+    can be made from its index alone: order, resuming and distribution over processes work as for
+    other data. Validation and test text are encoded once, as in `TextStream`.
 
     A batch is (tokens, targets), both `(batch, context)`.
 
     Args:
-        path: a folder of shards, or a Hugging Face hub id whose files are such: `ORG/NAME`,
+        path: a folder of shards, or a Hugging Face hub id with shards: `ORG/NAME`,
             `ORG/NAME:SUBSET`, `ORG/NAME:SUBSET@REVISION`.
         text_column: of parquet and jsonl; None: `text`, `content` or `sentence`.
-        train_split: the data's own split to train on; None: found among the usual names.
-        val_split: likewise; None and none found: `val_fraction` of the training blocks.
-        test_split: likewise, with `test_fraction`.
-        val_fraction: share of the blocks, at least one.
-        test_fraction: likewise; 0: nothing is tested.
-        split_seed: decides which blocks.
+        train_split: name of the split to train on; None: found by the usual names.
+        val_split: name of the validation split; None: found by the usual names, or else
+            `val_fraction` of the training blocks.
+        test_split: name of the test split; None: found by the usual names, or else
+            `test_fraction` of the training blocks.
+        val_fraction: of the blocks; at least one block.
+        test_fraction: of the blocks, at least one block; 0: no test split.
+        split_seed: of the random splits.
         tokenizer: `bpe`, trained on blocks of the training text, or a published one.
-        vocab_size: tokens of `bpe`, of a published tokenizer at least; None: 32,768, or its own.
-        sample_mb: `bpe` is trained on so many million characters.
+        vocab_size: tokens of `bpe`; a lower bound for published tokenizers. None: 32,768, or the
+            published size.
+        sample_mb: train `bpe` on this many million characters.
         context: tokens of one sequence.
-        block_mb: size of a block; a parquet row group is never cut.
-        shuffle_window: so many blocks are shuffled together, and kept in memory, at each of the
-            8 places at which an epoch is read at once.
-        batch_size: sequences of one optimizer step, over all processes and accumulated batches.
-        eval_batch_size: sequences of one evaluation batch over all processes; None: as in training.
-        limit: use so many sequences of each split; None: all.
+        block_mb: size of a block; parquet row groups are never split.
+        shuffle_window: shuffle this many blocks together. An epoch is read at 8 places in
+            parallel, and each keeps this many blocks in memory.
+        batch_size: sequences per optimizer step, over all processes and accumulated batches.
+        eval_batch_size: sequences per evaluation batch, over all processes; None: as in training.
+        limit: use this many sequences of each split; None: all.
         cache: folder of token files; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
-        seed: the run's seed, for order and cuts.
+        seed: the run's seed, for order and offsets.
     """
 
     def __init__(
@@ -102,8 +105,10 @@ class TextShards(TextStream):
         self.block_bytes = round(block_mb * 1e6)
 
     def setup(self, stage: str | None = None) -> None:
-        """Finds the blocks and the tokenizer; encodes what is evaluated. A second call does
-        nothing."""
+        """Finds the blocks and the tokenizer, and encodes validation and test text.
+
+        A second call does nothing.
+        """
         if hasattr(self, "facts"):
             return
         shards, blocks = self._divide()
@@ -139,7 +144,7 @@ class TextShards(TextStream):
         )
 
     def _divide(self) -> tuple[dict[str, Shards], dict[str, Rows]]:
-        """The shards of each stage, and which of their blocks."""
+        """The shards of each stage, and the blocks to use."""
         from arclight_zoo.reading.hub import split_files
 
         place = Path(self.path).expanduser()
@@ -164,9 +169,9 @@ class TextShards(TextStream):
                 shards[stage] = shards["train"]
         if not len(rest):
             raise UserError(
-                f"{self.path} makes {len(blocks['train'])} blocks of data.block_mb="
+                f"{self.path} has {len(blocks['train'])} blocks of data.block_mb="
                 f"{self.block_bytes / 1e6:g}, too few to hold some out: type a smaller "
-                "data.block_mb (parquet row groups are never cut), or data.val_fraction=0."
+                "data.block_mb (parquet row groups are never split), or data.val_fraction=0."
             )
         return shards, {**blocks, "train": np.sort(rest)}
 
@@ -181,10 +186,10 @@ class TextShards(TextStream):
 
 
 class Blocks:
-    """The sequences that blocks are promised to give, and their making.
+    """Encodes blocks, and cuts them into their estimated numbers of sequences.
 
     Attributes:
-        of_sequence: `(n,)`, the block that each sequence lies in.
+        of_sequence: `(n,)`, the block of each sequence.
     """
 
     def __init__(
@@ -211,19 +216,19 @@ class Blocks:
     def sequences(
         self, block: int, tokens: NDArray[Any], numbers: Rows, key: int
     ) -> NDArray[np.int64]:
-        """Sequences of a block, with the token that follows: `(n, context + 1)`.
+        """Sequences of a block, each with the next token: `(n, context + 1)`.
 
         Args:
-            block: which.
-            tokens: all of it.
-            numbers: of the sequences, `(n,)`.
-            key: decides where the first one begins.
+            block: index of the block.
+            tokens: all tokens of the block.
+            numbers: indices of the sequences, `(n,)`.
+            key: of the random offset.
         """
         spare = len(tokens) - int(self.counts[block]) * self.context - 1
         start = key % (spare + 1) if spare > 0 else 0
         own = numbers - self.first[block]
         places = start + own[:, None] * self.context + np.arange(self.context + 1)
-        if not len(tokens):  # no line begins here: one from before is longer than a block
+        if not len(tokens):  # no line begins in this block: a line is longer than a block
             return np.full(places.shape, self.end or 0)
         rows: NDArray[np.int64] = tokens[places % len(tokens)].astype(np.int64)
         return rows
@@ -234,18 +239,18 @@ def _has_tokens(block: Future[NDArray[Any]]) -> bool:
 
 
 class BlockLoader(RowLoader):
-    """Batches of sequences of blocks, which threads encode ahead of their use.
+    """Batches of sequences from blocks that threads encode ahead.
 
     Args:
-        batches: which sequences.
-        blocks: that they lie in.
-        kept: so many blocks stay in memory; one batch's at least.
+        batches: indices of the sequences.
+        blocks: that contain them.
+        kept: blocks to keep in memory; at least those of one batch.
     """
 
     def __init__(self, batches: TrainBatches, blocks: Blocks, kept: int) -> None:
         self.blocks, self.kept = blocks, kept
         self.encoded: OrderedDict[int, Future[NDArray[Any]]] = OrderedDict()
-        self.ahead: Counter[int] = Counter()  # blocks of batches that are yet to come
+        self.ahead: Counter[int] = Counter()  # blocks of upcoming batches
         super().__init__(batches, self._batch)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:

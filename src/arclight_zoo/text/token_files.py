@@ -1,4 +1,4 @@
-"""Ready tokens: a folder with `train.bin`, and `val.bin` and `test.bin`, as nanoGPT writes them."""
+"""Read encoded tokens: a folder with `train.bin`, `val.bin` and `test.bin`, as in nanoGPT."""
 
 from pathlib import Path
 from typing import Any
@@ -11,33 +11,33 @@ from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.splits import require_taken
 
 TRAIN_FILE = "train.bin"
-_READ = 2**22  # tokens that are looked at at once
+_READ = 2**22  # tokens per read
 
 
 def kind_of(vocab_size: int) -> type[np.unsignedinteger[Any]]:
-    """The smallest integers that hold its tokens."""
+    """The smallest integer type for the tokens of a vocabulary."""
     return np.uint16 if vocab_size <= 2**16 else np.uint32
 
 
 def holds_token_files(path: str) -> bool:
-    """Whether the path is a folder of ready tokens."""
+    """Whether the path is a folder of encoded tokens."""
     return Path(path).expanduser().joinpath(TRAIN_FILE).is_file()
 
 
 def open_token_files(
     path: str, vocab_size: int, fractions: tuple[float, float], cache: Path
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """The tokens of "val", "test" and "train", mapped from their files, and what tells each apart.
+    """The memory-mapped tokens of "val", "test" and "train", and a key for each.
 
     Args:
         path: the folder.
-        vocab_size: the tokens are below it; over 65,536 they have four bytes, else two.
-        fractions: of validation and test, taken from the end of the training tokens where they
-            have no file.
-        cache: keeps the largest token of each file.
+        vocab_size: all tokens are below it; above 65,536 tokens have four bytes, otherwise two.
+        fractions: of validation and test; taken from the end of the training tokens if they have
+            no file.
+        cache: folder for the largest token of each file.
 
     Raises:
-        UserError: a file has no whole number of tokens, or tokens that the vocabulary lacks.
+        UserError: a file has a fractional number of tokens, or tokens outside the vocabulary.
     """
     found, keys = {}, {}
     for stage in ("val", "test", "train"):
@@ -60,7 +60,7 @@ def _mapped(file: Path, vocab_size: int, cache: Path) -> tuple[NDArray[Any], str
     size = np.dtype(kind).itemsize
     if not stat.st_size or stat.st_size % size:
         raise UserError(
-            f"{file} has {stat.st_size} bytes, which is no whole number of tokens of {size} bytes "
+            f"{file} has {stat.st_size} bytes, which is not a multiple of {size} bytes per token "
             f"(data.vocab_size={vocab_size}): write it as plain {np.dtype(kind).name}."
         )
     tokens = np.memmap(file, dtype=kind, mode="r")
@@ -73,6 +73,6 @@ def _mapped(file: Path, vocab_size: int, cache: Path) -> tuple[NDArray[Any], str
     if largest >= vocab_size:
         raise UserError(
             f"{file} has token {largest}, which is not below data.vocab_size={vocab_size}: type "
-            f"data.vocab_size={largest + 1} or more (over 65,536 the tokens are uint32)."
+            f"data.vocab_size={largest + 1} or more (above 65,536 the tokens are uint32)."
         )
     return tokens, key

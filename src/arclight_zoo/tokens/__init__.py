@@ -1,1 +1,1 @@
-"""Text: tokenizers, tables, documents."""
+"""Text data: tokenizers, tables and documents."""

@@ -1,4 +1,4 @@
-"""Texts that need not fit into memory: gone through again and again, a piece at a time."""
+"""Texts that may not fit into memory, read piece by piece."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -16,22 +16,22 @@ from arclight_zoo.reading.datasets_library import fingerprint
 from arclight_zoo.reading.splits import Rows, require_taken
 
 Chunks = Iterator[str]
-"""One text: its parts behind each other, cut anywhere."""
+"""A text as consecutive parts, split at any place."""
 
-PIECE = 100_000  # characters that are encoded at once
-_CHUNK = 1_000_000  # characters that are read at once
-_WHOLE = 4_000_000  # characters of a text up to which a tokenizer is trained on it uncut
-_ROWS = 256  # of a table that are read at once
+PIECE = 100_000  # characters to encode at a time
+_CHUNK = 1_000_000  # characters to read at a time
+_WHOLE = 4_000_000  # most characters of a text that a tokenizer is trained on without splitting it
+_ROWS = 256  # rows of a table to read at a time
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Some texts.
+    """A collection of texts that is read lazily.
 
     Attributes:
-        count: how many.
-        key: changes when the texts do.
-        read: goes through them.
+        count: number of texts; 2 means several.
+        key: changes when the texts change.
+        read: iterates over the texts.
     """
 
     count: int
@@ -39,7 +39,7 @@ class Texts:
     read: Callable[[], Iterator[Chunks]]
 
     def pieces(self) -> Iterator[tuple[str, bool]]:
-        """The texts in pieces to encode, and of each whether it is its text's last."""
+        """Yields pieces of the texts to encode, and whether each is the last of its text."""
         for chunks in self.read():
             piece = ""
             for number, following in enumerate(cut(chunks, PIECE)):
@@ -49,7 +49,7 @@ class Texts:
             yield piece, True
 
     def sample(self, most: int) -> Iterator[str]:
-        """The first `most` characters, in whole texts where those are not huge."""
+        """The first `most` characters, as whole texts unless they are huge."""
         for chunks in self.read():
             for part in _whole_or_cut(chunks):
                 yield part[:most]
@@ -58,7 +58,7 @@ class Texts:
                     return
 
     def survey(self, cache: Path) -> NDArray[Any]:
-        """The characters and a digest of each text, as fields `size` and `digest`."""
+        """The number of characters and a digest of each text: fields `size` and `digest`."""
 
         def look() -> NDArray[Any]:
             rows = []
@@ -73,7 +73,7 @@ class Texts:
         return cached(cache, f"survey 1|{self.key}", look)
 
     def bytes(self, cache: Path) -> int:
-        """Of all texts in UTF-8."""
+        """The size of all texts in UTF-8."""
 
         def count() -> NDArray[Any]:
             return np.array(sum(len(c.encode()) for chunks in self.read() for c in chunks))
@@ -82,7 +82,7 @@ class Texts:
 
 
 def of_list(texts: Sequence[str]) -> Texts:
-    """Texts that are in memory; they are known by their content."""
+    """Texts in memory, identified by their content."""
     key = hashlib.sha256()
     for text in texts:
         key.update(hashlib.sha256(text.encode()).digest())
@@ -90,10 +90,10 @@ def of_list(texts: Sequence[str]) -> Texts:
 
 
 def of_file(file: Path) -> Texts:
-    """A file as one text; it is known by its place, size and date.
+    """A file as one text, identified by path, size and modification time.
 
     Raises:
-        UserError: when read, where it is not UTF-8.
+        UserError: on reading, if it is not UTF-8.
     """
     stat = file.stat()
 
@@ -104,7 +104,7 @@ def of_file(file: Path) -> Texts:
                     yield chunk
             except UnicodeDecodeError as error:
                 raise UserError(
-                    f"{file} is no text in UTF-8 ({error.reason}): convert it, for example with "
+                    f"{file} is not text in UTF-8 ({error.reason}): convert it, for example with "
                     "iconv -f latin1 -t utf-8."
                 ) from error
 
@@ -114,7 +114,7 @@ def of_file(file: Path) -> Texts:
 
 
 def of_column(rows: Any, name: str, cache: Path) -> Texts:
-    """A column of a `datasets.Dataset`, which lies on the disk; empty cells are left out."""
+    """A column of a `datasets.Dataset` on disk; empty cells are left out."""
     column = rows.select_columns([name]).with_format("arrow")
 
     def read() -> Iterator[Chunks]:
@@ -130,13 +130,13 @@ def of_column(rows: Any, name: str, cache: Path) -> Texts:
 def carve_texts(
     texts: Texts, val_fraction: float, test_fraction: float, seed: int, cache: Path
 ) -> tuple[Texts, Texts, Texts]:
-    """(train, val, test) by share of the characters.
+    """Splits texts into (train, val, test) by fractions of their characters.
 
-    Of one text, the test is its end and the validation what comes before that; of several, whole
-    texts are drawn, and equal ones stay together.
+    Of a single text, the test part is the end, and the validation part comes before it. Of several,
+    whole texts are drawn, and equal ones stay together.
 
     Raises:
-        UserError: a share comes to nothing.
+        UserError: a fraction takes nothing.
     """
     if not val_fraction and not test_fraction:
         return texts, of_list([]), of_list([])
@@ -181,7 +181,7 @@ def carve_texts(
 def draw(
     sizes: Rows, digests: NDArray[Any], val_fraction: float, test_fraction: float, seed: int
 ) -> NDArray[np.int8]:
-    """For each text 0 (train), 1 (val) or 2 (test); equal ones get the same."""
+    """Draws 0 (train), 1 (val) or 2 (test) for each text; the same for equal texts."""
     _, first, which = np.unique(digests, return_index=True, return_inverse=True)
     by_appearance = np.argsort(first)
     distinct = sizes[first[by_appearance]]
@@ -197,7 +197,7 @@ def draw(
 
 
 def cut(chunks: Chunks, size: int) -> Iterator[str]:
-    """Pieces of about so many characters, ended by a line's end where there is one."""
+    """Pieces of about `size` characters, split at line ends if possible."""
     text, start = "", 0
     for chunk in chunks:
         text, start = text[start:] + chunk, 0

@@ -1,4 +1,4 @@
-"""Dates in words and in figures: pairs of texts that every Python can make."""
+"""Dates in words and in ISO 8601: pairs of texts that need no download."""
 
 import calendar
 import datetime
@@ -9,13 +9,13 @@ import numpy as np
 from arclight.seeds import mix
 
 PAIRS = 6000
-YEARS = (1900, 2100)  # the second is not among them
+YEARS = (1900, 2100)  # first, and last + 1
 
 
 def pairs() -> Iterator[tuple[str, str]]:
-    """So many different dates, each in words of one of the forms and as ISO 8601 has it.
+    """Yields distinct dates in words and in ISO 8601.
 
-    Such as ("the 24th of November 2026", "2026-11-24").
+    For example ("the 24th of November 2026", "2026-11-24").
     """
     first, end = (datetime.date(year, 1, 1).toordinal() for year in YEARS)
     rng = np.random.Generator(np.random.Philox(key=mix("dates")))
@@ -37,7 +37,7 @@ FORMS = (
 
 
 def in_words(date: datetime.date, form: str) -> str:
-    """The date as the form says it."""
+    """Formats the date in words."""
     return form.format(
         day=date.day,
         nth=f"{date.day}{_ending(date.day)}",

@@ -1,4 +1,4 @@
-"""Open a collection of texts by its path, and divide it into training, validation and test."""
+"""Open a collection of texts by its path, and split it into training, validation and test."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,12 +19,12 @@ Documents = dict[str, Texts]  # by split: "train", "val" and "test"
 
 
 def open_table(path: str, cells: Cells | None = None, wanted: "Wanted" = tuple) -> Any:
-    """A hub id, or a local csv, jsonl, parquet or txt file or folder of such, by splits.
+    """Opens a hub id, or a local csv, jsonl, parquet or txt file or folder, by split.
 
     Args:
         path: of the table.
-        cells: how local text files are read; None: as `datasets` reads them.
-        wanted: which of the splits, given their names.
+        cells: how local csv and jsonl files are read; None: the defaults of `datasets`.
+        wanted: chooses splits, given their names.
 
     Raises:
         UserError: it is not reachable, or cannot be read.
@@ -42,10 +42,10 @@ def open_table(path: str, cells: Cells | None = None, wanted: "Wanted" = tuple) 
 
 
 def column(path: str, table: Any, given: str | None, key: str, usual: Sequence[str]) -> str:
-    """The column of a table that is meant: as given, or the only one with a usual name.
+    """The column of a table: as given, or the only one with a usual name.
 
     Raises:
-        UserError: there is none, or it cannot be told which.
+        UserError: there is none, or there are several.
     """
     from arclight_zoo.reading.hub import known_column
 
@@ -73,15 +73,16 @@ def open_documents(
     split_seed: int,
     cache: Path,
 ) -> Documents:
-    """All texts of a path, divided.
+    """Opens the texts of a path, split into "train", "val" and "test".
 
     Args:
-        path: `python:stdlib`, a txt file (one text), or what `open_table` takes.
-        text_column: of a table; None: found.
-        names: the table's splits to train, validate and test on; None: found, or carved out.
-        fractions: shares of validation and test to carve out of the training texts.
-        split_seed: decides which.
-        cache: keeps what is found out by going through all texts.
+        path: `python:stdlib`, a txt file (one text), or a path for `open_table`.
+        text_column: of a table; None: found by name.
+        names: the table's splits to train, validate and test on; None: found by name, or taken
+            from the training texts.
+        fractions: of validation and test, if they are taken from the training texts.
+        split_seed: of the random splits.
+        cache: folder for statistics that need a pass over all texts.
     """
     place = Path(path).expanduser()
     if path == STDLIB:

@@ -1,4 +1,4 @@
-"""Rows of text, each with its class or with its counterpart, and which of them serve what."""
+"""Read tables of texts with classes or target texts, and split their rows."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ FUNCTIONS = "python:packages"
 DATES = "python:dates"
 STAGES = ("train", "val", "test")
 
-Splits = dict[str, list[str]]  # texts by the names of the source's own splits
-Used = dict[str, tuple[str, Rows]]  # by stage: which split, and which of its rows
+Splits = dict[str, list[str]]  # texts by name of the source's split
+Used = dict[str, tuple[str, Rows]]  # by stage: a split, and rows of it
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Classes:
     """Texts and their classes, by split: `names[i]` is the name of label i.
 
     Attributes:
-        groups: a number for each text, equal for those that stay on one side; None: none do.
+        groups: a number for each text, equal for texts that stay together; None: no groups.
     """
 
     names: list[str]
@@ -38,13 +38,14 @@ class Classes:
 
 @dataclass(frozen=True)
 class Division:
-    """How rows are divided.
+    """How rows are split.
 
     Attributes:
-        names: the splits to train, validate and test on; None: found, or carved out.
-        fractions: shares of validation and test.
-        seed: decides which.
-        folds: the training split in so many parts, of which `fold` is tested on; None: not so.
+        names: the splits to train, validate and test on; None: found by name, or taken from the
+            training rows.
+        fractions: of validation and test.
+        seed: of the random splits.
+        folds: number of parts for cross-validation, with `fold` as the test part; None: none.
     """
 
     names: tuple[str | None, str | None, str | None]
@@ -54,7 +55,7 @@ class Division:
     folds: int | None = None
 
     def wanted(self, names: Collection[str]) -> list[str]:
-        """Those of a source's splits that are used: what others hold does not matter."""
+        """The splits of a source that are used; others are not read."""
         train, val, test = choose_splits(names, *self.names)
         used = (train, val, None if self.folds is not None else test)
         return [name for name in names if name in used]
@@ -71,21 +72,21 @@ def open_classes(
     division: Division = AS_FOUND,
     cells: Cells | None = None,
 ) -> Classes:
-    """`python:packages`, or a table as `arclight_zoo.tokens.documents.open_table` takes it.
+    """Opens `python:packages`, or a table; see `arclight_zoo.tokens.documents.open_table`.
 
-    A label column that is no `ClassLabel` is numbered by its sorted values in all splits; withheld
-    labels are -1.
+    The values of a label column that is not a `ClassLabel` are sorted over all splits and
+    numbered; withheld labels are -1.
 
     Args:
         path: of the table.
-        text_column: see `data.text_column`; likewise `label_column` and `group_column`.
-        label_column: see there.
-        group_column: see there.
+        text_column: see `LabelledText`.
+        label_column: see `LabelledText`.
+        group_column: see `LabelledText`.
         division: only the splits that it uses are read.
         cells: see `open_table`.
 
     Raises:
-        UserError: it is out of reach, a column is missing, a row has no text or no label, or there
+        UserError: it is not reachable, a column is missing, a row has no text or label, or there
             is only one class.
     """
     if path == FUNCTIONS:
@@ -127,7 +128,7 @@ def open_pairs(
     division: Division = AS_FOUND,
     cells: Cells | None = None,
 ) -> tuple[Splits, Splits]:
-    """Sources and targets of `python:dates`, or of a table; as `open_classes` does."""
+    """Opens the sources and targets of `python:dates`, or of a table; see `open_classes`."""
     if path == DATES:
         from arclight_zoo.tokens.dates import pairs
 
@@ -148,7 +149,7 @@ def open_pairs(
 def _require_two(path: str, one: str, other: str, key: str) -> None:
     if one == other:
         raise UserError(
-            f"The column {one} of {path} cannot be both what is read and what is learnt: type "
+            f"The column {one} of {path} cannot be both input and target: type "
             f"data.{key}=NAME with another column, or a data.path that has one."
         )
 
@@ -177,16 +178,16 @@ def divide(
     division: Division,
     groups: Mapping[str, Rows] | None = None,
 ) -> Used:
-    """The rows of "train", "val" and "test", as (the source's split, rows).
+    """The rows of "train", "val" and "test", as (split of the source, rows).
 
-    What the source does not have is carved out of the training rows, by class; equal texts stay
-    together.
+    Splits that the source lacks are taken from the training rows, stratified by class; equal texts
+    stay together.
 
     Args:
         texts: by split.
-        labels: by split, or None where there are none.
-        division: see there.
-        groups: by split, see `Classes`.
+        labels: by split; None without labels.
+        division: how to split.
+        groups: by split; see `Classes`.
     """
     chosen = zip(STAGES, choose_splits(texts, *division.names), strict=True)
     found = {stage: name for stage, name in chosen if name is not None}
@@ -197,7 +198,7 @@ def divide(
                 f"The split {name} has no rows: type data.{stage}_split=NAME with another."
             )
     if division.folds is not None:
-        used.pop("test", None)  # a fold takes its place
+        used.pop("test", None)  # replaced by a fold
     val, test = (
         0.0 if stage in used else share
         for stage, share in zip(STAGES[1:], division.fractions, strict=True)
@@ -218,7 +219,7 @@ def divide(
 
 
 def first_rows(used: Used, limit: int | None, split_seed: int) -> Used:
-    """At most `limit` of each stage's rows."""
+    """A random subset of at most `limit` rows of each stage."""
     return {s: (name, limited(rows, limit, split_seed)) for s, (name, rows) in used.items()}
 
 

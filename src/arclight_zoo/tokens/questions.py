@@ -1,4 +1,4 @@
-"""Texts that a trained task is asked about."""
+"""Texts to predict on, or to export with."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ BATCH = 256
 def text_batches(
     question: Question, tokenizer: Tokenizer, length: int, device: torch.device
 ) -> Iterator[tuple[list[str], Tensor, Tensor]]:
-    """Lines, their tokens and where these are the line's own, `(batch, longest)`.
+    """Yields lines, their tokens and masks (False: padding), both `(batch, longest)`.
 
     Raises:
         UserError: there is no text.
@@ -32,26 +32,24 @@ def text_batches(
 def text_lines(question: Question) -> list[str]:
     """The lines of a file that are not blank; blank ones are noted in the question.
 
-    Only the end of a line ends a text.
-
     Raises:
-        UserError: it is no text file, or has no text.
+        UserError: it is not a text file, or has no text.
     """
     place = question.place
     if not place.is_file():
-        raise UserError(f"input={place} is a folder; name a file with one text in each line.")
+        raise UserError(f"input={place} is a folder: type input=FILE with one text per line.")
     try:
         content = place.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{place} is no text in UTF-8 ({error.reason}): convert it, for example with iconv -f "
+            f"{place} is not text in UTF-8 ({error.reason}): convert it, for example with iconv -f "
             "latin1 -t utf-8."
         ) from error
     every = content.removesuffix("\n").split("\n")
     question.gaps = {number: line for number, line in enumerate(every) if not line.strip()}
     lines = [line for line in every if line.strip()]
     if not lines:
-        raise UserError(f"input={place} holds no text; name a file with one text in each line.")
+        raise UserError(f"input={place} holds no text: type input=FILE with one text per line.")
     return lines
 
 
@@ -60,21 +58,21 @@ def kept_tokenizer(folder: Path, frame: bool = True) -> Tokenizer:
 
     Args:
         folder: the run's directory.
-        frame: put a start and an end around each text, as training did.
+        frame: add start and end tokens, as in training.
 
     Raises:
-        UserError: it is gone.
+        UserError: its file is missing.
     """
     kept = tokenizers.load(folder)
     if kept is None:
-        raise UserError(f"{folder} has lost its {tokenizers.FILE}: put it back.")
+        raise UserError(f"{folder} has no {tokenizers.FILE}: put it back.")
     return tokenizers.framed(kept) if frame else kept
 
 
 def encode(
     tokenizer: Tokenizer, texts: list[str], length: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Tokens and where they are the text's own, `(batch, longest)`."""
+    """Tokens and their mask (False: padding), both `(batch, longest)`."""
     tokenizer.enable_truncation(length)
     tokenizer.enable_padding(pad_id=padding_of(tokenizer))
     found = tokenizer.encode_batch(texts)
@@ -84,13 +82,13 @@ def encode(
 
 
 def decode(tokenizer: Tokenizer, made: Tensor, end: int | None) -> list[str]:
-    """Texts of tokens `(batch, length)`, each up to its end."""
+    """Decodes tokens `(batch, length)`, each row up to its end token."""
     rows = [row[: row.index(end)] if end in row else row for row in made.tolist()]
     return [str(text) for text in tokenizer.decode_batch(rows)]
 
 
 def answer_rows(names: Sequence[str], answers: Sequence[str]) -> Rows:
-    """Each name beside its answer."""
+    """Rows of names and answers."""
     return [[name, answer] for name, answer in zip(names, answers, strict=True)]
 
 
@@ -100,6 +98,6 @@ def random_tokens(vocab_size: int, examples: int, length: int, draw: torch.Gener
 
 
 def random_mask(examples: int, length: int, draw: torch.Generator) -> Tensor:
-    """Texts of any length from one token on, filled up on the right: `(examples, length)`."""
+    """Masks of random lengths, at least one token, with padding at the right."""
     lengths = torch.randint(1, length + 1, (examples, 1), generator=draw)
     return torch.arange(length) < lengths

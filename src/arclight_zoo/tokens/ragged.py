@@ -1,4 +1,4 @@
-"""Texts of any length as tokens, and batches of them that are padded to the longest."""
+"""Store encoded texts of different lengths, and pad batches of them."""
 
 import hashlib
 from collections.abc import Sequence
@@ -27,13 +27,13 @@ class Ragged:
         return len(self.starts) - 1
 
     def take(self, rows: Rows) -> "Ragged":
-        """These texts alone."""
+        """A subset of the texts."""
         starts, ends = self.starts[rows], self.starts[rows + 1]
         pieces = [self.tokens[a:b] for a, b in zip(starts, ends, strict=True)]
         return ragged(np.concatenate([self.tokens[:0], *pieces]), ends - starts)
 
     def padded(self, indices: Tensor, fill: int) -> tuple[Tensor, Tensor]:
-        """Tokens `(n, longest)`, filled up on the right, and where they are the texts' own."""
+        """Tokens padded at the right, and their mask (False: padding), both `(n, longest)`."""
         rows = indices.numpy()
         starts, lengths = self.starts[rows], self.starts[rows + 1] - self.starts[rows]
         places = np.arange(lengths.max(initial=0))
@@ -43,28 +43,28 @@ class Ragged:
         return torch.from_numpy(tokens), torch.from_numpy(own)
 
     def digest(self) -> bytes:
-        """Of its content."""
+        """A digest of tokens and lengths."""
         content = hashlib.sha256(np.ascontiguousarray(self.starts).data)
         content.update(np.ascontiguousarray(self.tokens).data)
         return content.digest()
 
 
 def ragged(tokens: NDArray[np.int32], lengths: Rows) -> Ragged:
-    """Texts of these lengths behind each other."""
+    """Splits concatenated tokens into texts of these lengths."""
     return Ragged(tokens, np.concatenate([[0], np.cumsum(lengths)]))
 
 
 def encoded(
     tokenizer: Tokenizer, texts: Sequence[str], max_length: int, cache: Path, end: int | None = None
 ) -> Ragged:
-    """The first `max_length` tokens of each text.
+    """Encodes texts, and truncates each to `max_length` tokens.
 
     Args:
-        tokenizer: adds to each text what its model wants around it, which is never cut off.
-        texts: any.
-        max_length: tokens of a text, with what is added.
+        tokenizer: may add special tokens, which are never cut off.
+        texts: to encode.
+        max_length: maximum tokens of a text, with special tokens.
         cache: folder of token files.
-        end: add this token alone, at the end; None: what the tokenizer adds.
+        end: add only this token, at the end; None: the tokenizer's special tokens.
     """
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length if end is None else max_length - 1)
@@ -76,7 +76,7 @@ def encoded(
         found = tokenizer.encode_batch(texts, add_special_tokens=end is None)
         last = [] if end is None else [end]
         ids = [[*one.ids, *last] for one in found]
-        # one file: how many, their lengths, and the tokens behind each other
+        # in one file: the number of texts, their lengths, and all tokens
         flat = [token for one in ids for token in one]
         return np.array([len(ids), *map(len, ids), *flat], dtype=np.int32)
 
@@ -86,11 +86,11 @@ def encoded(
 
 
 def token_of(tokenizer: Tokenizer, *names: str) -> int | None:
-    """The number of the first of these tokens that the tokenizer has."""
+    """The id of the first of these tokens that the tokenizer has; None without one."""
     found = map(tokenizer.token_to_id, names)
     return next((token for token in found if token is not None), None)
 
 
 def padding_of(tokenizer: Tokenizer) -> int:
-    """The token that fills up texts; any does where there is none, since masks hide it."""
+    """The padding token; if there is none, any token, since masks hide it."""
     return token_of(tokenizer, "<pad>", "[PAD]") or 0

@@ -1,4 +1,4 @@
-"""Text that every Python carries: the source of its own standard library."""
+"""Text that comes with Python: the source code of its standard library."""
 
 import ast
 import sysconfig
@@ -7,19 +7,19 @@ from functools import lru_cache
 from pathlib import Path
 
 LEFT_OUT = {"test", "tests", "site-packages", "idlelib", "lib2to3", "turtledemo", "ensurepip"}
-"""Folders that a distribution may lack, that are not the library, or that only repeat."""
+"""Folders that a distribution may lack, that are not the library, or that repeat other code."""
 
 PACKAGES = (
     "asyncio", "email", "importlib", "logging", "multiprocessing", "unittest", "urllib", "xml"
 )  # fmt: skip
-"""With two hundred functions each, in business different enough to tell them apart by.
+"""Packages with about two hundred functions each, on different topics.
 
 What some distributions ship apart (`tkinter`) and what later versions drop (`distutils`) is left
 out.
 """
 
 LEAST_LINES = 3
-"""Shorter functions say nothing of where they are from."""
+"""Shorter functions do not show which package they are from."""
 
 
 @lru_cache
@@ -35,20 +35,20 @@ def modules() -> dict[str, str]:
 
 
 def functions(source: str) -> Iterator[str]:
-    """The source of each function and method, of the outermost where they are nested.
+    """The source of each function and method; nested functions stay in the outermost one.
 
-    A method loses its class's indentation.
+    Methods are dedented.
     """
     lines = source.splitlines(keepends=True)
     for node in _outermost(ast.parse(source)):
-        indent = " " * node.col_offset  # a text within may begin further to the left
+        indent = " " * node.col_offset  # strings within may be less indented
         yield "".join(
             line.removeprefix(indent) for line in lines[node.lineno - 1 : node.end_lineno]
         )
 
 
 def labelled_functions() -> Iterator[tuple[str, int]]:
-    """Each function of `PACKAGES` with the index of its package; very short ones left out."""
+    """Each function of `PACKAGES` with the index of its package, except very short ones."""
     for name, source in modules().items():
         package = name.partition("/")[0]
         if package in PACKAGES:

@@ -1,4 +1,4 @@
-"""What a model must know about text."""
+"""The facts about text that a model needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,17 +9,17 @@ from arclight.data.facts import Facts, first_size
 
 @dataclass(frozen=True, kw_only=True)
 class TextFacts(Facts):
-    """Of text in tokens.
+    """Facts about tokenised text.
 
     Attributes:
-        vocab_size: how many tokens there are.
-        context: the most tokens of one sequence.
-        pad: the token that fills up shorter sequences; None where there are none.
-        class_names: of labelled text; empty where there are no labels.
-        class_counts: training texts of each class; empty where they are not known.
-        target_context: likewise of the targets, where a text is made of another.
-        bytes_per_token: of the text of "val" and "test", in UTF-8: what makes losses of two
-            tokenizers comparable; empty where it is not known.
+        vocab_size: size of the vocabulary.
+        context: maximum number of tokens per sequence.
+        pad: the padding token; None where there are none.
+        class_names: of labelled text; empty without labels.
+        class_counts: training texts of each class; empty if unknown.
+        target_context: maximum number of tokens per target, for sequence to sequence.
+        bytes_per_token: UTF-8 bytes per token of "val" and "test", to compare losses of different
+            tokenizers; empty if unknown.
     """
 
     vocab_size: int
@@ -48,7 +48,7 @@ class TextFacts(Facts):
 
 
 def assumed_texts(model: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `TextFacts`, from the config alone."""
+    """The fields of `TextFacts`, as far as the config alone determines them."""
     return {
         "sizes": {"train": 1, "val": 1, "test": 1},
         "fingerprint": "",

@@ -1,4 +1,4 @@
-"""What data modules of text share: the run's tokenizer."""
+"""The base of data modules for text, with the run's tokenizer."""
 
 import hashlib
 from abc import ABC
@@ -16,11 +16,11 @@ from arclight_zoo.tokens.text_facts import TextFacts
 
 
 class TextModule(DataModule, ABC):
-    """A data module that turns text into tokens; the run's directory keeps how.
+    """A data module that tokenises text; the run's directory stores the tokenizer.
 
     Attributes:
-        cache: folder of what is made once.
-        tokenizer: known after `setup()`.
+        cache: folder of cached files.
+        tokenizer: set by `setup()`.
     """
 
     facts: TextFacts
@@ -31,15 +31,15 @@ class TextModule(DataModule, ABC):
     def find_tokenizer(
         self, kind: str, texts: Iterable[str], vocab_size: int, key: str | None = None
     ) -> Tokenizer:
-        """The one that the run's directory keeps, or else a new one, which it keeps from now on.
+        """Loads the tokenizer of the run's directory, or makes and saves a new one.
 
-        Either takes a special token that a text spells out for mere text.
+        The tokenizer does not parse special tokens in texts.
 
         Args:
-            kind: `characters`, `bpe`, or a published one's name or folder.
+            kind: `characters`, `bpe`, or the name or folder of a published one.
             texts: to train on.
             vocab_size: tokens of `bpe`.
-            key: changes when the texts do; None: they are gone through to tell.
+            key: changes when the texts change; None: computed from the texts.
         """
         found = tokenizers.load(self.folder) if self.folder else None
         if found is None:

@@ -1,7 +1,7 @@
-"""Text to tokens and back: characters, byte-pair encoding trained here, or a published tokenizer.
+"""Tokenizers: characters, byte-pair encoding trained on the data, or a published one.
 
-Every kind is a `tokenizers.Tokenizer`, so that one JSON file in the run directory is all that
-prediction and generation need.
+Each is a `tokenizers.Tokenizer`, so prediction and generation only need one JSON file in the run
+directory.
 """
 
 from collections.abc import Iterable
@@ -16,16 +16,16 @@ from arclight.network import address, hub, why_not
 FILE = "tokenizer.json"  # in a run directory, and in a folder of a published model
 
 PAD, UNKNOWN, START, END, MASK = SPECIAL = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")
-"""The special tokens of a tokenizer that is trained here, numbered from 0 in this order."""
+"""The special tokens of tokenizers that are trained here, numbered from 0 in this order."""
 
 MASKS = (MASK, "[MASK]")
 ENDS = (END, "[SEP]", "<|endoftext|>", "<|end_of_text|>", "<eos>", "<|im_end|>")
-"""What tokenizers call the end of a text: ours, T5's and Llama 2's; BERT's; GPT-2's and Qwen's;
-Llama 3's; Gemma's; that of a turn in a chat. The first that a tokenizer has is its end."""
+"""The names of end tokens: ours, T5's and Llama 2's; BERT's; GPT-2's and Qwen's; Llama 3's;
+Gemma's; the end of a turn in a chat. A tokenizer's end token is the first of these that it has."""
 
 
 def characters(texts: Iterable[str]) -> Tokenizer:
-    """One token for each character that occurs."""
+    """A tokenizer with one token for each character in the texts."""
     alphabet = sorted({character for text in texts for character in text})
     vocab = {token: i for i, token in enumerate([*SPECIAL, *alphabet])}
     tokenizer = Tokenizer(models.WordLevel(vocab, unk_token=UNKNOWN))
@@ -35,10 +35,10 @@ def characters(texts: Iterable[str]) -> Tokenizer:
 
 
 def byte_pairs(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Byte-pair encoding on bytes (Sennrich et al., 2016; Radford et al., 2019).
+    """Trains byte-level byte-pair encoding (Sennrich et al., 2016; Radford et al., 2019).
 
     Raises:
-        UserError: fewer tokens than there are bytes and special ones.
+        UserError: `vocab_size` is less than the number of bytes and special tokens.
     """
     least = 256 + len(SPECIAL)
     if vocab_size < least:
@@ -65,7 +65,7 @@ def _special(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def framed(tokenizer: Tokenizer) -> Tokenizer:
-    """The same, with a start and an end around each text where it has no frame of its own."""
+    """Adds start and end tokens to each text, unless the tokenizer adds its own."""
     if tokenizer.post_processor is None and tokenizer.token_to_id(START) is not None:
         ends = [(t, tokenizer.token_to_id(t)) for t in (START, END)]
         tokenizer.post_processor = processors.TemplateProcessing(
@@ -75,9 +75,9 @@ def framed(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def end_of(tokenizer: Tokenizer) -> int | None:
-    """The token that ends a text; None where there is none.
+    """The end token; None if there is none.
 
-    A vocabulary of code may have `</s>` as a mere piece of text: special tokens come first.
+    Special tokens come first, since `</s>` may be ordinary text in a vocabulary of code.
     """
     added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
     names = sorted(ENDS, key=lambda name: name not in added)
@@ -86,45 +86,45 @@ def end_of(tokenizer: Tokenizer) -> int | None:
 
 
 def published(name: str) -> Tokenizer:
-    """The tokenizer of a local folder or file, or of a Hugging Face hub id.
+    """Loads the tokenizer of a local folder or file, or of a Hugging Face hub id.
 
     Raises:
-        UserError: it is not there, damaged, or out of reach.
+        UserError: it is missing, damaged, or not reachable.
     """
     place = Path(name).expanduser()
     file = place / FILE if place.is_dir() else place
     if file.is_file():
         return _read(file)
     if place.exists():
-        raise UserError(f"data.tokenizer={name} holds no {FILE}; name a folder that does.")
+        raise UserError(f"data.tokenizer={name} has no {FILE}: name a folder that has one.")
     repo, _, revision = address(name)
     with hub() as within:
         try:
             return Tokenizer.from_pretrained(repo, revision=revision or "main")
         except Exception as error:  # the library raises its own kinds for a missing file or network
             raise UserError(
-                f"data.tokenizer={name} is no folder here with a {FILE}, and on the Hugging Face "
-                f"hub it {why_not(within, error)}; type data.tokenizer=bpe to train one, or name a "
-                "local folder."
+                f"data.tokenizer={name} is not a local folder with a {FILE}, and on the Hugging "
+                f"Face hub it {why_not(within, error)}; type data.tokenizer=bpe to train one, or "
+                "name a local folder."
             ) from error
 
 
 def trained(kind: str, texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """`characters` or `bpe`, made from the texts."""
+    """Trains a tokenizer, `characters` or `bpe`, on the texts."""
     return characters(texts) if kind == "characters" else byte_pairs(texts, vocab_size)
 
 
 def literal(tokenizer: Tokenizer) -> Tokenizer:
-    """The same, for which a `</s>` in a text is what is written there, as HTML has it, and no end.
+    """Makes the tokenizer treat special tokens in texts, such as `</s>`, as plain text.
 
-    What is put around texts is not affected. Its file does not keep this.
+    Special tokens that it adds itself are not affected. Its file does not store this setting.
     """
     tokenizer.encode_special_tokens = True
     return tokenizer
 
 
 def load(folder: Path) -> Tokenizer | None:
-    """The tokenizer that a run keeps, which is `literal`, or None before it has one."""
+    """Loads the tokenizer of a run, made `literal`; None if it has none yet."""
     file = folder / FILE
     return literal(_read(file)) if file.exists() else None
 
@@ -132,11 +132,11 @@ def load(folder: Path) -> Tokenizer | None:
 def _read(file: Path) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises nothing more special
+    except Exception as error:  # the library raises no specific kind
         said = " ".join(str(error).split())[:200]
-        raise UserError(f"{file} is damaged: it is no tokenizer ({said}).") from error
+        raise UserError(f"{file} is damaged: it is not a tokenizer ({said}).") from error
 
 
 def keep(tokenizer: Tokenizer, folder: Path) -> None:
-    """Writes it into the run's directory."""
+    """Writes the tokenizer into the run's directory."""
     write_text(folder / FILE, tokenizer.to_str())

@@ -1,4 +1,4 @@
-"""Models of transformers choose their masks without waiting for the device."""
+"""Models of transformers choose their masks without host synchronisation."""
 
 import threading
 from collections.abc import Callable
@@ -27,7 +27,7 @@ SMALL = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "num_atten
 
 
 class Waits(TorchDispatchMode):
-    """Counts the numbers that are read from tensors."""
+    """Counts the scalars that are read from tensors."""
 
     count = 0
 
@@ -59,7 +59,7 @@ def mask() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("make", [lambda: Llama(50, 16, 16, 2, 2), mistral])
-def test_a_language_model_waits_for_nothing(
+def test_a_language_model_does_not_synchronise(
     make: Callable[[], CausalLM], tokens: torch.Tensor
 ) -> None:
     model = make().eval()
@@ -70,7 +70,7 @@ def test_a_language_model_waits_for_nothing(
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_a_classifier_of_texts_waits_for_nothing(
+def test_a_text_classifier_does_not_synchronise(
     full: bool, tokens: torch.Tensor, mask: torch.Tensor
 ) -> None:
     model = TextClassifier(BertForSequenceClassification(BertConfig(**SMALL))).eval()
@@ -82,7 +82,7 @@ def test_a_classifier_of_texts_waits_for_nothing(
     torch.testing.assert_close(found, theirs)
 
 
-def test_what_a_mask_hides_stays_hidden(tokens: torch.Tensor, mask: torch.Tensor) -> None:
+def test_masks_still_hide_tokens(tokens: torch.Tensor, mask: torch.Tensor) -> None:
     model = llama_classifier().eval()
     padded = tokens.masked_fill(~mask, 0)
     with torch.no_grad():
@@ -95,19 +95,19 @@ def packed_mask(config: Any) -> Any:
     return create_causal_mask(config, torch.zeros(1, 5, 16), None, None, positions)
 
 
-def test_packed_texts_are_still_told_apart_by_who_has_them(tokens: torch.Tensor) -> None:
+def test_unmarked_passes_still_detect_packed_texts(tokens: torch.Tensor) -> None:
     model = Llama(50, 16, 16, 2, 2)
     model(tokens)
     mask = packed_mask(model.net.config)
     assert mask[0, 0, 4].tolist() == [False, False, False, True, True]
 
 
-def test_after_a_pass_the_library_is_as_it_was_imported(tokens: torch.Tensor) -> None:
+def test_a_pass_restores_the_library(tokens: torch.Tensor) -> None:
     Llama(50, 16, 16, 2, 2)(tokens)
     assert vars(masking_utils) == IMPORTED
 
 
-def test_after_a_pass_that_fails_the_library_is_as_it_was_imported(tokens: torch.Tensor) -> None:
+def test_a_failed_pass_restores_the_library(tokens: torch.Tensor) -> None:
     with pytest.raises(IndexError):
         Llama(50, 16, 16, 2, 2)(tokens + 100)
     assert vars(masking_utils) == IMPORTED
@@ -115,9 +115,7 @@ def test_after_a_pass_that_fails_the_library_is_as_it_was_imported(tokens: torch
 
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
 @pytest.mark.parametrize("inner", [False, True])
-def test_after_a_compiled_pass_the_library_is_as_it_was_imported(
-    inner: bool, tokens: torch.Tensor
-) -> None:
+def test_a_compiled_pass_restores_the_library(inner: bool, tokens: torch.Tensor) -> None:
     model = Llama(50, 16, 16, 2, 2)
     before = model(tokens)
     (model.net if inner else model).compile(backend="eager", fullgraph=True)
@@ -158,12 +156,12 @@ def test_a_renamed_function_is_an_error(name: str, monkeypatch: pytest.MonkeyPat
         Llama(50, 16, 16, 2, 2)
 
 
-@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of its own doings
+@pytest.mark.filterwarnings("ignore")  # of torch's compiler
 def test_compiled_as_a_whole_attention_is_causal_without_a_mask(
     tokens: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if torch.__version__ < "2.14":
-        pytest.skip("transformers writes the mask down where torch is older than 2.14")
+        pytest.skip("transformers makes an explicit mask if torch is older than 2.14")
     asked: list[dict[str, Any]] = []
 
     def keep(graph: Any, inputs: Any) -> Any:

@@ -16,7 +16,7 @@ def tokens() -> torch.Tensor:
 
 
 def pair() -> tuple[SelfAttention, nn.MultiheadAttention]:
-    """The two attentions with the same weights, biases that are not zero among them."""
+    """The two attentions with the same weights and nonzero biases."""
     ours = SelfAttention(WIDTH, HEADS).eval()
     theirs = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True).eval()
     for p in theirs.parameters():
@@ -57,7 +57,7 @@ def test_a_seed_gives_the_reference_weights() -> None:
         ),
     ],
 )
-def test_masks_mean_what_multihead_attention_says(mask: torch.Tensor) -> None:
+def test_masks_match_multihead_attention(mask: torch.Tensor) -> None:
     ours, theirs = pair()
     x = tokens()
     expected, _ = theirs(x, x, x, attn_mask=mask)
@@ -82,8 +82,8 @@ def test_causal_is_the_triangle_mask() -> None:
     torch.testing.assert_close(block(x, causal=True), block(x, mask), rtol=1e-5, atol=1e-6)
 
 
-def test_locality_is_the_paper_s_attention() -> None:
-    """Written out as Lee et al. (2021) have it: scores over a temperature, the diagonal hidden."""
+def test_locality_attention_matches_the_paper() -> None:
+    """Computed as in Lee et al. (2021): scores over a temperature, with a masked diagonal."""
     ours = SelfAttention(WIDTH, HEADS, locality=True)
     assert ours.scale is not None
     plain = SelfAttention(WIDTH, HEADS)
@@ -112,7 +112,7 @@ def test_without_biases_there_is_none() -> None:
     assert block(tokens()).shape == (BATCH, TOKENS, WIDTH)
 
 
-def test_attention_dropout_is_active_in_training_alone() -> None:
+def test_attention_dropout_is_only_active_in_training() -> None:
     attention = SelfAttention(WIDTH, HEADS, dropout=0.5)
     x = tokens()
     assert not torch.equal(attention(x), attention(x))
@@ -120,7 +120,7 @@ def test_attention_dropout_is_active_in_training_alone() -> None:
     assert torch.equal(attention(x), attention(x))
 
 
-def test_norm_first_is_pytorch_s_pre_norm_layer() -> None:
+def test_norm_first_matches_pytorch_s_pre_norm_layer() -> None:
     theirs = nn.TransformerEncoderLayer(
         WIDTH, HEADS, 32, activation="gelu", batch_first=True, norm_first=True
     )
@@ -145,7 +145,7 @@ def test_drop_path_drops_whole_samples_and_keeps_the_mean() -> None:
     assert torch.equal(drop.eval()(out), out)
 
 
-def test_drop_path_leaves_a_pre_norm_sample_as_it_was() -> None:
+def test_dropped_pre_norm_samples_are_unchanged() -> None:
     block = TransformerBlock(WIDTH, HEADS, 32, dropout=0.0, norm_first=True, drop_path=0.9)
     torch.manual_seed(0)
     x = torch.randn(200, TOKENS, WIDTH)

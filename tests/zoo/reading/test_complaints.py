@@ -65,7 +65,7 @@ def test_the_message_names_the_file(
 def test_text_and_label_must_be_different_columns(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,other\ngood,1\nbad,0\n")
     assert fault(tmp_path / "a.csv", label_column="text") == (
-        f"The column text of {tmp_path}/a.csv cannot be both what is read and what is learnt: type "
+        f"The column text of {tmp_path}/a.csv cannot be both input and target: type "
         "data.label_column=NAME with another column, or a data.path that has one."
     )
     (tmp_path / "b.csv").write_text("text\ngood\nbad\n")

@@ -1,4 +1,4 @@
-"""The door to transformers' BERT: its numbers, its sizes, and what padding must not do."""
+"""BERT equals transformers' BERT, and padding has no effect."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,9 @@ def mask() -> Tensor:
 
 def random(model: Any) -> Any:
     torch.manual_seed(0)
-    for parameter in model.parameters():  # larger than a start, so that differences show
+    for (
+        parameter
+    ) in model.parameters():  # larger than initial weights, so that differences are visible
         torch.nn.init.normal_(parameter, std=0.3)
     return model.eval()
 
@@ -43,7 +45,7 @@ def close(a: Tensor, b: Tensor) -> bool:
     return float((a - b).abs().max()) <= 1e-4 * float(b.abs().max())
 
 
-def test_it_is_transformers_bert(tokens: Tensor, mask: Tensor) -> None:
+def test_bert_matches_transformers(tokens: Tensor, mask: Tensor) -> None:
     from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
     config = BertConfig(
@@ -107,9 +109,9 @@ def test_weights_of_a_folder(tokens: Tensor, mask: Tensor, tmp_path: Path) -> No
     again = bert_classifier(**SIZES, num_classes=5, dropout=0.3, pretrained=str(tmp_path)).eval()
     assert torch.equal(again(tokens, mask), ours(tokens, mask))
     assert again.net.config.hidden_dropout_prob == 0.3
-    other = bert_classifier(**SIZES, num_classes=7, pretrained=str(tmp_path))  # a head made anew
+    other = bert_classifier(**SIZES, num_classes=7, pretrained=str(tmp_path))  # a new head
     assert other(tokens, mask).shape == (3, 7)
-    with pytest.raises(UserError, match=r"knows 61 tokens and the data has 70: type data\.token"):
+    with pytest.raises(UserError, match=r"has 61 tokens, but the data has 70: type data\.token"):
         bert_classifier(**{**SIZES, "vocab_size": 70}, num_classes=5, pretrained=str(tmp_path))
     with pytest.raises(UserError, match=r"type data\.max_length=16 or less"):
         bert_classifier(**{**SIZES, "context": 17}, num_classes=5, pretrained=str(tmp_path))

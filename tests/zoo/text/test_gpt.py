@@ -1,4 +1,4 @@
-"""GPT against transformers' GPT-2, and what a language model must not do."""
+"""GPT and Llama: comparison with transformers, causality and generation."""
 
 from typing import Any
 
@@ -22,7 +22,9 @@ def tokens() -> torch.Tensor:
 def small(kind: type[GPT] | type[Llama]) -> Any:
     torch.manual_seed(0)
     model: Any = kind(**SIZES, n_layers=2)
-    for parameter in model.parameters():  # larger than a start, so that differences show
+    for (
+        parameter
+    ) in model.parameters():  # larger than initial weights, so that differences are visible
         torch.nn.init.normal_(parameter, std=0.3)
     return model.eval()
 
@@ -60,7 +62,7 @@ def test_the_weights_of_gpt2_give_its_logits(tokens: torch.Tensor, gelu: str) ->
     assert torch.equal(ours.generate(tokens[:, :5], 12, temperature=0), begun)
 
 
-def test_without_biases_it_is_a_gpt2_whose_biases_are_zero(tokens: torch.Tensor) -> None:
+def test_without_biases_it_equals_gpt2_with_zero_biases(tokens: torch.Tensor) -> None:
     from transformers import GPT2LMHeadModel
 
     torch.manual_seed(0)
@@ -73,13 +75,15 @@ def test_without_biases_it_is_a_gpt2_whose_biases_are_zero(tokens: torch.Tensor)
         torch.testing.assert_close(ours(tokens), theirs(tokens).logits, rtol=1e-4, atol=1e-5)
 
 
-def test_weights_of_another_model_are_refused() -> None:
+def test_weights_of_another_model_are_rejected() -> None:
     with pytest.raises(UserError, match=r"have encoder\.weight, which"):
         from_transformers_gpt2({"encoder.weight": torch.zeros(1)})
 
 
 @pytest.mark.parametrize("kind", [GPT, Llama])
-def test_a_place_sees_nothing_after_it(tokens: torch.Tensor, kind: type[GPT] | type[Llama]) -> None:
+def test_logits_do_not_depend_on_later_tokens(
+    tokens: torch.Tensor, kind: type[GPT] | type[Llama]
+) -> None:
     model = small(kind)
     changed = tokens.clone()
     changed[:, 10:] = (changed[:, 10:] + 1) % 61
@@ -90,7 +94,7 @@ def test_a_place_sees_nothing_after_it(tokens: torch.Tensor, kind: type[GPT] | t
 
 
 @pytest.mark.parametrize("kind", [GPT, Llama])
-def test_what_was_seen_is_kept_without_a_difference(
+def test_the_cache_does_not_change_logits(
     tokens: torch.Tensor, kind: type[GPT] | type[Llama]
 ) -> None:
     model = small(kind)
@@ -103,14 +107,14 @@ def test_what_was_seen_is_kept_without_a_difference(
 
 
 @pytest.mark.parametrize("kind", [GPT, Llama])
-def test_generation_goes_on_beyond_the_context(
+def test_generation_continues_beyond_the_context(
     tokens: torch.Tensor, kind: type[GPT] | type[Llama]
 ) -> None:
     model = small(kind)
     made = model.generate(tokens[:, :20], 60, temperature=0)
     assert made.shape == (3, 80)
     assert torch.equal(made[:, :20], tokens[:, :20])
-    with torch.inference_mode():  # from its second half: the model never sees a later place
+    with torch.inference_mode():  # from its second half
         first = model(made[:, 24 - 12 : 25])[:, -1].argmax(-1)
     assert torch.equal(made[:, 25], first)
     assert model.generate(tokens.repeat(1, 2), 3).shape == (3, 51)  # a prompt that is longer
@@ -125,7 +129,7 @@ def test_it_stops_when_all_have_stopped(tokens: torch.Tensor) -> None:
     assert int(made[0, -1]) == stop
 
 
-def test_draws_follow_the_generator_and_keep_to_the_likeliest() -> None:
+def test_sampling_follows_the_generator_and_top_k() -> None:
     logits = torch.tensor([[0.0, 5.0, 4.0, 1.0]]).repeat(200, 1)
     drawn = [pick(logits, 1.0, 2, torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
     assert torch.equal(drawn[0], drawn[1])
@@ -135,7 +139,7 @@ def test_draws_follow_the_generator_and_keep_to_the_likeliest() -> None:
     assert set(cold.flatten().tolist()) == {1}
 
 
-def test_a_sequence_beyond_the_context_is_a_sentence() -> None:
+def test_sequences_beyond_the_context_are_rejected() -> None:
     with pytest.raises(UserError, match=r"25 tokens is longer than the model's context of 24"):
         small(GPT)(torch.zeros(1, 25, dtype=torch.long))
 
@@ -172,13 +176,13 @@ def test_published_size(name: str) -> None:
     assert sum(p.numel() for p in model.parameters()) == count
 
 
-def test_llama_is_transformers_own(tokens: torch.Tensor) -> None:
+def test_llama_matches_transformers(tokens: torch.Tensor) -> None:
     with torch.device("meta"):
         large = Llama(32000, 4096, 4096, 32, 32, d_ff=11008)
     assert sum(p.numel() for p in large.parameters()) == 6_738_415_616  # Llama-2-7B
 
 
-def test_llama_takes_published_weights(tokens: torch.Tensor, tmp_path: Any) -> None:
+def test_llama_loads_published_weights(tokens: torch.Tensor, tmp_path: Any) -> None:
     model = small(Llama)
     model.net.save_pretrained(tmp_path / "published")
     again = Llama(61, 24, 1, 1, 1, pretrained=str(tmp_path / "published")).eval()

@@ -1,4 +1,4 @@
-"""Labelled text: who is in which split, and what a batch is."""
+"""Labelled text: splits and batches."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ def said(data: LabelledText, stage: str) -> list[tuple[str, str]]:
     return [(t, data.facts.class_names[i]) for t, i in zip(texts, part.labels, strict=True)]
 
 
-def test_every_text_is_somewhere_and_equal_ones_on_one_side(file: Path, tmp_path: Path) -> None:
+def test_splits_cover_all_texts_and_keep_equal_ones_together(file: Path, tmp_path: Path) -> None:
     data = ready(file, tmp_path)
     parts = {stage: said(data, stage) for stage in ("train", "val", "test")}
     everything = sorted(pair for part in parts.values() for pair in part)
@@ -80,7 +80,7 @@ def test_a_batch_is_padded_to_its_longest(file: Path, tmp_path: Path) -> None:
     short = ready(file, tmp_path, max_length=10)
     tokens, mask, _ = next(iter(short.train_dataloader()))
     assert tokens.shape[1] == 10
-    assert (tokens[mask.sum(1) == 10, -1] == end).all()  # the frame is never cut off
+    assert (tokens[mask.sum(1) == 10, -1] == end).all()  # special tokens are never cut off
     assert short.facts.for_model() == {
         "vocab_size": data.facts.vocab_size,
         "context": 10,
@@ -89,7 +89,7 @@ def test_a_batch_is_padded_to_its_longest(file: Path, tmp_path: Path) -> None:
     }
 
 
-def test_the_same_every_time(file: Path, tmp_path: Path) -> None:
+def test_splits_are_reproducible(file: Path, tmp_path: Path) -> None:
     first, second = ready(file, tmp_path), ready(file, tmp_path / "new")
     assert first.facts == second.facts
     for a, b in zip(first.train_dataloader(), second.train_dataloader(), strict=True):
@@ -171,13 +171,13 @@ def test_withheld_labels_are_not_a_class(tmp_path: Path, kind: type) -> None:
     assert set(known.parts["test"].labels.tolist()) == {0, 1}
 
 
-def test_among_other_labels_minus_one_is_one_of_them(tmp_path: Path) -> None:
+def test_minus_one_among_other_labels_is_a_class(tmp_path: Path) -> None:
     table = [{"text": f"text {i}", "label": i % 3 - 1} for i in range(60)]
     data = ready(written(tmp_path / "signs.jsonl", table), tmp_path)
     assert data.facts.class_names == ["-1", "0", "1"]
 
 
-def test_hidden_labels_are_named(tmp_path: Path) -> None:
+def test_withheld_labels_are_rejected_for_evaluation(tmp_path: Path) -> None:
     import datasets
 
     kinds = {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])}

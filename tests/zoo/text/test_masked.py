@@ -1,4 +1,4 @@
-"""Masked text: which tokens are hidden is a pure function of the seed, the epoch and the place."""
+"""Masked text: the masked tokens are a pure function of seed, epoch and index."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def restored(tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return torch.where(targets == IGNORED, tokens, targets)
 
 
-def test_it_hides_what_the_stream_serves(file: Path, tmp_path: Path) -> None:
+def test_masked_text_has_the_tokens_of_the_stream(file: Path, tmp_path: Path) -> None:
     data, plain = ready(file, tmp_path), ready(file, tmp_path, TextStream)
     tokens, targets = epoch(data, 1)
     assert torch.equal(restored(tokens, targets), epoch(plain, 1)[0])
@@ -48,7 +48,7 @@ def test_it_hides_what_the_stream_serves(file: Path, tmp_path: Path) -> None:
     assert data.facts.sizes == plain.facts.sizes
 
 
-def test_of_the_chosen_most_are_hidden_some_changed_some_kept(file: Path, tmp_path: Path) -> None:
+def test_most_chosen_tokens_are_masked_some_replaced_some_kept(file: Path, tmp_path: Path) -> None:
     data = ready(file, tmp_path)
     made = [epoch(data, number) for number in range(8)]
     tokens, targets = (torch.cat(parts) for parts in zip(*made, strict=True))
@@ -62,7 +62,7 @@ def test_of_the_chosen_most_are_hidden_some_changed_some_kept(file: Path, tmp_pa
     assert abs(float(kept) - 0.1 - 0.1 / len(ordinary)) < 0.02
     assert set(tokens[other].tolist()) <= ordinary
     assert data.mask not in ordinary
-    assert abs(float(chosen.float().mean(0).std())) < 0.02  # each place alike
+    assert abs(float(chosen.float().mean(0).std())) < 0.02  # uniform over positions
 
 
 def test_training_changes_with_the_epoch_and_resumes(file: Path, tmp_path: Path) -> None:
@@ -95,5 +95,5 @@ def test_invalid_data_are_rejected(file: Path, tmp_path: Path) -> None:
     vocab = plain["model"]["vocab"]
     plain["model"]["vocab"] = {w.replace("<mask>", "<nothing>"): i for w, i in vocab.items()}
     (tmp_path / "tokenizer.json").write_text(json.dumps(plain))
-    with pytest.raises(UserError, match=r"has no token <mask> that could hide others: type data"):
+    with pytest.raises(UserError, match=r"has no mask token <mask>: type data"):
         ready(file, tmp_path, tokenizer=str(tmp_path))

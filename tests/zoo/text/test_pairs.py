@@ -1,4 +1,4 @@
-"""Pairs of texts: what a batch is, who is in which split, and the dates."""
+"""Pairs of texts: batches, splits and dates."""
 
 import datetime
 import json
@@ -58,7 +58,7 @@ def test_dates() -> None:
     assert days[30] == "31st"
 
 
-def test_no_date_is_on_two_sides(tmp_path: Path) -> None:
+def test_splits_share_no_dates(tmp_path: Path) -> None:
     data = ready("python:dates", tmp_path)
     parts = {stage: said(data, stage) for stage in ("train", "val", "test")}
     assert sorted(p for part in parts.values() for p in part) == sorted(pairs())
@@ -66,7 +66,7 @@ def test_no_date_is_on_two_sides(tmp_path: Path) -> None:
     assert sum(map(len, dates)) == len(set.union(*dates)) == PAIRS
 
 
-def test_equal_sources_stay_on_one_side(file: Path, tmp_path: Path) -> None:
+def test_equal_sources_stay_in_one_split(file: Path, tmp_path: Path) -> None:
     data = ready(file, tmp_path)
     sources = [{source for source, _ in said(data, stage)} for stage in ("train", "val", "test")]
     assert sum(map(len, sources)) == len(set.union(*sources)) == 50
@@ -81,7 +81,7 @@ def test_a_batch(file: Path, tmp_path: Path) -> None:
         assert source.shape[0] == target.shape[0] == 8
         assert (source[:, 0] == start).all()
         assert (source[~mask] == data.pad).all()
-        assert not (target == start).any()  # the decoder has its own
+        assert not (target == start).any()  # the decoder adds it
         assert target.shape[1] <= 6
         assert ((target == data.end).sum(1) == 1).all()
         after = (target == data.end).cumsum(1).bool() & (target != data.end)
@@ -92,7 +92,7 @@ def test_a_batch(file: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_what_follows_the_end_is_not_said(file: Path, tmp_path: Path) -> None:
+def test_decoding_stops_at_the_end_token(file: Path, tmp_path: Path) -> None:
     data = ready(file, tmp_path)
     tokens = data.tokenizer.encode("of it", add_special_tokens=False).ids
     rows = torch.tensor([[*tokens, data.end, tokens[0]], [*tokens, tokens[0], tokens[0]]])
@@ -119,5 +119,5 @@ def test_invalid_data_are_rejected(file: Path, tmp_path: Path) -> None:
     }
     plain["added_tokens"], plain["post_processor"] = [], None
     (tmp_path / "tokenizer.json").write_text(json.dumps(plain))
-    with pytest.raises(UserError, match=r"has no token that ends a text \(</s>\): type data\.tok"):
+    with pytest.raises(UserError, match=r"has no end token \(</s>\): type data\.tok"):
         ready(file, tmp_path, tokenizer=str(tmp_path))

@@ -1,4 +1,4 @@
-"""Text encoded while training: any sequence from its number, whatever the process or the time."""
+"""Text encoded during training: any process can make any sequence from its index."""
 
 import json
 from pathlib import Path
@@ -85,10 +85,8 @@ def test_epochs_and_resuming(tmp_path: Path, make: Any) -> None:
     assert targets == len(data.streams["val"]) - 1
 
 
-def test_no_block_is_encoded_again_and_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However few may be kept, one that is wanted soon is not thrown away."""
+def test_blocks_are_not_encoded_repeatedly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks that are needed soon are kept, even if the limit is low."""
     data = ready(jsonl(tmp_path / "shards"))
     encode, asked = data.blocks.encode, []
     monkeypatch.setattr(data.blocks, "encode", lambda b: asked.append(b) or encode(b))
@@ -148,19 +146,19 @@ def test_invalid_data_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train-00001-of-00003\.jsonl has no text, only body, id"):
         ready(folder)
     second.write_text(whole[: len(whole) // 2] + "\n" + whole[len(whole) // 2 :])
-    with pytest.raises(UserError, match=r"of .*train-00001.* is no JSON object"):
+    with pytest.raises(UserError, match=r"of .*train-00001.* is not a JSON object"):
         ready(folder)
     second.unlink()
-    with pytest.raises(UserError, match=r"number 1 is missing between 0 and 2: bring it"):
+    with pytest.raises(UserError, match=r"number 1 is missing between 0 and 2: add it"):
         ready(folder)
     other = parquet(tmp_path / "parquet")
     file = other / "train-00002-of-00003.parquet"
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(UserError, match=r"train-00002-of-00003\.parquet is cut off"):
+    with pytest.raises(UserError, match=r"train-00002-of-00003\.parquet is truncated"):
         ready(other)
     import pyarrow
     from pyarrow import parquet as files
 
     files.write_table(pyarrow.table({"body": ["a"]}), file)
-    with pytest.raises(UserError, match=r"has no column text as the first one has, only body"):
+    with pytest.raises(UserError, match=r"has no column text, unlike the first one, only body"):
         ready(other)

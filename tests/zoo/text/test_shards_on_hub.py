@@ -1,4 +1,4 @@
-"""Shards on the hub: read by ranges through the real clients, exactly as those in a folder."""
+"""Shards on the hub, read by ranges through the real clients, equal those in a folder."""
 
 import gzip
 import json
@@ -79,8 +79,8 @@ def test_the_same_as_a_folder(served: Hub, tmp_path: Path, make: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
-def test_only_what_is_wanted_is_fetched(served: Hub, tmp_path: Path, kind: str) -> None:
-    """A few batches of a large set cost a few blocks, each of them fetched about once."""
+def test_only_needed_blocks_are_fetched(served: Hub, tmp_path: Path, kind: str) -> None:
+    """A few batches of a large data set fetch a few blocks, each about once."""
     import pyarrow
     from pyarrow import parquet as files
 
@@ -108,7 +108,7 @@ def test_only_what_is_wanted_is_fetched(served: Hub, tmp_path: Path, kind: str) 
     assert served.sent(kind) - before < 1.1 * blocks.blocks["size"][3]
 
 
-def test_a_commit_elsewhere_changes_nothing(served: Hub) -> None:
+def test_a_commit_to_other_files_changes_nothing(served: Hub) -> None:
     folder = offered(served)
     before = of_hub(served).facts
     (folder / "README.md").write_text("A word more.")
@@ -138,7 +138,7 @@ def test_subsets(served: Hub) -> None:
 
 @pytest.mark.parametrize("fault", [503, 0.5])
 @pytest.mark.parametrize("make", [jsonl, parquet])
-def test_a_short_outage_is_waited_for(
+def test_short_outages_are_retried(
     served: Hub, monkeypatch: pytest.MonkeyPatch, make: Any, fault: float
 ) -> None:
     clock = hurried(monkeypatch)
@@ -161,15 +161,15 @@ def test_a_short_outage_is_waited_for(
 
 
 @pytest.mark.parametrize("make", [jsonl, parquet])
-def test_a_long_outage_is_a_sentence_and_no_end(
+def test_a_long_outage_raises_and_the_epoch_can_continue(
     served: Hub, monkeypatch: pytest.MonkeyPatch, make: Any
 ) -> None:
-    """Nobody answers any longer; when somebody does, the epoch goes on where it was."""
+    """After the outage, the epoch continues where it stopped."""
     clock = hurried(monkeypatch)
     offered(served, make)
     whole = list(of_hub(served).train_dataloader())
     loader, seen = of_hub(served).train_dataloader(), []
-    loader.kept = 1  # nothing is read ahead
+    loader.kept = 1  # no reading ahead
     monkeypatch.setattr(remote_files, "_TRIES", 2)
 
     def through() -> None:
@@ -180,7 +180,7 @@ def test_a_long_outage_is_a_sentence_and_no_end(
 
     with pytest.raises(UserError, match=r"train-.* does not answer \(.*; then type the command ag"):
         through()
-    assert clock.slept < 200  # of two threads; nobody waits for ever
+    assert clock.slept < 200  # of two threads
     served.start()
     assert_same(seen, whole[: len(seen)])
     for again in (loader, of_hub(served).train_dataloader()):
@@ -189,7 +189,7 @@ def test_a_long_outage_is_a_sentence_and_no_end(
 
 
 @pytest.mark.parametrize("make", [jsonl, parquet])
-def test_a_read_spoils_none_beside_or_after_it(
+def test_concurrent_and_failed_reads_are_independent(
     served: Hub, monkeypatch: pytest.MonkeyPatch, make: Any
 ) -> None:
     hurried(monkeypatch)
@@ -205,12 +205,12 @@ def test_a_read_spoils_none_beside_or_after_it(
     for number in (0, 1):
         with pytest.raises(UserError, match="does not answer"):
             read(number)
-    served.fault = lambda method, path: time.sleep(0.02)  # as long as the way to a hub is
+    served.fault = lambda method, path: time.sleep(0.02)  # a hub's latency
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(read, [0, 1] * 10)) == expected * 10
 
 
-def test_what_is_not_to_be_had(served: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_data_are_reported(served: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = hurried(monkeypatch)
     with pytest.raises(UserError, match=r"the Hugging Face hub org/texts does not exist or needs"):
         of_hub(served)

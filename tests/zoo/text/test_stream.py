@@ -1,4 +1,4 @@
-"""Text as a stream: every token is predicted once, and the cuts are a function of the epoch."""
+"""Text as a stream: every token is predicted once; offsets are a function of the epoch."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_one_text_is_cut_at_its_end(file: Path, tmp_path: Path) -> None:
+def test_a_single_text_is_split_at_its_end(file: Path, tmp_path: Path) -> None:
     data = ready(file, tmp_path)
     parts = [data.tokenizer.decode(data.streams[s].tolist()) for s in ("train", "val", "test")]
     assert "".join(parts) == TEXT
@@ -49,7 +49,7 @@ def test_evaluation_predicts_every_token_once(file: Path, tmp_path: Path) -> Non
         assert torch.equal(tokens[:, 1:][known], wanted[:, :-1][known])
 
 
-def test_training_cuts_move_with_the_epoch(file: Path, tmp_path: Path) -> None:
+def test_training_offsets_change_with_the_epoch(file: Path, tmp_path: Path) -> None:
     data = ready(file, tmp_path)
     loader = data.train_dataloader()
     steps = len(loader)
@@ -72,7 +72,7 @@ def test_a_limit_is_a_number_of_sequences(file: Path, tmp_path: Path) -> None:
     assert ready(file, tmp_path, limit=5).facts.sizes["train"] == 5
 
 
-def test_equal_texts_stay_on_one_side(tmp_path: Path) -> None:
+def test_equal_texts_stay_in_one_split(tmp_path: Path) -> None:
     texts = [f"text {i % 40}" * 5 for i in range(80)]
 
     def carved(seed: int) -> list[list[str]]:
@@ -88,7 +88,7 @@ def test_equal_texts_stay_on_one_side(tmp_path: Path) -> None:
     assert carved(1)[2] != test
 
 
-def test_a_share_of_texts_that_comes_to_nothing_is_a_fault(tmp_path: Path) -> None:
+def test_a_fraction_that_takes_no_text_is_rejected(tmp_path: Path) -> None:
     texts = of_list([f"text {i} " * 20 for i in range(4)])  # each a quarter of all
     assert [part.count for part in carve_texts(texts, 0.25, 0.25, 0, tmp_path)] == [2, 1, 1]
     with pytest.raises(
@@ -102,7 +102,7 @@ def test_a_share_of_texts_that_comes_to_nothing_is_a_fault(tmp_path: Path) -> No
         open_token_files(str(tmp_path), 9, (0.01, 0.5), tmp_path)
 
 
-def test_a_text_of_nothing_is_no_training_text(tmp_path: Path) -> None:
+def test_an_empty_training_text_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(" ")
     with pytest.raises(UserError, match=r"The train text of .* has 1 tokens, fewer than two"):
         ready(tmp_path / "a.txt", tmp_path, val_fraction=0, test_fraction=0)
@@ -119,7 +119,7 @@ def test_tables_of_texts(tmp_path: Path) -> None:
 
 
 def published(folder: Path, end: str) -> str:
-    """A tokenizer of a publisher who calls the end of a text so."""
+    """A published tokenizer with this end token."""
     folder.mkdir(exist_ok=True)
     made = tokenizers.byte_pairs([TEXT], 300).to_str().replace("</s>", end)
     (folder / tokenizers.FILE).write_text(made.replace("<pad>", "</p>"))
@@ -127,7 +127,7 @@ def published(folder: Path, end: str) -> str:
 
 
 @pytest.mark.parametrize("end", tokenizers.ENDS)
-def test_texts_end_whatever_the_end_is_called(tmp_path: Path, end: str) -> None:
+def test_end_tokens_are_found_by_any_usual_name(tmp_path: Path, end: str) -> None:
     rows = [json.dumps({"text": f"number {i} of many"}) for i in range(200)]
     (tmp_path / "rows.jsonl").write_text("\n".join(rows))
     name = published(tmp_path / "published", end)
@@ -137,19 +137,17 @@ def test_texts_end_whatever_the_end_is_called(tmp_path: Path, end: str) -> None:
     assert tokenizers.end_of(data.tokenizer) == token
 
 
-def test_texts_without_an_end_are_warned_of(file: Path, tmp_path: Path) -> None:
+def test_a_tokenizer_without_an_end_token_warns(file: Path, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("\n".join(['{"text": "one of many"}'] * 200))
     name = published(tmp_path / "published", "<stop>")
-    with pytest.warns(
-        UserWarning, match="has no token that ends a text .* nothing between"
-    ) as said:
+    with pytest.warns(UserWarning, match="has no end token .* without a separator") as said:
         ready(tmp_path / "rows.jsonl", tmp_path, tokenizer=name, val_fraction=0, test_fraction=0)
     assert len(said) == 1
     ready(file, tmp_path, tokenizer=name)  # one text needs none
 
 
 @pytest.mark.parametrize("kind", ["characters", "bpe"])
-def test_what_looks_like_a_special_token_is_text(tmp_path: Path, kind: str) -> None:
+def test_special_tokens_in_texts_are_plain_text(tmp_path: Path, kind: str) -> None:
     html = "<s>struck</s> and <mask>\n" * 100
     (tmp_path / "page.html.txt").write_text(html)
     data = ready(tmp_path / "page.html.txt", tmp_path, tokenizer=kind, vocab_size=300)
@@ -159,11 +157,11 @@ def test_what_looks_like_a_special_token_is_text(tmp_path: Path, kind: str) -> N
     assert data.tokenizer.decode(tokens.tolist()) == html
     framed = tokenizers.framed(data.tokenizer)
     ids = framed.encode("</s>").ids
-    assert [ids[0], ids[-1]] == special[2:4]  # the frame is one of tokens
+    assert [ids[0], ids[-1]] == special[2:4]  # added by the tokenizer
     assert framed.decode(ids) == "</s>"
 
 
-def test_bytes_of_a_token_are_those_of_each_stage(tmp_path: Path) -> None:
+def test_bytes_per_token_of_each_stage(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text(
         "abcd" * 500 + "ßßßß" * 500
     )  # the end has two bytes a letter
@@ -184,12 +182,12 @@ def test_invalid_data_are_rejected(file: Path, tmp_path: Path) -> None:
         ready(file, tmp_path, context=400)
     with pytest.raises(UserError, match=r"data\.vocab_size=100 is less than the 261"):
         ready(file, tmp_path, tokenizer="bpe", vocab_size=100)
-    with pytest.raises(UserError, match=r"holds no tokenizer\.json"):
+    with pytest.raises(UserError, match=r"has no tokenizer\.json"):
         ready(file, tmp_path, tokenizer=str(tmp_path))
 
 
 @pytest.mark.parametrize("kind", ["characters", "bpe"])
-def test_a_tokenizer_gives_the_text_back_and_lies_in_the_run(
+def test_tokenizers_are_lossless_and_saved_in_the_run(
     file: Path, tmp_path: Path, kind: str
 ) -> None:
     data = TextStream(str(file), tokenizer=kind, vocab_size=300, context=16, batch_size=4,
@@ -199,7 +197,7 @@ def test_a_tokenizer_gives_the_text_back_and_lies_in_the_run(
     kept = tokenizers.load(tmp_path)
     assert kept is not None
     assert kept.decode(kept.encode(TEXT, add_special_tokens=False).ids) == TEXT
-    file.write_text(TEXT + "ß")  # the run goes on with the tokenizer it began with
+    file.write_text(TEXT + "ß")  # the run keeps its first tokenizer
     again = TextStream(str(file), tokenizer=kind, context=16, cache=str(tmp_path / "cache"))
     again.folder = tmp_path
     again.setup()
@@ -211,12 +209,12 @@ def test_pieces_end_with_lines() -> None:
     assert "".join(pieces) == TEXT
     assert all(p.endswith("\n") and len(p) <= 100 for p in pieces)
     assert "".join(cut(iter(["x" * 250]), 100)) == "x" * 250
-    for size in (1, 7, 99, 1000):  # however the text arrives
+    for size in (1, 7, 99, 1000):  # for any sizes of parts
         chunks = (TEXT[i : i + size] for i in range(0, len(TEXT), size))
         assert list(cut(chunks, 100)) == pieces
 
 
-def test_what_a_tokenizer_is_trained_on_has_a_bound() -> None:
+def test_the_training_text_of_a_tokenizer_is_limited() -> None:
     texts = of_list(["short", "x" * 30 + "\n"] * 3)
     assert list(texts.sample(1000)) == ["short", "x" * 30 + "\n"] * 3
     assert "".join(texts.sample(50)) == "".join(["short", "x" * 30 + "\n"] * 3)[:50]
@@ -226,7 +224,7 @@ def test_what_a_tokenizer_is_trained_on_has_a_bound() -> None:
 
 
 def test_a_text_is_the_same_from_a_file_and_from_memory(file: Path, tmp_path: Path) -> None:
-    """Also what is carved out of it, cut in the middle of what is read at once."""
+    """Also parts of it that start and end within a chunk."""
     whole, listed = [
         carve_texts(t, 0.3, 0.2, 0, tmp_path) for t in (of_file(file), of_list([TEXT]))
     ]
@@ -236,7 +234,7 @@ def test_a_text_is_the_same_from_a_file_and_from_memory(file: Path, tmp_path: Pa
     assert "".join(p for part in whole for p, _ in part.pieces()) == TEXT
 
 
-def test_ready_tokens(tmp_path: Path) -> None:
+def test_encoded_tokens(tmp_path: Path) -> None:
     folder = tmp_path / "tokens"
     folder.mkdir()
     tokens = np.random.default_rng(0).integers(0, 300, 2000).astype(np.uint16)
@@ -253,14 +251,16 @@ def test_ready_tokens(tmp_path: Path) -> None:
     assert [len(data.streams[stage]) for stage in ("train", "val", "test")] == [1800, 100, 200]
     with pytest.raises(UserError, match=r"has token 299, which is not below data\.vocab_size=299"):
         ready(folder, tmp_path, **{**given, "vocab_size": 299})
-    with pytest.raises(UserError, match=r"type data\.tokenizer=NAME with the one that made them"):
+    with pytest.raises(
+        UserError, match=r"type data\.tokenizer=NAME with the one that encoded them"
+    ):
         ready(folder, tmp_path, tokenizer="bpe")
     (folder / "train.bin").write_bytes(b"abc")
-    with pytest.raises(UserError, match=r"has 3 bytes, which is no whole number of tokens"):
+    with pytest.raises(UserError, match=r"has 3 bytes, which is not a multiple of 2 bytes"):
         ready(folder, tmp_path, **given)
 
 
-def test_text_that_is_none(tmp_path: Path) -> None:
+def test_files_that_are_not_text_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("Straße".encode("latin1") * 100)
-    with pytest.raises(UserError, match=r"latin\.txt is no text in UTF-8"):
+    with pytest.raises(UserError, match=r"latin\.txt is not text in UTF-8"):
         ready(tmp_path / "latin.txt", tmp_path)

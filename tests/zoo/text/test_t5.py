@@ -1,4 +1,4 @@
-"""The door to transformers' T5: its numbers, its sizes, and what padding must not do."""
+"""T5 equals transformers' T5, and padding has no effect."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ STOP = 3
 def model() -> T5:
     torch.manual_seed(1)
     model = T5(**SIZES)
-    for parameter in model.parameters():  # larger than a start, so that differences show
+    for (
+        parameter
+    ) in model.parameters():  # larger than initial weights, so that differences are visible
         torch.nn.init.normal_(parameter, std=0.3)
     return model.eval()
 
@@ -63,14 +65,14 @@ def of_transformers(model: T5) -> Any:
     return theirs
 
 
-def test_it_is_transformers_t5(model: T5, source: Tensor, mask: Tensor, target: Tensor) -> None:
+def test_t5_matches_transformers(model: T5, source: Tensor, mask: Tensor, target: Tensor) -> None:
     theirs = of_transformers(model)
     with torch.inference_mode():
         wanted = theirs(input_ids=source, attention_mask=mask.long(), labels=target).logits
         assert close(model(source, mask, target), wanted)
 
 
-def test_what_it_makes_is_transformers_greedy_search(
+def test_generation_matches_transformers_greedy_search(
     model: T5, source: Tensor, mask: Tensor
 ) -> None:
     with torch.no_grad():
@@ -93,7 +95,7 @@ def test_padding_changes_nothing(model: T5, source: Tensor, mask: Tensor, target
     assert close(padded[1:2, :4], alone)
 
 
-def test_a_place_knows_the_past_alone(
+def test_logits_only_depend_on_earlier_tokens(
     model: T5, source: Tensor, mask: Tensor, target: Tensor
 ) -> None:
     other = target.clone()
@@ -133,7 +135,7 @@ def test_weights_of_a_folder(
     model.net.save_pretrained(tmp_path)
     again = T5(**SIZES, pretrained=str(tmp_path)).eval()
     assert torch.equal(again(source, mask, target), model(source, mask, target))
-    with pytest.raises(UserError, match=r"knows 61 tokens and the data has 70"):
+    with pytest.raises(UserError, match=r"has 61 tokens, but the data has 70"):
         T5(**{**SIZES, "vocab_size": 70}, pretrained=str(tmp_path))
 
 
@@ -143,7 +145,7 @@ def test_invalid_data_are_rejected() -> None:
 
 
 @pytest.mark.parametrize("kind", ["M2M100", "Blenderbot", "Bart"])
-def test_it_shifts_for_models_that_do_so_in_their_forward_alone(
+def test_targets_are_shifted_for_models_that_shift_in_forward(
     kind: str, source: Tensor, mask: Tensor, target: Tensor
 ) -> None:
     import transformers

@@ -1,4 +1,4 @@
-"""The tasks of labelled text and of pairs of texts: their figures, whatever the batches."""
+"""Metrics of text classification and sequence to sequence are exact for any batches."""
 
 import json
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_classification() -> None:
 
 def test_a_sum_keeps_single_tokens() -> None:
     total = ExactSum()
-    total.update(2.0**25)  # where single precision counts in fours
+    total.update(2.0**25)  # float32 is exact only to 4 here
     for _ in range(100):
         total.update(torch.tensor(1))
     assert total.compute() == 2.0**25 + 100
@@ -69,7 +69,7 @@ def test_a_sum_keeps_single_tokens() -> None:
 
 
 class NoDouble(TorchDispatchMode):
-    """A device without float64, as Apple's GPUs are."""
+    """A device without float64, like Apple's GPUs."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
@@ -101,7 +101,7 @@ def test_a_match_is_of_the_whole_target() -> None:
 
 
 class Repeats(nn.Module):
-    """Says the source again; sure of it, and wrong where the target is something else."""
+    """Repeats the source with certainty, which is wrong for other targets."""
 
     def forward(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         said = F.pad(source[:, 1:], (0, target.shape[1]))[:, : target.shape[1]]
@@ -122,7 +122,7 @@ def pairs(tmp_path: Path) -> TextPairs:
 
 
 class Guesses(nn.Module):
-    """The same for each token of a target, from what is in its source."""
+    """Predicts the same for all tokens of a target, from the source's tokens."""
 
     def __init__(self, tokens: int) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class Guesses(nn.Module):
 
 @pytest.mark.parametrize(("world", "accumulate"), [(1, 2), (2, 1), (2, 4)])
 def test_a_step_in_parts_is_the_same_step(tmp_path: Path, world: int, accumulate: int) -> None:
-    """Also where the targets of one part are shorter than those of another."""
+    """Also if the targets of one part are shorter than those of another."""
     rows = [{"source": f"{i:03}", "target": str(7 ** (i % 9))} for i in range(60)]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     data = TextPairs(str(tmp_path / "rows.jsonl"), tokenizer="characters", cache=str(tmp_path))
@@ -144,7 +144,7 @@ def test_a_step_in_parts_is_the_same_step(tmp_path: Path, world: int, accumulate
     task = SequenceToSequence(Guesses(data.facts.vocab_size), data.facts, UNUSED, UNUSED)
 
     def gradients(world: int, accumulate: int) -> list[Tensor]:
-        """Of each step of an epoch, averaged over its parts as trainers do."""
+        """The gradients of each step of an epoch, averaged over its parts as trainers do."""
         size, found = data.facts.sizes["train"], []
         cuts = [TrainBatches(size, 16, 3, rank, world, accumulate) for rank in range(world)]
         ranks = [data.make_loader("train", batches, torch.device("cpu")) for batches in cuts]

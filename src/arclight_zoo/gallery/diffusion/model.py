@@ -80,7 +80,7 @@ class UNet(nn.Module):
         halved = 2 ** (len(widths) - 1)
         if image_size % halved:
             raise UserError(
-                f"Images of {image_size} pixels a side cannot be halved {len(widths) - 1} times: "
+                f"Images of {image_size} pixels per side cannot be halved {len(widths) - 1} times: "
                 f"type data.image_size={halved * max(1, round(image_size / halved))}, or give "
                 "model.widths fewer numbers."
             )

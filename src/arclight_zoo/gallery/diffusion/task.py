@@ -22,7 +22,7 @@ class Diffusion(ImageGeneration):
 
     Args:
         model: noisy images `(batch, channels, size, size)` and times `(batch,)` to their noise.
-        facts: what is known of the data.
+        facts: about the data.
         optimizer: see `Task`.
         schedule: see `Task`.
         noise_steps: times between an image and noise.

@@ -32,7 +32,7 @@ class Distillation(PixelTask):
 
     Args:
         model: the student, images `(batch, channels, height, width)` to logits `(batch, classes)`.
-        facts: what is known of the data.
+        facts: about the data.
         optimizer: see `Task`.
         schedule: see `Task`.
         teacher: a run of a classifier of the same images; None: one is trained first.

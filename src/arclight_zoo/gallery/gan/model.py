@@ -91,7 +91,7 @@ class GAN(nn.Module):
         if image_size % 4:
             near = max(4, 4 * round(image_size / 4))
             raise UserError(
-                f"The GAN makes images of a multiple of 4 pixels a side, and these have "
+                f"The GAN makes images of a multiple of 4 pixels per side, and these have "
                 f"{image_size}: type data.image_size={near}."
             )
         self.latent = latent

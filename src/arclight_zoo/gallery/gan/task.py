@@ -22,7 +22,7 @@ class AdversarialGeneration(ImageGeneration):
 
     Args:
         model: generator and discriminator.
-        facts: what is known of the data.
+        facts: about the data.
         optimizer: see `Task`; made once for each network.
         schedule: likewise.
         samples: images that an evaluation makes.

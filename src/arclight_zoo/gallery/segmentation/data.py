@@ -47,15 +47,15 @@ class SegmentationData(DataModule):
         image_size: height and width in pixels, to which whole images are scaled; None: as they are.
         channels: 1 (grey) or 3 (RGB); None: as in the data.
         class_names: by their numbers; None: the numbers.
-        batch_size: images of one optimizer step, over all processes and accumulated batches.
-        eval_batch_size: images of one evaluation batch over all processes; None: as in training.
+        batch_size: images per optimizer step, over all processes and accumulated batches.
+        eval_batch_size: images per evaluation batch, over all processes; None: as in training.
         val_fraction: see `val_split`.
         test_fraction: see `test_split`.
         split_seed: decides who is in which split, independently of the run's seed.
-        folds: the training split is cut into so many parts, of which `fold` is tested on, in the
-            place of the test split; None: it is not.
+        folds: number of parts of the training split for cross-validation; `fold` is the one to test
+            on, instead of the test split; None: no cross-validation.
         fold: see `folds`.
-        limit: use so many images of each split; None: all.
+        limit: use this many images of each split; None: all.
         augment: what is done to training pairs; None: nothing.
         cache: folder of decoded images; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
         seed: the run's seed, for order and augmentation.

@@ -40,10 +40,11 @@ class Segmentation(PixelTask):
         model: `(batch, channels, size, size)` to logits `(batch, classes, size, size)`.
         optimizer: see `Task`.
         schedule: see `Task`.
-        facts: what is known of the data.
+        facts: about the data.
         dice: weight of the Dice loss (Milletari et al., 2016), the mean over classes of the batch.
         class_weights: of the cross-entropy in training: `balanced`, or a list.
-        metrics: measured in evaluation too, on logits `(pixels, classes)` and classes `(pixels,)`.
+        metrics: further metrics of evaluation, on logits `(pixels, classes)` and classes
+            `(pixels,)`.
     """
 
     learns_from = HOLDS

@@ -32,7 +32,7 @@ class SimCLR(PixelTask):
 
     Args:
         model: an image classifier of any kind; its head is taken away.
-        facts: what is known of the data.
+        facts: about the data.
         optimizer: see `Task`.
         schedule: see `Task`.
         views: how two views of an image may differ.

@@ -49,19 +49,19 @@ class TableData(DataModule):
         train_split: the source's split to train on; None: found among the usual names.
         val_split: likewise; None and none found: `val_fraction` of the training split.
         test_split: likewise, with `test_fraction`.
-        encoding: of csv and jsonl files; None: UTF-8, or as their byte order mark says.
-        missing: words in csv files that mean an empty cell, such as `NA`; None: no word does.
-        batch_size: rows of one optimizer step, over all processes and accumulated batches.
-        eval_batch_size: rows of one evaluation batch over all processes; None: as in training.
+        encoding: of csv and jsonl files; None: UTF-8, unless a byte order mark says otherwise.
+        missing: values in csv files that count as missing, such as `NA`; None: only empty cells.
+        batch_size: rows per optimizer step, over all processes and accumulated batches.
+        eval_batch_size: rows per evaluation batch, over all processes; None: as in training.
         val_fraction: see `val_split`; of each class, and equal rows stay together.
         test_fraction: see `test_split`.
         split_seed: decides which row is in which split, independently of the run's seed.
-        folds: the training split is cut into so many parts, of which `fold` is tested on, in the
-            place of the test split; None: it is not.
+        folds: number of parts of the training split for cross-validation; `fold` is the one to test
+            on, instead of the test split; None: no cross-validation.
         fold: see `folds`.
         group_column: rows with the same value in it stay on one side; it is no input. None: only
             equal rows do.
-        limit: use so many rows of each split; None: all.
+        limit: use this many rows of each split; None: all.
         seed: the run's seed, for the order.
 
     Raises:

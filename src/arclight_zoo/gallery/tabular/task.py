@@ -37,8 +37,8 @@ class Tabular(Task):
         facts: what is known of the table.
         label_smoothing: share of a class's target that is spread over all, in training.
         baseline: `linear`, `forest` or `boosting`; None: none.
-        metrics: measured in evaluation too, on logits `(batch, classes)` and classes, or on numbers
-            in the target's own units, both `(batch,)`.
+        metrics: further metrics of evaluation, on logits `(batch, classes)` and classes `(batch,)`,
+            or on numbers in the target's own units, both `(batch,)`.
     """
 
     learns_from = HOLDS
