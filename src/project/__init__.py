@@ -1,1 +1,1 @@
-"""Your own package: a model, what it learns, and from what. Change these files, or add others."""
+"""Your own package: a model, a task and data. Change these files, or add others."""

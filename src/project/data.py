@@ -15,12 +15,12 @@ from arclight.data.rows import RowLoader
 
 @dataclass(frozen=True, kw_only=True)
 class PixelFacts(Facts):
-    """What is known of the data before the model and the task are built."""
+    """Facts about the data that are known before the model and the task are built."""
 
     pixels: int
 
     def for_model(self) -> dict[str, Any]:
-        """Fills what the model's config leaves null."""
+        """The values for arguments that the model's config leaves null."""
         return {"pixels": self.pixels}
 
 
@@ -28,12 +28,12 @@ class NoisyDigits(DataModule):
     """Pairs of a noisy and a clean image, each `(batch, 64)`; clean pixels are from 0 to 1.
 
     Args:
-        noise: standard deviation of what is added to each pixel.
-        batch_size: images of one optimizer step.
+        noise: standard deviation of the noise that is added to each pixel.
+        batch_size: images per optimizer step.
         seed: the run's seed.
     """
 
-    holds = "noisy and clean images"  # other tasks refuse these data in a sentence
+    holds = "noisy and clean images"  # other tasks reject these data with a message
 
     def __init__(self, noise: float, batch_size: int, seed: int) -> None:
         super().__init__("digits", batch_size, None, seed)
@@ -56,8 +56,8 @@ class NoisyDigits(DataModule):
         clean = self.parts[stage]
 
         def make(rows: Tensor, epoch: int | None) -> tuple[Tensor, Tensor]:
-            # Randomness must depend on the seed, the epoch and the image alone: then a resumed run
-            # sees the same noise as an uninterrupted one. In evaluation, `epoch` is None.
+            # Randomness must depend only on the seed, the epoch and the image, so that a resumed
+            # run sees the same noise as an uninterrupted one. In evaluation, `epoch` is None.
             seed = 0 if epoch is None else 1 + 10_000 * self.seed + epoch
             draw = torch.Generator().manual_seed(seed)
             noise = self.noise * torch.randn(clean.shape, generator=draw)

@@ -1,15 +1,15 @@
-"""The model: a plain `nn.Module` that knows nothing of the other files."""
+"""The model: a plain `nn.Module` that does not depend on the other files."""
 
 from torch import Tensor, nn
 
 
 class Autoencoder(nn.Module):
-    """Squeezes an image through a few numbers, so that noise, which does not fit, is lost.
+    """Encodes an image in a few numbers and decodes it again, which removes noise.
 
     Args:
-        pixels: of an image. The config leaves it null: it comes from the data's facts.
+        pixels: of an image. Null in the config: from the data's facts.
         width: of the hidden layers.
-        code: how many numbers the image is squeezed into.
+        code: size of the bottleneck.
     """
 
     def __init__(self, pixels: int, width: int = 256, code: int = 64) -> None:

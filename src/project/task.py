@@ -1,4 +1,4 @@
-"""The task: what is learned, how it is measured, and what a finished run is asked."""
+"""The task: the loss, the metrics, and predictions of a finished run."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class Denoising(Task):
     """Learns to return the clean image for the noisy one.
 
     Args:
-        softness: errors below it count squared, errors above it by their size.
+        softness: errors below it count quadratically, larger errors linearly.
         given: model, optimizer and schedule, from the config's groups.
     """
 
@@ -49,19 +49,19 @@ class Denoising(Task):
         return {f"{stage}/rmse": rmse}
 
     def blank_batch(self, facts: Facts, examples: int) -> Batch:
-        """A batch of the right shapes: costs are counted, and exports traced, with it."""
+        """A batch of the right shapes, for the cost estimate and for exports."""
         assert isinstance(facts, PixelFacts)
         return torch.zeros(examples, facts.pixels), torch.zeros(examples, facts.pixels)
 
     def answer(self, question: Question) -> Rows:
-        """For `scripts/predict.py`: cleans the images of a csv file, one in each line."""
+        """For `scripts/predict.py`: denoises the images of a csv file, one per line."""
         assert isinstance(self.facts, PixelFacts)
         try:
             images = np.loadtxt(question.place, np.float32, delimiter=",", ndmin=2)
         except (OSError, ValueError) as error:
             raise UserError(f"{question.place} is not a csv file of numbers: {error}") from error
         if images.shape[1] != self.facts.pixels:
-            raise UserError(f"{question.place} should have {self.facts.pixels} numbers in a line.")
+            raise UserError(f"{question.place} should have {self.facts.pixels} numbers per line.")
         cleaned = self.model(torch.from_numpy(images).to(self.device)).tolist()
         header = ["line", *(f"pixel_{i}" for i in range(self.facts.pixels))]
         return [header] + [[str(i), *map("{:.4f}".format, row)] for i, row in enumerate(cleaned, 1)]

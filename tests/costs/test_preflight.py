@@ -108,7 +108,7 @@ def test_the_suggested_batch_divides_into_the_parts(composed: Composed, tmp_path
         ),
         (
             ("model=blip", "task=captioning", "data=digits_captions"),
-            "the same step in parts, of which those with short captions count a little more",
+            "the same step in parts, where those with short captions have slightly more weight",
         ),
     ],
 )

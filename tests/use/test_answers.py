@@ -97,7 +97,7 @@ def test_an_image_is_of_the_class_whose_captions_are_nearest(tmp_path: Path, ima
     assert float(rows[0][2]) == pytest.approx(expected[0].item(), abs=1e-5)
     unnamed = image_facts([])
     task = Contrastive(Bright(), unnamed, UNUSED, UNUSED)
-    with pytest.raises(UserError, match=r"learnt captions and no classes, .*data\.captions"):
+    with pytest.raises(UserError, match=r"trained on captions without classes, .*data\.captions"):
         ask(task, unnamed, where, images)
 
 
@@ -198,7 +198,9 @@ def test_masked_letters_are_predicted(tmp_path: Path, lines: Path) -> None:
     found = ask(task, facts, where, lines)
     assert found == [["text", "answer"], ["a<mask>a", "aba"], ["c<mask>e<mask>", "cdef"]]
     lines.write_text("a<mask>\nabc\n")
-    with pytest.raises(UserError, match=r"The line 'abc' of .* hides nothing .*: write <mask>"):
+    with pytest.raises(
+        UserError, match=r"The line 'abc' of .* has no masked word .*: write <mask>"
+    ):
         ask(task, facts, where, lines)
 
 

@@ -388,7 +388,7 @@ def test_a_language_model_continues_a_prompt(writer: RunDirectory) -> None:
     assert 5 < len(made) <= 35
     assert made == generate(str(writer.path), "to be", length=30)
     assert made != generate(str(writer.path), "to be", length=30, seed=1)
-    with pytest.raises(UserError, match=r"prompt has characters that the run's tokenizer does not have: 'Q'"):
+    with pytest.raises(UserError, match=r"characters that the run's tokenizer does not have: 'Q'"):
         generate(str(writer.path), "Q")
     for name, value in {"temperature": -1.0, "length": 0, "top_k": -1}.items():
         with pytest.raises(UserError, match=f"^{name}={value} should be"):

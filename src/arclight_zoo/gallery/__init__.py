@@ -1,1 +1,1 @@
-"""Projects of many kinds, each in a folder that knows nothing of the others and can be deleted."""
+"""Example projects; each folder is independent of the others and can be deleted."""

@@ -1,1 +1,1 @@
-"""Images with texts: data, contrastive learning, captioning, models."""
+"""Images with texts: data, models, contrastive learning and captioning."""

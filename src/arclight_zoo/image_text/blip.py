@@ -1,4 +1,4 @@
-"""BLIP: the door to transformers' captioner, which says what an image shows."""
+"""BLIP, from transformers, for captioning."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from arclight_zoo.nets.fitting import (
 
 
 class BLIP(nn.Module):
-    """A vision transformer, and a text decoder that looks at its patches (Li et al., 2022).
+    """A vision transformer, and a text decoder that attends to its patches (Li et al., 2022).
 
     The head shares the token embedding's weights. Feed-forward layers are four times as wide as
     their tower.
@@ -28,14 +28,16 @@ class BLIP(nn.Module):
         in_channels: channels of the images.
         patch_size: pixels per side; divides `image_size`.
         vocab_size: size of the vocabulary.
-        context: the most tokens of one caption.
-        pad: the token that fills up shorter captions.
-        start: the token that a caption begins with.
-        end: the token that closes it.
+        context: maximum number of tokens per caption.
+        pad: the padding token.
+        start: the start token of captions.
+        end: the end token of captions.
         image_d_model: width of the image tower.
         image_n_heads: its attention heads; divides its width.
         image_n_layers: its blocks.
-        text_d_model: width of the decoder; heads and blocks likewise.
+        text_d_model: width of the decoder.
+        text_n_heads: its attention heads; divides its width.
+        text_n_layers: its blocks.
         dropout: of the decoder's embeddings, attention weights and branches, and of the image
             tower's attention weights.
         pretrained: a folder or hub id of published weights, which bring their own sizes; None:
@@ -43,7 +45,7 @@ class BLIP(nn.Module):
         activation_checkpointing: recompute each block in the backward pass.
 
     Raises:
-        UserError: sizes that do not divide, or `pretrained` that cannot be loaded or does not fit.
+        UserError: a size does not divide another, or `pretrained` cannot be loaded or does not fit.
     """
 
     def __init__(
@@ -89,7 +91,7 @@ class BLIP(nn.Module):
                 "num_hidden_layers": image_n_layers,
                 "intermediate_size": 4 * image_d_model,
                 "attention_dropout": dropout,
-                "initializer_range": image_d_model**-0.5,  # by default all would begin at 1e-10
+                "initializer_range": image_d_model**-0.5,  # the default is 1e-10
             }
             text_tower = {
                 "vocab_size": vocab_size,
@@ -100,7 +102,7 @@ class BLIP(nn.Module):
                 "intermediate_size": 4 * text_d_model,
                 "hidden_dropout_prob": dropout,
                 "attention_probs_dropout_prob": dropout,
-                # 0.02, as published, is for a width of 768: here the image would hardly be heard
+                # the published 0.02 is for a width of 768; here the image would have little effect
                 "initializer_range": text_d_model**-0.5,
                 "pad_token_id": pad,
                 "bos_token_id": start,
@@ -114,25 +116,24 @@ class BLIP(nn.Module):
             self.net.activation_checkpointing_enable()
 
     def _see(self, in_channels: int) -> None:
-        """Patches of other than three channels, which transformers does not provide for."""
+        """Patch embeddings for other than three channels, which transformers does not support."""
         embeddings = self.net.vision_model.embeddings
         d_model, size = embeddings.embed_dim, embeddings.patch_size
         patches = nn.Conv2d(in_channels, d_model, size, size)
-        # of variance 1 for pixels of variance 1, or the positions would drown them
+        # outputs of variance 1 for pixels of variance 1, or the positions would dominate
         nn.init.normal_(patches.weight, std=patches.weight[0].numel() ** -0.5)
         assert patches.bias is not None
         nn.init.zeros_(patches.bias)
         embeddings.patch_embedding = patches
 
     def forward(self, images: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Logits of the next token at each place `(batch, length, vocab)`.
+        """Logits of the next token at each position `(batch, length, vocab)`.
 
         Args:
             images: `(batch, channels, height, width)`.
-            tokens: `(batch, length)`, from the start on, filled up on the right; a place's logits
-                depend on the image, its token and those before it alone.
-            mask: true where they are the caption's own. What fills it up is behind them, where
-                nothing looks.
+            tokens: `(batch, length)`, starting with the start token, padded at the right; logits
+                depend only on the image, the token at their position and earlier ones.
+            mask: False for padding; unused, since causal attention does not see later padding.
         """
         logits: Tensor = self.net.text_decoder(
             input_ids=self._begun(tokens), encoder_hidden_states=self._seen(images), use_cache=False
@@ -144,18 +145,18 @@ class BLIP(nn.Module):
         return states
 
     def _begun(self, tokens: Tensor) -> Tensor:
-        """Begun with the model's own start, which published weights want and no tokenizer knows."""
+        """Adds the model's start token, which published weights expect but no tokenizer adds."""
         first = torch.full_like(tokens[:, :1], self.net.config.text_config.bos_token_id)
         return torch.cat([first, tokens[:, 1:]], dim=1)
 
     @torch.no_grad()
     def generate(self, images: Tensor, length: int, end: int) -> Tensor:
-        """The likeliest next token each time: `(batch, length)`, without the start.
+        """Greedy decoding: `(batch, length)`, without the start token.
 
         Args:
             images: `(batch, channels, height, width)`.
-            length: tokens to make.
-            end: the token that closes a caption; it is repeated to the length.
+            length: number of tokens to generate.
+            end: the end token; it pads shorter captions.
         """
         from transformers import DynamicCache, EncoderDecoderCache
 

@@ -1,4 +1,4 @@
-"""Captioning with any model that tells the next token of a text about an image."""
+"""Captioning with any model that predicts the next token of a caption."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,31 +18,31 @@ from arclight_zoo.pixels.questions import image_batches
 from arclight_zoo.tokens.questions import answer_rows, decode, kept_tokenizer
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
-IGNORED = -100  # a target that nothing is counted of: torch's own default
+IGNORED = -100  # target to ignore, as in torch's cross-entropy
 
 
 class Captioning(Task):
-    """Cross-entropy of each token of a caption, given the image and the tokens before it.
+    """Captioning: cross-entropy of each token of a caption, given the image and earlier tokens.
 
-    Its mean is over the tokens of a part of the step, where processes or accumulation make parts:
-    tokens of a part with short captions then count a little more.
+    If processes or gradient accumulation divide a step into parts, the mean is over the tokens of
+    each part: tokens of a part with short captions then have slightly more weight.
 
-    Evaluation gives the mean loss of a token, the share of tokens that were the likeliest, and the
-    share of captions that the model makes exactly by itself, taking the likeliest token each time.
+    Evaluation reports the mean loss per token, the accuracy of tokens, and the fraction of
+    captions that greedy decoding reproduces exactly.
 
     Args:
-        model: (images, tokens, mask) to logits of the next token at each place, with a method
+        model: maps (images, tokens, mask) to logits of the next tokens, and has a method
             `generate(images, length, end)`; see `arclight_zoo.image_text.blip.BLIP`.
         facts: about the data.
         metrics: further metrics of evaluation, on logits `(batch, length, vocab)` and targets
-            `(batch, length)`, where -100 is to be ignored.
+            `(batch, length)`; ignore targets of -100.
     """
 
     cross_entropy: nn.CrossEntropyLoss
 
     learns_from = "images with texts"
     padded = True
-    parts_differ = "of which those with short captions count a little more"
+    parts_differ = "where those with short captions have slightly more weight"
     facts: ImageTextFacts
 
     def __init__(
@@ -110,7 +110,7 @@ class Captioning(Task):
         return random_pairs(self.facts, examples, draw)
 
     def answer(self, question: Question) -> Rows:
-        """A caption of each image."""
+        """Generates a caption for each image."""
         facts = self.facts
         tokenizer = kept_tokenizer(question.folder)
         rows = [["file", "caption"]]
@@ -124,5 +124,5 @@ class Captioning(Task):
 
 
 def targets_of(tokens: Tensor, mask: Tensor) -> Tensor:
-    """What comes next at each place but the last, `(batch, length - 1)`; -100 behind the end."""
+    """The next tokens at all positions except the last, `(batch, length - 1)`; -100 for padding."""
     return tokens[:, 1:].masked_fill(~mask[:, 1:], IGNORED)

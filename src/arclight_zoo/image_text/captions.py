@@ -1,4 +1,4 @@
-"""What images are called, in tokens, and how a batch of images comes by it."""
+"""Tokenised captions, and how they are added to batches of images."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from arclight_zoo.pixels.decode import Normalise
 from arclight_zoo.tokens.ragged import Ragged
 
 CAPTION = 28
-"""The column of a sample's row that chooses among its captions; `augment` reads others."""
+"""The column of the random table that chooses a caption; `augment` reads other columns."""
 
 
 @dataclass(frozen=True)
 class Captions:
-    """Equally many captions of each class, all filled up to the longest.
+    """The same number of captions for each class, padded to the longest.
 
     Attributes:
         tokens: int32 `(classes, each, longest)`.
-        lengths: how many tokens are a caption's own, `(classes, each)`.
+        lengths: number of tokens without padding, `(classes, each)`.
     """
 
     tokens: Tensor
@@ -29,41 +29,41 @@ class Captions:
         return Captions(self.tokens.to(device), self.lengths.to(device))
 
     def every(self) -> tuple[Tensor, Tensor]:
-        """All tokens, and where they are a caption's own: both `(classes, each, longest)`."""
+        """All tokens and their mask (False: padding), both `(classes, each, longest)`."""
         places = torch.arange(self.tokens.shape[-1], device=self.tokens.device)
         return self.tokens.long(), places < self.lengths[..., None]
 
     def of(self, classes: Tensor, which: Tensor | int) -> tuple[Tensor, Tensor]:
-        """One caption of each of these classes: tokens and mask, both `(batch, longest)`.
+        """A caption for each of these classes: tokens and mask, both `(batch, longest)`.
 
         Args:
             classes: `(batch,)`.
-            which: of a class's captions, `(batch,)`.
+            which: index of the caption within its class, `(batch,)`.
         """
         return Captions(self.tokens[classes, which], self.lengths[classes, which]).every()
 
 
 def captions(texts: Ragged, each: int, pad: int) -> Captions:
-    """The captions of one class behind each other, and so class after class."""
+    """Builds `Captions` from texts that are ordered by class, with `each` texts per class."""
     tokens, own = texts.padded(torch.arange(len(texts)), pad)
     shape = (len(texts) // each, each)
     return Captions(tokens.to(torch.int32).view(*shape, -1), own.sum(1).view(shape))
 
 
 class CaptionFinish(Finish):
-    """The last step of every loader, where an image comes with one of its captions.
+    """The last step of every loader; adds a caption to each image.
 
     Args:
-        normalise: its mean and std.
+        normalise: subtracts the mean and divides by the std.
         augment: None in evaluation.
-        known: on the device of the batches.
+        known: the captions, on the device of the batches.
     """
 
     def __init__(self, normalise: Normalise, augment: Augment | None, known: Captions) -> None:
         super().__init__(normalise, len(known.tokens), augment)
         self.known = known
         if known.tokens.shape[1] > 1:
-            self.augment = augment  # loaders then make rows, though it may leave the images alone
+            self.augment = augment  # so that loaders draw random rows, which choose captions
 
     def __call__(  # type: ignore[override]  # a batch has more here
         self, images: Tensor, labels: Tensor, rows: Tensor | None

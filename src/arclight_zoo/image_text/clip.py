@@ -1,4 +1,4 @@
-"""CLIP: the door to transformers' two towers, which bring images and texts into one space."""
+"""CLIP, from transformers, which embeds images and texts into one space."""
 
 import math
 from typing import Any, Literal
@@ -24,8 +24,9 @@ LARGEST_SCALE = 100.0  # of the logits, as published: beyond it, training become
 class CLIP(nn.Module):
     """A vision transformer and a causal text transformer (Radford et al., 2021).
 
-    An image is what its class token, a text is what its last token has become, each projected and
-    normalised. Feed-forward layers are four times as wide as their tower.
+    The embedding of an image is the output of its class token, that of a text the output of its
+    end token, each projected and normalised. Feed-forward layers are four times as wide as their
+    tower.
 
     Args:
         image_size: height and width in pixels.
@@ -34,20 +35,22 @@ class CLIP(nn.Module):
         vocab_size: size of the vocabulary.
         context: maximum number of tokens per text.
         pad: the padding token.
-        end: the token that closes a text.
+        end: the end token of texts.
         image_d_model: width of the image tower.
         image_n_heads: its attention heads; divides its width.
         image_n_layers: its blocks.
-        text_d_model: width of the text tower; heads and blocks likewise.
+        text_d_model: width of the text tower.
+        text_n_heads: its attention heads; divides its width.
+        text_n_layers: its blocks.
         projection: width of the embeddings.
-        activation: "quick_gelu", as published first, or "gelu".
-        temperature: of the softmax at the beginning; it is learnt.
+        activation: "quick_gelu", as in the first publication, or "gelu".
+        temperature: initial temperature of the softmax; it is learnt.
         pretrained: a folder or hub id of published weights, which bring their own sizes; None:
             random weights.
         activation_checkpointing: recompute each block in the backward pass.
 
     Raises:
-        UserError: sizes that do not divide, or `pretrained` that cannot be loaded or does not fit.
+        UserError: a size does not divide another, or `pretrained` cannot be loaded or does not fit.
     """
 
     entrances = ("embed_texts", "embed_images")
@@ -108,7 +111,7 @@ class CLIP(nn.Module):
                 "intermediate_size": 4 * text_d_model,
                 "hidden_act": activation,
                 "pad_token_id": pad,
-                "bos_token_id": None,  # or it would be that of the published vocabulary
+                "bos_token_id": None,  # the default is for the published vocabulary
                 "eos_token_id": end,
             }
             config = CLIPConfig(
@@ -125,12 +128,12 @@ class CLIP(nn.Module):
     def forward(
         self, images: Tensor, tokens: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Embeddings of images and texts `(batch, projection)`, and what scales their products.
+        """Embeddings of images and texts `(batch, projection)`, and the scale of their products.
 
         Args:
             images: `(batch, channels, height, width)`.
-            tokens: `(batch, length)`, in the frame of a start and an end, filled up on the right.
-            mask: true where they are the text's own, `(batch, length)`.
+            tokens: `(batch, length)`, with start and end tokens, padded at the right.
+            mask: False for padding, `(batch, length)`.
         """
         return self.embed_images(images), self.embed_texts(tokens, mask), self.scale()
 
@@ -142,19 +145,21 @@ class CLIP(nn.Module):
     def embed_texts(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Texts to embeddings `(batch, projection)` of length 1.
 
-        The last token of the text's own is its end. transformers looks for it by its number, and
-        for the highest one where that is 2, which many tokenizers number so.
+        The last token without padding is the end token. transformers finds it by its id, but takes
+        the highest id if the end token is 2, as in many tokenizers; this finds it by position.
         """
-        # Attention is causal: what fills a text up is behind all that is read, and needs no mask.
+        # Attention is causal, and padding comes last, so it needs no mask.
         states = self.net.text_model(input_ids=tokens).last_hidden_state
         last = mask.sum(1) - 1
         pooled = states[torch.arange(states.shape[0], device=states.device), last]
         return F.normalize(self.net.text_projection(pooled), dim=-1)
 
     def scale(self) -> Tensor:
-        """What logits are scaled by: the inverse of the temperature, at most 100."""
+        """The scale of the logits: the inverse temperature, at most 100."""
         if self.training:
-            with torch.no_grad():  # as published: the weight itself, so that it can come back
+            with (
+                torch.no_grad()
+            ):  # as published: clamp the parameter, so that it can decrease again
                 self.net.logit_scale.clamp_(max=math.log(LARGEST_SCALE))
         scale: Tensor = self.net.logit_scale.exp()
         return scale

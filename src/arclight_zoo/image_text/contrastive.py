@@ -1,4 +1,4 @@
-"""Contrastive learning of images and texts, with any model that gives both an embedding."""
+"""Contrastive learning of images and texts, with any model that embeds both."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
-ROWS = 1024  # of a table of similarities that are held at once
+ROWS = 1024  # of similarities to compute at a time
 RECALLS = (1, 5)
 
 
 class Contrastive(Task):
-    """Each image shall find its text among the batch's, and each text its image (CLIP).
+    """Contrastive learning: matches images and texts within a batch (CLIP; Radford et al., 2021).
 
-    Texts of one class are all right for its images: the target is spread evenly over them, or else
-    a set of few different captions would be told to push apart what is equal. Where several
-    processes share a batch, each compares its own part with all of it.
+    All texts of a class are correct for its images: the target is spread evenly over them, since
+    otherwise equal captions would be pushed apart. If several processes share a batch, each
+    compares its own part with the whole batch.
 
-    Evaluation gives the zero-shot accuracy, which is the share of images that are most like their
-    own class's captions (the mean of their embeddings) among all classes, and its mean loss; of a
-    table, the classes are the different captions of the evaluated images. And recall at 1 and at 5
-    of texts by image and of images by text over the whole evaluation set: the share of queries with
-    a right answer among so many of the likest. Ties count as mistakes.
+    Evaluation reports zero-shot accuracy and its mean loss: each image is assigned to the class
+    with the most similar captions (the mean of their embeddings). For a table, the classes are
+    the distinct captions of the evaluated images. It also reports recall at 1 and 5 of texts by
+    image and of images by text over the whole evaluation set: the fraction of queries with a
+    correct answer among the 1 or 5 most similar. Ties count as errors.
 
     Args:
-        model: (images, tokens, mask) to embeddings of both and a scale, with a method
+        model: maps (images, tokens, mask) to embeddings of both and a scale, and has a method
             `embed_texts(tokens, mask)`; see `arclight_zoo.image_text.clip.CLIP`.
         facts: about the data.
         metrics: further metrics of evaluation, on the zero-shot classification: probabilities
@@ -105,7 +105,7 @@ class Contrastive(Task):
     def _collect(self, batch: Batch) -> None:
         images, tokens, mask, classes = batch
         image, text, scale = self.model(images, tokens, mask)
-        # Copies: with compile=cudagraphs, the next batch's outputs are written over this one's.
+        # Copies, since with compile=cudagraphs the next batch overwrites these outputs.
         image, text, self._scale = (
             out.to(torch.float32, copy=True) for out in (image, text, scale)
         )
@@ -154,7 +154,7 @@ class Contrastive(Task):
         return figures
 
     def _choices(self, every_text: Tensor, every_class: Tensor) -> tuple[Tensor, Tensor]:
-        """What an image is told apart by: embeddings `(n, width)`, and their classes, rising."""
+        """Embeddings of the classes to choose from, `(n, width)`, and their sorted classes."""
         if not self.class_names:
             numbers, which = torch.unique(every_class, return_inverse=True)
             places = torch.arange(len(which), device=which.device)
@@ -174,12 +174,12 @@ class Contrastive(Task):
         return random_pairs(self.facts, examples, draw)
 
     def answer(self, question: Question) -> Rows:
-        """Zero-shot: the class whose captions are nearest to each image."""
+        """Zero-shot classification: the class with the most similar captions for each image."""
         facts, model = self.facts, self.model
         if not facts.class_names:
             raise UserError(
-                f"{question.folder} learnt captions and no classes, so that there is none to "
-                "choose; train with data.captions to have them."
+                f"{question.folder} was trained on captions without classes, so there are no "
+                "classes to choose from: train with data.captions to have them."
             )
         data = question.config["data"]
         words = data["words"] or facts.class_names
@@ -202,7 +202,7 @@ class Contrastive(Task):
 
 
 def loss_of(logits: Tensor, classes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy with all that is of the same class as target, and how many found such.
+    """Cross-entropy with all columns of the row's class as target, and the number of correct rows.
 
     Args:
         logits: `(batch, all)`.
@@ -216,20 +216,22 @@ def loss_of(logits: Tensor, classes: Tensor, others: Tensor) -> tuple[Tensor, Te
 
 
 def ranks_of(likeness: Tensor, right: Tensor) -> Tensor:
-    """How many wrong answers are no less like each query than its likest right one: `(queries,)`.
+    """The rank of the best correct answer for each query, from 0: `(queries,)`.
+
+    That is, the number of wrong answers that are at least as similar.
 
     Args:
-        likeness: `(queries, answers)`.
-        right: which answers are right, likewise.
+        likeness: similarities `(queries, answers)`.
+        right: correct answers, bool `(queries, answers)`.
     """
     best = likeness.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
     return ((likeness >= best) & ~right).sum(1)
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of all processes; the gradient of a row is the sum of what all processes make of it.
+    """Gathers rows of all processes; gradients are summed over processes.
 
-    Written out since torch.distributed.nn's is deprecated, and what it names instead is new.
+    `torch.distributed.nn` has the same, but it is deprecated and its replacement is new.
     """
 
     @staticmethod
@@ -246,7 +248,7 @@ class _Gather(torch.autograd.Function):
 
 
 def gathered(own: Tensor) -> Tensor:
-    """Equally many rows of each process behind each other; gradients flow back to their own."""
+    """Concatenates equal numbers of rows of all processes, with gradients."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return own
     every: Tensor = _Gather.apply(own)
@@ -254,5 +256,5 @@ def gathered(own: Tensor) -> Tensor:
 
 
 def _every(own: Tensor) -> Tensor:
-    """Rows of all processes, of which each may have another number."""
+    """Concatenates rows of all processes, whose numbers may differ."""
     return torch.cat(gather_all_tensors(own)) if dist.is_initialized() else own

@@ -1,4 +1,4 @@
-"""Images with a text each: the data module of contrastive learning and of captioning."""
+"""Images with captions: the data module of contrastive learning and captioning."""
 
 import hashlib
 from pathlib import Path
@@ -39,24 +39,24 @@ class CaptionedImages(ImageData, TextModule):
     `caption_column`: every row is an image with a caption of its own.
 
     Attributes:
-        known: the captions of each class; known after `setup()`.
+        known: the captions of each class; set by `setup()`.
 
     Args:
-        path: as `ImageData` takes it; with `caption_column` a hub id, or a folder of parquet files
-            or of images with a metadata.csv or .jsonl.
+        path: see `ImageData`; with `caption_column` a hub id, or a folder of parquet files or of
+            images with a metadata.csv or .jsonl.
         image_column: see `ImageData`.
-        label_column: see `ImageData`; of a labelled set.
-        caption_column: of a table; None: a labelled set.
+        label_column: see `ImageData`; for labelled data.
+        caption_column: of a table; None: labelled data.
         captions: templates, such as "a photo of a {}"; None: a table.
-        words: what stands for each class in the templates; None: its name.
+        words: the word for each class in the templates; None: its name.
         tokenizer: `characters`, `bpe` (byte-pair encoding), both trained on the training captions,
             or a published one: a local folder or file, or a hub id.
         vocab_size: tokens of `bpe`, at most.
-        context: tokens of one caption with its frame, at most; the rest of longer ones is left out.
-        train_split: this and all that follow: see `ImageData`.
+        context: maximum tokens of a caption, with start and end; longer captions are cut.
+        train_split: for this and all further arguments, see `ImageData`.
 
     Raises:
-        UserError: the data or these arguments have a fault that the user can mend.
+        UserError: the data or an argument is invalid.
     """
 
     facts: ImageTextFacts
@@ -79,7 +79,7 @@ class CaptionedImages(ImageData, TextModule):
         require_counts(vocab_size=vocab_size)
         if context < 3:
             raise UserError(
-                f"data.context={context} leaves no room between a caption's start and end: "
+                f"data.context={context} leaves no room between start and end tokens of a caption: "
                 "type data.context=32."
             )
         self.caption_column, self.templates, self.words = caption_column, captions, words
@@ -93,8 +93,8 @@ class CaptionedImages(ImageData, TextModule):
         for key in ("mixup", "cutmix"):
             if getattr(self.augment, key):
                 raise UserError(
-                    f"data.augment.{key}={getattr(self.augment, key)} mixes two images, and the "
-                    f"mixture has no caption: type data.augment.{key}=0."
+                    f"data.augment.{key}={getattr(self.augment, key)} mixes two images, but mixed "
+                    f"images have no caption: type data.augment.{key}=0."
                 )
 
     def _require_one_kind_of_captions(self) -> None:
@@ -115,12 +115,12 @@ class CaptionedImages(ImageData, TextModule):
         if self.caption_column and (self.columns[1] or self.words):
             key = "label_column" if self.columns[1] else "words"
             raise UserError(
-                f"data.{key} is for labelled sets, and with data.caption_column="
+                f"data.{key} is for labelled data, but with data.caption_column="
                 f"{self.caption_column} each row has its own text: type data.{key}=null."
             )
 
     def setup(self, stage: str | None = None) -> None:
-        """Opens, divides, measures and encodes the data; a second call does nothing."""
+        """Opens, splits and encodes the data; a second call does nothing."""
         if hasattr(self, "facts"):
             return
         super().setup(stage)
@@ -176,36 +176,36 @@ class CaptionedImages(ImageData, TextModule):
         end = tokenizers.end_of(self.tokenizer)
         if start is None or end is None:
             raise UserError(
-                f"data.tokenizer={self.kind} has no tokens that begin and end a text "
-                f"({tokenizers.START} and {tokenizers.END}): type data.tokenizer=bpe, or name one "
-                "that has."
+                f"data.tokenizer={self.kind} has no start and end tokens "
+                f"({tokenizers.START} and {tokenizers.END}): type data.tokenizer=bpe, or name a "
+                "tokenizer that has them."
             )
         return start, end
 
     def _open(self) -> Source:
-        """A table's captions are its classes."""
+        """Opens the source; the distinct captions of a table are its classes."""
         column = self.caption_column
         if column is None:
             return super()._open()
         folder = Path(self.path).expanduser()
         if self.path == "sklearn:digits" or (folder.is_dir() and holds_class_folders(folder)):
             raise UserError(
-                f"data.path={self.path} has classes and no columns: type data.caption_column=null "
+                f"data.path={self.path} has classes but no columns: type data.caption_column=null "
                 "\"data.captions=['a photo of a {}']\"."
             )
         try:
             return open_source(self.path, self.columns[0], column)
-        except UserError as error:  # which knows the column by another key
+        except UserError as error:  # it names another key for the column
             words = str(error).replace("data.label_column", "data.caption_column")
             raise UserError(words) from error
-        except TypeError as error:  # cells that cannot be sorted or told apart, such as lists
+        except TypeError as error:  # cells that cannot be sorted or compared, such as lists
             raise UserError(
-                f"data.caption_column={column} of {self.path} holds no text: type one that has a "
+                f"data.caption_column={column} of {self.path} holds no text: type a column with a "
                 "caption in each row."
             ) from error
 
     def _strata(self, split: Split) -> Rows:
-        """Captions of a table are mostly one image's, which can be on one side only."""
+        """No strata for a table: most captions belong to one image."""
         if self.templates:
             return super()._strata(split)
         return np.zeros(len(split.labels), dtype=np.int64)

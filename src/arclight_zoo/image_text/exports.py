@@ -1,4 +1,4 @@
-"""What tasks of images with texts share when a finished run is asked."""
+"""Shared code to export models of images with texts."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from arclight_zoo.tokens.questions import random_mask, random_tokens
 
 
 def random_pairs(facts: ImageTextFacts, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
-    """Random images with random texts, as the models of both take them."""
+    """Random images with random texts, as model inputs."""
     return {
         "images": random_images(facts, examples, draw),
         "tokens": random_tokens(facts.vocab_size, examples, facts.context, draw),
@@ -24,7 +24,7 @@ def random_pairs(facts: ImageTextFacts, examples: int, draw: torch.Generator) ->
 
 
 def save_pair_model(model: nn.Module, facts: ImageTextFacts, folder: Path, run: Path) -> Answer:
-    """The model, its tokenizer and its image processor, in a folder that transformers opens."""
+    """Writes model, tokenizer and image processor to a folder that transformers can load."""
     again = write_model(model, folder, facts.class_names)
     write_tokenizer(run, folder, facts.context)
     write_processor(model, facts, folder)

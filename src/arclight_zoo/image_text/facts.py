@@ -1,4 +1,4 @@
-"""What a model must know about images with texts."""
+"""The facts about images with texts that a model needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from arclight_zoo.tokens.text_facts import TextFacts, assumed_texts
 
 @dataclass(frozen=True, kw_only=True)
 class ImageTextFacts(ImageFacts, TextFacts):
-    """Of images with a text each.
+    """Facts about images with one text each.
 
-    `num_classes` counts the classes of a labelled set, or else the different texts, which are too
-    many to be named: `class_names` is then empty.
+    `num_classes` is the number of classes of labelled data, or else of distinct texts; then
+    `class_names` is empty, since they are too many.
 
     Attributes:
-        start: the token that a text begins with.
-        end: the token that closes it.
+        start: the start token of texts.
+        end: the end token of texts.
     """
 
     start: int

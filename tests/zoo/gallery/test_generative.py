@@ -98,7 +98,7 @@ def test_a_teacher_of_other_images_is_refused(
     run = create(tmp_path / "run", tmp_path, "run", config, [], {})
     assert execute(run) == 2
     assert (
-        "has learnt from images with image_size 8, and the student's have 9"
+        "was trained on images with image_size 8, but the student's have 9"
         in (run.summary["error"])
     )
 
@@ -119,14 +119,14 @@ def test_a_teacher_that_has_changed_is_noticed(
     cut.config_file.write_text(text)
     shutil.copy(copies[0].checkpoints / "last.ckpt", cut.checkpoints / "last.ckpt")
     assert execute(cut) == 2
-    assert "has other weights than when this run began" in cut.summary["error"]
+    assert "has other weights than when this run started" in cut.summary["error"]
 
 
 @pytest.mark.slow
 def test_without_a_teacher_one_is_trained_once(composed: Composed, tmp_path: Path) -> None:
     words = ["model=cnn", "model.widths=[4,8]", *FEW]
     config = composed("experiment=distillation", *FEW, *MINIATURE["distillation"])
-    config["task"] |= {"teacher_run": str(tmp_path / "teacher"), "teacher_words": words}
+    config["task"] |= {"teacher_run": str(tmp_path / "teacher"), "teacher_overrides": words}
     for name in ("a", "b"):
         run = create(tmp_path / name, tmp_path, name, config, [], {})
         assert execute(run) == 0

@@ -1,1 +1,1 @@
-"""Images by taking noise away, a little at a time."""
+"""Image generation by denoising diffusion."""

@@ -1,4 +1,4 @@
-"""A small U-Net that sees how noisy its image is."""
+"""A small U-Net for denoising diffusion."""
 
 import math
 
@@ -11,19 +11,19 @@ from arclight.ranges import Count, Pixels, Share
 
 
 def time_embedding(times: Tensor, width: int) -> Tensor:
-    """Sines and cosines of times `(batch,)`: `(batch, width)` (Vaswani et al., 2017)."""
+    """Sinusoidal embeddings `(batch, width)` of times `(batch,)` (Vaswani et al., 2017)."""
     steps = torch.arange(width // 2, device=times.device, dtype=torch.float32)
     angles = times[:, None].float() * torch.exp(-math.log(10_000) * steps / (width // 2))
     return torch.cat([angles.sin(), angles.cos()], 1)
 
 
 class TimedBlock(nn.Module):
-    """Two convolutions around a shift by the time, beside the identity (Ho et al., 2020).
+    """A residual block of two convolutions with the time's embedding between (Ho et al., 2020).
 
     Args:
         before: channels of the input.
         width: channels of the output; a multiple of 8.
-        timed: width of the time's embedding.
+        timed: width of the time embedding.
         dropout: before the second convolution.
     """
 
@@ -51,19 +51,19 @@ class TimedBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """Noisy images and their times to the noise in them (Ho et al., 2020), in miniature.
+    """A small U-Net that predicts the noise in images (Ho et al., 2020).
 
-    The image is halved between the widths on the way down, and doubled on the way up, where each
-    block also sees what the block of its size saw on the way down.
+    The encoder halves the image between the widths, and the decoder doubles it, with skip
+    connections at each resolution.
 
     Args:
-        in_channels: of the images; the config leaves it null: it comes from the data.
-        image_size: likewise; a multiple of `2 ** (len(widths) - 1)`.
+        in_channels: of the images; null in the config: from the data.
+        image_size: height and width, a multiple of `2 ** (len(widths) - 1)`; from the data too.
         widths: channels at each size, multiples of 8.
         dropout: within the blocks.
 
     Raises:
-        UserError: the sizes do not go together.
+        UserError: the sizes do not fit together.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class UNet(nn.Module):
         )
 
     def forward(self, images: Tensor, times: Tensor) -> Tensor:
-        """Images `(batch, channels, size, size)` and times `(batch,)` to noise of that shape."""
+        """Predicts the noise of images `(batch, channels, size, size)` at times `(batch,)`."""
         timed = self.time(time_embedding(times, self.width))
         x = self.enter(images)
         seen = []

@@ -14,20 +14,20 @@ from arclight_zoo.pixels.image_facts import ImageFacts
 
 
 class Diffusion(ImageGeneration):
-    """Learns to tell the noise in an image (DDPM; Ho et al., 2020), samples without chance (DDIM;
-    Song et al., 2021).
+    """Denoising diffusion: predicts the noise in images (DDPM; Ho et al., 2020), and samples
+    deterministically (DDIM; Song et al., 2021).
 
-    What is left of the image follows the cosine of Nichol & Dhariwal (2021). Beside the scores of
-    samples, evaluation gives the mean squared error of the noise (`loss`).
+    It has the cosine noise schedule of Nichol & Dhariwal (2021). Evaluation reports the scores of
+    samples, and the mean squared error of the predicted noise (`loss`).
 
     Args:
-        model: noisy images `(batch, channels, size, size)` and times `(batch,)` to their noise.
+        model: maps noisy images `(batch, channels, size, size)` and times `(batch,)` to the noise.
         facts: about the data.
         optimizer: see `Task`.
         schedule: see `Task`.
-        noise_steps: times between an image and noise.
-        sampling_steps: of these, so many are walked back to make an image.
-        samples: images that an evaluation makes.
+        noise_steps: number of times between image and noise.
+        sampling_steps: denoising steps per sample, at most `noise_steps`.
+        samples: images per evaluation.
     """
 
     kept: Tensor
@@ -48,7 +48,7 @@ class Diffusion(ImageGeneration):
         self.loss_sum, self.counted = ExactSum(), ExactSum()
 
     def mixed(self, images: Tensor, noise: Tensor, times: Tensor) -> Tensor:
-        """Images at their times `(batch,)`: 0 is nearly the image, the last nearly noise."""
+        """Adds noise to images for times `(batch,)`: at 0 almost none, at the last almost only."""
         kept = self.kept[times][:, None, None, None]
         return kept.sqrt() * images + (1 - kept).sqrt() * noise
 
@@ -82,13 +82,13 @@ class Diffusion(ImageGeneration):
         return torch.randn(shape, generator=draw)
 
     def make(self, noise: Tensor) -> Tensor:
-        """Images of noise, by DDIM with eta 0: the same noise gives the same image."""
+        """Generates images by DDIM with eta 0: the same noise gives the same image."""
         times = torch.linspace(self.noise_steps - 1, 0, self.sampling_steps).round().long().tolist()
         x: Tensor = noise
         for time, next_time in zip(times, [*times[1:], None], strict=True):
             kept = self.kept[time]
             found = self.model(x, torch.full((len(x),), time, device=x.device))
-            # Images are from -1 to 1, which early guesses are far beyond.
+            # Images are in -1 to 1, but early predictions are far outside.
             image: Tensor = ((x - (1 - kept).sqrt() * found) / kept.sqrt()).clamp(-1, 1)
             if next_time is None:
                 return image
@@ -103,7 +103,7 @@ class Diffusion(ImageGeneration):
 
 
 def cosine(steps: int) -> Tensor:
-    """The share of an image's variance that is left at each time: `(steps,)`."""
+    """The remaining fraction of the image's variance at each time: `(steps,)`."""
     ends = torch.arange(steps + 1, dtype=torch.float64) / steps
     left = ((ends + 0.008) / 1.008 * math.pi / 2).cos().square()
     each = (1 - left[1:] / left[:-1]).clamp(max=0.999)

@@ -1,1 +1,1 @@
-"""A small model that learns from what a larger one thinks."""
+"""Knowledge distillation: a small model learns from a larger one's predictions."""

@@ -6,12 +6,12 @@ from arclight.ranges import Count, Pixels
 
 
 class Student(nn.Module):
-    """All pixels at once, one hidden layer, logits: it knows nothing of what an image is.
+    """An MLP on all pixels with one hidden layer.
 
     Args:
-        num_classes: how many logits; the config leaves it null: it comes from the data.
-        in_channels: of the images; likewise.
-        image_size: height and width; likewise.
+        num_classes: number of logits; null in the config: from the data.
+        in_channels: of the images; null in the config: from the data.
+        image_size: height and width; null in the config: from the data.
         hidden: width of the hidden layer.
     """
 

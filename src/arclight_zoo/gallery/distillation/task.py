@@ -1,4 +1,4 @@
-"""Knowledge distillation: labels, and what a teacher thinks of the same images."""
+"""Knowledge distillation: learn from labels, and from a teacher's predictions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,19 +27,19 @@ class Distillation(PixelTask):
     """A student learns from labels and from a teacher's softened probabilities (Hinton et al.,
     2015).
 
-    The teacher is only needed in training: neither checkpoints nor exports hold it. What a step is
-    said to cost beforehand is the student's share.
+    The teacher is only needed for training; checkpoints and exports do not contain it. The cost
+    estimate of a step covers the student only.
 
     Args:
         model: the student, images `(batch, channels, height, width)` to logits `(batch, classes)`.
         facts: about the data.
         optimizer: see `Task`.
         schedule: see `Task`.
-        teacher: a run of a classifier of the same images; None: one is trained first.
-        teacher_run: where that one is trained, as a run of its own; it is trained once.
-        teacher_words: of train.py's command line, for that run.
-        weight: share of the teacher in the loss; 0: the student learns alone.
-        temperature: by which both's logits are divided, to soften their probabilities.
+        teacher: run directory of a classifier of the same images; None: train one first.
+        teacher_run: run directory for that teacher; it is trained only once.
+        teacher_overrides: config overrides of train.py for that run.
+        weight: of the teacher in the loss; 0: no teacher.
+        temperature: divides the logits of both, to soften their probabilities.
     """
 
     learns_from = "labelled images"
@@ -52,7 +52,7 @@ class Distillation(PixelTask):
         schedule: ScheduleFactory,
         teacher: str | None = None,
         teacher_run: str = "runs/teacher",
-        teacher_words: Sequence[str] = (),
+        teacher_overrides: Sequence[str] = (),
         weight: Share = 0.9,
         temperature: Positive = 4.0,
     ) -> None:
@@ -60,17 +60,18 @@ class Distillation(PixelTask):
         super().__init__(
             model.to(memory_format=torch.channels_last), optimizer, schedule, train_metrics
         )
-        self.named, self.teacher_run, self.teacher_words = teacher, teacher_run, teacher_words
+        self.named, self.teacher_run = teacher, teacher_run
+        self.teacher_overrides = teacher_overrides
         self.weight, self.temperature = weight, temperature
         self.class_names = list(facts.class_names)
         self.scores = ClassScores(facts.num_classes)
-        self._teacher: tuple[Teacher, ...] = ()  # no module of the task: it is not trained or saved
+        self._teacher: tuple[Teacher, ...] = ()  # a tuple, so that it is not a submodule
 
     def setup(self, stage: str) -> None:
         if stage != "fit" or not self.weight or self._teacher:
             return
         device = self.trainer.strategy.root_device
-        words = list(self.teacher_words) if self.named is None else None
+        words = list(self.teacher_overrides) if self.named is None else None
         self._teacher = (Teacher(self.named or self.teacher_run, words, self.known(), device),)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -81,7 +82,7 @@ class Distillation(PixelTask):
         if self._teacher and checkpoint.get("teacher") != self._teacher[0].digest():
             raise UserError(
                 f"The teacher {self.named or self.teacher_run} has other weights than when this "
-                "run began: put it back, or start a new run."
+                "run started: put the old ones back, or start a new run."
             )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -109,7 +110,7 @@ class Distillation(PixelTask):
         figures, self.confusion_matrix = self.scores.read(stage)
         return figures
 
-    # What a finished run is asked
+    # Predictions of a finished run
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """Class probabilities `(batch, classes)`."""
@@ -120,7 +121,7 @@ class Distillation(PixelTask):
         return row_usage(self.known(), CLASS_ANSWER)
 
     def answer(self, question: Question) -> Rows:
-        """Each image's label, and the probability of each class."""
+        """The predicted label of each image, and the probability of each class."""
         facts = self.known()
         rows = [["file", "label", *facts.class_names]]
         for files, images in image_batches(question, facts, self.device):
@@ -129,13 +130,15 @@ class Distillation(PixelTask):
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """How far the student's softened probabilities are from the teacher's, `()`.
+    """The KL divergence of the student's softened probabilities from the teacher's, `()`.
 
-    Times the temperature squared, so that its gradients stay as large as those of the labels.
+    It is multiplied by the squared temperature, so that its gradients have the scale of those of
+    the labels.
 
     Args:
-        student: logits `(batch, classes)`; `teacher` likewise.
-        temperature: by which both are divided.
+        student: logits `(batch, classes)`.
+        teacher: logits `(batch, classes)`.
+        temperature: divides both.
     """
     found = F.log_softmax(student.float() / temperature, 1)
     wanted = F.log_softmax(teacher.float() / temperature, 1)

@@ -14,17 +14,16 @@ ALIKE = ("class_names", "image_size", "channels")
 
 
 class Teacher:
-    """The logits of an earlier run's model, which is no part of the student's task.
+    """The frozen model of an earlier run; not a submodule of the student's task.
 
     Args:
         run: the run directory.
-        words: trained there first, with these words of train.py's command line; None: the run is
-            there.
+        words: train the run first, with these overrides of train.py; None: the run exists.
         facts: of the student's data.
         device: where it computes.
 
     Raises:
-        UserError: there is no such run, or it has learnt from other images or classes.
+        UserError: there is no such run, or it was trained on other images or classes.
     """
 
     def __init__(
@@ -34,24 +33,24 @@ class Teacher:
         known = getattr(task, "facts", None)
         model = getattr(task, "model", None)
         if not isinstance(known, ImageFacts) or not isinstance(model, nn.Module):
-            raise UserError(f"The teacher {run} is no run of a task that classifies images.")
+            raise UserError(f"The teacher {run} is not a run of image classification.")
         for name in ALIKE:
             if getattr(known, name) != getattr(facts, name):
                 raise UserError(
-                    f"The teacher {run} has learnt from images with {name} {getattr(known, name)}, "
-                    f"and the student's have {getattr(facts, name)}: give both the same data."
+                    f"The teacher {run} was trained on images with {name} {getattr(known, name)}, "
+                    f"but the student's have {getattr(facts, name)}: give both the same data."
                 )
         self.model = model.to(device).eval().requires_grad_(False)
         self.scale, self.shift = _normalized_again(facts, known, device)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Logits `(batch, classes)` of images as the student's data serve them."""
+        """Logits `(batch, classes)` of images with the student's normalization."""
         with torch.no_grad():
             logits: Tensor = self.model(images * self.scale + self.shift)
         return logits
 
     def digest(self) -> str:
-        """SHA-256 of the weights, by which a resumed run knows its teacher."""
+        """SHA-256 of the weights, so that a resumed run can check its teacher."""
         digest = hashlib.sha256()
         for value in self.model.state_dict().values():
             digest.update(value.cpu().contiguous().numpy().tobytes())
@@ -63,7 +62,7 @@ def _normalized_again(
 ) -> tuple[Tensor, Tensor]:
     """Scale and shift `(channels, 1, 1)` from the student's normalization to the teacher's.
 
-    They differ where one has learnt from a part of the images, as with `data.limit`.
+    They differ if one was trained on a subset of the images, as with `data.limit`.
     """
 
     def of(values: list[float]) -> Tensor:

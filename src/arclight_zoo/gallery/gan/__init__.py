@@ -1,1 +1,1 @@
-"""Images by two networks that learn against each other."""
+"""Image generation with a generative adversarial network."""

@@ -1,4 +1,4 @@
-"""A generator of images and the discriminator that it learns from."""
+"""A generator and a discriminator of images."""
 
 from torch import Tensor, nn
 
@@ -7,10 +7,10 @@ from arclight.ranges import Count, Pixels
 
 
 class Generator(nn.Module):
-    """Noise to images, as DCGAN's (Radford et al., 2016), with nearest upsampling.
+    """DCGAN's generator (Radford et al., 2016), with nearest-neighbour upsampling.
 
     Args:
-        latent: numbers of noise that an image is made of.
+        latent: dimension of the noise.
         in_channels: of the images.
         image_size: height and width; a multiple of 4.
         width: channels of the last hidden layer; twice as many before it.
@@ -36,18 +36,18 @@ class Generator(nn.Module):
         )
 
     def forward(self, noise: Tensor) -> Tensor:
-        """Normal numbers `(batch, latent)` to images `(batch, channels, size, size)`, -1 to 1."""
+        """Noise `(batch, latent)` to images `(batch, channels, size, size)` in -1 to 1."""
         images: Tensor = self.layers(noise)
         return images
 
 
 class Discriminator(nn.Module):
-    """Images to how real they look.
+    """Classifies images as real or generated.
 
     Args:
         in_channels: of the images.
         image_size: height and width; a multiple of 4.
-        width: channels of the first layer; twice as many behind it.
+        width: channels of the first layer; the second has twice as many.
     """
 
     def __init__(self, in_channels: int, image_size: int, width: int) -> None:
@@ -72,16 +72,16 @@ class Discriminator(nn.Module):
 class GAN(nn.Module):
     """A generator and a discriminator of images (Goodfellow et al., 2014).
 
-    What is called, exported and asked is the generator.
+    Forward, export and prediction use the generator.
 
     Args:
-        latent: numbers of noise that an image is made of.
-        in_channels: of the images; the config leaves it null: it comes from the data.
-        image_size: likewise.
-        width: channels of the layers next to the images; twice as many behind them.
+        latent: dimension of the noise.
+        in_channels: of the images; null in the config: from the data.
+        image_size: height and width; null in the config: from the data.
+        width: channels of the layers next to the images; the inner ones have twice as many.
 
     Raises:
-        UserError: the image's size is no multiple of 4.
+        UserError: the image size is not a multiple of 4.
     """
 
     def __init__(
@@ -91,14 +91,14 @@ class GAN(nn.Module):
         if image_size % 4:
             near = max(4, 4 * round(image_size / 4))
             raise UserError(
-                f"The GAN makes images of a multiple of 4 pixels per side, and these have "
-                f"{image_size}: type data.image_size={near}."
+                f"The GAN needs an image size that is a multiple of 4, but these images have "
+                f"{image_size} pixels per side: type data.image_size={near}."
             )
         self.latent = latent
         self.generator = Generator(latent, in_channels, image_size, width)
         self.discriminator = Discriminator(in_channels, image_size, width)
 
     def forward(self, noise: Tensor) -> Tensor:
-        """Normal numbers `(batch, latent)` to images `(batch, channels, size, size)`, -1 to 1."""
+        """Noise `(batch, latent)` to images `(batch, channels, size, size)` in -1 to 1."""
         images: Tensor = self.generator(noise)
         return images

@@ -1,4 +1,4 @@
-"""Two networks that learn against each other, each with an optimizer of its own."""
+"""Adversarial training of two networks, each with its own optimizer."""
 
 from typing import Any
 
@@ -15,17 +15,18 @@ from arclight_zoo.pixels.image_facts import ImageFacts
 
 
 class AdversarialGeneration(ImageGeneration):
-    """The non-saturating loss of Goodfellow et al. (2014), by manual optimization.
+    """A GAN with the non-saturating loss (Goodfellow et al., 2014) and manual optimization.
 
-    In each step the discriminator learns to tell real images from made ones, then the generator to
-    make what it takes for real. Both have the config's optimizer and schedule.
+    Each step first trains the discriminator to classify images as real or generated, and then the
+    generator to make images that are classified as real. Both use the config's optimizer and
+    schedule.
 
     Args:
         model: generator and discriminator.
         facts: about the data.
-        optimizer: see `Task`; made once for each network.
-        schedule: likewise.
-        samples: images that an evaluation makes.
+        optimizer: see `Task`; one for each network.
+        schedule: see `Task`; one for each network.
+        samples: images per evaluation.
     """
 
     model: GAN
@@ -40,7 +41,7 @@ class AdversarialGeneration(ImageGeneration):
     ) -> None:
         if not isinstance(model, GAN):
             raise UserError(
-                f"task=gan needs a generator and a discriminator, and the model is a "
+                f"task=gan needs a generator and a discriminator, but the model is a "
                 f"{type(model).__name__}: type model=gan."
             )
         train_metrics = ("loss", "loss_generator", "loss_discriminator")
@@ -84,7 +85,7 @@ class AdversarialGeneration(ImageGeneration):
         return self._told_apart(real, made.detach()) + self._taken_for_real(made)
 
     def _images(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Real ones and as many that are made."""
+        """Real images, and the same number of generated ones."""
         real = self.from_data(batch[0])
         noise = torch.randn(len(real), self.model.latent, device=real.device)
         return real, self.model.generator(noise)

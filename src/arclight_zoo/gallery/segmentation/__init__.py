@@ -1,1 +1,1 @@
-"""What each pixel of an image belongs to: images with masks, a U-Net, and its mean IoU."""
+"""Semantic segmentation: images with masks, a U-Net, and mean IoU."""

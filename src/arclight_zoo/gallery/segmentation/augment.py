@@ -1,4 +1,4 @@
-"""Augmentation of images and masks together, decided by the sample's row of the random table."""
+"""Augment images and masks together; random numbers come from the sample's row of a table."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,13 +12,13 @@ from arclight_zoo.pixels.augment import CROP, FLIP, POLICY, crop, flip, offsets
 
 @dataclass(frozen=True)
 class PairAugment:
-    """What is done to training pairs; each field's zero leaves them alone.
+    """The augmentation of training pairs; zero switches a field off.
 
     Attributes:
-        crop: shift by up to so many pixels each way.
-        padding: what the shift uncovers: `zeros`, which are no class, or `reflect`.
+        crop: shift by up to this many pixels in each direction.
+        padding: fill for the shift: `zeros` (unlabelled), or `reflect`.
         flip: mirror left to right, with probability 0.5.
-        contrast: the image's contrast is multiplied by 1 - contrast to 1 + contrast.
+        contrast: multiply the image's contrast by a factor in 1 - contrast to 1 + contrast.
     """
 
     crop: Natural = 0

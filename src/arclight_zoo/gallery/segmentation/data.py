@@ -1,4 +1,4 @@
-"""Images with masks: from their path to batches."""
+"""The data module for images with masks."""
 
 import hashlib
 from functools import lru_cache
@@ -24,44 +24,46 @@ from arclight_zoo.reading.folds import carve_fold, require_fold
 from arclight_zoo.reading.splits import carve, choose_splits, limited, same_content
 
 HOLDS = "images with masks"
-UNLABELLED = -100  # in a batch: of no class, as torch's losses have it
+UNLABELLED = -100  # in a batch, as in torch's losses
 STAGES = ("train", "val", "test")
 
 
 class SegmentationData(DataModule):
-    """Images and the class of each of their pixels, decoded once and held in memory.
+    """Images and masks, decoded once and kept in memory.
 
-    Batches are float images `(batch, channels, size, size)`, normalised, and classes
-    `(batch, size, size)`, -100 where a pixel has none.
+    Batches are normalised float images `(batch, channels, size, size)`, and classes
+    `(batch, size, size)`, -100 for unlabelled pixels.
 
     Args:
         path: `sklearn:scenes`; a folder with `images/` and `masks/`, whose files have the same
             names, or with `train/`, `val/` and `test/` that hold these; a folder of parquet files
-            or a hub id with two columns of images. A mask holds the number of its class in each
-            pixel, and 255 where there is none; masks of 0 and 255 alone have two classes.
-        image_column: of parquet files; None: found.
-        mask_column: likewise.
-        train_split: the source's split to train on; None: found among the usual names.
-        val_split: likewise; None and none found: `val_fraction` of the training split.
-        test_split: likewise, with `test_fraction`.
-        image_size: height and width in pixels, to which whole images are scaled; None: as they are.
+            or a hub id with two columns of images. The pixels of a mask are class numbers, and 255
+            if unlabelled; masks with only 0 and 255 have two classes.
+        image_column: of parquet files; None: found by name.
+        mask_column: of parquet files; None: found by name.
+        train_split: name of the split to train on; None: found by the usual names.
+        val_split: name of the validation split; None: found by the usual names, or else
+            `val_fraction` of the training split.
+        test_split: name of the test split; None: found by the usual names, or else
+            `test_fraction` of the training split.
+        image_size: height and width in pixels, to which whole images are scaled; None: unchanged.
         channels: 1 (grey) or 3 (RGB); None: as in the data.
-        class_names: by their numbers; None: the numbers.
+        class_names: in the order of their numbers; None: the numbers.
         batch_size: images per optimizer step, over all processes and accumulated batches.
         eval_batch_size: images per evaluation batch, over all processes; None: as in training.
         val_fraction: see `val_split`.
         test_fraction: see `test_split`.
-        split_seed: decides who is in which split, independently of the run's seed.
+        split_seed: of the random splits; independent of the run's seed.
         folds: number of parts of the training split for cross-validation; `fold` is the one to test
             on, instead of the test split; None: no cross-validation.
         fold: see `folds`.
         limit: use this many images of each split; None: all.
-        augment: what is done to training pairs; None: nothing.
+        augment: augmentation of training pairs; None: none.
         cache: folder of decoded images; None: `$ARCLIGHT_CACHE` or `~/.cache/arclight`.
         seed: the run's seed, for order and augmentation.
 
     Raises:
-        UserError: the data or these arguments have a fault that the user can mend.
+        UserError: the data or an argument is invalid.
     """
 
     holds = HOLDS
@@ -108,14 +110,14 @@ class SegmentationData(DataModule):
         self.cache = cache_folder(cache)
 
     def setup(self, stage: str | None = None) -> None:
-        """Opens, decodes, divides and measures the data; a second call does nothing."""
+        """Opens, decodes and splits the data; a second call does nothing."""
         if hasattr(self, "facts"):
             return
         source = open_pairs(self.path, *self.columns, self.cache)
         names = choose_splits(source.splits, *self.split_names)
         used = {s: source.splits[n] for s, n in zip(STAGES, names, strict=True) if n is not None}
         if self.folds is not None:
-            used.pop("test", None)  # a fold takes its place
+            used.pop("test", None)  # replaced by a fold
         channels, size, deep = find_shape(used.values(), self.image_size, self.channels)
         train = used["train"]
         where = train.image, train.count, train.fingerprint, self.cache
@@ -146,14 +148,14 @@ class SegmentationData(DataModule):
         )
 
     def _divide(self, stacks: dict[str, NDArray[np.uint8]]) -> dict[str, NDArray[np.uint8]]:
-        """The pairs of each stage; absent validation and test sets are carved out of train."""
+        """The pairs of each stage; missing validation and test sets are taken from train."""
         val, test = (
             0.0 if stage in stacks else share
             for stage, share in zip(STAGES[1:], self.fractions, strict=True)
         )
         train = stacks["train"]
         same = same_content(one[:-1].tobytes() for one in train)
-        alike = np.zeros(len(train), dtype=np.int64)  # pictures of no class
+        alike = np.zeros(len(train), dtype=np.int64)  # no strata
         if self.folds is None:
             rows = carve(alike, same, val, test, self.split_seed)
         else:
@@ -169,13 +171,13 @@ class SegmentationData(DataModule):
         names = self.class_names or known or [str(i) for i in range(found)]
         if found > len(names):
             raise UserError(
-                f"The masks of {self.path} have the class {found - 1}, and there are {len(names)} "
-                "names in data.class_names: give a name to each of the classes from 0 on."
+                f"The masks of {self.path} have the class {found - 1}, but data.class_names has "
+                f"{len(names)} names: name each class, starting from 0."
             )
         return names
 
     def held_bytes(self) -> int:
-        return 0  # batches are made by the CPU
+        return 0  # batches are made on the CPU
 
     def make_loader(
         self, stage: str, batches: TrainBatches | EvalBatches, device: torch.device

@@ -1,4 +1,4 @@
-"""Images and their masks, whatever they are read from."""
+"""Open images with masks by their path."""
 
 import hashlib
 from collections.abc import Callable
@@ -21,19 +21,19 @@ from arclight_zoo.reading.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
 IMAGES, MASKS = "images", "masks"
 _USUAL_MASKS = ("mask", "label", "annotation", "segmentation_mask", "segmentation", "target")
 
-Stored = Callable[[int], tuple[Encoded, str]]  # the file's content, and what errors call it
+Stored = Callable[[int], tuple[Encoded, str]]  # the file's content, and its name in error messages
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """One split: so many pairs, of which nothing is decoded yet.
+    """A split of encoded pairs.
 
     Attributes:
         name: of the split.
-        count: how many pairs.
-        image: of each.
-        mask: of each.
-        fingerprint: changes when the files do.
+        count: number of pairs.
+        image: reads the image of an index.
+        mask: reads the mask of an index.
+        fingerprint: changes when the files change.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class PairSource:
-    """Splits by their own names, and the classes' names where the source knows them."""
+    """Splits by name, and class names if the source has them."""
 
     path: str
     splits: dict[str, Pairs]
@@ -58,11 +58,11 @@ def open_pairs(
 ) -> PairSource:
     """Opens `sklearn:scenes`, a folder, or a hub id.
 
-    A folder holds `images` and `masks`, or `train`, `val` and `test` that do; or parquet files,
-    named by split, with two columns of images.
+    A folder holds `images` and `masks`, or `train`, `val` and `test` with these, or parquet files
+    named by split with two columns of images.
 
     Raises:
-        UserError: it is not there, or has images without masks.
+        UserError: it does not exist, or has images without masks.
     """
     if path == "sklearn:scenes":
         made = {name: scenes(name, cache) for name in COUNTS}
@@ -86,7 +86,7 @@ def open_pairs(
             return PairSource(path, {name: _files(name, f) for name, f in places.items()})
     elif folder.exists() or path.startswith((".", "/", "~")):
         raise UserError(
-            f"data.path={path} is no folder: type data.path=FOLDER with one that holds {IMAGES}/ "
+            f"data.path={path} is not a folder: type data.path=FOLDER with one that has {IMAGES}/ "
             f"and {MASKS}/, or parquet files."
         )
     return _tables(path, folder if folder.is_dir() else None, image_column, mask_column)
@@ -96,7 +96,7 @@ _SPLITS = (*TRAIN_NAMES, *VAL_NAMES, *TEST_NAMES)
 
 
 def _files(split: str, folder: Path) -> Pairs:
-    """Pairs by the same name; the suffix may differ."""
+    """Pairs with the same name; suffixes may differ."""
     images, masks = _by_name(folder / IMAGES), _by_name(folder / MASKS)
     if not images:
         raise UserError(f"{folder / IMAGES} holds no image: fill it, or type another data.path.")

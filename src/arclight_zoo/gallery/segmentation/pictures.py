@@ -1,4 +1,4 @@
-"""Masks as people see them: colours of classes, and overlays."""
+"""Draw masks: colours of classes, and overlays."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +9,11 @@ from PIL import Image
 
 from arclight.canvas import figure, save
 
-ROWS = 6  # pictures that are drawn
+ROWS = 6  # images to draw
 
 
 def palette() -> NDArray[np.uint8]:
-    """Colours of 256 classes `(256, 3)`, those of Pascal VOC: 0 is black."""
+    """The colours of 256 classes in Pascal VOC, `(256, 3)`; 0 is black."""
     colours = np.zeros((256, 3), dtype=np.uint8)
     for number in range(256):
         rest = number
@@ -25,14 +25,14 @@ def palette() -> NDArray[np.uint8]:
 
 
 def mask_image(classes: NDArray[np.uint8]) -> Image.Image:
-    """Classes `(height, width)` as an image with a palette: its pixels are the classes."""
+    """Converts classes `(height, width)` to a palette image with classes as pixels."""
     image = Image.fromarray(classes)
     image.putpalette(palette().tobytes())
     return image
 
 
 def overlay(image: NDArray[np.uint8], classes: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """The classes' colours over an image `(height, width, 3)`; class 0 is left as it is."""
+    """Draws classes over an image `(height, width, 3)`; class 0 is transparent."""
     colours = palette()[np.maximum(classes, 0)]
     there = (classes > 0)[..., None]
     return np.where(there, 0.35 * image + 0.65 * colours, image).astype(np.uint8)
@@ -45,12 +45,14 @@ def draw_overlays(
     class_names: Sequence[str],
     target: Path,
 ) -> Path:
-    """A row for each image: as it is, with its mask, and with the mask that was found.
+    """Draws a row for each image: alone, with its mask, and with the predicted mask.
 
     Args:
-        images: `(n, height, width, 3)`; `masks` and `found` are `(n, height, width)`.
-        class_names: named in the legend where they occur.
-        target: the file.
+        images: `(n, height, width, 3)`.
+        masks: `(n, height, width)`.
+        found: predicted masks, `(n, height, width)`.
+        class_names: for the legend, which lists the classes that occur.
+        target: the file to write.
     """
     from matplotlib.patches import Patch
 

@@ -1,4 +1,4 @@
-"""Pairs decoded once: the mask is one more channel of its image, so that both move together."""
+"""Decode pairs once; the mask is a further channel of its image, so both move together."""
 
 import os
 from collections.abc import Iterable
@@ -15,14 +15,14 @@ from arclight_zoo.pixels.decode import require_bands, to_channels
 from arclight_zoo.pixels.depth import Decoded, Span, channels_of, is_deep, shades, size_of
 from arclight_zoo.reading.cache import cached
 
-IGNORED = 255  # in a mask: no class, as Pascal VOC has it
-_LOOKED_AT = 16  # images of each split
+IGNORED = 255  # in a mask: unlabelled, as in Pascal VOC
+_INSPECTED = 16  # images of each split
 
 
 def find_shape(
     splits: Iterable[Pairs], size: int | None, channels: int | None
 ) -> tuple[int, int, bool]:
-    """Channels and size that all images get, as given or as found; and whether some are deep.
+    """Channels and size of all images, given or found, and whether some have more than 8 bits.
 
     Raises:
         UserError: no size is given, and the images differ or are not square.
@@ -30,7 +30,7 @@ def find_shape(
     images = [
         split.image(int(i))
         for split in splits
-        for i in np.unique(np.linspace(0, split.count - 1, _LOOKED_AT).astype(int))
+        for i in np.unique(np.linspace(0, split.count - 1, _INSPECTED).astype(int))
     ]
     channels = channels or max(map(channels_of, images))
     found = sorted({size_of(image) for image in images})
@@ -50,13 +50,13 @@ def stacked(
 ) -> NDArray[np.uint8]:
     """Images and masks, `(n, channels + 1, size, size)`; the last channel is the class + 1.
 
-    So 0 is no class: what the mask says of `IGNORED` pixels, and what a shift uncovers.
-    The whole image is scaled to the square, bilinear; its mask by the nearest pixel. `span` is
-    what is black and white of images with more than 8 bits.
+    So 0 is unlabelled: `IGNORED` pixels, and the fill of shifts. The whole image is scaled to the
+    square with bilinear interpolation, its mask with the nearest pixel. `span` gives the values
+    for black and white, for images with more than 8 bits.
 
     Raises:
-        UserError: a file cannot be read, a mask is no picture of classes, or is of another size
-            than its image.
+        UserError: a file cannot be read, or a mask does not hold classes or differs in size from
+            its image.
     """
 
     def make() -> NDArray[np.uint8]:
@@ -67,7 +67,7 @@ def stacked(
             if size_of(image) != size_of(mask):
                 one, other = (f"{w}x{h}" for w, h in (size_of(image), size_of(mask)))
                 raise UserError(
-                    f"{pairs.where(i)} is {one} pixels and its mask {other}: mend one of them."
+                    f"{pairs.where(i)} is {one} pixels and its mask {other}: fix one of them."
                 )
             made[i, :channels] = image_pixels(image, channels, size, span)
             made[i, channels] = _classes(mask, size, pairs.where(i)) + np.uint8(1)  # 255 becomes 0
@@ -102,17 +102,17 @@ def _classes(mask: Decoded, size: int, where: str) -> NDArray[np.uint8]:
         mask = mask.resize((size, size), Image.Resampling.NEAREST)
     pixels = np.array(mask)
     if pixels.ndim == 3 and (pixels[..., :1] == pixels[..., :3]).all():
-        pixels = pixels[..., 0]  # grey, kept in colour
+        pixels = pixels[..., 0]  # grey, stored as RGB
     if pixels.ndim != 2 or pixels.max() > IGNORED:
         raise UserError(
             f"The mask of {where} has colours or numbers above {IGNORED}: store the number of its "
-            f"class in each pixel (grey or palette; {IGNORED} is no class)."
+            f"class in each pixel (grey or palette; {IGNORED} is unlabelled)."
         )
     return pixels.astype(np.uint8)
 
 
 def black_and_white(stacks: Iterable[NDArray[np.uint8]]) -> bool:
-    """Whether masks have nothing but 0 and 255, which are then two classes."""
+    """Whether masks only have 0 and 255, which are then two classes."""
     values: set[int] = set()
     for stack in stacks:
         values |= set(np.unique(stack[:, -1]).tolist())

@@ -30,18 +30,18 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Segmentation(PixelTask):
-    """Cross-entropy of each labelled pixel, and as much of the Dice loss as is wanted.
+    """Semantic segmentation with cross-entropy of the labelled pixels, and optionally Dice loss.
 
-    Evaluation gives the mean cross-entropy of the pixels (`loss`), the share of them that is right
-    (`accuracy`), and the mean over classes of the intersection over union (`miou`), counted over
-    all pixels of the set; classes that neither occur nor are found do not count.
+    Evaluation reports the mean cross-entropy of pixels (`loss`), pixel accuracy (`accuracy`), and
+    the mean intersection over union (`miou`), counted over all pixels of the data set; classes
+    that neither occur nor are predicted are skipped.
 
     Args:
-        model: `(batch, channels, size, size)` to logits `(batch, classes, size, size)`.
+        model: maps `(batch, channels, size, size)` to logits `(batch, classes, size, size)`.
         optimizer: see `Task`.
         schedule: see `Task`.
         facts: about the data.
-        dice: weight of the Dice loss (Milletari et al., 2016), the mean over classes of the batch.
+        dice: weight of the Dice loss (Milletari et al., 2016), averaged over classes.
         class_weights: of the cross-entropy in training: `balanced`, or a list.
         metrics: further metrics of evaluation, on logits `(pixels, classes)` and classes
             `(pixels,)`.
@@ -92,7 +92,7 @@ class Segmentation(PixelTask):
             self._shown = [part[:ROWS].cpu() for part in (*batch, found)]
 
     def _evaluate(self, images: Tensor, masks: Tensor) -> Tensor:
-        """Counts a batch; returns the classes that were found `(batch, size, size)`."""
+        """Updates the metrics with a batch; returns predicted classes `(batch, size, size)`."""
         logits = self.model(images).float()
         labelled = masks != UNLABELLED
         of_pixels, classes = logits.movedim(1, -1)[labelled], masks[labelled]
@@ -116,7 +116,7 @@ class Segmentation(PixelTask):
         return {f"{stage}/{name}": value for name, value in found.items()}
 
     def pictures(self, folder: Path) -> Sequence[Path]:
-        """Images of the test with their masks, and with those that were found."""
+        """Draws test images with their masks and predicted masks."""
         images, masks, found = (part.numpy() for part in self._shown)
         facts = self.known()
         mean, std = (np.array(values)[:, None, None] for values in (facts.mean, facts.std))
@@ -125,9 +125,9 @@ class Segmentation(PixelTask):
         return [draw_overlays(shown, masks, found, self.class_names, folder / "overlays.png")]
 
     def answer(self, question: Question) -> Rows:
-        """The mask of each image, a file of the image's size, and the share of each class in it.
+        """The mask file of each image, in the image's size, and the fraction of each class.
 
-        Masks are written where the question has a place for them; their pixels are classes.
+        Masks are written if the question has a folder for them; their pixels are classes.
         """
         facts = self.known()
         normalise = Normalise(facts.mean, facts.std)
@@ -151,7 +151,7 @@ class Segmentation(PixelTask):
 
 
 def _write(found: np.ndarray, size: tuple[int, int], given: Path, file: Path, folder: Path) -> Path:
-    """The mask in the image's size, under the image's name as it lies below what was given."""
+    """Writes a mask in the image's size, with the image's name and relative path."""
     name = file.relative_to(given) if given.is_dir() else Path(file.name)
     target = (folder / name).with_name(f"{file.stem}.png")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -160,11 +160,11 @@ def _write(found: np.ndarray, size: tuple[int, int], given: Path, file: Path, fo
 
 
 def dice_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """1 less the overlap of probabilities and masks: the mean over classes.
+    """1 minus the overlap of probabilities and masks, averaged over classes.
 
     Args:
         logits: `(batch, classes, height, width)`.
-        masks: classes `(batch, height, width)`, -100 where there is none.
+        masks: classes `(batch, height, width)`, -100 for unlabelled pixels.
     """
     labelled = (masks != UNLABELLED)[:, None]
     chances = logits.float().softmax(1) * labelled
@@ -175,7 +175,7 @@ def dice_loss(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def scores(confusion: Tensor) -> dict[str, float]:
-    """Pixel accuracy, and the mean intersection over union of the classes that occur in either.
+    """Pixel accuracy, and mean intersection over union of true or predicted classes.
 
     Args:
         confusion: counts `(classes, classes)`, rows are the true classes.

@@ -1,4 +1,4 @@
-"""U-Net: convolutions down to a coarse map and up again, with a bridge at each resolution."""
+"""U-Net for segmentation."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -23,15 +23,15 @@ def convolutions(before: int, width: int) -> nn.Sequential:
 
 
 class UNet(nn.Module):
-    """Ronneberger et al. (2015), with padded convolutions and batch norm.
+    """U-Net (Ronneberger et al., 2015), with padded convolutions and batch norm.
 
     Args:
         num_classes: logits of each pixel.
         in_channels: 1 for grey images, 3 for colour.
-        widths: channels at each resolution, the finest first; the image is halved between them.
+        widths: channels at each resolution, finest first; the image is halved between them.
 
     Raises:
-        UserError: `widths` is empty, or (in `forward`) an image cannot be halved so often.
+        UserError: `widths` is empty, or (in `forward`) the image size does not fit.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class UNet(nn.Module):
         return self.head
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images `(batch, in_channels, height, width)` to logits of as many pixels."""
+        """Images `(batch, in_channels, height, width)` to logits with `num_classes` channels."""
         height, width = x.shape[-2:]
         if height % self.factor or width % self.factor:
             near = max(self.factor, round(height / self.factor) * self.factor)

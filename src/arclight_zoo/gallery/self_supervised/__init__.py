@@ -1,1 +1,1 @@
-"""Features of images without their labels."""
+"""Self-supervised learning of image features."""

@@ -1,4 +1,4 @@
-"""A linear probe: what a linear classifier finds in frozen features."""
+"""A linear probe of frozen features."""
 
 from collections.abc import Callable
 
@@ -13,13 +13,13 @@ BATCH = 512
 
 
 class LinearProbe:
-    """Multinomial logistic regression on features, fitted to its optimum (Alain & Bengio, 2017).
+    """Multinomial logistic regression on features, fitted to convergence (Alain & Bengio, 2017).
 
     Args:
         features: `(examples, width)`, on the CPU.
         labels: `(examples,)`.
-        classes: how many there are.
-        decay: weight of the squared weights, beside the mean cross-entropy.
+        classes: number of classes.
+        decay: L2 penalty of the weights, added to the mean cross-entropy.
     """
 
     def __init__(self, features: Tensor, labels: Tensor, classes: int, decay: float = 1e-3) -> None:
@@ -54,17 +54,17 @@ class LinearProbe:
 def probed(
     encode: Callable[[Tensor], Tensor], data: DataModule, device: torch.device, labels: int | None
 ) -> LinearProbe:
-    """A probe of what `encode` makes of a data module's training images, not augmented.
+    """Fits a probe on features of a data module's training images, without augmentation.
 
     Args:
-        encode: images `(batch, ...)` to features `(batch, width)`.
-        data: labelled images, set up.
-        device: where `encode` is.
-        labels: so many of the training images have one, evenly spread; None: all.
+        encode: maps images `(batch, ...)` to features `(batch, width)`.
+        data: labelled images; `setup` has been called.
+        device: of `encode`.
+        labels: number of labelled training images to use, evenly spaced; None: all.
     """
     size = data.facts.sizes["train"]
     every = max(1, size // labels) if labels else 1
-    some = EvalBatches(size, BATCH * every, world=every)  # each n-th of them
+    some = EvalBatches(size, BATCH * every, world=every)  # every n-th image
     features, known = [], []
     with torch.no_grad():
         for images, classes in data.make_loader("train", some, device):

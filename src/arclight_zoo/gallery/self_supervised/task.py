@@ -1,4 +1,4 @@
-"""Contrastive learning of features, and a linear probe of them."""
+"""Contrastive learning of features, evaluated with a linear probe."""
 
 import copy
 
@@ -23,22 +23,21 @@ Batch = tuple[Tensor, Tensor]
 
 
 class SimCLR(PixelTask):
-    """Two views of an image should be found among the views of all others (Chen et al., 2020).
+    """SimCLR: matches two views of an image among the views of all others (Chen et al., 2020).
 
-    The labels play no part in training. Each evaluation fits a linear probe on the frozen features
-    of training images and counts how often it is right (`accuracy`), and the same of the weights
-    before training (`random_accuracy`). The run's weights are a start for others:
-    `model.pretrained=RUN`.
+    Training ignores labels. Each evaluation fits a linear probe on frozen features of training
+    images and reports its accuracy (`accuracy`), also for the weights before training
+    (`random_accuracy`). Other runs can start from the weights: `model.pretrained=RUN`.
 
     Args:
-        model: an image classifier of any kind; its head is taken away.
+        model: any image classifier; its head is removed.
         facts: about the data.
         optimizer: see `Task`.
         schedule: see `Task`.
-        views: how two views of an image may differ.
+        views: random augmentation that makes the views.
         projection: width of the space in which views are compared.
         temperature: of the similarities.
-        probe_labels: training images whose label the probe is told; None: all.
+        probe_labels: number of labelled training images for the probe; None: all.
     """
 
     learns_from = "labelled images"
@@ -63,7 +62,7 @@ class SimCLR(PixelTask):
         self.projector = nn.Sequential(
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, projection)
         )
-        # Weights are a function of the seed, so these need no place in checkpoints.
+        # The seed determines these weights, so checkpoints do not store them.
         self._at_random = (copy.deepcopy(model).eval().requires_grad_(False),)
         self._probes: tuple[LinearProbe, LinearProbe] | None = None
         self.scores = ClassScores(facts.num_classes)
@@ -71,7 +70,7 @@ class SimCLR(PixelTask):
         self.class_names = list(facts.class_names)
 
     def optimizer_of(self, module: nn.Module, fused: bool) -> torch.optim.Optimizer:
-        """Of the model and the projector, whatever part of the task is asked for."""
+        """The optimizer of model and projector, for any `module`."""
         return super().optimizer_of(nn.ModuleList([self.model, self.projector]), fused)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -88,11 +87,11 @@ class SimCLR(PixelTask):
         self._probe()
 
     def _probe(self) -> None:
-        """Fits both probes; at the beginning, since an average of the weights goes at the end."""
+        """Fits both probes at the start: at the end, averaged weights are already swapped back."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(data, DataModule):
             raise UserError(
-                "The linear probe learns from training images as they are, for which "
+                "The linear probe needs training images without augmentation, for which "
                 f"{type(data).__name__} must be an arclight.DataModule: make it one."
             )
         random = self._at_random[0].to(self.device)
@@ -121,7 +120,7 @@ class SimCLR(PixelTask):
             f"{stage}/random_accuracy": before[f"{stage}/accuracy"],
         }
 
-    # What a finished run is asked
+    # Predictions of a finished run
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """Features `(batch, width)`."""
@@ -154,14 +153,14 @@ def contrast(embedded: Tensor, temperature: float) -> Tensor:
 
 
 def _width(head: nn.Module) -> int:
-    """How many features the head takes.
+    """The number of input features of the head.
 
     Raises:
-        UserError: it is no linear layer, which would tell.
+        UserError: the head is not a linear layer.
     """
     if not isinstance(head, nn.Linear):
         raise UserError(
-            f"The head of the model is a {type(head).__name__}, and features are taken from in "
-            "front of a linear one: choose another model."
+            f"The head of the model is a {type(head).__name__}, but SimCLR needs a linear head: "
+            "choose another model."
         )
     return head.in_features

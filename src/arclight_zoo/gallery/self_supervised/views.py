@@ -1,4 +1,4 @@
-"""Random views of images, whole batches at once."""
+"""Random views of whole batches of images."""
 
 import math
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from arclight.ranges import NonNegative, Share
 
 @dataclass
 class Views:
-    """How two views of one image may differ; 0 leaves that out.
+    """Random augmentation of images; 0 switches a field off.
 
     Args:
-        shift: up to this share of the image, along each side.
-        scale: larger or smaller by up to this share.
-        rotate: degrees, to either side.
-        shear: tangent of the slant, to either side.
-        contrast: the values are multiplied by up to 1 plus or minus this.
-        noise: standard deviation of what is added to each pixel of a normalised image.
+        shift: maximum shift, as a fraction of the image size.
+        scale: maximum relative change of size.
+        rotate: maximum angle in degrees.
+        shear: maximum tangent of the shear angle.
+        contrast: values are multiplied by a factor in 1 - contrast to 1 + contrast.
+        noise: standard deviation of the noise on each pixel of a normalised image.
     """
 
     shift: Share = 0.15
@@ -31,7 +31,7 @@ class Views:
     noise: NonNegative = 0.1
 
     def __call__(self, images: Tensor) -> Tensor:
-        """One view of each image; what lies outside of it continues its border.
+        """A random view of each image; its border pixels fill the outside.
 
         Args:
             images: normalised `(batch, channels, height, width)`.
@@ -43,7 +43,7 @@ class Views:
         angle, slant = draw(math.radians(self.rotate)), draw(self.shear)
         across, along = 1 + draw(self.scale), 1 + draw(self.scale)
         cos, sin = angle.cos(), angle.sin()
-        # Coordinates run from -1 to 1 over an image.
+        # Coordinates go from -1 to 1 across an image.
         rows = [cos * across, (slant - sin) * along, draw(2 * self.shift)]
         rows += [sin * across, cos * along, draw(2 * self.shift)]
         grid = F.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), list(images.shape), False)

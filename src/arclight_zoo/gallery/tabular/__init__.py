@@ -1,1 +1,1 @@
-"""What the columns of a table tell of another one: a class or a number, with an MLP."""
+"""Tabular data: predict a class or a number with an MLP."""

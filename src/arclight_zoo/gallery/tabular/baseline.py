@@ -1,4 +1,4 @@
-"""What scikit-learn reaches on the same rows, to see whether a network is worth its while."""
+"""A scikit-learn baseline on the same rows."""
 
 from typing import Any, Literal
 
@@ -11,12 +11,12 @@ Baseline = Literal["linear", "forest", "boosting"]
 
 
 def baseline(kind: Baseline, data: TableData) -> dict[str, float]:
-    """Fits on the training rows and gives the scores of the test rows.
+    """Fits on the training rows and returns the scores on the test rows.
 
     Args:
         kind: `linear` (logistic or ridge regression), `forest` (200 trees) or `boosting`
             (histogram gradient boosting), with scikit-learn's defaults.
-        data: set up; categories are one-hot.
+        data: `setup` has been called; categories become one-hot.
 
     Returns:
         `accuracy` and macro `f1`, or `r2` and `mae` in the target's own units.

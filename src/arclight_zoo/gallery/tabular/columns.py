@@ -1,4 +1,4 @@
-"""Columns as numbers: what is fitted on the training rows, and how any row is encoded by it."""
+"""Encode columns as numbers, with statistics of the training rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,23 +13,22 @@ from arclight_zoo.gallery.tabular.table import listed
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-MANY = 20  # different texts that a column may have in any case
-FEW_WORDS = 3  # that a column of numbers may have in the place of missing ones
-UNKNOWN = 0  # the number of a category that no training row has, and of an empty cell
+MANY = 20  # distinct texts that a column may always have
+FEW_WORDS = 3  # most distinct words in a column of numbers
+UNKNOWN = 0  # the number of unknown categories and of empty cells
 
 
 @dataclass(frozen=True)
 class Columns:
-    """How rows become numbers, in plain values.
+    """How rows are encoded as numbers.
 
     Attributes:
-        numbers: columns of numbers.
-        means: of each in the training rows, without empty cells; `stds` likewise, 1 where a column
-            never varies.
-        gaps: those of `numbers` with empty cells in the training rows: each has a column more,
-            which is 1 where the cell is empty.
-        categories: the values of each other column in the training rows, in their order; their
-            numbers begin with 1.
+        numbers: names of numeric columns.
+        means: of each numeric column in the training rows, without empty cells.
+        stds: of each numeric column in the training rows; 1 for constant columns.
+        gaps: numeric columns with empty cells in the training rows; each adds an indicator column,
+            which is 1 for empty cells.
+        categories: the sorted values of each other column in the training rows, numbered from 1.
     """
 
     numbers: list[str]
@@ -40,24 +39,24 @@ class Columns:
 
     @property
     def width(self) -> int:
-        """Numbers of an encoded row before its categories."""
+        """Number of columns of an encoded row before its categories."""
         return len(self.numbers) + len(self.gaps)
 
     @property
     def cardinalities(self) -> list[int]:
-        """Categories of each column, the unknown one too."""
+        """Number of categories of each column, including the unknown one."""
         return [len(values) + 1 for values in self.categories.values()]
 
     def encode(self, table: "DataFrame", where: str) -> NDArray[np.float32]:
-        """Rows `(n, width + categories)`: scaled numbers, 1 for gaps, and numbers of categories.
+        """Encodes rows `(n, width + categories)`: scaled numbers, gap indicators, categories.
 
-        An empty cell of a column of numbers counts as the mean.
+        Empty cells of numeric columns become the mean.
 
         Raises:
-            UserError: a column is missing, or holds something else than in training.
+            UserError: a column is missing, or has another type than in training.
         """
         if missing := [c for c in (*self.numbers, *self.categories) if c not in table.columns]:
-            raise UserError(f"{where} has no column {listed(missing)}: add what is missing.")
+            raise UserError(f"{where} has no column {listed(missing)}: add it.")
         parts: list[NDArray[Any]] = []
         empty: dict[str, NDArray[Any]] = {}
         for name, mean, std in zip(self.numbers, self.means, self.stds, strict=True):
@@ -74,16 +73,16 @@ class Columns:
 def fit_columns(
     table: "DataFrame", columns: Sequence[str], categorical: Sequence[str], path: str
 ) -> Columns:
-    """What the training rows say of these columns.
+    """Fits the encoding on training rows.
 
     Args:
-        table: the training rows alone.
+        table: only the training rows.
         columns: the inputs.
-        categorical: those of them that are categories although they look like numbers.
-        path: what errors call the data.
+        categorical: numeric columns to treat as categories.
+        path: of the data, for error messages.
 
     Raises:
-        UserError: a column has nothing in it, or a different text in nearly every row.
+        UserError: a column is empty, or has a different text in nearly every row.
     """
     numbers: list[str] = []
     means: list[float] = []
@@ -117,12 +116,12 @@ def fit_columns(
         if len(texts) > MANY and 2 * len(texts) > len(table):
             raise UserError(
                 f"The column {name} of {path} has {len(texts)} different values in {len(table)} "
-                f"training rows, such as {texts[0]!r}: it names rows, and is no category. Type "
-                f"data.drop=[{name}], or make numbers or a few categories of it."
+                f"training rows, such as {texts[0]!r}: it identifies rows and is not a category. "
+                f"Type data.drop=[{name}], or convert it to numbers or a few categories."
             )
         categories[name] = texts
     if not numbers and not categories:
-        raise UserError(f"{path} has no column beside the one to learn: add some, or drop fewer.")
+        raise UserError(f"{path} has no column beside the target: add some, or drop fewer.")
     return Columns(numbers, means, stds, gaps, categories)
 
 
@@ -135,31 +134,31 @@ def _is_number(text: str) -> bool:
 
 
 def is_numeric(column: "Series[Any]") -> bool:
-    """Whether it holds numbers; true and false are categories."""
+    """Whether a column holds numbers; booleans are categories."""
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     return bool(is_numeric_dtype(column)) and not is_bool_dtype(column)
 
 
 def as_numbers(column: "Series[Any]", name: str, where: str) -> NDArray[np.float64]:
-    """The cells `(n,)`, nan where they are empty.
+    """The cells `(n,)` as numbers; NaN for empty cells.
 
     Raises:
-        UserError: a cell is no number, or infinite.
+        UserError: a cell is not a number, or infinite.
     """
     try:
         values: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise UserError(
-            f"The column {name} of {where} should hold numbers ({error}): mend it, or type "
+            f"The column {name} of {where} should hold numbers ({error}): fix it, or type "
             f"data.categorical=[{name}] before training."
         ) from error
     if np.isinf(values).any():
         row = int(np.flatnonzero(np.isinf(values))[0])
-        raise UserError(f"Row {row} of {where} is infinite in {name}: mend or empty that cell.")
+        raise UserError(f"Row {row} of {where} is infinite in {name}: fix or empty that cell.")
     return values
 
 
 def as_texts(column: "Series[Any]") -> list[str | None]:
-    """The cells as text, None where they are empty."""
+    """The cells as text; None for empty cells."""
     return [None if gone else str(cell) for cell, gone in zip(column, column.isna(), strict=True)]

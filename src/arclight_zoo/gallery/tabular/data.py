@@ -1,4 +1,4 @@
-"""A table, from its file to batches."""
+"""The data module for tables."""
 
 import hashlib
 from collections.abc import Collection
@@ -28,44 +28,46 @@ if TYPE_CHECKING:
 
 HOLDS = "rows of a table"
 STAGES = ("train", "val", "test")
-FEW = 20  # different whole numbers that are taken for classes
+FEW = 20  # most distinct integers that are treated as classes
 
 
 class TableData(DataModule):
-    """Rows of a table, of which all columns but one are inputs.
+    """Rows of a table; one column is the target, and all others are inputs.
 
-    Columns of numbers are scaled by mean and deviation of the training rows; all others are
+    Numeric columns are standardised with mean and std of the training rows; all others are
     categories. Batches are rows `(batch, columns)`, see `Columns.encode`, and targets `(batch,)`:
-    classes, or numbers scaled by their mean and deviation in the training rows.
+    classes, or numbers standardised with mean and std of the training rows.
 
     Args:
         path: `sklearn:breast_cancer`, `diabetes`, `digits`, `iris` or `wine`; a csv, jsonl or
-            parquet file, a folder of such named by split, or a hub id.
-        target: the column to learn; None: `target`.
-        predict: what it holds, `classes` or `values`; None: values where it has fractions, or more
-            than 20 different numbers.
-        categorical: columns that hold categories, although they look like numbers.
-        drop: columns that are left out.
-        train_split: the source's split to train on; None: found among the usual names.
-        val_split: likewise; None and none found: `val_fraction` of the training split.
-        test_split: likewise, with `test_fraction`.
+            parquet file, a folder of these named by split, or a hub id.
+        target: the target column; None: `target`.
+        predict: the kind of target, `classes` or `values`; None: values if it has fractions, or
+            more than 20 distinct numbers.
+        categorical: numeric columns to treat as categories.
+        drop: columns to leave out.
+        train_split: name of the split to train on; None: found by the usual names.
+        val_split: name of the validation split; None: found by the usual names, or else
+            `val_fraction` of the training split.
+        test_split: name of the test split; None: found by the usual names, or else
+            `test_fraction` of the training split.
         encoding: of csv and jsonl files; None: UTF-8, unless a byte order mark says otherwise.
         missing: values in csv files that count as missing, such as `NA`; None: only empty cells.
         batch_size: rows per optimizer step, over all processes and accumulated batches.
         eval_batch_size: rows per evaluation batch, over all processes; None: as in training.
-        val_fraction: see `val_split`; of each class, and equal rows stay together.
+        val_fraction: see `val_split`; stratified by class, and equal rows stay together.
         test_fraction: see `test_split`.
-        split_seed: decides which row is in which split, independently of the run's seed.
+        split_seed: of the random splits; independent of the run's seed.
         folds: number of parts of the training split for cross-validation; `fold` is the one to test
             on, instead of the test split; None: no cross-validation.
         fold: see `folds`.
-        group_column: rows with the same value in it stay on one side; it is no input. None: only
-            equal rows do.
+        group_column: rows with the same value stay in one split; it is not an input. None: only
+            equal rows stay together.
         limit: use this many rows of each split; None: all.
         seed: the run's seed, for the order.
 
     Raises:
-        UserError: the data or these arguments have a fault that the user can mend.
+        UserError: the data or an argument is invalid.
     """
 
     holds = HOLDS
@@ -111,7 +113,7 @@ class TableData(DataModule):
         )
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads, divides, fits and encodes; a second call does nothing."""
+        """Reads, splits and encodes the table; a second call does nothing."""
         if hasattr(self, "facts"):
             return
         splits = open_table(self.path, self.cells, self._wanted)
@@ -150,35 +152,35 @@ class TableData(DataModule):
         return [name for name in names if name in used]
 
     def _inputs(self, splits: "dict[str, DataFrame]", target: str) -> list[str]:
-        """The columns beside the target that are not dropped; all splits must have them."""
+        """The input columns: all except the target and dropped ones; all splits must have them."""
         known = [str(c) for c in next(iter(splits.values())).columns]
         for key, names in (("drop", self.drop), ("categorical", self.categorical)):
             if wrong := [name for name in names if name not in known]:
                 raise UserError(
-                    f"data.{key} names {wrong[0]}, which is no column of {self.path}: type some of "
+                    f"data.{key} names {wrong[0]}, not a column of {self.path}: choose from "
                     f"{listed(known)}."
                 )
         if self.group_column is not None and self.group_column not in known:
             raise UserError(
-                f"data.group_column={self.group_column} is no column of {self.path}: type one of "
-                f"{listed(known)}."
+                f"data.group_column={self.group_column} is not a column of {self.path}: type one "
+                f"of {listed(known)}."
             )
         if target in self.drop:
-            raise UserError(f"data.drop names {target}, which is what is learnt: leave it out.")
+            raise UserError(f"data.drop names {target}, which is the target: leave it out.")
         others = (target, self.group_column, *self.drop)
         return [name for name in known if name not in others]
 
     def _targets(
         self, splits: "dict[str, DataFrame]", target: str
     ) -> tuple[list[str], dict[str, NDArray[Any]]]:
-        """Classes and their numbers, or no classes and values; by split."""
+        """The class names and the targets by split; without names, targets are values."""
         import pandas
 
         every = pandas.concat([table[target] for table in splits.values()])
         if (self.predict or _kind(every)) == "values":
             if not is_numeric(every):
                 raise UserError(
-                    f"data.predict=values takes numbers, and {target} of {self.path} holds "
+                    f"data.predict=values needs numbers, but {target} of {self.path} holds "
                     f"{every.iloc[0]!r}: type data.predict=classes, or data.target=COLUMN."
                 )
             values = {n: as_numbers(t[target], target, self.path) for n, t in splits.items()}
@@ -194,11 +196,11 @@ class TableData(DataModule):
     def _divide(
         self, splits: "dict[str, DataFrame]", targets: dict[str, NDArray[Any]], classes: bool
     ) -> "tuple[dict[str, DataFrame], dict[str, NDArray[Any]]]":
-        """Rows and targets of each stage; what the source lacks is carved out of training rows."""
+        """Rows and targets of each stage; missing splits are taken from the training rows."""
         chosen = choose_splits(splits, *self.split_names)
         found = {s: name for s, name in zip(STAGES, chosen, strict=True) if name is not None}
         if self.folds is not None:
-            found.pop("test", None)  # a fold takes its place
+            found.pop("test", None)  # replaced by a fold
         val, test = (
             0.0 if stage in found else share
             for stage, share in zip(STAGES[1:], self.fractions, strict=True)
@@ -231,7 +233,7 @@ class TableData(DataModule):
 
 
 def _kind(column: "Series[Any]") -> str:
-    """What a column holds, by its looks."""
+    """The likely kind of a column's content."""
     if not is_numeric(column):
         return "classes"
     whole = (column == column.round()).all()

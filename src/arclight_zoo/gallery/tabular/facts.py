@@ -1,4 +1,4 @@
-"""What is known of a table before a model is built."""
+"""The facts about a table that a model needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,14 +11,15 @@ from arclight_zoo.gallery.tabular.columns import Columns
 
 @dataclass(frozen=True, kw_only=True)
 class TableFacts(Facts):
-    """Of a table and the column that is learnt.
+    """Facts about a table and its target.
 
     Attributes:
-        target: the column.
-        class_names: its classes, by their numbers; empty: it holds numbers.
-        mean: of its numbers in the training rows; `std` likewise.
+        target: the target column.
+        class_names: its classes, in the order of their numbers; empty if it holds numbers.
+        mean: of its numbers in the training rows.
+        std: of its numbers in the training rows.
         inputs: the fields of `Columns`.
-        missing: words that mean an empty cell.
+        missing: values that count as empty cells.
     """
 
     target: str

@@ -1,4 +1,4 @@
-"""A multilayer perceptron for rows of numbers and categories."""
+"""A multilayer perceptron for numbers and categories."""
 
 from collections.abc import Sequence
 
@@ -10,18 +10,16 @@ from arclight.ranges import Count, Natural, Share
 
 
 class MLP(nn.Module):
-    """Hidden layers with GELU and dropout.
-
-    Categories are embedded (Guo & Berkhahn, 2016) or one-hot.
+    """An MLP with GELU and dropout; categories are embedded (Guo & Berkhahn, 2016) or one-hot.
 
     Args:
-        num_numbers: numbers of a row, which come first in it.
-        cardinalities: how many categories each of the columns behind them has.
-        num_outputs: logits, or 1.
+        num_numbers: numeric columns of a row, which come first.
+        cardinalities: number of categories of each of the following columns.
+        num_outputs: number of logits, or 1.
         width: of the hidden layers.
-        n_layers: how many of them.
+        n_layers: number of hidden layers.
         dropout: after each.
-        d_embedding: width of a category; None: one-hot.
+        d_embedding: width of category embeddings; None: one-hot.
     """
 
     def __init__(

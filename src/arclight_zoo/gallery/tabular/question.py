@@ -1,4 +1,4 @@
-"""New rows that a trained task is asked about."""
+"""New rows to predict on."""
 
 from pathlib import Path
 
@@ -12,13 +12,12 @@ from arclight_zoo.reading.cells import Cells, suffix_of
 
 
 def read_rows(place: Path, facts: TableFacts) -> NDArray[np.float32]:
-    """The rows of a csv, jsonl or parquet file, encoded as the training rows were.
+    """Reads the rows of a csv, jsonl or parquet file, encoded like the training rows.
 
-    Further columns, such as the target, play no part. A category that no training row has counts as
-    an unknown one.
+    Other columns, such as the target, are ignored. Categories that no training row has are unknown.
 
     Raises:
-        UserError: it is no table, or lacks a column.
+        UserError: it is not a table, or lacks a column.
     """
     import pandas
 
@@ -29,12 +28,12 @@ def read_rows(place: Path, facts: TableFacts) -> NDArray[np.float32]:
         ".jsonl": lambda file: pandas.read_json(file, lines=True),
     }
     if suffix_of(place) not in readers:
-        raise UserError(f"input={place} is no {', '.join(FILES)} file: convert it to one.")
+        raise UserError(f"input={place} is not a {', '.join(FILES)} file: convert it.")
     try:
         table = readers[suffix_of(place)](place)
     except (ValueError, OSError) as error:  # pandas' own errors are among them
         words = " ".join(str(error).split()).rstrip(".")
-        raise UserError(f"input={place} cannot be read ({words}): mend or convert it.") from error
+        raise UserError(f"input={place} cannot be read ({words}): fix or convert it.") from error
     if not len(table):
         raise UserError(f"input={place} has no rows: fill it.")
     return facts.columns.encode(table, str(place))

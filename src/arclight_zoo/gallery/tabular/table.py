@@ -1,4 +1,4 @@
-"""Tables: csv and parquet files, and the small sets that scikit-learn carries."""
+"""Open tables: files, hub data sets, and scikit-learn's small data sets."""
 
 import importlib
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ from arclight_zoo.reading.missing import which_rows
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-CARRIED = ("breast_cancer", "diabetes", "digits", "iris", "wine")  # by scikit-learn
+BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")  # with scikit-learn
 FILES = (".csv", ".parquet", ".jsonl")
 HOLDS = "csv, jsonl or parquet files, named by split (train.csv, test.csv)"
 
 
 def open_table(path: str, cells: Cells, wanted: Wanted) -> "dict[str, DataFrame]":
-    """The table's splits by name: a file has one, `train`.
+    """Opens a table, and returns its splits by name; a file has one, `train`.
 
     Args:
-        path: `sklearn:NAME`, a csv, jsonl or parquet file, a folder of such, or a hub id.
+        path: `sklearn:NAME`, a csv, jsonl or parquet file, a folder of these, or a hub id.
         cells: how csv files are read.
-        wanted: which of the splits, given their names.
+        wanted: chooses splits, given their names.
 
     Raises:
-        UserError: it is not there, or is no table.
+        UserError: it does not exist, or is not a table.
     """
     if path.startswith("sklearn:"):
         return {"train": _carried(path.removeprefix("sklearn:"))}
@@ -44,10 +44,10 @@ def open_table(path: str, cells: Cells, wanted: Wanted) -> "dict[str, DataFrame]
 
 
 def _carried(name: str) -> "DataFrame":
-    if name not in CARRIED:
+    if name not in BUNDLED:
         raise UserError(
-            f"data.path=sklearn:{name} is not carried by scikit-learn: type one of "
-            f"{', '.join(f'sklearn:{one}' for one in CARRIED)}."
+            f"data.path=sklearn:{name} is not a data set of scikit-learn: type one of "
+            f"{', '.join(f'sklearn:{one}' for one in BUNDLED)}."
         )
     sets: Any = importlib.import_module("sklearn.datasets")
     options = {"scaled": False} if name == "diabetes" else {}
@@ -59,17 +59,17 @@ def _carried(name: str) -> "DataFrame":
 
 
 def require_target(path: str, splits: "dict[str, DataFrame]", target: str | None) -> str:
-    """The column to learn; of scikit-learn's sets it is called `target`.
+    """The target column; `target` for scikit-learn's data sets.
 
     Raises:
-        UserError: it is not said, or not there, or has empty cells.
+        UserError: it is not given, does not exist, or has empty cells.
     """
     columns = [str(one) for one in next(iter(splits.values())).columns]
     if target is None:
         if "target" not in columns:
             row = first_row(next(iter(splits.values())).iloc[0].to_dict())
             raise UserError(
-                f"Which column of {path} is to be learnt? Type data.target=COLUMN with one of "
+                f"data.target is not set for {path}: type data.target=COLUMN with one of "
                 f"{listed(columns)}. Its first row: {row}."
             )
         target = "target"
@@ -87,5 +87,5 @@ def require_target(path: str, splits: "dict[str, DataFrame]", target: str | None
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first few names of many."""
+    """The first few names as text."""
     return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")

@@ -1,4 +1,4 @@
-"""Classes or numbers from the columns of a table."""
+"""Classification and regression of table rows."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,18 +24,18 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Tabular(Task):
-    """Cross-entropy of classes, or mean squared error of numbers: as the table's target is.
+    """Classification with cross-entropy, or regression with the mean squared error.
 
-    Evaluation gives the mean loss, and accuracy, macro F1 and the confusion matrix; or R2 and the
-    mean absolute error in the target's own units. The test gives these of a scikit-learn model too,
-    fitted on the same training rows: `baseline/accuracy`, `baseline/r2`.
+    Evaluation reports the mean loss with accuracy, macro F1 and the confusion matrix, or with R2
+    and the mean absolute error in the target's units. The test also reports them for a
+    scikit-learn model fitted on the same training rows: `baseline/accuracy`, `baseline/r2`.
 
     Args:
-        model: rows `(batch, columns)` to `(batch, outputs)`.
+        model: maps rows `(batch, columns)` to `(batch, outputs)`.
         optimizer: see `Task`.
         schedule: see `Task`.
-        facts: what is known of the table.
-        label_smoothing: share of a class's target that is spread over all, in training.
+        facts: about the table.
+        label_smoothing: fraction of the target spread over all classes, in training.
         baseline: `linear`, `forest` or `boosting`; None: none.
         metrics: further metrics of evaluation, on logits `(batch, classes)` and classes `(batch,)`,
             or on numbers in the target's own units, both `(batch,)`.
@@ -124,7 +124,7 @@ class Tabular(Task):
         return figures
 
     def pictures(self, folder: Path) -> Sequence[Path]:
-        """Of numbers, what was found over what is true; classes have their confusion matrix."""
+        """Plots predicted over true values; classes have a confusion matrix instead."""
         if self.class_names:
             return []
         return [draw_values(*self.last, [self.target], folder / "values.png")]
@@ -139,7 +139,7 @@ class Tabular(Task):
         return {"rows": torch.cat([numbers, *categories], dim=1)}
 
     def answer(self, question: Question) -> Rows:
-        """The class of each row with the probability of each, or its value."""
+        """The class of each row and the class probabilities, or its value."""
         facts = self._known()
         rows = torch.from_numpy(read_rows(question.place, facts)).to(self.device)
         found = self.predict_step(rows, 0).cpu()

@@ -117,15 +117,15 @@ def test_pixels_may_have_no_class(tmp_path: Path) -> None:
 
 def test_invalid_data_are_rejected(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "set")
-    with pytest.raises(UserError, match=r"is no folder: type data\.path=FOLDER"):
+    with pytest.raises(UserError, match=r"is not a folder: type data\.path=FOLDER"):
         data_of(tmp_path / "none", batch_size=4)
-    with pytest.raises(UserError, match=r"class 3, and there are 2 names in data\.class_names"):
+    with pytest.raises(UserError, match=r"class 3, but data\.class_names has 2 names"):
         data_of(folder, class_names=["a", "b"])
     (folder / "masks" / "3.png").unlink()
     with pytest.raises(UserError, match=r"no counterpart, such as images/3, .* add or remove it"):
         data_of(folder)
     Image.new("L", (4, 4)).save(folder / "masks" / "3.png")
-    with pytest.raises(UserError, match=r"3\.png is 8x8 pixels and its mask 4x4: mend one"):
+    with pytest.raises(UserError, match=r"3\.png is 8x8 pixels and its mask 4x4: fix one"):
         data_of(folder)
     Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)).save(folder / "masks/3.png")
     with pytest.raises(UserError, match=r"The mask of .*3\.png has colours"):

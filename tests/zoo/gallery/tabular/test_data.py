@@ -85,14 +85,14 @@ def test_empty_cells_and_new_categories_are_known_as_such(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("change", "options", "sentence"),
     [
-        (lambda t: t, {}, r"Which column of .* is to be learnt\? Type data\.target=COLUMN"),
+        (lambda t: t, {}, r"data\.target is not set for .*: type data\.target=COLUMN"),
         (lambda t: t, {"target": "prize"}, r"data\.target=prize is not a column"),
         (lambda t: t.assign(price=t.price.where(t.price < 1200)), {"target": "price"}, "have no p"),
         (lambda t: t.assign(id=[f"n{i}" for i in range(N)]), {"target": "price"}, r"drop=\[id\]"),
         (lambda t: t.assign(note=None), {"target": "price"}, "note of .* is empty in all"),
         (lambda t: t.assign(age=np.inf), {"target": "price"}, "is infinite in age"),
         (lambda t: t, {"target": "price", "drop": ["agee"]}, "data.drop names agee, which is no"),
-        (lambda t: t[["price"]], {"target": "price"}, "has no column beside the one to learn"),
+        (lambda t: t[["price"]], {"target": "price"}, "has no column beside the target"),
         (lambda t: t, {"target": "cheap", "predict": "values"}, "data.predict=values takes numb"),
         (lambda t: t.assign(cheap="no"), {"target": "cheap"}, "have one class"),
     ],
@@ -107,7 +107,7 @@ def test_invalid_data_are_rejected(
 def test_no_table_is_a_sentence(tmp_path: Path) -> None:
     for path, sentence in (
         (tmp_path / "none.csv", "does not exist"),
-        ("sklearn:boston", "is not carried by scikit-learn: type one of sklearn:breast_cancer"),
+        ("sklearn:boston", "is not a data set of scikit-learn: type one of sklearn:breast_cancer"),
     ):
         with pytest.raises(UserError, match=sentence):
             TableData(str(path)).setup()

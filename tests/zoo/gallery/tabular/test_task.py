@@ -47,10 +47,10 @@ def asked(run: RunDirectory, made: pd.DataFrame, target: str, folder: Path) -> N
     else:
         assert header[2:] == ["no", "yes"]
     made.drop(columns="town").head(3).to_csv(folder / "bad.csv")
-    with pytest.raises(UserError, match=r"bad\.csv has no column town: add what is missing"):
+    with pytest.raises(UserError, match=r"bad\.csv has no column town: add it"):
         predict(str(run.path), str(folder / "bad.csv"))
     (folder / "bad.txt").touch()
-    with pytest.raises(UserError, match=r"bad\.txt is no \.csv, \.parquet, \.jsonl file"):
+    with pytest.raises(UserError, match=r"bad\.txt is not a \.csv, \.parquet, \.jsonl file"):
         predict(str(run.path), str(folder / "bad.txt"))
 
 
