@@ -96,7 +96,7 @@ def test_own_classes_pass(stored: dict[str, Any], group: str, text: str) -> None
 
 
 def test_keys_have_descriptions(stored: dict[str, Any]) -> None:
-    assert "a share of an epoch" in str(stored["trainer"]["definitions"]["val_check_interval.0"])
+    assert "a fraction of an epoch" in str(stored["trainer"]["definitions"]["val_check_interval.0"])
 
 
 def test_schema_folder_has_no_configs() -> None:
