@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Looking inside a ViT
 #
-# Where a vision transformer looks, and what it has learnt of patches. This takes the newest run of a
-# `ViT` that has finished; `python train.py model=vit model.patch_size=2` makes one in a minute.
+# Attention and embeddings of a trained vision transformer. This uses the newest finished run of a
+# `ViT`; `python train.py model=vit model.patch_size=2` trains one in a minute.
 
 # %%
 from pathlib import Path
@@ -26,8 +26,8 @@ run
 # %% [markdown]
 # ## Attention rollout
 #
-# How much of the class token comes from each patch, over all layers together, with the residual
-# connections (Abnar & Zuidema, 2020). The images are the first of the test set.
+# The contribution of each patch to the class token, over all layers with their residual connections
+# (Abnar & Zuidema, 2020). The images are the first of the test set.
 
 # %%
 count = 8
@@ -50,12 +50,12 @@ for axis in axes.flat:
 # %% [markdown]
 # ## Patch embeddings
 #
-# The principal components of what the first layer multiplies patches with, as the ViT's paper shows
-# them (Dosovitskiy et al., 2021, figure 7): its main shapes within a patch.
+# The principal components of the patch embedding's filters, as in figure 7 of the ViT paper
+# (Dosovitskiy et al., 2021).
 
 # %%
 weight = next(model.patch_embed.parameters()).detach()
-if weight.ndim == 4:  # with shifted_patches it sees more than a patch
+if weight.ndim == 4:  # not with shifted_patches, which see more than a patch
     width, channels, side, _ = weight.shape
     _, strength, filters = torch.linalg.svd(weight.view(width, -1), full_matrices=False)
     filters = filters.view(-1, channels, side, side).permute(0, 2, 3, 1)
@@ -71,8 +71,8 @@ if weight.ndim == 4:  # with shifted_patches it sees more than a patch
 # %% [markdown]
 # ## Position embeddings
 #
-# How alike the embedding of a position is to those of all others, by the cosine: near positions
-# should be alike, as far as the run has found that near patches belong together.
+# The cosine similarity of each position embedding to all others. If the run has learnt that nearby
+# patches belong together, nearby positions are similar.
 
 # %%
 tokens = model.pos_embed[0].detach()

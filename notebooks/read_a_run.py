@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Reading a run
 #
-# A run is a directory, so a notebook needs no training code: it reads the files. This one takes the
-# newest run that has finished, of whatever task; name another with `open_run("../runs/NAME")`.
+# A run is a directory, so a notebook needs no training code: it reads the files. This one uses the
+# newest finished run of any task; open another with `open_run("../runs/NAME")`.
 
 # %%
 from pathlib import Path
@@ -24,7 +24,7 @@ validated = [
 [row for row in validated if len(row) > 1][-5:]
 
 # %% [markdown]
-# The pictures are there already, the curves first:
+# The run's plots, starting with the learning curves:
 
 # %%
 from IPython.display import Image, display
@@ -33,8 +33,8 @@ for picture in sorted(run.plots.glob("*.png"), reverse=True):
     display(Image(picture))
 
 # %% [markdown]
-# And the model, rebuilt from the directory alone, with the weights that were tested. What a batch is
-# depends on the task; the last lines are for image classification.
+# The model, rebuilt from the run directory, with the tested weights. The content of a batch depends
+# on the task; the last lines are for image classification.
 
 # %%
 from arclight.run.assembly import build_parts

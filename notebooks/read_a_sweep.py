@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Reading a sweep
 #
-# The same functions as `python scripts/results.py`: runs are rows, and a search is a study with runs.
+# The same functions as in `python scripts/results.py`: each run is a row, and a search is a study of runs.
 
 # %%
 from pathlib import Path
@@ -13,8 +13,8 @@ runs = results.collect(["../runs"])
 print(markdown(results.for_reading(results.listed(runs))))
 
 # %% [markdown]
-# Some of them, and means with deviations over the seeds. What has not finished is counted, and left
-# out of the means.
+# Some of the runs, and means with standard deviations over the seeds. Unfinished runs are counted, but
+# left out of the means.
 
 # %%
 chosen = results.where(runs, "status=finished,optimizer.lr<0.1")
@@ -22,7 +22,7 @@ rows = results.grouped(chosen, ["optimizer.lr"])
 print(markdown(results.for_reading(results.ordered(rows, "val/accuracy", chosen))))
 
 # %% [markdown]
-# A search's own directory holds more: the study, with what was pruned and what failed, and why.
+# The search directory also holds the study, with pruned and failed trials and the reasons.
 
 # %%
 from arclight.report.search_results import open_search
@@ -44,7 +44,7 @@ for figure in figures.values():
     display(Image(figure))
 
 # %% [markdown]
-# The words that make the best trial's config, as `experiment=best_of` reads them from `best.yaml`:
+# The overrides of the best trial, which `experiment=best_of` reads from `best.yaml`:
 
 # %%
 from arclight.report.search_page import best_overrides

@@ -15,7 +15,7 @@ from tests.zoo.gallery.miniature import FEW, words
 
 
 class Trained(NamedTuple):
-    """A run that has finished, and copies of its directory as they were at each of its saves."""
+    """A finished run, and copies of its directory at each save."""
 
     run: RunDirectory
     copies: list[RunDirectory]
@@ -43,7 +43,7 @@ def teacher(composed: Composed, tmp_path_factory: pytest.TempPathFactory) -> Run
 
 @pytest.fixture(scope="session")
 def worded(request: pytest.FixtureRequest) -> Worded:
-    """The words of an experiment in miniature, with a teacher that is there."""
+    """The overrides of a miniature experiment, with an existing teacher."""
 
     def make(name: str, *more: str) -> tuple[str, ...]:
         if name == "distillation":
@@ -56,7 +56,7 @@ def worded(request: pytest.FixtureRequest) -> Worded:
 
 @pytest.fixture(scope="session")
 def ran(composed: Composed, worded: Worded, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """Executes an experiment, the first time it is asked for."""
+    """Executes an experiment at its first use."""
     done: dict[str, Trained] = {}
 
     def run_of(name: str) -> Trained:

@@ -1,4 +1,4 @@
-"""The experiments of the gallery, made so small that one trains in a second."""
+"""Overrides that make the gallery's experiments so small that they train in a second."""
 
 FEW = (
     *("data.limit=48", "data.batch_size=8"),
@@ -18,5 +18,5 @@ MINIATURE: dict[str, tuple[str, ...]] = {
 
 
 def words(name: str, *more: str) -> tuple[str, ...]:
-    """Of `train.py`; what comes last counts."""
+    """The overrides for `train.py`; later ones win."""
     return (f"experiment={name}", *FEW, *MINIATURE[name], *more)

@@ -1,4 +1,4 @@
-"""Whatever acts on a run acts on every experiment of the gallery; and their bars."""
+"""All tools for runs work on every experiment of the gallery; and their least scores."""
 
 import csv
 from collections.abc import Callable
@@ -45,7 +45,7 @@ PICTURES = {
 
 
 class Asked(NamedTuple):
-    """An experiment, its run, a new folder, and how its config is made with more words."""
+    """An experiment, its run, a new folder, and a function that composes its config."""
 
     name: str
     run: RunDirectory
@@ -54,7 +54,7 @@ class Asked(NamedTuple):
 
 
 def something_new(asked: Asked) -> Path:
-    """Two things of the kind that the run may be asked about."""
+    """Two inputs for predictions of the run."""
     if asked.name.startswith("tabular"):
         columns = asked.run.manifest["data"]["inputs"]["numbers"]
         file = asked.folder / "new.csv"
@@ -152,7 +152,7 @@ def overfitted(asked: Asked) -> None:
     run = debugged(asked, "overfit", *words)
     rows = [row for row in read_metrics(run.metrics_file) if row.get("train/loss")]
     assert len(rows) == 20
-    if asked.name != "gan":  # whose networks learn against each other
+    if asked.name != "gan":  # its losses need not fall
         losses = [float(row["train/loss"]) for row in rows]
         assert sum(losses[-5:]) < sum(losses[:5])
 
@@ -165,7 +165,7 @@ SLOW = (as_onnx, done_again, batch_found, debugged_in_part, profiled, overfitted
 @pytest.mark.parametrize(
     "act", [*QUICK, *(pytest.param(act, marks=pytest.mark.slow) for act in SLOW)]
 )
-def test_what_acts_on_a_run_acts_on_it(
+def test_tools_work_on_every_experiment(
     act: Callable[[Asked], None],
     name: str,
     ran: Ran,
@@ -180,7 +180,7 @@ def test_what_acts_on_a_run_acts_on_it(
 
 
 @pytest.mark.parametrize("name", MINIATURE)
-def test_wherever_it_is_cut_it_ends_in_the_same_bits(ran: Ran, name: str) -> None:
+def test_resumed_runs_are_bitwise_equal(ran: Ran, name: str) -> None:
     run, copies = ran(name)
     assert {file.name for file in run.plots.iterdir()} == PICTURES[name]
     copy = Random(name).choice(copies[:-1])
@@ -191,7 +191,7 @@ def test_wherever_it_is_cut_it_ends_in_the_same_bits(ran: Ran, name: str) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(BARS))
-def test_it_reaches_its_bar(composed: Composed, tmp_path: Path, name: str) -> None:
+def test_experiments_reach_their_scores(composed: Composed, tmp_path: Path, name: str) -> None:
     run = create(tmp_path / name, tmp_path, name, composed(f"experiment={name}"), [], {})
     assert execute(run) == 0
     figure, bar = BARS[name]

@@ -1,4 +1,4 @@
-"""Generators, features and students: what each measures, draws and answers."""
+"""Generators, features and students: their metrics, plots and predictions."""
 
 import csv
 import shutil
@@ -29,7 +29,7 @@ GENERATORS = ("gan", "diffusion")
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_it_measures_what_it_promises_and_draws(ran: Ran, name: str) -> None:
+def test_metrics_and_plots(ran: Ran, name: str) -> None:
     run, _ = ran(name)
     metrics = run.summary["metrics"]
     assert set(metrics) == {f"{stage}/{f}" for stage in ("val", "test") for f in FIGURES[name]}
@@ -45,7 +45,7 @@ def pixels_of(file: Path) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_it_is_asked(ran: Ran, tmp_path: Path, name: str) -> None:
+def test_predictions(ran: Ran, tmp_path: Path, name: str) -> None:
     run, _ = ran(name)
     if name in GENERATORS:
         asked = tmp_path / "seeds.txt"
@@ -70,16 +70,14 @@ def test_it_is_asked(ran: Ran, tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["seven", "", "-1"])
-def test_a_generator_wants_seeds(ran: Ran, tmp_path: Path, text: str) -> None:
+def test_generators_reject_inputs_that_are_not_seeds(ran: Ran, tmp_path: Path, text: str) -> None:
     run, _ = ran("gan")
     (tmp_path / "seeds.txt").write_text(text)
     with pytest.raises(UserError, match="a whole number, a seed, in each line"):
         predict(str(run.path), str(tmp_path / "seeds.txt"))
 
 
-def test_features_are_a_start_for_a_classifier(
-    ran: Ran, composed: Composed, tmp_path: Path
-) -> None:
+def test_classifiers_can_start_from_features(ran: Ran, composed: Composed, tmp_path: Path) -> None:
     run, _ = ran("self_supervised")
     words = ("model=cnn", "model.widths=[4,8]", *FEW, f"model.pretrained={run.path}")
     config = composed(*words, "finetune=head_only")
@@ -90,7 +88,7 @@ def test_features_are_a_start_for_a_classifier(
     assert torch.equal(before, after)
 
 
-def test_a_teacher_of_other_images_is_refused(
+def test_a_teacher_of_other_images_is_rejected(
     composed: Composed, teacher: RunDirectory, tmp_path: Path
 ) -> None:
     words = (*FEW, *MINIATURE["distillation"], f"task.teacher={teacher.path}", "data.image_size=9")
@@ -103,9 +101,7 @@ def test_a_teacher_of_other_images_is_refused(
     )
 
 
-def test_a_teacher_that_has_changed_is_noticed(
-    ran: Ran, teacher: RunDirectory, tmp_path: Path
-) -> None:
+def test_a_changed_teacher_is_rejected(ran: Ran, teacher: RunDirectory, tmp_path: Path) -> None:
     _, copies = ran("distillation")
     cut, other = RunDirectory(tmp_path / "cut"), RunDirectory(tmp_path / "teacher")
     shutil.copytree(copies[0].path, cut.path)
@@ -123,7 +119,7 @@ def test_a_teacher_that_has_changed_is_noticed(
 
 
 @pytest.mark.slow
-def test_without_a_teacher_one_is_trained_once(composed: Composed, tmp_path: Path) -> None:
+def test_a_missing_teacher_is_trained_once(composed: Composed, tmp_path: Path) -> None:
     words = ["model=cnn", "model.widths=[4,8]", *FEW]
     config = composed("experiment=distillation", *FEW, *MINIATURE["distillation"])
     config["task"] |= {"teacher_run": str(tmp_path / "teacher"), "teacher_overrides": words}

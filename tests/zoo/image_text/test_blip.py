@@ -1,4 +1,4 @@
-"""BLIP's captions against transformers' own, on the same weights."""
+"""BLIP's captions equal those of transformers for the same weights."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def shaken(**options: Any) -> BLIP:
     return model.eval()
 
 
-def test_what_it_makes_is_what_transformers_makes() -> None:
+def test_captions_match_transformers() -> None:
     model, images = shaken(), torch.randn(6, 3, 8, 8)
     ours = model.generate(images, 8, END)
     theirs = model.net.generate(pixel_values=images, max_new_tokens=8, do_sample=False)
@@ -46,7 +46,7 @@ def test_what_it_makes_is_what_transformers_makes() -> None:
     assert len(set(map(tuple, ours.tolist()))) > 1  # the image matters
 
 
-def test_a_cache_makes_no_difference_to_a_caption() -> None:
+def test_the_cache_does_not_change_captions() -> None:
     model, images = shaken(), torch.randn(2, 3, 8, 8)
     made = model.generate(images, 6, END)
     tokens = torch.cat([torch.full((2, 1), START), made[:, :-1]], dim=1)
@@ -56,7 +56,7 @@ def test_a_cache_makes_no_difference_to_a_caption() -> None:
     assert torch.equal(made[before_end], again[before_end])
 
 
-def test_a_place_sees_nothing_after_it_and_grey_images_will_do() -> None:
+def test_logits_are_causal_and_grey_images_work() -> None:
     model = shaken(in_channels=1)
     images, tokens = torch.randn(1, 1, 8, 8), torch.tensor([[START, 5, 6, 7]])
     changed = torch.tensor([[START, 5, 9, 9]])

@@ -1,4 +1,4 @@
-"""Which caption an image comes with."""
+"""The captions of images."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def data(folder: Path, **options: object) -> CaptionedImages:
     )
 
 
-def test_a_batch_carries_its_captions(tmp_path: Path) -> None:
+def test_batches_have_captions(tmp_path: Path) -> None:
     module = data(tmp_path, batch_size=32)
     module.setup()
     said = set()
@@ -44,7 +44,7 @@ def test_a_batch_carries_its_captions(tmp_path: Path) -> None:
         assert texts == [f"a w{label}" for label in classes.tolist()]
 
 
-def test_the_sample_s_row_chooses() -> None:
+def test_the_random_row_chooses_the_caption() -> None:
     texts = ragged(
         np.array([2, 5, 3, 2, 6, 6, 3, 2, 7, 3, 2, 8, 8, 3], dtype=np.int32), np.array([3, 4, 3, 4])
     )

@@ -1,4 +1,4 @@
-"""CLIP against transformers' own, on the same weights."""
+"""CLIP equals transformers' CLIP for the same weights."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def shaken(**options: Any) -> CLIP:
     return model
 
 
-def test_the_loss_is_transformers_own() -> None:
+def test_the_loss_matches_transformers() -> None:
     model, images = shaken(), torch.randn(3, 3, 8, 8)
     mask = TOKENS != PAD
     theirs = model.net(
@@ -53,7 +53,7 @@ def test_the_loss_is_transformers_own() -> None:
     torch.testing.assert_close(text, theirs.text_embeds, rtol=1e-5, atol=1e-5)
 
 
-def test_what_fills_a_text_up_changes_nothing() -> None:
+def test_padding_changes_nothing() -> None:
     model = shaken().eval()
     alone = model.embed_texts(TOKENS[:1, :3], TOKENS[:1, :3] != PAD)
     filled = model.embed_texts(TOKENS, TOKENS != PAD)[:1]

@@ -1,4 +1,4 @@
-"""The tasks of images with texts: their figures on embeddings and captions that are known."""
+"""Metrics of contrastive learning and captioning on known embeddings and captions."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ PAD, START, END = 0, 2, 3
 
 
 def facts() -> ImageTextFacts:
-    """Of a table, whose classes are its captions and have no names."""
+    """Facts of a table; its classes are captions without names."""
     return ImageTextFacts(
         num_classes=3,
         class_names=[],
@@ -35,7 +35,7 @@ def facts() -> ImageTextFacts:
 
 
 class Known(nn.Module):
-    """An image is its own embedding, and a text the axis that its first token names."""
+    """An image is its own embedding; a text is the axis of its first token."""
 
     def forward(self, images: Tensor, tokens: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         return images, torch.eye(3)[tokens[:, 0]], torch.tensor(2.0)
@@ -43,11 +43,11 @@ class Known(nn.Module):
 
 IMAGES = torch.tensor(
     [
-        [1.0, 0.0, 0.0],  # of the first text, and likest it
-        [0.6, 0.8, 0.0],  # of the first, but likest the second
-        [0.0, 0.6, 0.8],  # of the second, but likest the third
-        [0.0, 0.0, 1.0],  # of the third, and likest it
-        [0.8, 0.0, 0.6],  # of the third, but likest the first
+        [1.0, 0.0, 0.0],  # of the first text, and most similar to it
+        [0.6, 0.8, 0.0],  # of the first, but most similar to the second
+        [0.0, 0.6, 0.8],  # of the second, but most similar to the third
+        [0.0, 0.0, 1.0],  # of the third, and most similar to it
+        [0.8, 0.0, 0.6],  # of the third, but most similar to the first
     ]
 )
 CLASSES = torch.tensor([0, 0, 1, 2, 2])
@@ -73,7 +73,7 @@ def test_zero_shot_and_recall_are_counted_over_the_whole_set(cut: int) -> None:
 
 
 class Reused(Known):
-    """Its outputs lie where the last ones lay, as those of a graph that is replayed do."""
+    """Overwrites its last outputs, like a replayed CUDA graph."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ def test_outputs_that_the_next_batch_overwrites_are_copied() -> None:
     assert found[0] == found[1]
 
 
-def test_any_of_several_right_answers_will_do_and_a_tie_will_not() -> None:
+def test_any_correct_answer_counts_and_ties_do_not() -> None:
     likeness = torch.tensor([[0.9, 0.1, 0.5], [0.5, 0.5, 0.1], [0.2, 0.9, 0.8]])
     right = torch.tensor([[True, True, False], [True, False, False], [True, False, False]])
     assert ranks_of(likeness, right).tolist() == [0, 1, 2]
@@ -111,7 +111,7 @@ def test_equal_texts_of_a_batch_share_the_target() -> None:
 
 
 class Says(nn.Module):
-    """Makes what it was given, whatever the image; its logits are sure of token 5."""
+    """Generates fixed tokens for any image; its logits always predict token 5."""
 
     def __init__(self, made: list[list[int]]) -> None:
         super().__init__()
@@ -133,13 +133,13 @@ def test_a_caption_is_exact_up_to_its_end() -> None:
     for part in (slice(0, 2), slice(2, 3)):
         task.test_step((numbers[part], tokens[part], mask[part], None), 0)
     found = task.results("test")
-    assert found["test/exact"] == pytest.approx(2 / 3)  # what is made behind an end does not count
+    assert found["test/exact"] == pytest.approx(2 / 3)  # tokens after the end do not count
     assert found["test/accuracy"] == pytest.approx(2 / 7)  # of seven tokens, two are 5
     sure, other = (F.cross_entropy(torch.eye(10)[5] * 4, torch.tensor(n)).item() for n in (5, 6))
     assert found["test/loss"] == pytest.approx((2 * sure + 5 * other) / 7)
 
 
-def test_training_leaves_out_what_fills_a_caption_up() -> None:
+def test_training_ignores_padding() -> None:
     task = Captioning(Says([[0]]), facts(), UNUSED, UNUSED)
     tokens = torch.tensor([[START, 5, END, PAD], [START, 5, 6, END]])
     loss = task.training_step((torch.zeros(2, 1), tokens, tokens != PAD, None), 0)

@@ -1,4 +1,4 @@
-"""Images and masks: found in folders and tables, decoded together, moved together."""
+"""Images and masks are found in folders and tables, and decoded and augmented together."""
 
 import io
 from pathlib import Path
@@ -19,7 +19,7 @@ N, SIZE = 10, 8
 
 
 def pair(i: int) -> tuple[Image.Image, Image.Image]:
-    """A picture whose mask can be told from its pixels: they are 50 times its classes."""
+    """An image and its mask; the pixels are 50 times the classes."""
     classes = np.random.default_rng(i).integers(0, 4, (SIZE, SIZE), dtype=np.uint8)
     return Image.fromarray(classes * 50), Image.fromarray(classes)
 
@@ -85,7 +85,7 @@ def test_image_and_mask_move_together(tmp_path: Path, padding: Any) -> None:
     assert not any(torch.equal(masks, plain[i : i + 8]) for i in range(2))
 
 
-def test_contrast_changes_the_image_alone() -> None:
+def test_contrast_only_changes_the_image() -> None:
     rows = random_table(0, 0, 4)
     images = torch.randn(4, 1, 5, 5)
     factors = PairAugment(contrast=0.3).shade(images, rows) / images
@@ -103,7 +103,7 @@ def test_black_and_white_masks_have_two_classes(tmp_path: Path) -> None:
     assert set(next(iter(data.train_dataloader()))[1].unique().tolist()) == {0, 1}
 
 
-def test_pixels_may_have_no_class(tmp_path: Path) -> None:
+def test_unlabelled_pixels(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "set")
     mask = np.full((SIZE, SIZE), 255, dtype=np.uint8)
     for i in range(N):

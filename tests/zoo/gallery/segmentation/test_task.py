@@ -1,4 +1,4 @@
-"""Segmentation: its figures are torchmetrics', and its answers are masks."""
+"""Segmentation: metrics equal torchmetrics', and predictions are masks."""
 
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,13 @@ FACTS = ImageFacts(
 
 
 class Said(nn.Module):
-    """Its logits are its input."""
+    """Returns its input as logits."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x
 
 
-def test_its_figures_are_those_of_torchmetrics() -> None:
+def test_metrics_match_torchmetrics() -> None:
     draw = torch.Generator().manual_seed(0)
     logits = torch.randn(7, CLASSES, 8, 8, generator=draw)
     masks = torch.randint(CLASSES, (7, 8, 8), generator=draw)
@@ -56,21 +56,21 @@ def test_its_figures_are_those_of_torchmetrics() -> None:
     assert float(found["val/top2"]) == pytest.approx(float(top2))
 
 
-def test_dice_is_small_where_masks_are_found() -> None:
+def test_dice_is_small_for_correct_masks() -> None:
     masks = torch.randint(CLASSES, (2, 8, 8))
     right = 20.0 * nn.functional.one_hot(masks, CLASSES).movedim(-1, 1)
     assert dice_loss(right, masks) < 0.01 < dice_loss(-right, masks)
     assert dice_loss(right, torch.full_like(masks, UNLABELLED)) == 0
 
 
-def test_a_unet_says_what_it_cannot_halve() -> None:
+def test_unet_rejects_sizes_that_it_cannot_halve() -> None:
     net = UNet(3, in_channels=1, widths=[4, 8, 8])
     assert net(torch.randn(2, 1, 12, 8)).shape == (2, 3, 12, 8)
     with pytest.raises(UserError, match=r"An image of 10x8 cannot be halved 2 times: type"):
         net(torch.randn(2, 1, 10, 8))
 
 
-def test_answers_are_masks_of_the_images_size(composed: Composed, tmp_path: Path) -> None:
+def test_predicted_masks_have_the_size_of_the_image(composed: Composed, tmp_path: Path) -> None:
     config = composed(
         "experiment=segmentation", "data=masks_folder", f"data.path={folder_of(tmp_path / 'set')}",
         "data.image_size=8", "data.batch_size=4", "model.widths=[4]", "trainer.max_epochs=1",

@@ -1,4 +1,4 @@
-"""Tables: what is fitted on the training rows, how rows are encoded, and what is refused."""
+"""Tables: statistics of the training rows, encoding of rows, and invalid data."""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def data_of(folder: Path, made: pd.DataFrame, suffix: str = "csv", **options: An
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_rows_are_encoded_by_the_training_rows_alone(tmp_path: Path, suffix: str) -> None:
+def test_encoding_only_uses_statistics_of_training_rows(tmp_path: Path, suffix: str) -> None:
     data = data_of(tmp_path, table(), suffix, target="price", drop=["cheap"])
     facts, columns = data.facts, data.facts.columns
     assert facts.sizes == {"train": 43, "val": 5, "test": 12}
@@ -56,7 +56,7 @@ def test_rows_are_encoded_by_the_training_rows_alone(tmp_path: Path, suffix: str
     assert test.isfinite().all()
 
 
-def test_a_table_has_classes_or_values_by_its_looks(tmp_path: Path) -> None:
+def test_the_kind_of_target_is_detected(tmp_path: Path) -> None:
     assert data_of(tmp_path, table(), target="cheap").facts.class_names == ["no", "yes"]
     assert data_of(tmp_path, table(), target="rooms").facts.class_names == list("12345")
     assert not data_of(tmp_path, table(), target="price").facts.class_names
@@ -70,7 +70,7 @@ def test_a_table_has_classes_or_values_by_its_looks(tmp_path: Path) -> None:
     )
 
 
-def test_empty_cells_and_new_categories_are_known_as_such(tmp_path: Path) -> None:
+def test_empty_cells_and_new_categories(tmp_path: Path) -> None:
     made = table()
     data = data_of(tmp_path, made, target="price", drop=["cheap"], val_fraction=0, test_fraction=0)
     columns = data.facts.columns
@@ -104,7 +104,7 @@ def test_invalid_data_are_rejected(
         data_of(tmp_path, change(table()), **options)
 
 
-def test_no_table_is_a_sentence(tmp_path: Path) -> None:
+def test_missing_tables_are_rejected(tmp_path: Path) -> None:
     for path, sentence in (
         (tmp_path / "none.csv", "does not exist"),
         ("sklearn:boston", "is not a data set of scikit-learn: type one of sklearn:breast_cancer"),

@@ -1,4 +1,4 @@
-"""What a table's task says beside its baseline, and what it answers about new rows."""
+"""The tabular task: its baseline, and predictions for new rows."""
 
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from tests.zoo.gallery.tabular.test_data import table
 
 
 @pytest.mark.parametrize("target", ["price", "cheap"])
-def test_an_own_file_is_learnt_and_asked(composed: Composed, tmp_path: Path, target: str) -> None:
+def test_training_and_prediction_with_a_file(
+    composed: Composed, tmp_path: Path, target: str
+) -> None:
     made = table()
     made.to_csv(tmp_path / "made.csv", index=False)
     config = composed(
