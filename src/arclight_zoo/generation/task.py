@@ -115,8 +115,8 @@ class ImageGeneration(PixelTask):
         self.real.reset()
         if stage == "val" and not self.trainer.sanity_checking:
             self._draw()
-        figures = judge.scores(judge.features(as_data), real)
-        return {f"{stage}/{name}": value for name, value in figures.items()}
+        metrics = judge.scores(judge.features(as_data), real)
+        return {f"{stage}/{name}": value for name, value in metrics.items()}
 
     def _draw(self) -> None:
         if self.trainer.is_global_zero and self.trainer.state.fn == "fit":

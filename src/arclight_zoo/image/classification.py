@@ -82,9 +82,9 @@ class ImageClassification(ImageTask):
         return logits.float().softmax(1)
 
     def results(self, stage: str) -> dict[str, float]:
-        figures, self.confusion_matrix = self.scores.read(stage)
+        metrics, self.confusion_matrix = self.scores.read(stage)
         self.class_names = self.class_names or list(map(str, range(len(self.confusion_matrix))))
-        return figures
+        return metrics
 
     def answer(self, question: Question) -> Rows:
         """The predicted label of each image, and the probability of each class."""

@@ -101,10 +101,10 @@ class RowOfOutputs(ImageTask):
     def results(self, stage: str) -> dict[str, float]:
         self.last = self.seen.compute()
         found, targets = self.last
-        figures = {"loss": self.loss_sum.compute() / len(targets), **self.scores(found, targets)}
+        metrics = {"loss": self.loss_sum.compute() / len(targets), **self.scores(found, targets)}
         self.loss_sum.reset()
         self.seen.reset()
-        return {f"{stage}/{name}": value for name, value in figures.items()}
+        return {f"{stage}/{name}": value for name, value in metrics.items()}
 
     def answer(self, question: Question) -> Rows:
         """One row of predictions per image."""

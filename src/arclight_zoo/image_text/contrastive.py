@@ -142,16 +142,16 @@ class Contrastive(Task):
 
     def _means(self, stage: str) -> dict[str, float]:
         count = self.examples.compute().item()
-        figures = {}
+        metrics = {}
         for name, total in self.totals.items():
             key = name.replace("@", "_recall_at_")
-            figures[f"{stage}/{key}"] = total.compute().item() / count  # type: ignore[operator]
+            metrics[f"{stage}/{key}"] = total.compute().item() / count  # type: ignore[operator]
             total.reset()  # type: ignore[operator]
         self.examples.reset()
         if self.confusion is not None:
             self.confusion_matrix = self.confusion.compute().cpu()
             self.confusion.reset()
-        return figures
+        return metrics
 
     def _choices(self, every_text: Tensor, every_class: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings of the classes to choose from, `(n, width)`, and their sorted classes."""
@@ -192,9 +192,9 @@ class Contrastive(Task):
         texts = F.normalize(embedded.mean(1), dim=-1)  # as evaluation does
         rows = [["file", "label", *facts.class_names]]
         for files, images in image_batches(question, facts, self.device):
-            likeness = model.embed_images(images) @ texts.T  # type: ignore[operator]
-            chances = (model.scale() * likeness).softmax(1)  # type: ignore[operator]
-            rows += label_rows(files, chances, facts.class_names)
+            similarity = model.embed_images(images) @ texts.T  # type: ignore[operator]
+            probabilities = (model.scale() * similarity).softmax(1)  # type: ignore[operator]
+            rows += label_rows(files, probabilities, facts.class_names)
         return rows
 
     def save_hf(self, folder: Path, run: Path) -> Answer:
@@ -215,17 +215,17 @@ def loss_of(logits: Tensor, classes: Tensor, others: Tensor) -> tuple[Tensor, Te
     return F.cross_entropy(logits, target), found
 
 
-def ranks_of(likeness: Tensor, right: Tensor) -> Tensor:
+def ranks_of(similarity: Tensor, right: Tensor) -> Tensor:
     """The rank of the best correct answer for each query, from 0: `(queries,)`.
 
     That is, the number of wrong answers that are at least as similar.
 
     Args:
-        likeness: similarities `(queries, answers)`.
+        similarity: similarities `(queries, answers)`.
         right: correct answers, bool `(queries, answers)`.
     """
-    best = likeness.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
-    return ((likeness >= best) & ~right).sum(1)
+    best = similarity.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
+    return ((similarity >= best) & ~right).sum(1)
 
 
 class _Gather(torch.autograd.Function):

@@ -43,14 +43,14 @@ def copies(parts: Mapping[str, Part], fingerprint: str, cache: Path, limit_gb: f
         return np.array([*in_others, int((np.unique(pairs, return_counts=True)[1] > 1).sum())])
 
     *others, classes = cached(cache, f"copies 2|{fingerprint}", count).tolist()
-    said = [
+    messages = [
         f"Copies of training images in {stage}: {n:,}. They make its scores too high."
         for stage, n in zip(list(used)[1:], others, strict=True)
         if n
     ]
     if classes:
-        said.append(f"Images with copies that have another label: {classes:,}.")
-    return said
+        messages.append(f"Images with copies that have another label: {classes:,}.")
+    return messages
 
 
 def _contents(part: Part) -> Iterator[bytes]:

@@ -33,7 +33,7 @@ from arclight_zoo.pixels.targets import HOLDS, Targets
 from arclight_zoo.pixels.tars import shards_of
 from arclight_zoo.pixels.unreadable import Subset, few, readable
 from arclight_zoo.reading.cache import cache_folder
-from arclight_zoo.reading.classes import alike, require_shared
+from arclight_zoo.reading.classes import require_shared, similar_names
 from arclight_zoo.reading.folds import carve_fold, joined, require_fold
 from arclight_zoo.reading.splits import Rows, carve, choose_splits, limited
 
@@ -304,7 +304,7 @@ class ImageData(DataModule):
         if source.label_column:
             count = sum(len(split.labels) for split in source.splits.values())
             require_shared(source.path, source.label_column, source.class_names, count)
-        self.notes += alike(source.class_names)
+        self.notes += similar_names(source.class_names)
         return source
 
     def _strata(self, split: Split) -> Rows:

@@ -24,19 +24,19 @@ def numbered(values: Mapping[str, Sequence[Any]]) -> tuple[list[str], dict[str, 
     return [str(value) for value in distinct], numbers
 
 
-def alike(names: Sequence[str]) -> list[str]:
+def similar_names(names: Sequence[str]) -> list[str]:
     """A message for each pair of classes whose names differ only in blanks or case."""
     seen: dict[str, str] = {}
-    said = []
+    messages = []
     for name in names:
         key = " ".join(name.split()).casefold()
         if key in seen:
-            said.append(
+            messages.append(
                 f"The classes {seen[key]!r} and {name!r} differ only in blanks or case; they count "
                 "as two classes."
             )
         seen.setdefault(key, name)
-    return said
+    return messages
 
 
 def untrained(names: Sequence[str], counts: Sequence[int]) -> list[str]:

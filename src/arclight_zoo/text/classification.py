@@ -105,9 +105,9 @@ class TextClassification(Task):
         return logits.float().softmax(1)
 
     def results(self, stage: str) -> dict[str, float]:
-        figures, self.confusion_matrix = self.scores.read(stage)
+        metrics, self.confusion_matrix = self.scores.read(stage)
         self.class_names = self.class_names or list(map(str, range(len(self.confusion_matrix))))
-        return figures
+        return metrics
 
     def draw_example(self, axis: "Axes", batch: Batch, place: int) -> None:
         """Draws the beginning of the text, decoded from its tokens."""

@@ -13,7 +13,7 @@ from arclight.errors import UserError
 from arclight.ranges import Count, Natural, Seed, Share
 from arclight_zoo.reading.cache import cache_folder
 from arclight_zoo.reading.cells import Cells
-from arclight_zoo.reading.classes import alike, untrained
+from arclight_zoo.reading.classes import similar_names, untrained
 from arclight_zoo.reading.folds import require_fold
 from arclight_zoo.reading.splits import Rows
 from arclight_zoo.tokens import tokenizer as tokenizers
@@ -132,7 +132,7 @@ class LabelledText(TextModule):
             for part, (s, rows) in used.items()
         }
         counts = torch.bincount(self.parts["train"].labels, minlength=len(found.names)).tolist()
-        self.notes = alike(found.names) + untrained(found.names, counts)
+        self.notes = similar_names(found.names) + untrained(found.names, counts)
         digest = hashlib.sha256()
         for one in self.parts.values():
             digest.update(one.texts.digest() + one.labels.numpy().tobytes())

@@ -113,7 +113,7 @@ class SequenceToSequence(Task):
 
     def results(self, stage: str) -> dict[str, float]:
         count = self.tokens.compute()
-        figures = {
+        metrics = {
             "loss": self.loss_sum.compute() / count,
             "accuracy": self.right.compute() / count,
             "exact": self.exact.compute() / self.pairs.compute(),
@@ -121,7 +121,7 @@ class SequenceToSequence(Task):
         }
         for metric in (self.loss_sum, self.right, self.tokens, self.exact, self.pairs, self.chrf):
             metric.reset()
-        return {f"{stage}/{name}": figure for name, figure in figures.items()}
+        return {f"{stage}/{name}": value for name, value in metrics.items()}
 
     def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
         facts = self.facts

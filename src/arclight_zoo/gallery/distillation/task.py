@@ -107,8 +107,8 @@ class Distillation(PixelTask):
         self.validation_step(batch, batch_idx)
 
     def results(self, stage: str) -> dict[str, float]:
-        figures, self.confusion_matrix = self.scores.read(stage)
-        return figures
+        metrics, self.confusion_matrix = self.scores.read(stage)
+        return metrics
 
     # Predictions of a finished run
 

@@ -155,11 +155,11 @@ class SegmentationData(DataModule):
         )
         train = stacks["train"]
         same = same_content(one[:-1].tobytes() for one in train)
-        alike = np.zeros(len(train), dtype=np.int64)  # no strata
+        strata = np.zeros(len(train), dtype=np.int64)  # no strata
         if self.folds is None:
-            rows = carve(alike, same, val, test, self.split_seed)
+            rows = carve(strata, same, val, test, self.split_seed)
         else:
-            rows = carve_fold(alike, same, val, self.fold, self.folds, self.split_seed)
+            rows = carve_fold(strata, same, val, self.fold, self.folds, self.split_seed)
         whole = {s: (stacks[s], np.arange(len(stacks[s]))) for s in STAGES[1:] if s in stacks}
         made = {stage: (train, own) for stage, own in zip(STAGES, rows, strict=True)} | whole
         return {

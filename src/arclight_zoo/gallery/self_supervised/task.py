@@ -113,10 +113,10 @@ class SimCLR(PixelTask):
         self.validation_step(batch, batch_idx)
 
     def results(self, stage: str) -> dict[str, float]:
-        figures, self.confusion_matrix = self.scores.read(stage)
+        metrics, self.confusion_matrix = self.scores.read(stage)
         before, _ = self.scores_at_random.read(stage)
         return {
-            f"{stage}/accuracy": figures[f"{stage}/accuracy"],
+            f"{stage}/accuracy": metrics[f"{stage}/accuracy"],
             f"{stage}/random_accuracy": before[f"{stage}/accuracy"],
         }
 
@@ -145,11 +145,11 @@ def contrast(embedded: Tensor, temperature: float) -> Tensor:
         temperature: of the similarities.
     """
     unit = F.normalize(embedded.float(), dim=1)
-    alike = unit @ unit.T / temperature
+    similarity = unit @ unit.T / temperature
     itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
     half = len(unit) // 2
     other = (torch.arange(len(unit), device=unit.device) + half) % len(unit)
-    return F.cross_entropy(alike.masked_fill(itself, -torch.inf), other)
+    return F.cross_entropy(similarity.masked_fill(itself, -torch.inf), other)
 
 
 def _width(head: nn.Module) -> int:

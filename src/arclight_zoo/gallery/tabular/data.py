@@ -19,7 +19,13 @@ from arclight_zoo.gallery.tabular.columns import as_numbers, as_texts, fit_colum
 from arclight_zoo.gallery.tabular.facts import TableFacts
 from arclight_zoo.gallery.tabular.table import listed, open_table, require_target
 from arclight_zoo.reading.cells import Cells
-from arclight_zoo.reading.classes import alike, numbered, require_several, require_shared, untrained
+from arclight_zoo.reading.classes import (
+    numbered,
+    require_several,
+    require_shared,
+    similar_names,
+    untrained,
+)
 from arclight_zoo.reading.folds import carve_fold, group_numbers, joined, require_fold
 from arclight_zoo.reading.splits import carve, choose_splits, limited, same_content
 
@@ -123,7 +129,7 @@ class TableData(DataModule):
         tables, truths = self._divide(splits, targets, bool(class_names))
         if class_names:
             counts = np.bincount(truths["train"], minlength=len(class_names)).tolist()
-            self.notes = alike(class_names) + untrained(class_names, counts)
+            self.notes = similar_names(class_names) + untrained(class_names, counts)
         inputs = fit_columns(tables["train"], columns, self.categorical, self.path)
         mean, std = 0.0, 1.0
         if not class_names:

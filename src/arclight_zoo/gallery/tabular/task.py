@@ -106,22 +106,22 @@ class Tabular(Task):
 
     def results(self, stage: str) -> dict[str, float]:
         if self.class_names:
-            figures, self.confusion_matrix = self.of_classes.read(stage)
+            metrics, self.confusion_matrix = self.of_classes.read(stage)
         else:
             self.last = self.seen.compute()
             found = {
                 "loss": self.loss_sum.compute() / len(self.last[0]),
                 **regression_scores(*self.last),
             }
-            figures = {f"{stage}/{name}": value for name, value in found.items()}
+            metrics = {f"{stage}/{name}": value for name, value in found.items()}
             self.loss_sum.reset()
             self.seen.reset()
         if stage == "test" and self.baseline:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             assert isinstance(data, TableData)
             reached = baseline(self.baseline, data)
-            figures |= {f"baseline/{name}": value for name, value in reached.items()}
-        return figures
+            metrics |= {f"baseline/{name}": value for name, value in reached.items()}
+        return metrics
 
     def pictures(self, folder: Path) -> Sequence[Path]:
         """Plots predicted over true values; classes have a confusion matrix instead."""
