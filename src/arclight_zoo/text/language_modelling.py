@@ -202,7 +202,7 @@ class LanguageModelling(Task):
 
 
 def _mask_of(tokenizer: Tokenizer) -> tuple[int, str]:
-    """Number and name of the token that stands for hidden ones."""
+    """The id and name of the mask token."""
     mask = token_of(tokenizer, *tokenizers.MASKS)
-    assert mask is not None  # or it could not have been trained
+    assert mask is not None  # masked models cannot be trained without
     return mask, str(tokenizer.id_to_token(mask))
