@@ -1,4 +1,4 @@
-"""How a folder of transformers or timm is used that tells something of one image."""
+"""Example code for exported image models in folders of transformers or timm."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ for file in sys.argv[1:]:
 
 
 def timm_usage(facts: ImageFacts, answer: str, tags: tuple[str, ...]) -> HubUsage:
-    """Of a folder that `write_timm` wrote; see `row_usage` for `answer`."""
+    """The example for a folder from `write_timm`; see `row_usage` for `answer`."""
     read = image_reader(facts) + (SOFTMAX if "softmax(" in answer else "")
     return HubUsage(
         asks="IMAGE...",
@@ -45,7 +45,7 @@ def timm_usage(facts: ImageFacts, answer: str, tags: tuple[str, ...]) -> HubUsag
 def transformers_usage(
     model: nn.Module, facts: ImageFacts, answer: str, tags: tuple[str, ...]
 ) -> HubUsage:
-    """Of a folder that `write_model` wrote; see `row_usage` for `answer`."""
+    """The example for a folder from `write_model`; see `row_usage` for `answer`."""
     net: Any = getattr(model, "net", None)
     channels = 3 if net is None and facts.channels == 1 else facts.channels
     read = image_reader(facts, channels=channels, normal=False)

@@ -1,4 +1,4 @@
-"""Code that reads an image file as evaluation does, for the examples beside exported models."""
+"""Code that preprocesses an image file as in evaluation, for the examples of exported models."""
 
 from arclight.tasks.usage import SOFTMAX, Usage
 from arclight_zoo.pixels.image_facts import ImageFacts
@@ -71,10 +71,10 @@ def image_reader(
     """Code that defines `square(file)` and `prepared(file)`.
 
     Args:
-        facts: how the run prepares images.
+        facts: the run's preprocessing.
         whole: scale the whole image to the square, instead of its centre.
-        channels: that `square` returns, where they are not those of the facts.
-        normal: define `prepared` too.
+        channels: number of channels that `square` returns; default: those of the facts.
+        normal: also define `prepared`.
     """
     channels = channels or facts.channels
     low, high = facts.span or (0, 65535)
@@ -96,15 +96,15 @@ CLASS_ANSWER = """    found = softmax(outputs)
     chances = dict(zip(classes, found.tolist()))
     print(json.dumps({"file": file, "label": classes[found.argmax()], "probabilities": chances}))
 """
-"""Code that prints a class and the probability of each, of `outputs` and `classes`."""
+"""Code that prints the predicted class and all probabilities, from `outputs` and `classes`."""
 
 
 def row_usage(facts: ImageFacts, answer: str) -> Usage:
-    """How a program is used that tells a row of numbers of an image.
+    """The example of a model that predicts a row of numbers per image.
 
     Args:
-        facts: how the run prepares images.
-        answer: code that prints an answer, such as `CLASS_ANSWER`.
+        facts: the run's preprocessing.
+        answer: code that prints a prediction, such as `CLASS_ANSWER`.
     """
     read = image_reader(facts) + (SOFTMAX if "softmax(" in answer else "")
     loop = """

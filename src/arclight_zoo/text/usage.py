@@ -1,4 +1,4 @@
-"""How exported models of text are used, as programs and as folders of transformers."""
+"""Example code for exported text models: standalone programs, and folders for transformers."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ NEW = 50  # tokens that an example adds to a text
 
 
 def class_usage(facts: TextFacts, run: Path) -> Usage:
-    """Of a program that tells the class of a text."""
+    """The example of a text classifier."""
     known, _ = carried_tokenizer(run, facts.context)
     code = f"""{SOFTMAX}
 
@@ -34,7 +34,7 @@ classes = json.loads(known["classes"])
 
 
 def class_hub_usage() -> HubUsage:
-    """Of a folder that tells the class of a text."""
+    """The example of a text classifier in a transformers folder."""
     code = f"""
 ask = pipeline("text-classification", model=str(FOLDER), top_k=None)
 {LINES}    text = text.removesuffix("\\n")
@@ -53,7 +53,7 @@ ask = pipeline("text-classification", model=str(FOLDER), top_k=None)
 
 
 def next_usage(facts: TextFacts, run: Path) -> Usage:
-    """Of a program that tells the next token: a text is continued by the likeliest ones."""
+    """The example of a language model: greedy continuation of a text."""
     known, tokenizer = carried_tokenizer(run, frame=False)
     code = f"""
 {TOKENIZER.strip()}
@@ -75,7 +75,7 @@ CONTEXT, NEW, END = {facts.context}, {NEW}, {end_token(tokenizer)}  # END: the t
 
 
 def next_hub_usage() -> HubUsage:
-    """Of a folder that tells the next token."""
+    """The example of a language model in a transformers folder."""
     code = f"""
 ask = pipeline("text-generation", model=str(FOLDER))
 {LINES}    text = text.removesuffix("\\n")
@@ -93,7 +93,7 @@ ask = pipeline("text-generation", model=str(FOLDER))
 
 
 def masked_usage(facts: TextFacts, run: Path, mask: str) -> Usage:
-    """Of a program that tells hidden tokens, which stand in a text as `mask`."""
+    """The example of a masked language model; `mask` is the mask token in texts."""
     known, tokenizer = carried_tokenizer(run, facts.context, frame=False, fill=False)
     code = f"""
 tokenizer = Tokenizer.from_str(known["tokenizer"])  # cuts texts to what the model takes
@@ -108,7 +108,7 @@ MASK = {tokenizer.token_to_id(mask)}  # the token of {mask}
 
 
 def masked_hub_usage() -> HubUsage:
-    """Of a folder that tells hidden tokens."""
+    """The example of a masked language model in a transformers folder."""
     code = f"""
 tokenizer = AutoTokenizer.from_pretrained(FOLDER)
 model = AutoModelForMaskedLM.from_pretrained(FOLDER).eval()
@@ -131,7 +131,7 @@ model = AutoModelForMaskedLM.from_pretrained(FOLDER).eval()
 
 
 def pair_usage(facts: TextFacts, run: Path) -> Usage:
-    """Of a program that makes one text of another, by the likeliest token each time."""
+    """The example of a sequence-to-sequence model, with greedy decoding."""
     known, tokenizer = carried_tokenizer(run, facts.context)
     length = facts.target_context or facts.context
     code = f"""
@@ -153,7 +153,7 @@ LENGTH, END = {length}, {end_token(tokenizer)}  # END: the token of an end
 
 
 def pair_hub_usage(facts: TextFacts) -> HubUsage:
-    """Of a folder that makes one text of another."""
+    """The example of a sequence-to-sequence model in a transformers folder."""
     length = facts.target_context or facts.context
     code = f"""
 tokenizer = AutoTokenizer.from_pretrained(FOLDER)

@@ -1,4 +1,4 @@
-"""Code that turns the lines of a file into tokens, for the examples beside exported models."""
+"""Code that tokenises the lines of a file, for the examples beside exported models."""
 
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,19 @@ TOKENIZER = """
 tokenizer = Tokenizer.from_str(known["tokenizer"])  # cuts texts to what the model takes
 tokenizer.encode_special_tokens = True  # what looks like a special token in a text is text
 """
-"""Code that makes `tokenizer`."""
+"""Code that defines `tokenizer`."""
 
 
 def carried_tokenizer(
     run: Path, length: int | None = None, *, frame: bool = True, fill: bool = True
 ) -> tuple[dict[str, Any], Tokenizer]:
-    """What a program carries of a run's tokenizer, and the tokenizer.
+    """The constants of an example program for a run's tokenizer, and the tokenizer.
 
     Args:
         run: the run's directory.
-        length: tokens that a text is cut to; None: it is not cut.
-        frame: put a start and an end around each text, as training did.
-        fill: fill shorter texts up to the length.
+        length: maximum tokens of a text; None: no limit.
+        frame: add start and end tokens, as in training.
+        fill: pad shorter texts to the length.
     """
     tokenizer = kept_tokenizer(run, frame)
     if length:
@@ -39,6 +39,6 @@ def carried_tokenizer(
 
 
 def end_token(tokenizer: Tokenizer) -> int:
-    """The token that ends a text; -1 where there is none."""
+    """The end token; -1 if there is none."""
     end = tokenizers.end_of(tokenizer)
     return -1 if end is None else end
