@@ -113,7 +113,7 @@ def test_any_value_is_accepted_or_rejected(base: dict[str, Any], places: list[li
 
 
 @pytest.fixture(scope="module")
-def hydra() -> Iterator[None]:
+def hydra(base: dict[str, Any]) -> Iterator[None]:  # `base` composes with a Hydra of its own
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         yield
 
