@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train project test test-slow test-ray lint format schemas audit safety faults benchmark notebook lock clean
+.PHONY: help setup train project test test-slow test-ray lint format schemas audit safety faults benchmark notebook docs pictures lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1@/' | column -t -s@
@@ -42,9 +42,10 @@ test-ray: ## the tests of Ray's launcher, in an environment of its own
 	$(MAKE) setup VENV=.venv-ray LOCK=requirements-ray.lock
 	.venv-ray/bin/python -m pytest tests/search/test_ray.py
 
-lint: $(READY) ## ruff, mypy --strict and import-linter
+lint: $(READY) ## ruff, codespell, mypy --strict and import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -52,7 +53,7 @@ schemas: $(READY) ## tell editors what the config files may hold (configs/.schem
 	$(BIN)/python -m arclight.config.schema
 
 audit: $(READY) ## look up known vulnerabilities of the locked packages (needs a network)
-	for lock in requirements.lock requirements-ray.lock requirements-notebook.lock; do \
+	for lock in requirements.lock requirements-ray.lock requirements-notebook.lock requirements-docs.lock; do \
 		$(BIN)/uv tool run pip-audit==2.9.0 --require-hashes --disable-pip -r $$lock || exit 1; done
 
 safety: $(READY) ## attack the commands with files of strangers, damage and secrets, and print a table
@@ -71,6 +72,13 @@ notebook: $(READY) ## install Jupyter and open the notebooks, which are made of 
 	$(BIN)/jupytext --quiet --update --to ipynb --set-kernel python3 notebooks/*.py
 	$(BIN)/jupyter lab notebooks
 
+docs: $(READY) ## build these docs as a site, docs/_build/index.html, with warnings as errors
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-docs.lock
+	$(BIN)/python -m sphinx -b html -W --keep-going --quiet docs docs/_build
+
+pictures: $(READY) ## make the README's pictures anew, by a run on a quiet machine
+	$(BIN)/python scripts/pictures.py
+
 format: $(READY) ## format and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -79,10 +87,11 @@ RESOLVE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--custom-compile-command "make lock" pyproject.toml
 EXTRAS = --extra tensorboard --extra export --extra launchers --extra low-precision --extra dev
 
-lock: $(READY) ## resolve requirements.lock, and those of Ray and Jupyter, anew for every platform
+lock: $(READY) ## resolve requirements.lock, and those of Ray, Jupyter and the docs, anew for every platform
 	$(RESOLVE) $(EXTRAS) --output-file requirements.lock
 	$(RESOLVE) --extra ray --extra dev --output-file requirements-ray.lock
 	$(RESOLVE:pyproject.toml=notebooks/requirements.in) --constraint $(LOCK) --output-file requirements-notebook.lock
+	$(RESOLVE:pyproject.toml=docs/requirements.in) --constraint $(LOCK) --output-file requirements-docs.lock
 
 clean: ## remove caches and the environment, never runs
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

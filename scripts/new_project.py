@@ -89,7 +89,7 @@ def require_free(root: Path, name: str, files: dict[Path, str]) -> None:
 
 def originals(root: Path) -> list[Path]:
     """The files of the package that is copied."""
-    package = sorted((root / "src" / MODEL).rglob("*.py"))
+    package = sorted(f for name in ("*.py", "py.typed") for f in (root / "src" / MODEL).rglob(name))
     if not package:
         raise Refused(f"src/{MODEL} is missing: type git checkout HEAD -- src/{MODEL}.")
     configs = sorted((root / "configs").glob(f"*/{MODEL}.yaml"))

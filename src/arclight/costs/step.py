@@ -83,7 +83,6 @@ def dry_step(
     Raises:
         Exception: of any kind, if the step depends on values of tensors.
     """
-
     state = state_of(task)
     batches = Batches(task, facts, examples, real)
     with _left_alone(task):

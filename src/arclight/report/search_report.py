@@ -14,7 +14,6 @@ def report(search_dir: Path) -> None:
     The files are `trials.csv`, `report.md`, `figures/` and `best.yaml`. If the trials log to W&B,
     a summary is logged there too. A second call writes the same files and the same W&B run.
     """
-
     search = open_search(search_dir)
     write_trials(search)
     write_best_trial(search)

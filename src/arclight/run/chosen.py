@@ -1,5 +1,6 @@
 """What a run chose for keys that its config leaves open: the data by their images, the model by its
-sizes."""
+sizes.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -22,7 +22,7 @@ def adamw_8bit(
     eps: Positive = 1e-8,
     layer_decay: Positive = 1.0,
 ) -> torch.optim.Optimizer:
-    """torchao's AdamW with block-wise 8-bit moments (Dettmers et al., 2022).
+    """Torchao's AdamW with block-wise 8-bit moments (Dettmers et al., 2022).
 
     Its step is compiled, so the first one is slow; tensors below 4096 elements stay in 32 bits.
 

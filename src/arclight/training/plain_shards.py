@@ -38,7 +38,7 @@ class Stored:
 
 
 def to_plain(metadata: Metadata) -> Plain:
-    """torch's metadata of the shards, as plain containers."""
+    """Torch's metadata of the shards, as plain containers."""
     stored: dict[str, list[Any]] = {}
     for index, piece in metadata.storage_data.items():
         offset = None if index.offset is None else list(index.offset)

@@ -47,7 +47,7 @@ class TrackioLogger(Logger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """trackio's run, started at the first use."""
+        """Trackio's run, started at the first use."""
         if self._run is None:
             self._run = self._trackio.init(
                 project=self.project,
