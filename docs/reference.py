@@ -63,10 +63,9 @@ def _table(schema: Schema, properties: Schema) -> str:
     for key, value in sorted(properties.items()):
         if key.startswith("_") or "group" in str(value.get("$ref", "")):
             continue
-        kinds = [_resolved(schema, one) for one in value.get("anyOf", [value])]
+        kinds = [_resolved(schema, one) for one in [value, *value.get("anyOf", ())]]
         meaning = next((k["description"] for k in kinds if "description" in k), "")
-        meaning = value.get("description", meaning)
-        words = sorted({word for kind in [value, *kinds] for word in _words(schema, kind)})
+        words = sorted(set(_words(schema, value)))
         rows.append(f"| `{key}` | {_cell(', '.join(words))} | {_cell(meaning)} |")
     return "\n".join(["| key | value | meaning |", "|---|---|---|", *rows]) if rows else ""
 
@@ -92,7 +91,7 @@ def _words(schema: Schema, kind: Schema) -> Iterator[str]:
     if "enum" in kind or "type" not in kind:
         return
     limits = [
-        f"{words} {kind[key]}"
+        f"{words} {kind[key]:.12g}"
         for key, words in (
             ("minimum", "from"),
             ("exclusiveMinimum", "above"),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
+__all__ = ["LoadedRun", "load"]
+
 
 class LoadedRun:
     """A finished or interrupted run, read from its directory.
