@@ -1,6 +1,7 @@
 """The commands that README and docs print: those of shell blocks, and those of recipes.
 
-`<!-- not run: REASON -->` on the line before a block, or in a row of a table, says why not.
+`<!-- not run: REASON -->` on the line before a block, or in a row of a table, says why not;
+`<!-- file: NAME -->` before a block says that it is the content of a file.
 """
 
 import re
@@ -14,7 +15,9 @@ PAGES = ("README.md", *(f"docs/{f.name}" for f in sorted((PROJECT / "docs").glob
 FOLLOWED = ("docs/migration.md",)  # by tests/test_migration.py, word for word
 
 BLOCK = re.compile(
-    r"(?:<!-- not run: (?P<why>[^>]+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)```", re.S
+    r"(?:<!-- (?P<mark>not run|file): (?P<about>[^>]+) -->\n)?"
+    r"```(?P<kind>\w*)\n(?P<text>.*?)```",
+    re.DOTALL,
 )
 CODE = re.compile(r"`(python (?:train|scripts/\w+)\S* ?[^`]*)`")
 MARK = "<!-- not run: "
@@ -47,14 +50,14 @@ def commands(page: str) -> list[Command]:
 
 def _blocks(page: str, text: str) -> Iterator[Command]:
     for block in BLOCK.finditer(text):
-        if block["why"]:
+        if block["mark"] == "file":
+            yield Command(page, block["text"], file=block["about"])
+        elif block["mark"]:
             continue
-        if block["kind"] == "sh":
+        elif block["kind"] == "sh":
             for line in block["text"].replace("\\\n", " ").splitlines():
                 if shlex.split(line, comments=True):
                     yield Command(page, line)
-        elif block["kind"] == "yaml" and (name := re.match(r"# (configs/\S+)\n", block["text"])):
-            yield Command(page, block["text"], file=name[1])
         elif block["text"].startswith("$ "):
             line, _, output = block["text"].removeprefix("$ ").partition("\n")
             yield Command(page, line, output)

@@ -81,7 +81,7 @@ class LitData(LightningDataModule):
 
 def write_files(root: Path) -> None:
     """What placeholders stand for, under names of their own."""
-    image_folder(root / "pictures", {"cats": 12, "dogs": 12})
+    image_folder(root / "pictures", {"cats": 30, "dogs": 30})
     for place in ("images", "masks"):
         for i in range(12):
             file = root / "scenes" / place / f"{i}.png"
@@ -201,7 +201,7 @@ def filled(line: str, page: str) -> str:
         line = line.replace(word, real)
     if page != "docs/recipes.md":
         line = line.replace("runs/NAME", f"runs/{Path(page).stem.lower()}")
-    line = line.replace("NAME", "mine")
+    line = re.sub(r"\bNAME\b(?!=)", "mine", line)
     return re.sub(r"\bmylab\b", f"lab_{Path(page).stem.lower()}", line)
 
 
