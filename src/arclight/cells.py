@@ -15,7 +15,7 @@ def cell(value: Any) -> Any:
 
 
 def visible(text: str) -> str:
-    """Returns the text with escaped control characters, such as `\\x1b`, except line breaks."""
+    r"""Returns the text with escaped control characters, such as `\x1b`, except line breaks."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else _written(c) for c in text)

@@ -1,5 +1,6 @@
 """Annotations for numbers in a range and texts of a form; configs are checked against them before
-anything is imported."""
+anything is imported.
+"""
 
 import math
 import re

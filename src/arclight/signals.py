@@ -33,7 +33,6 @@ def exit_at_once(signum: int, frame: FrameType | None) -> None:
     Python drops exceptions raised in the callback of a weak reference or in a finalizer, and
     imports make thousands of these. So SystemExit is raised again until it gets through.
     """
-
     global _exit_signal, _exiting_since
     note_handled()
     if _exit_signal and time.monotonic() - _exiting_since > SAME_SIGNAL:
