@@ -23,7 +23,6 @@ GENERATED.mkdir(exist_ok=True)
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.xref_missing"] if "linkcheck" in sys.argv else []
 
 default_role = "code"  # docstrings write code as Markdown does
 autodoc_inherit_docstrings = False

@@ -5,8 +5,9 @@ import importlib
 import inspect
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from arclight.config.formats import markdown
 from arclight.config.schema import schemas
@@ -156,18 +157,36 @@ def public_modules() -> list[str]:
 
 
 def _directive(value: Any, name: str, module: str) -> str:
-    """What autodoc documents: in full in its own module, in a line where it is passed on."""
+    """What autodoc documents: in full in its own module, in a line where it is passed on.
+
+    Raises:
+        ValueError: the name has no description.
+    """
     home = getattr(value, "__module__", module)
-    own = getattr(value, "__qualname__", name)
     if inspect.isclass(value) or inspect.isfunction(value):
+        if not inspect.getdoc(value):
+            raise ValueError(f"{home}.{name} has no docstring")
         if module != "arclight" and home != module:
             return f"`{name}`: see `{home}`."
         if module != "arclight" and name in importlib.import_module("arclight").__all__:
             return f"`{name}`: see `arclight`."
         kind = "autoclass" if inspect.isclass(value) else "autofunction"
         members = "\n:members:\n:show-inheritance:" if kind == "autoclass" else ""
-        return f"```{{eval-rst}}\n.. {kind}:: {home}.{own}{_indented(members)}\n```"
-    return f"```{{eval-rst}}\n.. autodata:: {module}.{name}\n   :no-value:\n```"
+        return f"```{{eval-rst}}\n.. {kind}:: {home}.{value.__qualname__}{_indented(members)}\n```"
+    words = [one.words for one in get_args(value) if hasattr(one, "words")]  # a range
+    described = words or [text for key, text in _texts(module) if key == name]
+    if not described:
+        raise ValueError(f"{module}.{name} has no text behind it")
+    return f"`{name}`: {' '.join(described[0].split())}"
+
+
+def _texts(module: str) -> Iterator[tuple[str, str]]:
+    """The names of a module that have a text behind them, with the text."""
+    body = ast.parse(inspect.getsource(importlib.import_module(module))).body
+    for node, after in pairwise(body):
+        if isinstance(node, ast.Assign) and isinstance(after, ast.Expr):
+            for name in node.targets:
+                yield ast.unparse(name), str(ast.literal_eval(after.value))
 
 
 def _indented(text: str) -> str:

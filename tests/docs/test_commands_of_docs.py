@@ -24,11 +24,14 @@ pytestmark = pytest.mark.slow
 
 SHORT = (
     *("trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1"),
-    *("trainer.limit_test_batches=1", "trainer.check_val_every_n_epoch=1", "preflight=false"),
+    *(
+        "trainer.limit_test_batches=1",
+        "trainer.check_val_every_n_epoch=1",
+        "trainer.val_check_interval=1.0",
+    ),
+    "preflight=false",
 )
-AS_IT_IS = re.compile(
-    r"^(-h|--\w.*|(resume|check|explain|debug)=.*|preflight=only|search.dry_run=.*)$"
-)
+AS_IT_IS = re.compile(r"^(-h|--\w.*|(resume|check|explain)=.*|preflight=only|search.dry_run=.*)$")
 SHORTENED = {  # words after those that are printed, by script and a word that it has
     ("train.py", "search"): ("search.n_trials=2", "logger=csv", *SHORT),
     ("train.py", "debug"): ("trainer.max_epochs=1",),
@@ -206,7 +209,7 @@ def filled(line: str, page: str) -> str:
 
 
 def shortened(words: list[str]) -> list[str]:
-    if any(AS_IT_IS.match(word) and not word.startswith("debug") for word in words):
+    if any(AS_IT_IS.match(word) for word in words):
         return words
     for (script, key), more in SHORTENED.items():
         has = any(word.lstrip("+").startswith(f"{key}=") for word in words)

@@ -10,6 +10,7 @@ from torch import Tensor
 __all__ = ["Question", "Rows", "label_rows"]
 
 Rows = list[list[str]]
+"""A header and a row for each input."""
 
 
 @dataclass
