@@ -31,6 +31,7 @@ autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 napoleon_use_ivar = True
 
+highlight_language = "none"
 html_theme = "furo"
 html_title = "Arclight"
 html_show_sphinx = False

@@ -47,7 +47,8 @@ class Row:
     @property
     def figures(self) -> list[float]:
         """The compared value of each round. Both samples of a round are close in time, so drift
-        cancels."""
+        cancels.
+        """
         if self.figure == "project":
             return self.project
         pairs = zip(self.project, self.bare, strict=True)

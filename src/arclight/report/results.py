@@ -161,7 +161,8 @@ def parse(text: str) -> Any:
 
 def differing(results: Sequence[Result]) -> list[str]:
     """The keys that distinguish the runs: overrides that differ; then, for runs with equal
-    overrides and different configs, the keys of the config that differ."""
+    overrides and different configs, the keys of the config that differ.
+    """
     typed = dict.fromkeys(key for result in results for key in result.typed)
     varied = [k for k in typed if _varies(results, k) and not _is_incidental(k)]
     groups: dict[str, list[Result]] = {}

@@ -34,7 +34,8 @@ class ShiftedPatches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images `(batch, in_channels, height, width)` to a map of tokens, like `nn.Conv2d`:
-        `(batch, d_model, height / patch_size, width / patch_size)`."""
+        `(batch, d_model, height / patch_size, width / patch_size)`.
+        """
         half = self.patch_size // 2
         height, width = x.shape[-2:]
         padded = F.pad(x, (half, half, half, half))
