@@ -106,7 +106,7 @@ def test_checking_a_lock_does_not_take_it(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_other_nodes_do_not_wait_for_a_run_that_is_over(tmp_path: Path) -> None:
     run = create(tmp_path / "run", tmp_path, "run", {}, [], {})
-    with pytest.raises(UserError, match="the first node has not started"):
+    with pytest.raises(UserError, match="first node has not started"):
         wait_for(run.path, seconds=0.1)
     run.update_summary(status="finished")
     assert wait_for(run.path, seconds=0.1).path == run.path

@@ -61,7 +61,7 @@ def test_a_search_that_cannot_be_locked_is_rejected(tmp_path: Path) -> None:
 
 def test_other_nodes_need_not_see_the_first_ones_lock(run: RunDirectory) -> None:
     run.update_summary(status="interrupted")
-    with pytest.raises(UserError, match="the first node has not started"):
+    with pytest.raises(UserError, match="first node has not started"):
         wait_for(run.path, seconds=0.1)
 
     def begin() -> None:

@@ -42,6 +42,6 @@ def wait_for(path: Path, seconds: float = 600) -> RunDirectory:
             return run
         time.sleep(0.5)
     raise UserError(
-        f"the first node has not started {path} after {seconds:.0f} s; "
+        f"The first node has not started {path} after {seconds:.0f} s; "
         "is it on a file system that all nodes share?"
     )
