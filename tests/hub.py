@@ -21,6 +21,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from tests.hub_upload import TOKEN, Uploads
+
 LARGE = 1000  # bytes; larger files are served by the other host
 SUFFIXES = (".parquet", ".safetensors")  # files that are always served by the other host
 Answer = tuple[int, dict[str, str], bytes]
@@ -45,6 +47,7 @@ class Hub:
         folder: the folder with all repositories.
         asked: all requests so far.
         gated: repositories that need a login, as ORG/NAME, with the status to return.
+        uploads: what clients have uploaded.
         fault: called with the method and path of a request; returns an error status, or a share of
             the body after which the connection is closed, or None.
     """
@@ -53,6 +56,7 @@ class Hub:
     port: int = 0
     asked: list[Asked] = field(default_factory=list)
     gated: dict[str, int] = field(default_factory=dict)
+    uploads: Uploads = field(default_factory=Uploads)
     fault: Callable[[str, str], int | float | None] = lambda method, path: None
 
     @property
@@ -128,16 +132,20 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve("POST")
 
+    def do_PUT(self) -> None:
+        self._serve("PUT")
+
     def _serve(self, method: str) -> None:
         url = urlsplit(self.path)
-        length = int(self.headers.get("Content-Length") or 0)
-        given = parse_qs(self.rfile.read(length).decode() if length else url.query)
+        content = self._body()
+        is_form = "form" in (self.headers.get("Content-Type") or "")
+        given = parse_qs(content.decode() if is_form else url.query)
         path = unquote(url.path)
         fault = self.hub.fault(method, path)
         if isinstance(fault, int):
             status, headers, body = fault, {}, b""
         else:
-            status, headers, body = self._answer(path, given)
+            status, headers, body = self._taken(method, path, content) or self._answer(path, given)
         headers = {"Content-Length": str(len(body)), **headers}
         sent = b"" if method == "HEAD" else body
         if isinstance(fault, float):
@@ -151,6 +159,24 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(sent)
         if isinstance(fault, float):
             self.close_connection = True
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+    def _taken(self, method: str, path: str, content: bytes) -> Answer | None:
+        """The answer to an upload, which takes a token, except for files that were announced."""
+        asks = method == "POST" and path.startswith("/api/") and "paths-info" not in path
+        if asks and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return _error(401, "", "Invalid username or password.")
+        found = self.hub.uploads.take(self.hub.folder, self.hub.endpoint, method, path, content)
+        return None if found is None else _json(found[1], found[0])
 
     def _answer(self, path: str, given: dict[str, list[str]]) -> Answer:
         parts = path.strip("/").split("/")
@@ -279,6 +305,7 @@ def hub(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Hub]:
     patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     patch.setattr(constants, "HF_HOME", str(home))
     patch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
+    patch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # which is no plain HTTP
     patch.setattr(constants, "HF_XET_CACHE", str(home / "xet"))
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         patch.setattr(constants, name, str(home / "hub"))

@@ -34,28 +34,56 @@ def answered(run: RunDirectory, formats: list[str], words: list[str]) -> list[Li
 def wanted(run: RunDirectory, asked: str) -> Lines:
     """The answers of `scripts/predict.py`, as examples print them."""
     header, *answers = predict(str(run.path), asked)
-    named = [dict(zip(header, row, strict=True)) for row in answers if any(row[1:])]
-    first = header[0]
-    if header[1] in ("label", "labels"):
-        return [
-            {
-                first: row[first],
-                "label": row["label"],
-                "probabilities": {name: float(row[name]) for name in header[2:]},
-            }
-            for row in named
-        ]
-    return [dict(row) for row in named]
+    lines: Lines = []
+    for row in answers:
+        line: dict[str, Any] = dict(zip(header[:2], row, strict=False))
+        if not row[1] and "mask" not in header:
+            continue  # a blank line
+        numbers = dict(zip(header[2:], map(float, row[2:]), strict=True))
+        if header[0] == "seed":
+            line = {"seed": int(row[0]), "pixels": list(map(float, row[1:]))}
+        elif header[1] == "mask":
+            line = {"file": row[0], "shares": numbers}
+        elif numbers:
+            line = {header[0]: row[0], "label": row[1], "probabilities": numbers}
+        lines.append(line)
+    return lines
 
 
 def same(found: Lines, told: Lines) -> None:
     assert len(found) == len(told)
     for one, other in zip(found, told, strict=True):
-        chances = one.pop("probabilities", None)
-        if chances:
-            assert chances == pytest.approx(other["probabilities"], abs=1e-4)
-            other = {k: v for k, v in other.items() if k != "probabilities"}
-        assert one == other
+        assert one.keys() == other.keys()
+        for key, value in other.items():
+            if isinstance(value, str | int):
+                assert one[key] == value
+            else:
+                assert one[key] == pytest.approx(value, abs=1e-4)
+
+
+def asked(run: RunDirectory, folder: Path) -> tuple[list[str], Lines]:
+    """What the example of a run is given, and what it has to answer."""
+    kind = run.manifest["data"]["kind"].rpartition(".")[2]
+    task = run.config["task"]["_target_"].rpartition(".")[2]
+    file = folder / "new.txt"
+    if task in ("AdversarialGeneration", "Diffusion"):
+        seeds = ["3", "17", str(2**40 + 5)]
+        file.write_text("\n".join(seeds))
+        return seeds, wanted(run, str(file))
+    if task == "LanguageModelling" and "masked" not in run.config["data"]:
+        prompts = ["def read", "    return 1", "e" * 70, "file):"]
+        file.write_text("\n".join(prompts))
+        told = (generate(str(run.path), line, length=50, temperature=0) for line in prompts)
+        return [str(file)], [{"text": a, "answer": b} for a, b in zip(prompts, told, strict=True)]
+    if task == "LanguageModelling":
+        file.write_text("def <mask>(file):\n<mask> 3rd </s> of <mask> 1999\n" + 40 * "<mask> a ")
+    elif kind == "TextFacts":
+        unseen.texts(file)
+    elif kind == "TableFacts":
+        file = unseen.table(folder / "new.csv", run.manifest["data"]["inputs"]["numbers"])
+    else:
+        return unseen.images(folder / "new"), wanted(run, str(folder / "new"))
+    return [str(file)], wanted(run, str(file))
 
 
 @pytest.mark.parametrize("model", rows("cnn"))
@@ -64,12 +92,6 @@ def test_it_answers_as_predict_does(composed: Composed, tmp_path: Path, model: s
     formats = [f for f in ("onnx", "torch_export", "hf") if (model, f) not in WITHOUT]
     for format in formats:
         export(str(run.path), format)
-    kind = run.manifest["data"]["kind"].rpartition(".")[2]
-    if kind == "TextFacts":
-        asked = unseen.texts(tmp_path / "new.txt")
-        words, told = [str(asked)], wanted(run, str(asked))
-    else:
-        words = unseen.images(tmp_path / "new")
-        told = wanted(run, str(tmp_path / "new"))
+    words, told = asked(run, tmp_path)
     for found in answered(run, formats, words):
         same(found, told)

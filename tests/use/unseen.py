@@ -57,3 +57,11 @@ def texts(file: Path) -> Path:
     lines += [f"line {i} of {'many ' * i}" for i in range(30)]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
+
+
+def table(file: Path, columns: list[str]) -> Path:
+    """Rows of numbers, in another order than they were learnt in."""
+    numbers = np.random.default_rng(3).normal(10, 30, (40, len(columns)))
+    lines = [",".join(reversed(columns)), *(",".join(f"{n:.4f}" for n in row) for row in numbers)]
+    file.write_text("\n".join(lines) + "\n")
+    return file

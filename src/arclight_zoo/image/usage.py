@@ -1,10 +1,9 @@
 """Example code for exported image models in folders of transformers or timm."""
 
-from typing import Any
-
 from torch import nn
 
 from arclight.tasks.usage import SOFTMAX, HubUsage
+from arclight_zoo.pixels.hf_processor import as_coloured
 from arclight_zoo.pixels.image_facts import ImageFacts
 from arclight_zoo.pixels.usage import PACKAGES, image_imports, image_reader
 
@@ -46,9 +45,7 @@ def transformers_usage(
     model: nn.Module, facts: ImageFacts, answer: str, tags: tuple[str, ...]
 ) -> HubUsage:
     """The example for a folder from `write_model`; see `row_usage` for `answer`."""
-    net: Any = getattr(model, "net", None)
-    channels = 3 if net is None and facts.channels == 1 else facts.channels
-    read = image_reader(facts, channels=channels, normal=False)
+    read = image_reader(facts, coloured=as_coloured(model), normal=False)
     return HubUsage(
         asks="IMAGE...",
         imports=(

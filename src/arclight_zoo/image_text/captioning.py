@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +13,10 @@ from arclight.data.facts import Facts
 from arclight.tasks.question import Question, Rows
 from arclight.tasks.scores import ExactSum, VocabularyLoss
 from arclight.tasks.task import Answer, OptimizerFactory, ScheduleFactory, Task
+from arclight.tasks.usage import HubUsage, Usage
 from arclight_zoo.image_text.exports import random_pairs, save_pair_model
 from arclight_zoo.image_text.facts import ImageTextFacts
+from arclight_zoo.image_text.usage import caption_hub_usage, caption_usage
 from arclight_zoo.pixels.questions import image_batches
 from arclight_zoo.tokens.questions import answer_rows, decode, kept_tokenizer
 
@@ -118,6 +121,12 @@ class Captioning(Task):
             made = self.model.generate(images, facts.context, facts.end)  # type: ignore[operator]
             rows += answer_rows(files, decode(tokenizer, made, facts.end))
         return rows
+
+    def usage(self, run: Path, config: dict[str, Any]) -> Usage:
+        return caption_usage(self.facts, run)
+
+    def hub_usage(self, run: Path, config: dict[str, Any]) -> HubUsage:
+        return caption_hub_usage(self.facts, self.model)
 
     def save_hf(self, folder: Path, run: Path) -> Answer:
         return save_pair_model(self.model, self.facts, folder, run)

@@ -16,9 +16,11 @@ from arclight.errors import UserError
 from arclight.tasks.question import Question, Rows, label_rows
 from arclight.tasks.scores import ConfusionMatrix
 from arclight.tasks.task import Answer, OptimizerFactory, ScheduleFactory, Task
+from arclight.tasks.usage import HubUsage, Usage
 from arclight_zoo.image_text.data import CaptionedImages
 from arclight_zoo.image_text.exports import random_pairs, save_pair_model
 from arclight_zoo.image_text.facts import ImageTextFacts
+from arclight_zoo.image_text.usage import zero_shot_hub_usage, zero_shot_usage
 from arclight_zoo.pixels.drawing import draw_image
 from arclight_zoo.pixels.questions import image_batches
 from arclight_zoo.tokens.questions import encode, kept_tokenizer
@@ -196,6 +198,16 @@ class Contrastive(Task):
             probabilities = (model.scale() * similarity).softmax(1)  # type: ignore[operator]
             rows += label_rows(files, probabilities, facts.class_names)
         return rows
+
+    def usage(self, run: Path, config: dict[str, Any]) -> Usage:
+        if not self.facts.class_names:
+            raise NotImplementedError("there is no class to choose")
+        return zero_shot_usage(self.facts, run, config["data"])
+
+    def hub_usage(self, run: Path, config: dict[str, Any]) -> HubUsage:
+        if not self.facts.class_names:
+            raise NotImplementedError("there is no class to choose")
+        return zero_shot_hub_usage(self.facts, self.model, config["data"])
 
     def save_hf(self, folder: Path, run: Path) -> Answer:
         return save_pair_model(self.model, self.facts, folder, run)

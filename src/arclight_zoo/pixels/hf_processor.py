@@ -8,36 +8,32 @@ from torch import nn
 from arclight.files import write_json
 from arclight_zoo.pixels.image_facts import ImageFacts
 
-PROCESSORS = {"clip": "CLIPImageProcessor", "blip": "BlipImageProcessor"}
+
+def as_coloured(model: nn.Module) -> bool:
+    """Whether the exported model takes a grey image as a coloured one: see `write_model`."""
+    net: Any = getattr(model, "net", None)
+    return net is None or net.config.model_type == "blip"
 
 
 def write_processor(model: nn.Module, facts: ImageFacts, folder: Path) -> None:
-    """Writes `preprocessor_config.json` beside an exported model."""
+    """Writes `preprocessor_config.json` beside an exported model.
+
+    The shorter side is scaled and the centre is kept, as in evaluation: only CLIP's processor does
+    so by itself, but all do that are told.
+    """
     net: Any = getattr(model, "net", None)
-    kind = net.config.model_type if net is not None else "vit"
-    side = {"height": facts.image_size, "width": facts.image_size}
-    coloured = kind == "blip" or net is None  # both convert grey images to RGB
-    times = 3 if coloured and facts.channels == 1 else 1
-    how = {
-        "image_processor_type": PROCESSORS.get(kind, "ViTImageProcessor"),
-        "size": side,
-        "do_center_crop": False,
-        "resample": 2,  # bilinear
-    }
-    if facts.eval_crop < 1:  # only CLIP's processor can crop
-        how = {
-            "image_processor_type": PROCESSORS["clip"],
-            "size": {"shortest_edge": round(facts.image_size / facts.eval_crop)},
-            "do_center_crop": True,
-            "crop_size": side,
-            "do_convert_rgb": facts.channels * times == 3,
-            "resample": 2,  # bilinear
-        }
+    blip = net is not None and net.config.model_type == "blip"
+    times = 3 if as_coloured(model) and facts.channels == 1 else 1
     write_json(
         folder / "preprocessor_config.json",
         {
-            **how,
+            "image_processor_type": "BlipImageProcessor" if blip else "CLIPImageProcessor",
+            "do_convert_rgb": facts.channels * times == 3,
             "do_resize": True,
+            "size": {"shortest_edge": int(facts.image_size / facts.eval_crop)},
+            "resample": 2,  # bilinear
+            "do_center_crop": True,
+            "crop_size": {"height": facts.image_size, "width": facts.image_size},
             "do_rescale": True,
             "rescale_factor": 1 / 255,
             "do_normalize": True,

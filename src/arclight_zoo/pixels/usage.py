@@ -16,7 +16,7 @@ def square(file):
         image = Image.fromarray(np.rint(shades.clip(0, 255)).astype(np.uint8))
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
-    return resized(image.convert("{mode}"))
+    return resized(image.convert("{mode}")){coloured}
 '''
 _BANDS = '''
 
@@ -66,17 +66,16 @@ def image_imports(facts: ImageFacts) -> tuple[str, ...]:
 
 
 def image_reader(
-    facts: ImageFacts, *, whole: bool = False, channels: int | None = None, normal: bool = True
+    facts: ImageFacts, *, whole: bool = False, coloured: bool = False, normal: bool = True
 ) -> str:
     """Code that defines `square(file)` and `prepared(file)`.
 
     Args:
         facts: the run's preprocessing.
         whole: scale the whole image to the square, instead of its centre.
-        channels: number of channels that `square` returns; default: those of the facts.
+        coloured: return grey images as RGB, for models that take no other.
         normal: also define `prepared`.
     """
-    channels = channels or facts.channels
     low, high = facts.span or (0, 65535)
     constants = [
         f"SIZE, SHORT = {facts.image_size}, {int(facts.image_size / facts.eval_crop)}",
@@ -87,7 +86,10 @@ def image_reader(
     if normal:
         constants += [f"MEAN = np.array({facts.mean}, np.float32)",
                       f"STD = np.array({facts.std}, np.float32)"]  # fmt: skip
-    read = _PICTURE.format(mode=_MODES[channels]) if channels in _MODES else _BANDS
+    read = _BANDS
+    if facts.channels in _MODES:
+        again = '.convert("RGB")' if coloured and facts.channels == 1 else ""
+        read = _PICTURE.format(mode=_MODES[facts.channels], coloured=again)
     parts = ["\n".join(constants) + "\n", _WHOLE if whole else _CENTRE, read]
     return "".join([*parts, *([_PREPARED] if normal else [])])
 

@@ -197,7 +197,8 @@ class LanguageModelling(Task):
 
     def save_hf(self, folder: Path, run: Path) -> Answer:
         again = write_model(self.model, folder, self.facts.class_names)
-        write_tokenizer(run, folder, self.facts.context, frame=False)
+        literal = hasattr(self.model, "generate")  # others are asked with masks in their texts
+        write_tokenizer(run, folder, self.facts.context, frame=False, literal=literal)
         return again
 
 

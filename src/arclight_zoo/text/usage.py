@@ -38,7 +38,7 @@ def class_hub_usage() -> HubUsage:
     code = f"""
 ask = pipeline("text-classification", model=str(FOLDER), top_k=None)
 {LINES}    text = text.removesuffix("\\n")
-    found = ask(text, truncation=True)  # the likeliest first
+    (found,) = ask([text], truncation=True)  # the likeliest first
     chances = {{one["label"]: one["score"] for one in found}}
     print(json.dumps({{"text": text, "label": found[0]["label"], "probabilities": chances}}))
 """

@@ -10,7 +10,9 @@ from arclight_zoo.tokens import tokenizer as tokenizers
 _WRITERS = ("LM", "ConditionalGeneration")  # in the names of classes that generate
 
 
-def write_tokenizer(run: Path, folder: Path, longest: int, frame: bool = True) -> None:
+def write_tokenizer(
+    run: Path, folder: Path, longest: int, frame: bool = True, literal: bool = True
+) -> None:
     """Writes the run's tokenizer beside an exported model; a run without one has none to write.
 
     A model that generates is told the token that ends a text, at which it stops.
@@ -20,6 +22,7 @@ def write_tokenizer(run: Path, folder: Path, longest: int, frame: bool = True) -
         folder: of the exported model.
         longest: tokens of a text, with its frame, at which `truncation=True` cuts.
         frame: put a start and an end around each text, as training did.
+        literal: what looks like a special token in a text is text; False: it is that token.
     """
     from transformers import PreTrainedTokenizerFast
 
@@ -39,7 +42,14 @@ def write_tokenizer(run: Path, folder: Path, longest: int, frame: bool = True) -
     if end is not None:
         known["eos_token"] = str(tokenizer.id_to_token(end))
     fast: Any = PreTrainedTokenizerFast
-    fast(tokenizer_object=tokenizer, model_max_length=longest, **known).save_pretrained(folder)
+    fast(
+        tokenizer_object=tokenizer,
+        model_max_length=longest,
+        model_input_names=["input_ids", "attention_mask"],
+        split_special_tokens=literal,
+        clean_up_tokenization_spaces=False,
+        **known,
+    ).save_pretrained(folder)
     if end is not None:
         _tell_end(folder, end)
 

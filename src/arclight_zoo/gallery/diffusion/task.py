@@ -1,6 +1,8 @@
 """Denoising diffusion, and fast sampling from it."""
 
 import math
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,9 @@ from torch import Tensor, nn
 from arclight.ranges import Count
 from arclight.tasks.scores import ExactSum
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory
+from arclight.tasks.usage import Usage
 from arclight_zoo.generation.task import Batch, ImageGeneration
+from arclight_zoo.generation.usage import noise_usage
 from arclight_zoo.pixels.image_facts import ImageFacts
 
 
@@ -83,7 +87,7 @@ class Diffusion(ImageGeneration):
 
     def make(self, noise: Tensor) -> Tensor:
         """Generates images by DDIM with eta 0: the same noise gives the same image."""
-        times = torch.linspace(self.noise_steps - 1, 0, self.sampling_steps).round().long().tolist()
+        times = self._times()
         x: Tensor = noise
         for time, next_time in zip(times, [*times[1:], None], strict=True):
             kept = self.kept[time]
@@ -96,6 +100,26 @@ class Diffusion(ImageGeneration):
             then = self.kept[next_time]
             x = then.sqrt() * image + (1 - then).sqrt() * found
         return x
+
+    def usage(self, run: Path, config: dict[str, Any]) -> Usage:
+        facts = self.known()
+        kept = [(time, float(self.kept[time])) for time in self._times()]
+        return noise_usage(
+            (facts.channels, facts.image_size, facts.image_size),
+            f"""    steps = {kept}
+    for i, (time, kept) in enumerate(steps):  # DDIM; kept: the share of the image's variance
+        (found,) = model(images=x, times=np.array([time]))
+        image = ((x - (1 - kept) ** 0.5 * found) / kept**0.5).clip(-1, 1)
+        if i + 1 < len(steps):
+            found = (x - kept**0.5 * image) / (1 - kept) ** 0.5
+            kept = steps[i + 1][1]
+            x = kept**0.5 * image + (1 - kept) ** 0.5 * found
+""",
+        )
+
+    def _times(self) -> list[int]:
+        """Those that an image is made at, from noise on."""
+        return torch.linspace(self.noise_steps - 1, 0, self.sampling_steps).round().long().tolist()
 
     def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
         times = torch.randint(self.noise_steps, (examples,), generator=draw)

@@ -1,5 +1,6 @@
 """Adversarial training of two networks, each with its own optimizer."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,8 +10,10 @@ from torch import Tensor
 from arclight.errors import UserError
 from arclight.ranges import Count
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory
+from arclight.tasks.usage import Usage
 from arclight_zoo.gallery.gan.model import GAN
 from arclight_zoo.generation.task import Batch, ImageGeneration
+from arclight_zoo.generation.usage import noise_usage
 from arclight_zoo.pixels.image_facts import ImageFacts
 
 
@@ -97,6 +100,9 @@ class AdversarialGeneration(ImageGeneration):
 
     def _taken_for_real(self, made: Tensor) -> Tensor:
         return F.softplus(-self.model.discriminator(made)).mean()
+
+    def usage(self, run: Path, config: dict[str, Any]) -> Usage:
+        return noise_usage((self.model.latent,), "    (image,) = model(noise=x)\n")
 
     def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
         return {"noise": self.noise(examples, draw)}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from arclight.ranges import NonNegative
 from arclight.tasks.question import Question, Rows
 from arclight.tasks.scores import ConfusionMatrix, ExactSum
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory
+from arclight.tasks.usage import Usage
 from arclight_zoo.gallery.segmentation.data import HOLDS, UNLABELLED
 from arclight_zoo.gallery.segmentation.pictures import ROWS, draw_overlays, mask_image
 from arclight_zoo.gallery.segmentation.stack import image_pixels
@@ -25,6 +26,7 @@ from arclight_zoo.pixels.depth import size_of
 from arclight_zoo.pixels.image_facts import ImageFacts
 from arclight_zoo.pixels.questions import image_files
 from arclight_zoo.pixels.task import PixelTask
+from arclight_zoo.pixels.usage import PACKAGES, image_imports, image_reader
 
 Batch = tuple[Tensor, Tensor]
 
@@ -123,6 +125,23 @@ class Segmentation(PixelTask):
         pixels = (255 * (images * std + mean)).clip(0, 255).astype(np.uint8)
         shown = np.broadcast_to(pixels.transpose(0, 2, 3, 1), (*masks.shape, 3))
         return [draw_overlays(shown, masks, found, self.class_names, folder / "overlays.png")]
+
+    def usage(self, run: Path, config: dict[str, Any]) -> Usage:
+        code = """
+
+classes = json.loads(known["classes"])
+for file in sys.argv[1:]:
+    mask = model(images=prepared(file))[0][0].argmax(0)  # the class of each of SIZE x SIZE pixels
+    shares = np.bincount(mask.ravel(), minlength=len(classes)) / mask.size
+    print(json.dumps({"file": file, "shares": dict(zip(classes, shares.tolist()))}))
+"""
+        facts = self.known()
+        return Usage(
+            asks="IMAGE...",
+            imports=image_imports(facts),
+            packages=PACKAGES,
+            code=image_reader(facts, whole=True) + code,
+        )
 
     def answer(self, question: Question) -> Rows:
         """The mask file of each image, in the image's size, and the fraction of each class.

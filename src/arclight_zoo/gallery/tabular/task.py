@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +14,12 @@ from arclight.ranges import Share
 from arclight.tasks.question import Question, Rows, label_rows
 from arclight.tasks.scores import ClassScores, ExactSum
 from arclight.tasks.task import OptimizerFactory, ScheduleFactory
+from arclight.tasks.usage import Usage
 from arclight_zoo.gallery.tabular.baseline import Baseline, baseline
 from arclight_zoo.gallery.tabular.data import HOLDS, TableData
 from arclight_zoo.gallery.tabular.facts import TableFacts
 from arclight_zoo.gallery.tabular.question import read_rows
+from arclight_zoo.gallery.tabular.usage import table_usage
 from arclight_zoo.learning.collected import Collected
 from arclight_zoo.learning.regression import draw_values, regression_scores
 
@@ -137,6 +140,9 @@ class Tabular(Task):
             for size in columns.cardinalities
         ]
         return {"rows": torch.cat([numbers, *categories], dim=1)}
+
+    def usage(self, run: Path, config: dict[str, Any]) -> Usage:
+        return table_usage(self._known())
 
     def answer(self, question: Question) -> Rows:
         """The class of each row and the class probabilities, or its value."""
