@@ -45,7 +45,8 @@ def test_the_card_of_a_folder(one: Trained, tmp_path: Path) -> None:
     assert results["test", "accuracy"] == 0.875
     for words in (
         "ViT with", "`digits`", "8 for train", "| accuracy | 0.91 | 0.875 |",
-        "abc123` with changes", "python train.py model=vit", "EPYC, 2 CPU cores", "torch==2.15.0", "3.11.7",
+        "abc123` with changes", "python train.py model=vit", "EPYC, 2 CPU cores",
+        "torch==2.15.0", "3.11.7",
         (folder / "example.py").read_text(),
     ):  # fmt: skip
         assert words in read.text

@@ -37,7 +37,7 @@ def wanted(run: RunDirectory, asked: str) -> Lines:
     lines: Lines = []
     for row in answers:
         line: dict[str, Any] = dict(zip(header[:2], row, strict=False))
-        if not row[1] and "mask" not in header:
+        if not row[0].strip():
             continue  # a blank line
         numbers = dict(zip(header[2:], map(float, row[2:]), strict=True))
         if header[0] == "seed":

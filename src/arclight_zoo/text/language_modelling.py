@@ -193,7 +193,7 @@ class LanguageModelling(Task):
         return masked_usage(self.facts, run, _mask_of(kept_tokenizer(run))[1])
 
     def hub_usage(self, run: Path, config: dict[str, Any]) -> HubUsage:
-        return masked_hub_usage() if "masked" in config["data"] else next_hub_usage()
+        return masked_hub_usage() if "masked" in config["data"] else next_hub_usage(self.facts)
 
     def save_hf(self, folder: Path, run: Path) -> Answer:
         again = write_model(self.model, folder, self.facts.class_names)

@@ -74,17 +74,28 @@ CONTEXT, NEW, END = {facts.context}, {NEW}, {end_token(tokenizer)}  # END: the t
     return Usage(asks=ASKS, imports=IMPORTS, packages=PACKAGES, code=code, carries=known)
 
 
-def next_hub_usage() -> HubUsage:
+def next_hub_usage(facts: TextFacts) -> HubUsage:
     """The example of a language model in a transformers folder."""
     code = f"""
-ask = pipeline("text-generation", model=str(FOLDER))
+tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+model = AutoModelForCausalLM.from_pretrained(FOLDER).eval()
+CONTEXT, NEW = {facts.context}, {NEW}
 {LINES}    text = text.removesuffix("\\n")
-    (made,) = ask(text, max_new_tokens={NEW}, do_sample=False)
-    print(json.dumps({{"text": text, "answer": made["generated_text"]}}))
+    tokens = tokenizer(text, add_special_tokens=False).input_ids
+    seen = tokens if len(tokens) < CONTEXT else tokens[-(CONTEXT // 2 + 1) :]
+    for _ in range(NEW):  # as model.generate() does, which ends at the context
+        seen = seen if len(seen) <= CONTEXT else seen[-(CONTEXT // 2 + 1) :]
+        with torch.inference_mode():
+            token = int(model(torch.tensor([seen])).logits[0, -1].argmax())
+        tokens, seen = [*tokens, token], [*seen, token]
+        if token == tokenizer.eos_token_id:
+            break
+    answer = tokenizer.decode(tokens, skip_special_tokens=True)
+    print(json.dumps({{"text": text, "answer": answer}}))
 """
     return HubUsage(
         asks=ASKS,
-        imports=("from transformers import pipeline",),
+        imports=("import torch", "from transformers import AutoModelForCausalLM, AutoTokenizer"),
         packages=("torch",),
         code=code,
         library="transformers",
