@@ -10,6 +10,7 @@ import pytest
 
 from arclight.run_directory import RunDirectory
 from arclight.use.export import export
+from arclight.use.generate import generate
 from arclight.use.predict import predict
 from tests.conftest import PROJECT, Composed
 from tests.use import unseen
