@@ -29,6 +29,7 @@ _COUNTS = (
 photographs then take some ten minutes."""
 
 _FEWEST_BATCHES = 4  # of an epoch; a smaller set gets a smaller batch
+_FEWEST_PATCHES = 16
 _MOST_PATCHES = 200  # of a vision transformer: attention takes the square of it
 _SMALL = 48  # pixels a side up to which a network begins at full resolution, without pooling
 
@@ -64,10 +65,9 @@ def residual_for(image_size: int | None) -> bool:
 
 
 def patch_size_for(image_size: int) -> int:
-    """`model.patch_size`: the smallest of 4, 8, 16 and 32 that makes no more than 200 patches."""
-    fitting = (
-        p for p in (4, 8, 16, 32) if image_size % p == 0 and (image_size // p) ** 2 <= _MOST_PATCHES
-    )
+    """`model.patch_size`: the smallest divisor from 4 on that makes 16 to 200 patches, or 4."""
+    divisors = (p for p in range(4, image_size + 1) if image_size % p == 0)
+    fitting = (p for p in divisors if _FEWEST_PATCHES <= (image_size // p) ** 2 <= _MOST_PATCHES)
     return next(fitting, 4)
 
 

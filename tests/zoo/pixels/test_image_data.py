@@ -338,8 +338,8 @@ def test_models_follow_the_size_of_images() -> None:
 
     assert len(CNN(image_size=64).features) > len(CNN(image_size=32).features)
     vit = partial(ViT, patch_size=None, num_classes=2, d_model=8, n_heads=1, n_layers=1)
-    sizes = (8, 28, 32, 48, 64, 96, 224)
-    assert [vit(size).patch_size for size in sizes] == [4, 4, 4, 4, 8, 8, 16]
+    sizes = (8, 28, 32, 48, 64, 96, 224, 500, 512)
+    assert [vit(size).patch_size for size in sizes] == [4, 4, 4, 4, 8, 8, 16, 50, 64]
     assert [CNN(image_size=size, residual=None).residual for size in (32, 64)] == [False, True]
     for size, small in ((32, True), (64, False)):
         model = timm_model("resnet18", 10, small_images=None, image_size=size)
