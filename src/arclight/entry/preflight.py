@@ -30,6 +30,8 @@ def preflight_only(config: dict[str, Any]) -> Preflight:
     found = forecast(config, parts.data, parts.task, parts.facts, device, precision, world)
     where = "no run: preflight=only"
     print(table([*opening(parts, where, device, precision, world), *found.rows()], "Arclight"))
+    for note in getattr(parts.data, "notes", ()):
+        print(note)
     facts = parts.facts
     for sentence in advice(config, facts, parts.task, found, device, precision, build_task):
         print(f"advice: {sentence}")
