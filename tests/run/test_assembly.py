@@ -46,12 +46,12 @@ def test_what_the_data_choose_takes_the_place_of_auto(composed: Composed, tmp_pa
     photographs = image_folder(tmp_path / "set", {"a": 20, "b": 20}, size=(130, 120))
     words = "data=image_folder", "model=resnet", f"data.path={photographs}"
     parts = build_parts(composed(*words), tmp_path)
-    assert parts.config["trainer"]["max_epochs"] == parts.chosen["trainer.max_epochs"] == 150
+    assert parts.config["trainer"]["max_epochs"] == parts.chosen["trainer.max_epochs"] == 100
     assert parts.config["data"]["batch_size"] == parts.chosen["data.batch_size"] == 8
     assert parts.chosen["data.image_size"] == 64
     assert parts.chosen["model.small_images"] is False
     said = dict(opening(parts, "", torch.device("cpu"), "32-true", 1))["chosen"]
-    assert "trainer.max_epochs=150 data.batch_size=8" in said
+    assert "trainer.max_epochs=100 data.batch_size=8" in said
     typed = (*words, "trainer.max_epochs=3", "data.batch_size=4", "model.small_images=true")
     parts = build_parts(composed(*typed), tmp_path)
     assert (parts.config["trainer"]["max_epochs"], parts.config["data"]["batch_size"]) == (3, 4)

@@ -12,6 +12,7 @@ from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.splits import same_content
 
 _READERS = 8
+_WORDS = {"train": "training", "val": "validation"}
 _MOST = 100_000  # images in files that are read to be compared
 
 
@@ -34,18 +35,21 @@ def copies(parts: Mapping[str, Part], fingerprint: str, cache: Path, limit_gb: f
     def count() -> NDArray[np.int64]:
         same = same_content(image for part in used.values() for image in _contents(part))
         stage = np.repeat(np.arange(len(used)), [len(part) for part in used.values()])
-        trained = np.isin(same, same[stage == 0])
-        in_others = [int(trained[stage == i].sum()) for i in range(1, len(used))]
+        in_others = [
+            int(np.isin(same[stage == i], same[stage < i]).sum()) for i in range(1, len(used))
+        ]
         labels = np.concatenate([part.split.labels[part.rows] for part in used.values()])
         if labels.ndim > 1:
             return np.array([*in_others, 0])
         pairs = np.unique(np.stack([same, labels]), axis=1)[0]
         return np.array([*in_others, int((np.unique(pairs, return_counts=True)[1] > 1).sum())])
 
-    *others, classes = cached(cache, f"copies 2|{fingerprint}", count).tolist()
+    *others, classes = cached(cache, f"copies 3|{fingerprint}", count).tolist()
+    words = [_WORDS.get(stage, stage) for stage in used]
     messages = [
-        f"Copies of training images in {stage}: {n:,}. They make its scores too high."
-        for stage, n in zip(list(used)[1:], others, strict=True)
+        f"Copies of {' and '.join(words[:i])} images in {stage}: {n:,}. They make its scores too "
+        "high."
+        for i, (stage, n) in enumerate(zip(list(used)[1:], others, strict=True), 1)
         if n
     ]
     if classes:

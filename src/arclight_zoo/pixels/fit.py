@@ -18,7 +18,7 @@ keep their size, and are shifted by an eighth of it. Larger sizes want a GPU."""
 
 _COUNTS = (
     # training images, at most; data.batch_size; trainer.max_epochs
-    (500, 16, 150),
+    (500, 16, 100),
     (2_000, 32, 60),
     (5_000, 32, 40),
     (20_000, 64, 25),

@@ -296,6 +296,20 @@ def test_copies_across_splits_and_classes_are_reported(tmp_path: Path, loader: s
         ]
 
 
+@pytest.mark.parametrize("loader", ["memory", "workers"])
+def test_copies_in_a_test_folder_are_said(tmp_path: Path, loader: str) -> None:
+    """Of images that were taken for validation too, under whatever name."""
+    for split in ("train", "test"):
+        image_folder(tmp_path / split, {"a": 5, "b": 5})
+    for i in range(10):  # but those of train/b
+        picture(i + 100 * (i > 4)).save(tmp_path / "test" / "a" / f"other{i}.png")
+        (tmp_path / "test" / "ab"[i // 5] / f"00{i % 5}.png").unlink()
+    picture(999).save(tmp_path / "test" / "b" / "new.png")
+    assert ready(tmp_path, val_fraction=0.2, loader=loader).notes[1:] == [
+        "Copies of training and validation images in test: 5. They make its scores too high."
+    ]
+
+
 @pytest.mark.parametrize(
     ("side", "size", "share", "shift"), [(200, 64, 0.3, 0), (60, 48, 0.5, 0), (28, 28, 0.0, 3)]
 )
@@ -319,7 +333,7 @@ def test_size_and_augmentation_are_chosen_by_image_size(
 
 
 @pytest.mark.parametrize(
-    ("images", "batch", "epochs"), [(10, 2, 150), (400, 16, 150), (3_000, 32, 40), (10**6, 128, 10)]
+    ("images", "batch", "epochs"), [(10, 2, 100), (400, 16, 100), (3_000, 32, 40), (10**6, 128, 10)]
 )
 def test_batch_and_epochs_follow_the_number_of_images(images: int, batch: int, epochs: int) -> None:
     assert by_number(images) == {"data.batch_size": batch, "trainer.max_epochs": epochs}
