@@ -60,8 +60,10 @@ def test_what_the_data_choose_takes_the_place_of_auto(composed: Composed, tmp_pa
 
 def test_a_resumed_run_keeps_its_chosen_values(composed: Composed, tmp_path: Path) -> None:
     write_json(tmp_path / "manifest.json", {"run_id": "x", "chosen": {"trainer.max_epochs": 7}})
-    config = composed("trainer.max_epochs=auto", "data.limit=64")
-    assert build_parts(config, tmp_path).config["trainer"]["max_epochs"] == 7
+    parts = build_parts(composed("trainer.max_epochs=auto", "data.limit=64"), tmp_path)
+    assert parts.config["trainer"]["max_epochs"] == parts.chosen["trainer.max_epochs"] == 7
+    typed = build_parts(composed("trainer.max_epochs=3", "data.limit=64"), tmp_path)
+    assert typed.config["trainer"]["max_epochs"] == 3
 
 
 def test_data_without_chosen_epochs_need_a_number(composed: Composed, tmp_path: Path) -> None:

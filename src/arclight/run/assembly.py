@@ -28,7 +28,13 @@ from arclight.data.facts import Facts, PlainFacts, read_facts
 from arclight.data.module import DataModule
 from arclight.errors import UserError
 from arclight.masking import from_environment
-from arclight.run.chosen import chosen_by_data, chosen_by_model, settled
+from arclight.run.chosen import (
+    chosen_by_data,
+    chosen_by_model,
+    filled,
+    recorded,
+    require_length,
+)
 from arclight.run.weights import build_model
 from arclight.run_directory import RunDirectory, chosen_checkpoint
 from arclight.seeds import torch_seed
@@ -66,12 +72,13 @@ def build_parts(config: dict[str, Any], folder: Path) -> Parts:
         config: of the run.
         folder: the run directory; some data store fixed files there, such as a tokenizer.
     """
+    chosen = recorded(RunDirectory(folder))
+    config = filled(config, chosen)
     data = build_data(config, folder)
     _require_kind(config, data)
-    manifest = RunDirectory(folder).manifest_file
-    before = RunDirectory(folder).manifest.get("chosen", {}) if manifest.is_file() else {}
-    chosen = chosen_by_data(config, data, before)
-    config = settled(config, chosen)
+    chosen |= chosen_by_data(config, data)
+    config = filled(config, chosen)
+    require_length(config)
     facts = facts_of(data)
     task = build_task(config, facts, folder)
     model = getattr(task, "model", None)

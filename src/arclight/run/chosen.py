@@ -11,43 +11,44 @@ from torch import nn
 from arclight.config.freeze import flatten
 from arclight.data.module import DataModule
 from arclight.errors import UserError
+from arclight.run_directory import RunDirectory
 
 OPEN = ("auto", None)
 """How a config leaves a key open."""
 
 
-def chosen_by_data(
-    config: dict[str, Any], data: L.LightningDataModule, before: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The values that the data choose for open keys, such as `trainer.max_epochs`.
-
-    Args:
-        before: what the run chose when it began, which stays.
-    """
-    if not isinstance(data, DataModule):
-        return {}
-    written = dict(flatten(config))
+def recorded(run: RunDirectory) -> dict[str, Any]:
+    """What the data of a run that has started chose: numbers, so that nothing is built of them."""
+    known = run.manifest.get("chosen", {}) if run.manifest_file.is_file() else {}
     return {
-        key: before[key] if isinstance(before.get(key), type(value)) else value
-        for key, value in data.chosen.items()
-        if key in written and written[key] in OPEN
+        key: value
+        for key, value in known.items()
+        if key.startswith(("data.", "trainer.")) and isinstance(value, int | float)
     }
 
 
-def settled(config: dict[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with what was chosen in place of `auto`.
+def chosen_by_data(config: dict[str, Any], data: L.LightningDataModule) -> dict[str, Any]:
+    """The values that the data choose for open keys, such as `trainer.max_epochs`."""
+    if not isinstance(data, DataModule):
+        return {}
+    written = dict(flatten(config))
+    return {k: v for k, v in data.chosen.items() if k in written and written[k] in OPEN}
 
-    Raises:
-        UserError: nothing chose `trainer.max_epochs`.
-    """
+
+def filled(config: dict[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with these values where it leaves the keys open."""
     for key, value in chosen.items():
-        config = _replaced(config, key.split("."), value)
+        config = _filled(config, key.split("."), value)
+    return config
+
+
+def require_length(config: Mapping[str, Any]) -> None:
+    """Raises `UserError` where nothing has chosen `trainer.max_epochs`."""
     if config["trainer"].get("max_epochs") == "auto":
         raise UserError(
             "trainer.max_epochs=auto is for images, whose number decides: type "
             "trainer.max_epochs=N."
         )
-    return config
 
 
 def chosen_by_model(config: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:
@@ -61,8 +62,10 @@ def chosen_by_model(config: Mapping[str, Any], model: nn.Module) -> dict[str, An
     return {f"model.{key}": value for key, value in plain.items()}
 
 
-def _replaced(node: Any, path: list[str], value: Any) -> Any:
+def _filled(node: Any, path: list[str], value: Any) -> Any:
     if not path:
-        return value if node == "auto" else node
+        return value if node in OPEN else node
     first, *rest = path
-    return {**node, first: _replaced(node[first], rest, value)}
+    if not isinstance(node, dict) or first not in node:
+        return node
+    return {**node, first: _filled(node[first], rest, value)}
