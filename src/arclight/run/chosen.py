@@ -28,11 +28,16 @@ def recorded(run: RunDirectory) -> dict[str, Any]:
 
 
 def chosen_by_data(config: dict[str, Any], data: L.LightningDataModule) -> dict[str, Any]:
-    """The values that the data choose for open keys, such as `trainer.max_epochs`."""
+    """The values that the data choose for keys that are `auto`, and for keys of theirs left null."""
     if not isinstance(data, DataModule):
         return {}
     written = dict(flatten(config))
-    return {k: v for k, v in data.chosen.items() if k in written and written[k] in OPEN}
+
+    def is_open(key: str) -> bool:
+        # epochs may be null because max_steps or max_time ends the run
+        return written[key] == "auto" or (written[key] is None and key.startswith("data."))
+
+    return {k: v for k, v in data.chosen.items() if k in written and is_open(k)}
 
 
 def filled(config: dict[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:

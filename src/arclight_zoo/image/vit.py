@@ -57,8 +57,8 @@ class ViT(nn.Module):
 
     Args:
         image_size: pixels per side of the square images.
-        patch_size: pixels per side of a patch; divides `image_size`. None: the smallest divisor from
-            4 on that gives at most 200 patches.
+        patch_size: pixels per side of a patch; divides `image_size`. None: the smallest
+            divisor from 4 on that gives at most 200 patches.
         num_classes: number of logits.
         d_model: width of a token.
         n_heads: attention heads; divides `d_model`.
