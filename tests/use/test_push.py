@@ -15,6 +15,10 @@ from tests.hub_upload import TOKEN
 from tests.use.test_export import run_of
 
 
+# huggingface_hub 2.4 gives httpx2 a large file as it should no longer
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
+
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.delenv("HF_TOKEN", raising=False)

@@ -53,7 +53,7 @@ def upload(folder: Path, repo: str, private: bool) -> None:
             repo_id=repo, folder_path=folder, commit_message="Upload a model exported by Arclight"
         )
     except Exception as error:  # of as many kinds as there are ways to the hub
-        said = refusal(error) or " ".join(str(error).split())[:200]
+        said = refusal(error) or " ".join(str(error).split())[:200].rstrip(".")
         raise UserError(
             f"The Hugging Face hub did not take {folder} for {repo}: {said}. The folder is whole: "
             f"type hf upload {repo} {folder} to try again."
