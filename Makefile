@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV   := .venv
 LOCK   := requirements.lock
+BYTECODE ?= --compile-bytecode
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train project test test-slow test-ray lint format schemas audit safety faults benchmark notebook docs pictures lock clean
+.PHONY: help setup train project test test-slow test-other-python test-ray lint format schemas audit safety faults benchmark notebook docs pictures lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1@/' | column -t -s@
@@ -19,8 +20,8 @@ $(READY): pyproject.toml $(LOCK)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@sed -n '/^uv==/,/^    # via/p' $(LOCK) > $(VENV)/bootstrap.txt
 	$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/bootstrap.txt
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode $(LOCK)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --compile-bytecode --editable .
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes $(BYTECODE) $(LOCK)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(BYTECODE) --editable .
 	@touch $@
 
 train: $(READY) ## train the default: the CNN on handwritten digits
@@ -32,11 +33,27 @@ project: $(READY) ## a package of your own to start from: make project NAME=myla
 # As many tests run at once as there are cores, so each has one thread; more would wait for each other.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
 
-test: $(READY) ## the fast tests, on all cores
-	$(PYTEST)
+test: $(READY) ## the fast tests, on all cores; of some files: make test TESTS=tests/config
+	$(PYTEST) $(TESTS)
 
 test-slow: $(READY) ## the slower proofs, a file at a time on each core
 	$(PYTEST) -m slow --dist loadfile
+
+# The tests of what differs between versions of Python: signals, garbage collection, processes,
+# annotations and source code that is read, the compiler. All fast tests take eight minutes.
+VERSIONED = tests/config tests/libraries tests/processes tests/test_signals.py \
+	tests/training/test_garbage.py tests/training/test_profiling.py \
+	tests/training/test_compilation.py tests/data/test_loader_workers.py
+
+test-other-python: $(READY) ## those that depend on the version, on another Python from 3.12 on, where there is one
+	@python=$$(.ci/other-python $(BIN)/python); \
+	if [ -z "$$python" ]; then \
+		echo "No other Python from 3.12 on is found: only $$($(BIN)/python -V) was tested."; \
+	elif ! timeout 300 $(MAKE) setup VENV=.venv-other PYTHON=$$python BYTECODE=; then \
+		echo "warning: not tested on $$($$python -V): its packages cannot be installed in five minutes."; \
+	else \
+		$$python -V && $(MAKE) test VENV=.venv-other PYTHON=$$python BYTECODE= TESTS="$(VERSIONED)"; \
+	fi
 
 test-ray: ## the tests of Ray's launcher, in an environment of its own
 	$(MAKE) setup VENV=.venv-ray LOCK=requirements-ray.lock
@@ -94,4 +111,4 @@ lock: $(READY) ## resolve requirements.lock, and those of Ray, Jupyter and the d
 	$(RESOLVE:pyproject.toml=docs/requirements.in) --constraint $(LOCK) --output-file requirements-docs.lock
 
 clean: ## remove caches and the environment, never runs
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-other .mypy_cache .ruff_cache .pytest_cache
