@@ -1,7 +1,9 @@
 """The run directory: its files, and how it is created, found and locked."""
 
+import errno
 import fcntl
 import secrets
+import shlex
 import shutil
 import sys
 import time
@@ -17,6 +19,7 @@ from arclight.errors import UserError
 from arclight.files import NoLocksError, lock, open_lock, remove_leftovers, write_json, write_text
 from arclight.reading import DamagedFileError, read_manifest, read_mapping, read_summary
 
+SHOWN = 40  # characters of a run's name in that of its directory while it is filled
 LOCK = ".lock"  # locked by the process that executes the directory
 
 Status = Literal["created", "running", "finished", "failed", "interrupted", "pruned"]
@@ -192,7 +195,7 @@ def create(
     Raises:
         UserError: the directory cannot be created, or has other files.
     """
-    part = (path.parent if path else root) / f".{name}-{secrets.token_hex(8)}.new"
+    part = (path.parent if path else root) / f".{name[:SHOWN]}-{secrets.token_hex(8)}.new"
     run = RunDirectory(part)
     try:
         run.checkpoints.mkdir(parents=True)
@@ -205,7 +208,7 @@ def create(
         shutil.rmtree(part, ignore_errors=True)
         raise UserError(
             f"A run directory cannot be created in {part.parent}: {error.strerror}; "
-            "type another place with run_dir=PATH."
+            "type another place with run_dir=PATH, or with runs=FOLDER for all runs."
         ) from error
     while True:
         stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -216,6 +219,11 @@ def create(
             if path is None and final.exists():
                 continue
             shutil.rmtree(part, ignore_errors=True)
+            if error.errno == errno.ENAMETOOLONG:
+                raise UserError(
+                    f"{final.name[:SHOWN]}... is too long for the name of a folder: type a shorter "
+                    f"{'run_dir' if path else 'name'}."
+                ) from error
             raise UserError(
                 f"{final} already has files but is not a run; type another run_dir."
             ) from error
@@ -263,7 +271,7 @@ def chosen_checkpoint(run: RunDirectory, checkpoint: str | None) -> Path:
         return last
     raise UserError(
         f"{run.path} has no checkpoint yet; its status is {run.status}. "
-        f"Train it with python train.py resume={run.path}."
+        f"Train it with python train.py {resumed(run)}."
     )
 
 
@@ -275,4 +283,9 @@ def _has_chosen(run: RunDirectory) -> bool:
 
 def interrupted(run: RunDirectory) -> str:
     """The message for a run that a signal has ended."""
-    return f"Interrupted; python train.py resume={run.path} continues it."
+    return f"Interrupted; python train.py {resumed(run)} continues it."
+
+
+def resumed(run: RunDirectory) -> str:
+    """Returns `resume=DIRECTORY` as it is typed in a shell."""
+    return shlex.quote(f"resume={run.path}")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from yaml import MarkedYAMLError
 
 EXIT_USER_ERROR = 2
+NO_HOME = "Could not determine home directory"  # as pathlib says
 
 
 @contextmanager
@@ -52,6 +53,10 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
     except RunFailedError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except RuntimeError as error:
+        if full or NO_HOME not in str(error):
+            raise
+        _end(without_home())
     except (HydraException, OmegaConfBaseException) as error:
         if full:
             raise
@@ -60,6 +65,11 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
         if full:
             raise
         _end(_not_yaml(error))
+
+
+def without_home() -> str:
+    """Returns the sentence about a path that begins with ~, where nobody has a home."""
+    return "A path begins with ~, but this user has no home directory: type the whole path."
 
 
 def _masked_traceback(

@@ -1,5 +1,6 @@
 """Prepare the overrides of a command line for Hydra."""
 
+import re
 from collections.abc import Sequence
 
 from arclight.config.best_of import key_of
@@ -19,9 +20,6 @@ class OverridesError(UserError):
     def __init__(self, faults: Sequence[str], rest: Sequence[str]) -> None:
         super().__init__("\n".join(faults))
         self.rest = list(rest)
-
-
-_SPECIAL = set("\"'[]{}(),\\")  # characters of lists, mappings and quoted values
 
 
 def quoted(overrides: Sequence[str]) -> list[str]:
@@ -75,14 +73,14 @@ def _no_choice(override: str) -> str:
 
 def _quoted(override: str) -> str:
     key, equals, value = override.partition("=")
-    if not equals or override.startswith("-") or value[:1] in _OPENING:
+    if not equals or override.startswith("-") or _PLAIN.fullmatch(value) or value[0] in _OPENING:
         return override
-    if _SPECIAL & set(value):
-        return override if _is_readable(override) else f"{key}={as_typed(value)}"
-    return override if value.isascii() else f"{key}='{value}'"
+    typed = f"{key}={as_typed(value)}"
+    return typed if not _is_readable(override) and _is_readable(typed) else override
 
 
-_OPENING = ("", "'", '"', "[", "{", "(")  # a quote or bracket that is never closed is a mistake
+_PLAIN = re.compile(r"[\w./:+-]*", re.ASCII)
+_OPENING = "'\"[{("  # a quote or bracket that is never closed is a mistake
 
 
 def _is_readable(override: str) -> bool:

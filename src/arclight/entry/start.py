@@ -1,5 +1,6 @@
 """Start a command: from the composed config to the execution of a run directory."""
 
+import os
 import shutil
 import sys
 from contextlib import nullcontext
@@ -41,6 +42,7 @@ def start(cfg: DictConfig) -> None:
     hydra = HydraConfig.get()
     several = hydra.mode == RunMode.MULTIRUN
     try:
+        os.chdir(hydra.runtime.cwd)  # hydra.job.chdir=true: paths mean what they mean where typed
         refuse_torchrun()
         require_commands(cfg, hydra)
         if cfg.get("explain"):

@@ -4,8 +4,10 @@ It is also a command, `python -m arclight.run.execute DIRECTORY`, which each pro
 multi-process run executes.
 """
 
+import errno
 import gc
 import os
+import resource
 import sys
 import time
 import traceback
@@ -14,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from arclight.config.entry import EXIT_USER_ERROR, plain_errors
+from arclight.config.entry import EXIT_USER_ERROR, NO_HOME, plain_errors, without_home
 from arclight.config.freeze import flatten
 from arclight.console import attach, log, say
 from arclight.errors import UserError
@@ -157,6 +159,10 @@ def _share(run: RunDirectory, place: Whereabouts, rank: int | None) -> int:
                 return fail(unwritable(run.path, error))
             if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
                 return fail(_out_of_memory(run.config, error))
+            if os.strerror(errno.EMFILE) in str(error):  # raised here or in a data worker
+                return fail(_too_many_files())
+            if NO_HOME in str(error):
+                return fail(without_home())
             log.error(traceback.format_exc())
             tell_launcher(traceback.format_exc())
             end("failed", error=f"{type(error).__name__}: {error}")
@@ -189,6 +195,14 @@ def _out_of_memory(config: dict[str, Any], error: BaseException) -> str:
     named = " or ".join(f"{key}={sizes[key]}" for key in largest)
     said = " ".join(str(error).split())[:200].rstrip(".")
     return f"The machine has too little memory ({said}): reduce {named}."
+
+
+def _too_many_files() -> str:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        f"{limit} open files (ulimit -n), which this machine allows, are not enough: raise "
+        "the limit, such as ulimit -n 4096, or type a smaller data.num_workers."
+    )
 
 
 def tell_launcher(message: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from arclight.run_directory import RunDirectory
+from arclight.run_directory import RunDirectory, resumed
 
 
 class Whereabouts:
@@ -45,7 +45,7 @@ class Whereabouts:
             return f"{self.run.path} was deleted during the run: start a new run."
         return (
             f"{self.run.path} was moved to {found.path} during the run: type "
-            f"python train.py resume={found.path} to continue it there."
+            f"python train.py {resumed(found)} to continue it there."
         )
 
 

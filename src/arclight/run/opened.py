@@ -6,7 +6,7 @@ from pathlib import Path
 
 from arclight.config.check import check
 from arclight.errors import UserError
-from arclight.run_directory import RunDirectory, open_run, unfinished
+from arclight.run_directory import RunDirectory, open_run, resumed, unfinished
 
 
 def open_checked(path: str | Path) -> RunDirectory:
@@ -53,7 +53,7 @@ def _why_not(run: RunDirectory) -> str | None:
     if summary["status"] != "failed":
         return None
     said = str(summary.get("error") or "no error is recorded").partition("\n")[0]
-    again = f"{said} Type resume={run.path} to try it again."
+    again = f"{said} Type {resumed(run)} to try it again."
     if not has_trained:
         return f"it failed before its first checkpoint: {again}"
     # the exception of arclight.training.finite: the same steps would be computed again

@@ -14,6 +14,7 @@ from arclight.training.record import TIMING, Record
 from arclight.training.steps import last_step, steps_done
 
 REDRAW_SECONDS = 0.2
+BESIDE = 60  # columns of the bar itself, with steps, times and speed
 
 
 class Progress(Callback):
@@ -50,7 +51,9 @@ class Progress(Callback):
         assert self._bar is not None
         self._bar.n = steps_done(trainer)
         self._bar.set_description_str(f"epoch {trainer.current_epoch + 1}", refresh=False)
-        self._bar.set_postfix_str(format_metrics(self.record.latest), refresh=True)
+        columns = self._bar.format_dict["ncols"] or math.inf
+        shown = shortened(format_metrics(self.record.latest), columns - BESIDE)
+        self._bar.set_postfix_str(shown, refresh=True)
         self._drawn = time.monotonic()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -99,3 +102,10 @@ def format_metrics(metrics: dict[str, float]) -> str:
     if "cost/peak_memory_gib" in metrics:
         parts.append(f"{metrics['cost/peak_memory_gib']:.1f} GiB")
     return ", ".join(parts)
+
+
+def shortened(metrics: str, columns: float) -> str:
+    """Returns as many of the metrics, from the first, as fit into so many columns."""
+    while len(metrics) > columns:
+        metrics = metrics.rpartition(", ")[0]
+    return metrics
