@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from arclight.config.options import options
+from arclight.config.project import PROJECT
 from arclight.config.suggest import did_you_mean, key_meant
 from arclight.config.typed import pasted
 
@@ -47,12 +48,26 @@ def in_a_sentence(
             f"{unknown['key']} is not a key of these data, which cannot be split into folds: folds "
             "need a dataset that is split example by example. Leave it out."
         )
+    if unknown and (others := _options_with(unknown["key"])):
+        group = unknown["key"].partition(".")[0]
+        return (
+            f"{unknown['key']} is not a key of the chosen {group}: leave it out, or choose a "
+            f"{group} that has it, {group}={' or '.join(others)}."
+        )
     if unknown:
         return f"{unknown['key']} is not a key of the config{key_meant(unknown['key'], keys)}"
     if group := _NO_GROUP.search(text):
         return f"{group['key']} is not a group of the config{key_meant(group['key'], keys)}"
     cause = f" {error.__cause__}" if error.__cause__ else ""
     return " ".join(line.strip() for line in (text + cause).splitlines() if line.strip())
+
+
+def _options_with(key: str, most: int = 6) -> list[str]:
+    """Returns the options of the key's group whose files set the key, in case another was meant."""
+    group, _, name = key.partition(".")
+    line = re.compile(rf"^{re.escape(name)}:", re.MULTILINE)
+    files = {option: PROJECT / "configs" / group / f"{option}.yaml" for option in options(group)}
+    return [option for option, file in files.items() if line.search(file.read_text())][:most]
 
 
 _SEVERAL = re.compile(r"Ambiguous value for argument '(?P<word>[^']*)'")
