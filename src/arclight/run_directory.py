@@ -1,6 +1,5 @@
 """The run directory: its files, and how it is created, found and locked."""
 
-import errno
 import fcntl
 import secrets
 import shlex
@@ -219,11 +218,6 @@ def create(
             if path is None and final.exists():
                 continue
             shutil.rmtree(part, ignore_errors=True)
-            if error.errno == errno.ENAMETOOLONG:
-                raise UserError(
-                    f"{final.name[:SHOWN]}... is too long for the name of a folder: type a shorter "
-                    f"{'run_dir' if path else 'name'}."
-                ) from error
             raise UserError(
                 f"{final} already has files but is not a run; type another run_dir."
             ) from error

@@ -49,13 +49,12 @@ def _of_the_root(config: Config) -> Iterator[Fault]:
     if isinstance(runs, str) and not runs.strip():
         yield Fault("runs is empty: type runs=PATH.", ("runs",))
     if isinstance(name, str) and (
-        not name.strip()
-        or name in (".", "..")
-        or set(name) & set("/\\")
-        or not name.isprintable()
-        or len(name) > LONGEST_NAME
+        not name.strip() or name in (".", "..") or set(name) & set("/\\") or not name.isprintable()
     ):
         message = f"name={shown(name)} should be a name of at least one letter, not a path."
+        yield Fault(message, ("name",))
+    elif isinstance(name, str) and len(name.encode()) > LONGEST_NAME:
+        message = f"name={name[:20]}... is longer than {LONGEST_NAME} bytes: type a shorter name."
         yield Fault(message, ("name",))
     known = (*ROOT, *GROUPS, *WRITTEN, *COMMAND_KEYS)
     for key in config:

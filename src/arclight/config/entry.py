@@ -1,5 +1,6 @@
 """Error handling shared by all commands: user errors print one sentence and exit with code 2."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -53,6 +54,11 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
     except RunFailedError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        if full or error.errno != errno.ENAMETOOLONG:
+            raise
+        name = max(Path(str(error.filename)).parts, key=len)
+        _end(f"{name[:40]}... is too long for the name of a file or folder: type a shorter one.")
     except RuntimeError as error:
         if full or NO_HOME not in str(error):
             raise

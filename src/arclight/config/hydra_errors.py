@@ -52,7 +52,7 @@ def in_a_sentence(
         group = unknown["key"].partition(".")[0]
         return (
             f"{unknown['key']} is not a key of the chosen {group}: leave it out, or choose a "
-            f"{group} that has it, {group}={' or '.join(others)}."
+            f"{group} that has it: {', '.join(others)}."
         )
     if unknown:
         return f"{unknown['key']} is not a key of the config{key_meant(unknown['key'], keys)}"
@@ -62,12 +62,12 @@ def in_a_sentence(
     return " ".join(line.strip() for line in (text + cause).splitlines() if line.strip())
 
 
-def _options_with(key: str, most: int = 6) -> list[str]:
+def _options_with(key: str) -> list[str]:
     """Returns the options of the key's group whose files set the key, in case another was meant."""
     group, _, name = key.partition(".")
-    line = re.compile(rf"^{re.escape(name)}:", re.MULTILINE)
+    line = re.compile(rf"^ *{re.escape(name)}:", re.MULTILINE)
     files = {option: PROJECT / "configs" / group / f"{option}.yaml" for option in options(group)}
-    return [option for option, file in files.items() if line.search(file.read_text())][:most]
+    return [option for option, file in files.items() if line.search(file.read_text())]
 
 
 _SEVERAL = re.compile(r"Ambiguous value for argument '(?P<word>[^']*)'")
