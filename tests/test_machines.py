@@ -148,7 +148,7 @@ def test_a_disabled_logger_is_no_fault(train: Train, monkeypatch: pytest.MonkeyP
     assert finished("run")
 
 
-@pytest.mark.parametrize("name", ["n" * 200, "Ann's run (2), 100 %", "ü" * 60, "-x", "a=b"])
+@pytest.mark.parametrize("name", ["n" * 200, "Ann's run, 100 %", "ü" * 60, "-x", "a=b"])
 def test_a_run_has_any_name(train: Train, tmp_path: Path, name: str) -> None:
     place = tmp_path / name
     assert train(f"run_dir={place}") == 0
@@ -157,7 +157,7 @@ def test_a_run_has_any_name(train: Train, tmp_path: Path, name: str) -> None:
 
 
 def test_data_lie_in_a_folder_of_any_name(train: Train, tmp_path: Path) -> None:
-    folder = photographs(tmp_path / f"Ann's {'photographs ' * 15}")
+    folder = photographs(tmp_path / f"Ann's {'photographs ' * 15}(2)")
     assert train("run_dir=run", "data=image_folder", f"data.path={folder}") == 0
     assert finished("run")
 

@@ -13,13 +13,25 @@ from arclight.errors import UserError
 from tests.conftest import CONFIGS
 
 
-@pytest.mark.parametrize("value", ["/tmp/éléments", "runs/mon écran ü", "数据"])
-def test_non_ascii_value_is_quoted(value: str) -> None:
+@pytest.mark.parametrize(
+    "value",
+    ["/tmp/éléments", "runs/mon écran ü", "数据", "/tmp/Ann's", "~/set 2", "a#b&c", "seed=0", "x'"],
+)
+def test_value_that_hydra_cannot_parse_is_quoted(value: str) -> None:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         overrides = quoted([f"data.path={value}", "seed=1", "run_dir='a b'", "++x=[ä,b]"][:3])
         cfg = compose("train", overrides=overrides)
     assert cfg.data.path == value
     assert cfg.run_dir == "a b"
+
+
+def test_brackets_are_quoted_in_paths_that_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert quoted(["data.path=a (2"]) == ["data.path=a (2"]  # with an error that says what to type
+    Path("a (2").mkdir()
+    assert quoted(["data.path=a (2"]) == ["data.path='a (2'"]
 
 
 def test_overrides_that_hydra_parses_are_unchanged() -> None:

@@ -56,7 +56,8 @@ def _values(
         return
     if configs and (names := options(key)):
         listed, comma, _ = value.rpartition(",")  # of a multirun
-        yield from (f"{listed}{comma}{name}" for name in names)
+        if set(filter(None, listed.split(","))) <= set(names):
+            yield from (f"{listed}{comma}{name}" for name in names)
         return
     typed_as_path = value.startswith((".", "/", "~"))
     if key in keys or key.rpartition(".")[2] in PLACES or typed_as_path:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from arclight.config.best_of import key_of
 from arclight.config.layout import NAMED
@@ -75,12 +76,24 @@ def _quoted(override: str) -> str:
     key, equals, value = override.partition("=")
     if not equals or override.startswith("-") or _PLAIN.fullmatch(value) or value[0] in _OPENING:
         return override
+    if _BRACKETS & set(value) and not _is_there(value):
+        return override
     typed = f"{key}={as_typed(value)}"
     return typed if not _is_readable(override) and _is_readable(typed) else override
 
 
 _PLAIN = re.compile(r"[\w./:+-]*", re.ASCII)
 _OPENING = "'\"[{("  # a quote or bracket that is never closed is a mistake
+
+
+_BRACKETS = set('"[]{}()')  # likewise within a value, unless it is the path of something
+
+
+def _is_there(value: str) -> bool:
+    try:
+        return Path(value).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 def _is_readable(override: str) -> bool:
