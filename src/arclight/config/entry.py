@@ -54,11 +54,6 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
     except RunFailedError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except OSError as error:
-        if full or error.errno != errno.ENAMETOOLONG:
-            raise
-        name = max(Path(str(error.filename)).parts, key=len)
-        _end(f"{name[:40]}... is too long for the name of a file or folder: type a shorter one.")
     except RuntimeError as error:
         if full or NO_HOME not in str(error):
             raise
@@ -67,6 +62,11 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
         if full:
             raise
         _end(_complaint(error, configs))
+    except OSError as error:  # as some of Hydra's are
+        if full or error.errno != errno.ENAMETOOLONG:
+            raise
+        name = max(Path(str(error.filename)).parts, key=len)
+        _end(f"{name[:40]}... is too long for the name of a file or folder: type a shorter one.")
     except MarkedYAMLError as error:
         if full:
             raise
