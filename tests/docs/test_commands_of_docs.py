@@ -86,14 +86,14 @@ def write_files(root: Path) -> None:
     """What placeholders stand for, under names of their own."""
     image_folder(root / "pictures", {"cats": 30, "dogs": 30})
     for place in ("images", "masks"):
-        for i in range(12):
+        for i in range(50):
             file = root / "scenes" / place / f"{i}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             picture(i).convert("L").point(lambda v, p=place: v if p == "images" else v // 128).save(
                 file
             )
     tar_shards(
-        root / "shards", {"train-0": ["a", "b"] * 8, "val-0": ["a", "b"], "test-0": ["a", "b"]}
+        root / "shards", {"train-0": ["a", "b"] * 70, "val-0": ["a", "b"], "test-0": ["a", "b"]}
     )
     pixels = np.random.default_rng(0).integers(0, 255, (24, 12, 12), dtype=np.uint8)
     np.savez(root / "pixels.npz", train_images=pixels, train_labels=np.arange(24) % 2)
@@ -119,7 +119,7 @@ PLACEHOLDERS = {
     "runs/search/NAME": "runs/search/digits_cnn",
 }
 RUNS = {  # that recipes continue from
-    "runs/NAME": ("model=cnn",),
+    "runs/mine": ("model=cnn",),
     "runs/VIT": ("model=vit",),
     "runs/GPT": ("model=gpt", "data=text_file", "data.path=text.txt"),
 }
@@ -188,12 +188,16 @@ def typist(original: Path) -> Iterator[Typist]:
 
 @pytest.fixture(scope="module")
 def runs(typist: Typist) -> None:
-    """The runs that recipes continue from; one of them is unfinished."""
+    """The runs that recipes continue from."""
     for path, words in RUNS.items():
         code, said = typist.python(["train.py", *words, f"run_dir={path}", *SHORT])
         assert code == 0, said
-    cut = typist.root / "runs" / "CUT"
-    shutil.copytree(typist.root / "runs/NAME", cut)
+
+
+def cut_a_run(root: Path) -> None:
+    """Leaves an unfinished run behind."""
+    cut = root / "runs" / "CUT"
+    shutil.copytree(root / "runs/mine", cut, dirs_exist_ok=True)
     summary: dict[str, Any] = json.loads((cut / "summary.json").read_text())
     (cut / "summary.json").write_text(json.dumps({**summary, "status": "interrupted"}))
 
@@ -225,6 +229,8 @@ def type_it(typist: Typist, command: Command) -> None:
         return
     if match := re.match(r"make project NAME=(\w+)", line):  # the line of the Makefile
         line = f"python scripts/new_project.py {match[1]}"
+    if "resume=auto" in line:
+        cut_a_run(typist.root)
     words = command._replace(line=line).words
     if words[0] == "python":
         code, said = typist.python(shortened(words[1:]))
@@ -242,7 +248,11 @@ def test_the_blocks_of_a_page_run(typist: Typist, runs: None, page: str) -> None
         type_it(typist, command)
 
 
-@pytest.mark.parametrize("command", commands("docs/recipes.md"), ids=lambda c: c.line[:60])
+ELSEWHERE = [c.words for page in PAGES if page != "docs/recipes.md" for c in commands(page)]
+RECIPES = [c for c in commands("docs/recipes.md") if c.words not in ELSEWHERE]
+
+
+@pytest.mark.parametrize("command", RECIPES, ids=lambda c: c.line[:60])
 def test_a_recipe_runs(typist: Typist, runs: None, command: Command) -> None:
     type_it(typist, command)
 

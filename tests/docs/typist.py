@@ -38,7 +38,7 @@ def _become(words: list[str]) -> int:
     sys.path[0] = str(Path(words[0]).parent.resolve())
     code: object = 0
     try:
-        runpy.run_path(words[0], run_name="__main__")
+        runpy.run_path(str(Path(words[0]).resolve()), run_name="__main__")
     except SystemExit as end:
         code = end.code
         if isinstance(code, str):
