@@ -93,7 +93,7 @@ def write_files(root: Path) -> None:
                 file
             )
     tar_shards(
-        root / "shards", {"train-0": ["a", "b"] * 70, "val-0": ["a", "b"], "test-0": ["a", "b"]}
+        root / "shards", {"train-0": ["a", "b"] * 8, "val-0": ["a", "b"], "test-0": ["a", "b"]}
     )
     pixels = np.random.default_rng(0).integers(0, 255, (24, 12, 12), dtype=np.uint8)
     np.savez(root / "pixels.npz", train_images=pixels, train_labels=np.arange(24) % 2)
@@ -112,7 +112,7 @@ PLACEHOLDERS = {
     "FILE.txt": "text.txt",
     "COLUMN": "kind",
     "MASKS": "scenes",
-    "SHARDS": "shards",
+    "SHARDS": "shards data.batch_size=8",  # few pictures make one batch
     "FIGURES": "figures",
     "project=NAME": "project=mine",
     "experiment=NAME": "experiment=digits_cnn",
