@@ -28,7 +28,7 @@ def recorded(run: RunDirectory) -> dict[str, Any]:
 
 
 def chosen_by_data(config: dict[str, Any], data: L.LightningDataModule) -> dict[str, Any]:
-    """The values that the data choose for keys that are `auto`, and for keys of theirs left null."""
+    """The values that the data choose for keys that are `auto`, or their own and null."""
     if not isinstance(data, DataModule):
         return {}
     written = dict(flatten(config))
