@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from arclight.run_directory import RunDirectory
-from arclight.use.export import export
+from arclight.use.export import ENDINGS
 from arclight.use.generate import generate
 from arclight.use.predict import predict
 from tests.conftest import PROJECT, Composed
 from tests.use import unseen
-from tests.use.test_export import WITHOUT, rows, run_of
+from tests.use.pipelines import CHECKS
+from tests.use.test_export import WITHOUT, exported, rows, run_of
 
 SCRIPTS = {"onnx": "model_onnx_example.py", "torch_export": "model_pt2_example.py"}
 Lines = list[dict[str, Any]]
@@ -87,12 +88,14 @@ def asked(run: RunDirectory, folder: Path) -> tuple[list[str], Lines]:
     return [str(file)], wanted(run, str(file))
 
 
-@pytest.mark.parametrize("model", rows("cnn"))
-def test_it_answers_as_predict_does(composed: Composed, tmp_path: Path, model: str) -> None:
+@pytest.mark.parametrize("model", rows("vit"))
+def test_every_export_answers_like_predict(composed: Composed, tmp_path: Path, model: str) -> None:
     run = run_of(composed, tmp_path, model)
+    for format in ENDINGS:
+        exported(run, model, format)
     formats = [f for f in ("onnx", "torch_export", "hf") if (model, f) not in WITHOUT]
-    for format in formats:
-        export(str(run.path), format)
     words, told = asked(run, tmp_path)
     for found in answered(run, formats, words):
         same(found, told)
+    if model in CHECKS:
+        CHECKS[model](run, run.path / "model", tmp_path)

@@ -85,18 +85,6 @@ def rows(*fast: str) -> list[Any]:
     return [pytest.param(name, marks=marks[name in fast]) for name in options("model")]
 
 
-@pytest.mark.parametrize("model", rows("cnn", "vit", "gpt"))
-def test_weights_programs_and_folders(composed: Composed, tmp_path: Path, model: str) -> None:
-    run = run_of(composed, tmp_path, model)
-    for format in ("safetensors", "torch_export", "hf"):
-        exported(run, model, format)
-
-
-@pytest.mark.parametrize("model", rows("vit"))
-def test_onnx(composed: Composed, tmp_path: Path, model: str) -> None:
-    exported(run_of(composed, tmp_path, model), model, "onnx")
-
-
 @pytest.mark.parametrize("model", ["vit", pytest.param("clip", marks=pytest.mark.slow)])
 def test_lora_is_merged_or_kept_apart(composed: Composed, tmp_path: Path, model: str) -> None:
     run = run_of(composed, tmp_path, model, "finetune=lora")

@@ -14,7 +14,6 @@ from tests.hub import Hub, hub, hurried
 from tests.hub_upload import TOKEN
 from tests.use.test_export import run_of
 
-
 # huggingface_hub 2.4 gives httpx2 a large file as it should no longer
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 

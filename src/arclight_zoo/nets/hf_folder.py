@@ -78,17 +78,17 @@ def _wrapped(model: Any, folder: Path, classes: Sequence[str]) -> Answer:
 
 
 def _as_coloured(net: Any) -> bool:
-    """Converts grey patch embeddings to RGB if the library supports nothing else (BLIP).
+    """Makes patches of one channel into patches of three, where pipelines feed nothing else.
 
-    Three equal channels, each with a third of the weights, give the same result as the grey one.
+    That is so of models of images with texts (CLIP, BLIP). Three equal channels, each with a third
+    of the weights, give what the grey one did.
     """
-    if net.config.model_type != "blip":
-        return False
-    patches = net.vision_model.embeddings.patch_embedding
-    if patches.in_channels != 1:
+    tower = getattr(net, "vision_model", None)
+    patches = getattr(getattr(tower, "embeddings", None), "patch_embedding", None)
+    if not isinstance(patches, nn.Conv2d) or patches.in_channels != 1:
         return False
     patches.weight = nn.Parameter(patches.weight.repeat(1, 3, 1, 1) / 3, requires_grad=False)
-    patches.in_channels = 3
+    patches.in_channels = net.config.vision_config.num_channels = 3
     return True
 
 

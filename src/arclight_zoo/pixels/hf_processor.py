@@ -12,7 +12,7 @@ from arclight_zoo.pixels.image_facts import ImageFacts
 def as_coloured(model: nn.Module) -> bool:
     """Whether the exported model takes a grey image as a coloured one: see `write_model`."""
     net: Any = getattr(model, "net", None)
-    return net is None or net.config.model_type == "blip"
+    return net is None or hasattr(net, "vision_model")
 
 
 def write_processor(model: nn.Module, facts: ImageFacts, folder: Path) -> None:

@@ -5,17 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from arclight.run_directory import RunDirectory
-from arclight.use.export import export
 from arclight.use.generate import generate
 from arclight.use.predict import predict
-from tests.conftest import Composed
 from tests.pictures import picture
-from tests.use.test_export import run_of
-
-SLOW = pytest.mark.slow
 
 
 def told(run: RunDirectory, asked: Path) -> list[dict[str, str]]:
@@ -23,14 +19,9 @@ def told(run: RunDirectory, asked: Path) -> list[dict[str, str]]:
     return [dict(zip(header, row, strict=True)) for row in answers]
 
 
-def folder_of(composed: Composed, tmp_path: Path, model: str) -> tuple[RunDirectory, Path]:
-    run = run_of(composed, tmp_path, model)
-    return run, export(str(run.path), "hf")
-
-
 def grey(folder: Path) -> Path:
     """An image of another shape, which has to be scaled and cut."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     picture(1, (8, 8), "L").resize((16, 24), Image.Resampling.NEAREST).save(folder / "grey.png")
     return folder
 
@@ -41,22 +32,18 @@ def close(found: list[dict[str, Any]], wanted: dict[str, str], within: float) ->
         assert answer["score"] == pytest.approx(float(wanted[answer["label"]]), abs=within)
 
 
-@pytest.mark.parametrize("model", ["vit", pytest.param("auto", marks=SLOW)])
-def test_image_classification(composed: Composed, tmp_path: Path, model: str) -> None:
+def image_classification(run: RunDirectory, folder: Path, tmp_path: Path) -> None:
     from transformers import pipeline
 
-    run, folder = folder_of(composed, tmp_path, model)
     asked = grey(tmp_path / "asked")
     found = pipeline("image-classification", model=str(folder), top_k=10)(str(asked / "grey.png"))
     close(found, told(run, asked)[0], 5e-3)  # torchvision scales with other rounding
 
 
-@SLOW
-def test_text_classification(composed: Composed, tmp_path: Path) -> None:
+def text_classification(run: RunDirectory, folder: Path, tmp_path: Path) -> None:
     from transformers import pipeline
 
-    run, folder = folder_of(composed, tmp_path, "bert")
-    (tmp_path / "new.txt").write_text("def open the file </s> " * 200 + "\nimport ✓\n")
+    (tmp_path / "new.txt").write_text("def open the file </s> " * 200 + "\nimport ✓\n", "utf-8")
     ask = pipeline("text-classification", model=str(folder), top_k=None)
     for row in told(run, tmp_path / "new.txt"):
         close(ask([row["text"]], truncation=True)[0], row, 1e-4)
@@ -64,33 +51,26 @@ def test_text_classification(composed: Composed, tmp_path: Path) -> None:
     assert ask.model.config.label2id == {v: k for k, v in ask.model.config.id2label.items()}
 
 
-@SLOW
-@pytest.mark.parametrize("model", ["gpt", "llama"])
-def test_text_generation(composed: Composed, tmp_path: Path, model: str) -> None:
+def text_generation(run: RunDirectory, folder: Path, tmp_path: Path) -> None:
     from transformers import pipeline
 
-    run, folder = folder_of(composed, tmp_path, model)
     ask = pipeline("text-generation", model=str(folder))
     (made,) = ask("def read", max_new_tokens=30, do_sample=False)
     assert made["generated_text"] == generate(str(run.path), "def read", length=30, temperature=0)
 
 
-@SLOW
-def test_hidden_tokens(composed: Composed, tmp_path: Path) -> None:
+def hidden_tokens(run: RunDirectory, folder: Path, tmp_path: Path) -> None:
     from transformers import pipeline
 
-    run, folder = folder_of(composed, tmp_path, "bert_masked")
     text = "def read(<mask>):"
     (tmp_path / "new.txt").write_text(text + "\n")
     best = pipeline("fill-mask", model=str(folder))(text)[0]
     assert best["sequence"] == told(run, tmp_path / "new.txt")[0]["answer"]
 
 
-@SLOW
-def test_one_text_of_another(composed: Composed, tmp_path: Path) -> None:
+def one_text_of_another(run: RunDirectory, folder: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-    run, folder = folder_of(composed, tmp_path, "t5")
     text = "the 3rd of May 1999"
     (tmp_path / "new.txt").write_text(text + "\n")
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -102,19 +82,15 @@ def test_one_text_of_another(composed: Composed, tmp_path: Path) -> None:
     assert found == told(run, tmp_path / "new.txt")[0]["answer"]
 
 
-@SLOW
-def test_images_by_captions(composed: Composed, tmp_path: Path) -> None:
+def images_by_captions(run: RunDirectory, folder: Path, tmp_path: Path) -> None:
     from transformers import pipeline
 
-    run, folder = folder_of(composed, tmp_path, "clip")
     data = run.config["data"]
     asked, words = grey(tmp_path / "asked"), data["words"] or run.manifest["data"]["class_names"]
     ask = pipeline("zero-shot-image-classification", model=str(folder))
     image = Image.open(asked / "grey.png")
     if len(data["captions"]) > 1:  # the pipeline knows one template, the run means over all
         data["captions"] = data["captions"][:1]
-        import yaml
-
         run.config_file.write_text(yaml.safe_dump({**run.config, "data": data}))
     (template,) = data["captions"]
     found = ask(image, candidate_labels=list(words), hypothesis_template=template)
@@ -122,13 +98,11 @@ def test_images_by_captions(composed: Composed, tmp_path: Path) -> None:
     close([{**one, "label": named[one["label"]]} for one in found], told(run, asked)[0], 5e-3)
 
 
-@SLOW
-def test_captions_of_images(composed: Composed, tmp_path: Path) -> None:
+def captions_of_images(run: RunDirectory, folder: Path, tmp_path: Path) -> None:
     from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
-    run, folder = folder_of(composed, tmp_path, "blip")
     asked = tmp_path / "asked"
-    asked.mkdir()
+    asked.mkdir(exist_ok=True)
     picture(1, (8, 8), "L").save(asked / "grey.png")
     pixels = AutoImageProcessor.from_pretrained(folder)(
         Image.open(asked / "grey.png").convert("RGB"), return_tensors="pt"
@@ -140,12 +114,10 @@ def test_captions_of_images(composed: Composed, tmp_path: Path) -> None:
     assert found == told(run, asked)[0]["caption"]
 
 
-@SLOW
-def test_models_of_timm(composed: Composed, tmp_path: Path) -> None:
+def models_of_timm(run: RunDirectory, folder: Path, tmp_path: Path) -> None:
     import timm
     from timm.data import create_transform, resolve_model_data_config
 
-    run, folder = folder_of(composed, tmp_path, "timm")
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     transform = create_transform(**resolve_model_data_config(model))
     asked = grey(tmp_path / "asked")
@@ -155,3 +127,18 @@ def test_models_of_timm(composed: Composed, tmp_path: Path) -> None:
         chances = model(image[None]).softmax(1)[0].tolist()
     row = told(run, asked)[0]
     assert chances == pytest.approx(list(map(float, list(row.values())[2:])), abs=1e-3)
+
+
+CHECKS = {
+    "vit": image_classification,
+    "auto": image_classification,
+    "bert": text_classification,
+    "gpt": text_generation,
+    "llama": text_generation,
+    "bert_masked": hidden_tokens,
+    "t5": one_text_of_another,
+    "clip": images_by_captions,
+    "blip": captions_of_images,
+    "timm": models_of_timm,
+}
+"""By model: called with the run, its exported folder and a folder for inputs."""
