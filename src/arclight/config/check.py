@@ -38,7 +38,7 @@ def _missing(node: Any, path: str) -> Iterator[Fault]:
         for i, value in enumerate(node):
             yield from _missing(value, f"{path}[{i}]")
     elif node == "???":
-        yield Fault(f"{path} must be given: type {path}=VALUE.", (path,))
+        yield Fault(f"{path} must be given: type {path}=VALUE.", (path,), missing=True)
 
 
 def _of_the_root(config: Config) -> Iterator[Fault]:

@@ -36,8 +36,10 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import MarkedYAMLError
 
+    from arclight.config.formats import register_help
     from arclight.config.overrides import OverridesError
 
+    register_help()
     sys.excepthook = _masked_traceback
     read_dotenv(PROJECT / ".env")
     masked_overrides(sys.argv[1:])  # remembers the secrets that must not be written

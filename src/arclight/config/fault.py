@@ -14,11 +14,13 @@ class Fault:
         message: what was given, what was expected, what to type instead.
         paths: the keys that it is about, such as `optimizer.lr`.
         unset: whether leaving these keys out fixes the fault.
+        missing: whether they have no value and one must be given.
     """
 
     message: str
     paths: tuple[str, ...] = ()
     unset: bool = False
+    missing: bool = False
 
     @property
     def alone(self) -> str:

@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from arclight.config.check import check
 from arclight.config.fault import ConfigError, Fault
+from arclight.config.formats import formats
 from arclight.config.origin import Link, Origins
 from arclight.errors import UserError
 from arclight.masking import masked_overrides
@@ -61,7 +62,14 @@ def _located(fault: Fault, origins: Origins) -> str:
         if of_overrides and not fault.has_hint:
             message += f" Leave out {shlex.join(masked_overrides(list(of_overrides)))}."
     places = [_place(link) for link in links.values() if link.file or link.override not in message]
-    return f"{message} ({'; '.join(dict.fromkeys(places))})" if places else message
+    message = f"{message} ({'; '.join(dict.fromkeys(places))})" if places else message
+    return "\n".join([message, *_formats(fault, origins)])
+
+
+def _formats(fault: Fault, origins: Origins) -> list[str]:
+    """How the files whose path is missing should look."""
+    groups = {path.partition(".")[0] for path in fault.paths if fault.missing}
+    return [str(one) for g in groups for one in formats(origins.choices.get(g) or "", g)]
 
 
 def _place(link: Link) -> str:
