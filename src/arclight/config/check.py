@@ -5,6 +5,7 @@ from typing import Any
 
 from arclight.config.annotations import fits
 from arclight.config.combinations import faults_of_combinations
+from arclight.config.extensions import KEY, extensions
 from arclight.config.fault import ConfigError, Fault
 from arclight.config.layout import COMMAND_KEYS, GIVEN, GROUPS, NAMED, ROOT, WRITTEN
 from arclight.config.node_faults import Place, faults_of_node, misfit, of_no_target
@@ -12,6 +13,7 @@ from arclight.config.options import options
 from arclight.config.suggest import nearest
 from arclight.config.typed import shown
 from arclight.config.unused import unused
+from arclight.errors import UserError
 
 Config = dict[str, Any]
 
@@ -56,6 +58,11 @@ def _of_the_root(config: Config) -> Iterator[Fault]:
     elif isinstance(name, str) and len(name.encode()) > LONGEST_NAME:
         message = f"name={name[:20]}... is longer than {LONGEST_NAME} bytes: type a shorter name."
         yield Fault(message, ("name",))
+    if KEY in config:
+        try:
+            extensions(config)
+        except UserError as error:
+            yield Fault(str(error), (KEY,))
     known = (*ROOT, *GROUPS, *WRITTEN, *COMMAND_KEYS)
     for key in config:
         if key not in known:

@@ -23,6 +23,7 @@ COMMANDS = {
         "resume": "str | int | None",
         "check": 'Literal["only"] | None',
         "explain": "str | None",
+        "extend": 'Literal["stretch", "restart", "constant"]',
     }.items()
 }
 COMMAND_KEYS = (*COMMANDS, "search")
@@ -45,8 +46,9 @@ GROUPS = {
 NAMED = ("callbacks", "logger")
 """Groups of several nodes, each with its own name."""
 
-# Written by a search: the number of the trial and its objectives.
-WRITTEN = ("trial",)
+# Written by a search: the number of the trial and its objectives. Written by an extension: see
+# `arclight.config.extensions`.
+WRITTEN = ("trial", "extensions")
 
 GIVEN = {
     "model": frozenset[str](),  # keys that are null are filled from the data's facts

@@ -6,13 +6,16 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from arclight.config.annotations import fits
+from arclight.config.best_of import key_of
 from arclight.config.compose import typed_overrides
 from arclight.config.explain import explain
+from arclight.config.extensions import ENDS
 from arclight.config.fault import Fault
 from arclight.config.freeze import freeze
 from arclight.config.layout import COMMANDS
 from arclight.config.located import check_typed, located
 from arclight.config.node_faults import misfit
+from arclight.entry.extend import is_end, planned
 from arclight.errors import UserError
 
 
@@ -31,12 +34,27 @@ def require_commands(cfg: DictConfig, hydra: Any) -> None:
 
 
 def require_alone(cfg: DictConfig, overrides: Sequence[str]) -> None:
-    """Raises `UserError` if `resume` is combined with overrides of the config."""
-    others = [one for one in overrides if one.split("=")[0] not in ("resume", "runs", "check")]
+    """Raises `UserError` if `resume` is combined with overrides that may not change."""
+    others = [
+        one
+        for one in overrides
+        if not is_end(one) and key_of(one) not in ("resume", "runs", "check", "extend")
+    ]
     if others:
         raise UserError(
-            f"resume={cfg.resume} continues a run with its own config; "
-            f"leave out {' '.join(others)}."
+            f"resume={cfg.resume} continues a run with its own config, of which only "
+            f"{' and '.join(ENDS)} may change; leave out {' '.join(others)}."
+        )
+
+
+def require_no_extend(overrides: Sequence[str]) -> None:
+    """Raises `UserError` if `extend` is given and nothing is extended."""
+    typed = [one for one in overrides if key_of(one) == "extend"]
+    keys = {key_of(one) for one in overrides}
+    if typed and not ("resume" in keys and any(map(is_end, overrides))):
+        raise UserError(
+            f"{typed[0]} says what the schedule does when a run gets another end: type it beside "
+            "resume=RUN trainer.max_epochs=N."
         )
 
 
@@ -63,7 +81,10 @@ def check_only(cfg: DictConfig, hydra: Any) -> None:
         require_alone(cfg, typed_overrides(hydra))
         from arclight.run.opened import open_checked
 
-        config, name = open_checked(cfg.resume).config, str(cfg.resume)
+        run, name = open_checked(cfg.resume), str(cfg.resume)
+        overrides = typed_overrides(hydra)
+        ends = any(map(is_end, overrides))
+        config = planned(run, cfg, overrides).config if ends else run.config
     elif cfg.get("search"):
         from arclight.search.run_search import search
 

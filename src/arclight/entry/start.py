@@ -22,7 +22,9 @@ from arclight.entry.commands import (
     explain_only,
     require_alone,
     require_commands,
+    require_no_extend,
 )
+from arclight.entry.extend import extend, is_end, planned
 from arclight.entry.job import AnotherConfigError, start_job
 from arclight.errors import RunFailedError, UserError
 from arclight.masking import masked, masked_overrides
@@ -45,6 +47,7 @@ def start(cfg: DictConfig) -> None:
         os.chdir(hydra.runtime.cwd)  # hydra.job.chdir=true: paths mean what they mean where typed
         refuse_torchrun()
         require_commands(cfg, hydra)
+        require_no_extend(typed_overrides(hydra))
         if cfg.get("explain"):
             explain_only(cfg, hydra)
             return
@@ -98,9 +101,13 @@ def _search(cfg: DictConfig, several: bool) -> None:
 
 def _resumed(cfg: DictConfig, overrides: list[str]) -> RunDirectory:
     require_alone(cfg, overrides)
-    return (
-        newest_unfinished(Path(cfg.runs)) if cfg.resume == "auto" else open_checked(str(cfg.resume))
-    )
+    auto = cfg.resume == "auto"
+    run = newest_unfinished(Path(cfg.runs)) if auto else open_checked(str(cfg.resume))
+    if any(map(is_end, overrides)):
+        if run.config["trainer"]["num_nodes"] > 1 and this_node() > 0:
+            return wait_for(run.path, again=True)
+        extend(run, planned(run, cfg, overrides))
+    return run
 
 
 def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:

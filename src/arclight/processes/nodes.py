@@ -28,8 +28,13 @@ def refuse_torchrun() -> None:
         )
 
 
-def wait_for(path: Path, seconds: float = 600) -> RunDirectory:
+def wait_for(path: Path, seconds: float = 600, again: bool = False) -> RunDirectory:
     """Waits until the first node has created the run directory and started or finished the run.
+
+    Args:
+        path: of the directory.
+        seconds: to wait.
+        again: the first node executes it again, also where it is over.
 
     Raises:
         UserError: this has not happened after `seconds`.
@@ -38,7 +43,8 @@ def wait_for(path: Path, seconds: float = 600) -> RunDirectory:
     while time.monotonic() < end:
         run = RunDirectory(path)
         # The lock is not checked: on some file systems only its own node sees it.
-        if run.summary_file.is_file() and (run.is_over or run.status == "running"):
+        started = run.summary_file.is_file()
+        if started and (run.status == "running" or (run.is_over and not again)):
             return run
         time.sleep(0.5)
     raise UserError(

@@ -15,6 +15,7 @@ import arclight.libraries.quiet  # noqa: F401
 from arclight.config.allowed import is_library
 from arclight.config.annotations import fits
 from arclight.config.build import build, find
+from arclight.config.extensions import schedule_origin
 from arclight.config.only_reading import (
     OnlyReadingError,
     guarded,
@@ -182,7 +183,9 @@ def build_task(
     if "optimizer" in config:
         given["optimizer"] = ConfiguredOptimizer(config["optimizer"])
     if "scheduler" in config:
-        given["schedule"] = given["scheduler"] = ConfiguredSchedule(config["scheduler"])
+        given["schedule"] = given["scheduler"] = ConfiguredSchedule(
+            config["scheduler"], schedule_origin(config)
+        )
     given["facts"] = None if facts is UNKNOWN else facts
     if facts is UNKNOWN:
         _require_no_facts(config["task"])

@@ -6,6 +6,7 @@ import lightning as L
 import torch
 from torch import nn
 
+from arclight.config.extensions import describe_last, extensions
 from arclight.config.typed import as_typed
 from arclight.costs.timing import PHASES
 from arclight.data.module import DataModule
@@ -30,6 +31,7 @@ def opening(
         ("device", f"{device}{several}, {precision}"),
         *([("batch", batch)] if (batch := _batch(parts, processes)) else []),
         *([("chosen", _chosen(parts.chosen))] if parts.chosen else []),
+        *([("extended", describe_last(parts.config))] if extensions(parts.config) else []),
     ]
 
 

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from arclight.config.allowed import is_library
 from arclight.config.build import build
+from arclight.config.extensions import extensions
 from arclight.console import say
 from arclight.data.exact import make_exact
 from arclight.data.module import DataModule
@@ -27,6 +28,7 @@ from arclight.training.checkpoints import Checkpoints
 from arclight.training.compilation import CompileClock
 from arclight.training.epoch_metrics import EpochMetrics
 from arclight.training.exactness import Exactness
+from arclight.training.extension import ExtendedSchedules
 from arclight.training.finite import SkipNonFinite
 from arclight.training.garbage import FrozenGarbage
 from arclight.training.gradients import PartGradients
@@ -72,8 +74,10 @@ def assemble(
     stop = config["on_nonfinite"] == "stop"
     record = Record(config["trainer"]["log_every_n_steps"], stop_on_nonfinite=stop)
     own_bar = any(isinstance(c, ProgressBar) for c in chosen)
+    extended = extensions(config)[-1:]
     callbacks: list[Callback] = [
         *counter,
+        *(ExtendedSchedules(one.extend, one.step) for one in extended),
         StepSeeds(config["seed"]),
         *(c for c in chosen if c is not None),
         *([Overfitting()] if settings.get("overfit_batches") else []),

@@ -79,10 +79,11 @@ class ConfiguredSchedule:
 
     Args:
         node: the config's `scheduler`.
+        origin: the run's step at which it begins.
     """
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
+    def __init__(self, node: Node, origin: int = 0) -> None:
+        self.node, self.origin = node, origin
 
     def __call__(
         self,
@@ -101,7 +102,8 @@ class ConfiguredSchedule:
             UserError: the schedule needs a length or a monitored metric that is not given.
         """
         node, engine = _split_keys(self.node, "scheduler")
-        given = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
+        rest = None if total_steps is None else max(1, total_steps - self.origin)
+        given = {"total_steps": rest, "steps_per_epoch": steps_per_epoch}
         known = {k: v for k, v in given.items() if v is not None and node.get(k) is None}
         self._require_length(node, known)
         schedule: LRScheduler = build(node, group="scheduler", optimizer=optimizer, **known)

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from arclight.config.extensions import KEY
 from arclight.config.freeze import differences
 from arclight.config.only_reading import only_reading
 from arclight.errors import UserError
@@ -40,6 +41,11 @@ def reproduce(run: str, output: str | None = None, tolerance: str = "0.01") -> i
         raise UserError(
             f"{run} is not finished ({old.status}), so there is nothing to compare with; "
             f"type python train.py resume={run} first."
+        )
+    if old.config.get(KEY):
+        raise UserError(
+            f"{run} was extended, and this command does a run again in one go: its manifest.json "
+            "lists under segments what to type, beginning with its first end."
         )
     largest = _number(tolerance)
     weights = _final_weights(old)
