@@ -49,8 +49,8 @@ def planned(run: RunDirectory, cfg: DictConfig, overrides: Sequence[str]) -> Pla
     config, how = run.config, cfg.extend
     if run.status == "pruned" or "trial" in config:
         raise UserError(
-            f"{run.path} is a trial of a search and cannot be extended: start a run of its own with "
-            "the same values."
+            f"{run.path} is a trial of a search and cannot be extended: start a run of its own "
+            "with the same values."
         )
     typed = [word for word in overrides if is_end(word)]
     ends = {key_of(word).partition(".")[2]: OmegaConf.select(cfg, key_of(word)) for word in typed}
