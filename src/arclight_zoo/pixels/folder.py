@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from arclight.errors import UserError
 from arclight_zoo.pixels.decode import OR_SKIP, Take, read_image, upright
 from arclight_zoo.pixels.source import Source, Split
-from arclight_zoo.reading.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
+from arclight_zoo.reading.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES, Wanted
 
 IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"),
@@ -54,13 +54,18 @@ def holds_class_folders(folder: Path) -> bool:
     return any(next(_images(c), None) for split in splits for c in _subfolders(split))
 
 
-def open_folder(folder: Path) -> Source:
+def open_folder(folder: Path, wanted: Wanted = tuple) -> Source:
     """Opens a folder of class folders; classes are numbered in the order of their names.
+
+    Args:
+        folder: of class folders, or of splits that are.
+        wanted: which of its splits, given their names.
 
     Raises:
         UserError: a class folder has no images, or a split has a class without training images.
     """
-    by_split = {f.name: f for f in _split_folders(folder)} or {"train": folder}
+    every = {f.name: f for f in _split_folders(folder)} or {"train": folder}
+    by_split = {name: every[name] for name in wanted(every)}
     first = next((name for name in TRAIN_NAMES if name in by_split), next(iter(by_split)))
     class_names = [f.name for f in _subfolders(by_split[first])]
     for name, split in by_split.items():

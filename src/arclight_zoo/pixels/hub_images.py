@@ -16,8 +16,9 @@ from arclight_zoo.reading.classes import numbered
 from arclight_zoo.reading.complaints import images_alone
 from arclight_zoo.reading.datasets_library import fingerprint
 from arclight_zoo.reading.folds import group_numbers
-from arclight_zoo.reading.hub import known_column, load_splits
+from arclight_zoo.reading.hub import begins_with, known_column, load_splits
 from arclight_zoo.reading.missing import require_none_missing
+from arclight_zoo.reading.splits import Wanted
 
 
 @dataclass(frozen=True)
@@ -64,27 +65,37 @@ def open_hub(
     label_column: str | Sequence[str] | None,
     targets: Targets = "classes",
     group_column: str | None = None,
+    wanted: Wanted = tuple,
 ) -> Source:
     """Opens a hub id, or a local folder that `datasets` supports.
 
     Columns are found by the types of their features. The values of a label column that is not a
-    `ClassLabel` are sorted over all splits and numbered; withheld labels are -1.
+    `ClassLabel` are sorted over the opened splits and numbered; withheld labels are -1.
+
+    Args:
+        path: the hub id, also used in errors.
+        folder: the local folder; None: it is on the hub.
+        image_column: None: the only one.
+        label_column: None: the only one that could be.
+        targets: see `open_source`.
+        group_column: see `open_source`.
+        wanted: chooses the splits that are opened, given their names.
 
     Raises:
         UserError: it is not reachable, or a column is missing or ambiguous.
     """
     splits: dict[str, Split]
-    data = load_splits(path, folder)
+    data = load_splits(path, folder, wanted=wanted)
     features = next(iter(data.values())).features
     groups: dict[str, NDArray[np.int64]] = {}
     if group_column is not None:
-        group = known_column(path, features, group_column, "group_column")
+        group = known_column(path, data, group_column, "group_column")
         groups = {name: group_numbers(_cells(split, group)) for name, split in data.items()}
-    image = _image_column(path, features, image_column)
+    image = _image_column(path, data, image_column)
     if folder and len(features) == 1:
         raise UserError(images_alone(path, label_column))
     if targets != "classes":
-        columns = _target_columns(path, features, label_column, image, targets)
+        columns = _target_columns(path, data, label_column, image, targets)
         known, of_split = _targets(path, data, columns, targets)
         splits = {
             name: HubSplit(
@@ -98,7 +109,7 @@ def open_hub(
         }
         return Source(path, known, splits)
     assert label_column is None or isinstance(label_column, str)
-    label = _label_column(path, features, label_column, image)
+    label = _label_column(path, data, label_column, image)
     values = {name: _column(path, name, split, label) for name, split in data.items()}
     names = getattr(features[label], "names", None)
     plain = names is None
@@ -114,7 +125,7 @@ def open_hub(
 
 def _target_columns(
     path: str,
-    features: Mapping[str, Any],
+    data: Mapping[str, Any],
     given: str | Sequence[str] | None,
     image: str,
     targets: Targets,
@@ -122,7 +133,8 @@ def _target_columns(
     """The given columns, or the only column that holds lists of classes, or fractions."""
     if given is not None:
         columns = [given] if isinstance(given, str) else list(given)
-        return [known_column(path, features, column, "label_column") for column in columns]
+        return [known_column(path, data, column, "label_column") for column in columns]
+    features = next(iter(data.values())).features
     others = {name: feature for name, feature in features.items() if name != image}
     if targets == "multilabel":
         found = [n for n, f in others.items() if "List" in type(f).__name__]
@@ -137,6 +149,7 @@ def _target_columns(
         f"{path} has {len(found) or 'no'} columns that could hold {what}: type "
         f"data.label_column=NAME with one of {', '.join(found or others)}"
         f"{', or data.label_column=[NAME,...] with several' if targets == 'values' else ''}."
+        f"{begins_with(data)}"
     )
 
 
@@ -163,10 +176,11 @@ def _targets(
     return many_hot(path, columns[0], lists, names)
 
 
-def _image_column(path: str, features: Mapping[str, Any], given: str | None) -> str:
+def _image_column(path: str, data: Mapping[str, Any], given: str | None) -> str:
     if given is not None:
-        return known_column(path, features, given, "image_column")
-    found = [name for name, feature in features.items() if type(feature).__name__ == "Image"]
+        return known_column(path, data, given, "image_column")
+    features = next(iter(data.values())).features
+    found: list[str] = [n for n, f in features.items() if type(f).__name__ == "Image"]
     if len(found) == 1:
         return found[0]
     if not found:
@@ -180,10 +194,11 @@ def _image_column(path: str, features: Mapping[str, Any], given: str | None) -> 
     )
 
 
-def _label_column(path: str, features: Mapping[str, Any], given: str | None, image: str) -> str:
+def _label_column(path: str, data: Mapping[str, Any], given: str | None, image: str) -> str:
     if given is not None:
-        return known_column(path, features, given, "label_column")
-    found = [name for name, feature in features.items() if type(feature).__name__ == "ClassLabel"]
+        return known_column(path, data, given, "label_column")
+    features = next(iter(data.values())).features
+    found: list[str] = [n for n, f in features.items() if type(f).__name__ == "ClassLabel"]
     if not found:
         plain = {n: f for n, f in features.items() if n != image}
         found = [
@@ -194,7 +209,7 @@ def _label_column(path: str, features: Mapping[str, Any], given: str | None, ima
         return found[0]
     raise UserError(
         f"{path} has {len(found) or 'no'} columns that could be the label: type "
-        f"data.label_column=NAME with one of {', '.join(found or features)}."
+        f"data.label_column=NAME with one of {', '.join(found or features)}.{begins_with(data)}"
     )
 
 

@@ -1,7 +1,7 @@
 """The data module for images with labels or other targets."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -35,7 +35,7 @@ from arclight_zoo.pixels.unreadable import Subset, few, readable
 from arclight_zoo.reading.cache import cache_folder
 from arclight_zoo.reading.classes import require_shared, similar_names
 from arclight_zoo.reading.folds import carve_fold, joined, require_fold
-from arclight_zoo.reading.splits import Rows, carve, choose_splits, limited
+from arclight_zoo.reading.splits import Rows, carve, choose_splits, limited, used_splits
 
 Stage = Literal["train", "val", "test"]
 STAGES: tuple[Stage, ...] = ("train", "val", "test")
@@ -300,12 +300,17 @@ class ImageData(DataModule):
         return [int(count) for count in counts]
 
     def _open(self) -> Source:
-        source = open_source(self.path, *self.columns, self.cache, self.targets, self.group_column)
+        source = open_source(
+            self.path, *self.columns, self.cache, self.targets, self.group_column, self._wanted
+        )
         if source.label_column:
             count = sum(len(split.labels) for split in source.splits.values())
             require_shared(source.path, source.label_column, source.class_names, count)
         self.notes += similar_names(source.class_names)
         return source
+
+    def _wanted(self, names: Collection[str]) -> list[str]:
+        return used_splits(names, self.split_names, self.folds)
 
     def _strata(self, split: Split) -> Rows:
         """The strata for splits made from the training images."""

@@ -8,6 +8,7 @@ from arclight.network import address
 from arclight_zoo.pixels.source import Source
 from arclight_zoo.pixels.targets import Targets, converted
 from arclight_zoo.reading.cache import cache_folder
+from arclight_zoo.reading.splits import Wanted
 
 
 def open_source(
@@ -17,6 +18,7 @@ def open_source(
     cache: Path | None = None,
     targets: Targets = "classes",
     group_column: str | None = None,
+    wanted: Wanted = tuple,
 ) -> Source:
     """Opens `sklearn:digits`, `sklearn:scenes`, `matplotlib:letters`, a folder, a `.npz` file, or a
     hub id.
@@ -31,15 +33,17 @@ def open_source(
         cache: folder for the index of shards.
         targets: `classes`, `multilabel` or `values`.
         group_column: of a table; rows with the same value stay in one split.
+        wanted: chooses the splits that are opened, given their names.
 
     Raises:
         UserError: it does not exist, or does not hold labelled images.
     """
-    if group_column is not None and not _is_table(path):
-        raise UserError(
-            f"data.group_column={group_column} is for parquet or hub data, but {path} has no "
-            "columns: leave it out."
-        )
+    _require_columns(
+        path,
+        image_column=image_column,
+        label_column=label_column,
+        group_column=group_column,
+    )
     if path == "sklearn:digits":
         from arclight_zoo.pixels.digits import open_digits
 
@@ -70,12 +74,12 @@ def open_source(
         from arclight_zoo.pixels.folder import holds_class_folders, open_folder
 
         if holds_class_folders(folder):
-            return converted(open_folder(folder), targets)
+            return converted(open_folder(folder, wanted), targets)
         from arclight_zoo.pixels.tars import holds_tars, open_tars
 
         if holds_tars(folder):
             assert label_column is None or isinstance(label_column, str)
-            opened = open_tars(folder, cache or cache_folder(None), label_column)
+            opened = open_tars(folder, cache or cache_folder(None), label_column, wanted)
             return converted(opened, targets)
     elif _means_a_folder(path):
         raise UserError(
@@ -85,17 +89,34 @@ def open_source(
     from arclight_zoo.pixels.hub_images import open_hub
 
     place = folder if folder.is_dir() else None
-    return open_hub(path, place, image_column, label_column, targets, group_column)
+    return open_hub(path, place, image_column, label_column, targets, group_column, wanted)
 
 
-def _is_table(path: str) -> bool:
+def _require_columns(path: str, **given: str | Sequence[str] | None) -> None:
+    """Raises `UserError` where a column is named and the source has none of that kind."""
+    known = _columns(path)
+    for key, name in given.items():
+        if name is not None and key not in known:
+            named = name if isinstance(name, str) else f"[{','.join(name)}]"
+            raise UserError(
+                f"data.{key}={named} is a column of parquet or hub data, and {path} has no such: "
+                f"type data.{key}=null."
+            )
+
+
+def _columns(path: str) -> tuple[str, ...]:
+    """The keys that name columns of such a source."""
     from arclight_zoo.pixels.folder import holds_class_folders
     from arclight_zoo.pixels.tars import holds_tars
 
     folder = Path(path).expanduser()
-    if not folder.is_dir():
-        return path not in ("sklearn:digits", "matplotlib:letters")
-    return not holds_class_folders(folder) and not holds_tars(folder)
+    if path.startswith(("sklearn:", "matplotlib:")) or folder.is_file():
+        return ()
+    if folder.is_dir() and holds_class_folders(folder):
+        return ()
+    if folder.is_dir() and holds_tars(folder):
+        return ("label_column",)
+    return ("image_column", "label_column", "group_column")
 
 
 def _means_a_folder(path: str) -> bool:

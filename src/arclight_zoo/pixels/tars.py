@@ -26,7 +26,7 @@ from arclight_zoo.pixels.source import Source, Split
 from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.classes import require_short
 from arclight_zoo.reading.numbering import require_all
-from arclight_zoo.reading.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
+from arclight_zoo.reading.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES, Wanted
 
 CLASSES = "classes.txt"
 _LABEL_KEYS = ("label", "cls", "class")  # in KEY.json
@@ -96,18 +96,21 @@ def holds_tars(folder: Path) -> bool:
     return next(_shards(folder), None) is not None
 
 
-def open_tars(folder: Path, cache: Path, label_column: str | None = None) -> Source:
+def open_tars(
+    folder: Path, cache: Path, label_column: str | None = None, wanted: Wanted = tuple
+) -> Source:
     """Opens the shards of a folder.
 
     The split of a shard is the first usual split name in its file or folder name, such as
     `train-000000.tar`; without one it is training data. If there is a `classes.txt`, its lines are
     the classes, and a label is a line or its number from 0. Otherwise the classes are the sorted
-    labels of all splits.
+    labels of the opened splits.
 
     Args:
         folder: holds the shards, or folders with shards.
         cache: folder for the index.
         label_column: the key in KEY.json; None: KEY.cls, or else label, cls or class of KEY.json.
+        wanted: chooses the splits that are opened, given their names.
 
     Raises:
         UserError: a shard is missing, truncated or compressed, a sample lacks its image or label,
@@ -116,6 +119,7 @@ def open_tars(folder: Path, cache: Path, label_column: str | None = None) -> Sou
     by_split: dict[str, list[Path]] = {}
     for file in sorted(_shards(folder)):
         by_split.setdefault(_split_name(file.relative_to(folder)), []).append(file)
+    by_split = {name: by_split[name] for name in wanted(by_split)}
     for files in by_split.values():
         require_all(list(map(str, files)))
     indices = {name: _index(folder, files, cache, label_column) for name, files in by_split.items()}

@@ -4,19 +4,18 @@ import contextlib
 import errno
 import logging
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from arclight.errors import UserError
 from arclight.network import address, hub, refusal, why_not
 from arclight_zoo.reading import datasets_library, remote_files
-from arclight_zoo.reading.cells import Cells, suffix_of, table_files
+from arclight_zoo.reading.cells import Cells, first_row, suffix_of, table_files
 from arclight_zoo.reading.complaints import IMAGES, TEXTS, fault, require_commas
+from arclight_zoo.reading.splits import Wanted
 
 _COMMIT = re.compile(r"@[0-9a-f]{40}/")
-
-Wanted = Callable[[Collection[str]], Collection[str]]
 
 TABLES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "text"}
 """The `datasets` builder for a single file, by its suffix."""
@@ -201,9 +200,31 @@ def _quiet_hub(may_connect: bool) -> Iterator[bool]:
             datasets.enable_progress_bars()
 
 
-def known_column(path: str, features: Mapping[str, Any], given: str, key: str) -> str:
+def known_column(path: str, table: Mapping[str, Any], given: str, key: str) -> str:
+    """The column of this name, which `data.KEY` gives.
+
+    Args:
+        path: what errors call the table.
+        table: by split.
+        given: the name.
+        key: of the data's config.
+
+    Raises:
+        UserError: there is none.
+    """
+    features = next(iter(table.values())).features
     if given not in features:
         raise UserError(
             f"data.{key}={given} is not a column of {path}: type one of {', '.join(features)}."
+            f"{begins_with(table)}"
         )
     return given
+
+
+def begins_with(table: Mapping[str, Any]) -> str:
+    """A sentence that shows the first row of a table, by split, without its images."""
+    split = next(iter(table.values()))
+    shown = [n for n, f in split.features.items() if type(f).__name__ in ("Value", "ClassLabel")]
+    if not len(split) or not shown:
+        return ""
+    return f" Its first row: {first_row(split.select_columns(shown)[0])}."

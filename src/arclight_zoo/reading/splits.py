@@ -1,7 +1,7 @@
 """Choose the samples to train, validate and test on, as a pure function of the data and a seed."""
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,8 @@ from arclight.errors import UserError
 from arclight.seeds import mix
 
 Rows = NDArray[np.int64]
+Wanted = Callable[[Collection[str]], Collection[str]]
+"""Which of a source's splits are opened, given their names."""
 
 TRAIN_NAMES = ("train", "training")
 VAL_NAMES = ("val", "validation", "valid", "dev")
@@ -42,6 +44,23 @@ def choose_splits(
             f"None of the splits {known} is named train: type data.train_split=NAME with one."
         )
     return train, val or find(VAL_NAMES), test or find(TEST_NAMES)
+
+
+def used_splits(
+    names: Collection[str],
+    chosen: tuple[str | None, str | None, str | None],
+    folds: int | None = None,
+) -> list[str]:
+    """The splits that serve as any of the three: what others hold does not matter.
+
+    Args:
+        names: of the source's splits.
+        chosen: see `choose_splits`.
+        folds: if given, one of them takes the place of a test split that is not named.
+    """
+    train, val, test = choose_splits(names, *chosen)
+    used = (train, val, test if folds is None or chosen[2] else None)
+    return [name for name in names if name in used]
 
 
 def same_content(contents: Iterable[bytes]) -> Rows:

@@ -12,7 +12,7 @@ from arclight_zoo.reading.splits import choose_splits
 from arclight_zoo.tokens.corpus import Texts, carve_texts, of_column, of_file, of_list
 
 if TYPE_CHECKING:
-    from arclight_zoo.reading.hub import Wanted
+    from arclight_zoo.reading.splits import Wanted
 
 STDLIB = "python:stdlib"
 Documents = dict[str, Texts]  # by split: "train", "val" and "test"
@@ -51,7 +51,7 @@ def column(path: str, table: Any, given: str | None, key: str, usual: Sequence[s
 
     features = next(iter(table.values())).features
     if given is not None:
-        return known_column(path, features, given, key)
+        return known_column(path, table, given, key)
     found = [name for name in usual if name in features]
     if not found and len(features) == 1:
         found = list(features)

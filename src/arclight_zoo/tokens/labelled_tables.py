@@ -11,7 +11,14 @@ from arclight_zoo.reading.cells import Cells
 from arclight_zoo.reading.classes import numbered, require_several, require_shared, require_short
 from arclight_zoo.reading.folds import carve_fold, group_numbers, joined
 from arclight_zoo.reading.missing import require_none_missing, which_rows
-from arclight_zoo.reading.splits import Rows, carve, choose_splits, limited, same_content
+from arclight_zoo.reading.splits import (
+    Rows,
+    carve,
+    choose_splits,
+    limited,
+    same_content,
+    used_splits,
+)
 from arclight_zoo.tokens.documents import column, open_table
 
 FUNCTIONS = "python:packages"
@@ -56,9 +63,7 @@ class Division:
 
     def wanted(self, names: Collection[str]) -> list[str]:
         """The splits of a source that are used; others are not read."""
-        train, val, test = choose_splits(names, *self.names)
-        used = (train, val, None if self.folds is not None else test)
-        return [name for name in names if name in used]
+        return used_splits(names, self.names, self.folds)
 
 
 AS_FOUND = Division((None, None, None), (0.0, 0.0), 0)

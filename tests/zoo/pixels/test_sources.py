@@ -122,15 +122,41 @@ def test_columns_can_be_chosen(tmp_path: Path) -> None:
     )
     assert fault(tmp_path, image_column="left") == (
         f"{tmp_path} has 2 columns that could be the label: type data.label_column=NAME with one "
-        "of fine, coarse."
+        "of fine, coarse. Its first row: fine='0', coarse='1'."
     )
     assert fault(tmp_path, image_column="up") == (
         f"data.image_column=up is not a column of {tmp_path}: "
-        "type one of left, right, fine, coarse."
+        "type one of left, right, fine, coarse. Its first row: fine='0', coarse='1'."
     )
     split = open_source(str(tmp_path), "right", "coarse").splits["train"]
     assert split.labels.tolist() == [1]
     assert np.array_equal(np.asarray(split.image(0)), np.asarray(picture(1)))
+
+
+@pytest.mark.parametrize("path", ["sklearn:digits", "matplotlib:letters", "FOLDER"])
+@pytest.mark.parametrize("key", ["label_column", "image_column", "group_column"])
+def test_columns_of_a_source_without_columns_are_rejected(tmp_path: Path, path: str, key: str) -> None:
+    if path == "FOLDER":
+        path = str(image_folder(tmp_path, {"cat": 1, "dog": 1}))
+    assert fault(path, **{key: "colour"}) == (
+        f"data.{key}=colour is a column of parquet or hub data, and {path} has no such: type "
+        f"data.{key}=null."
+    )
+
+
+def test_unused_splits_are_not_read(tmp_path: Path) -> None:
+    columns = {"image": IMAGE, "label": datasets.Value("string")}
+    good = {"image": [picture(0), picture(1)], "label": ["a", "b"]}
+    bad = {"image": [picture(2)], "label": [None]}
+    parquet_folder(tmp_path / "table", columns, train=good, test=bad)
+    classes = {"cat": 1, "dog": 1}
+    for split, own in (("train", classes), ("test", {"cow": 1})):
+        image_folder(tmp_path / "folder" / split, own)
+    for place in ("table", "folder"):
+        with pytest.raises(UserError):
+            open_source(str(tmp_path / place))
+        source = open_source(str(tmp_path / place), wanted=lambda names: ["train"])
+        assert list(source.splits) == ["train"]
 
 
 def test_a_missing_image_column_is_rejected(tmp_path: Path) -> None:

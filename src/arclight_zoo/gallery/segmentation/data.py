@@ -1,6 +1,7 @@
 """The data module for images with masks."""
 
 import hashlib
+from collections.abc import Collection
 from functools import lru_cache
 
 import numpy as np
@@ -21,7 +22,7 @@ from arclight_zoo.pixels.image_facts import ImageFacts
 from arclight_zoo.pixels.probe import find_span, mean_and_std
 from arclight_zoo.reading.cache import cache_folder
 from arclight_zoo.reading.folds import carve_fold, require_fold
-from arclight_zoo.reading.splits import carve, choose_splits, limited, same_content
+from arclight_zoo.reading.splits import carve, choose_splits, limited, same_content, used_splits
 
 HOLDS = "images with masks"
 UNLABELLED = -100  # in a batch, as in torch's losses
@@ -113,7 +114,7 @@ class SegmentationData(DataModule):
         """Opens, decodes and splits the data; a second call does nothing."""
         if hasattr(self, "facts"):
             return
-        source = open_pairs(self.path, *self.columns, self.cache)
+        source = open_pairs(self.path, *self.columns, self.cache, self._wanted)
         names = choose_splits(source.splits, *self.split_names)
         used = {s: source.splits[n] for s, n in zip(STAGES, names, strict=True) if n is not None}
         if self.folds is not None:
@@ -146,6 +147,9 @@ class SegmentationData(DataModule):
             fingerprint=digest.hexdigest(),
             value_range=list(span or ()),
         )
+
+    def _wanted(self, names: Collection[str]) -> list[str]:
+        return used_splits(names, self.split_names, self.folds)
 
     def _divide(self, stacks: dict[str, NDArray[np.uint8]]) -> dict[str, NDArray[np.uint8]]:
         """The pairs of each stage; missing validation and test sets are taken from train."""

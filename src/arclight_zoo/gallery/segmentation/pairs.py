@@ -16,7 +16,7 @@ from arclight_zoo.pixels.folder import IMAGE_SUFFIXES
 from arclight_zoo.pixels.hub_images import HubSplit, encoded_images
 from arclight_zoo.pixels.scenes import COUNTS, DIGITS, scenes
 from arclight_zoo.reading.hub import known_column, load_splits
-from arclight_zoo.reading.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
+from arclight_zoo.reading.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES, Wanted
 
 IMAGES, MASKS = "images", "masks"
 _USUAL_MASKS = ("mask", "label", "annotation", "segmentation_mask", "segmentation", "target")
@@ -54,12 +54,23 @@ class PairSource:
 
 
 def open_pairs(
-    path: str, image_column: str | None, mask_column: str | None, cache: Path
+    path: str,
+    image_column: str | None,
+    mask_column: str | None,
+    cache: Path,
+    wanted: Wanted = tuple,
 ) -> PairSource:
     """Opens `sklearn:scenes`, a folder, or a hub id.
 
     A folder holds `images` and `masks`, or `train`, `val` and `test` with these, or parquet files
     named by split with two columns of images.
+
+    Args:
+        path: of the data.
+        image_column: of a table; None: found.
+        mask_column: likewise.
+        cache: keeps what is made.
+        wanted: which of the splits are opened, given their names.
 
     Raises:
         UserError: it does not exist, or has images without masks.
@@ -83,13 +94,13 @@ def open_pairs(
         usual = [f for f in sorted(folder.iterdir()) if f.name.lower() in _SPLITS and f.is_dir()]
         places = {f.name: f for f in usual if (f / IMAGES).is_dir()} or {"train": folder}
         if all((place / IMAGES).is_dir() for place in places.values()):
-            return PairSource(path, {name: _files(name, f) for name, f in places.items()})
+            return PairSource(path, {name: _files(name, places[name]) for name in wanted(places)})
     elif folder.exists() or path.startswith((".", "/", "~")):
         raise UserError(
             f"data.path={path} is not a folder: type data.path=FOLDER with one that has {IMAGES}/ "
             f"and {MASKS}/, or parquet files."
         )
-    return _tables(path, folder if folder.is_dir() else None, image_column, mask_column)
+    return _tables(path, folder if folder.is_dir() else None, image_column, mask_column, wanted)
 
 
 _SPLITS = (*TRAIN_NAMES, *VAL_NAMES, *TEST_NAMES)
@@ -123,9 +134,11 @@ def _by_name(folder: Path) -> dict[str, Path]:
     return {str(f.relative_to(folder).with_suffix("")): f for f in files}
 
 
-def _tables(path: str, folder: Path | None, image: str | None, mask: str | None) -> PairSource:
+def _tables(
+    path: str, folder: Path | None, image: str | None, mask: str | None, wanted: Wanted
+) -> PairSource:
     holds = f"{IMAGES}/ and {MASKS}/, or parquet files with two columns of images"
-    data = load_splits(path, folder, holds)
+    data = load_splits(path, folder, holds, wanted=wanted)
     features = next(iter(data.values())).features
     found = [name for name, feature in features.items() if type(feature).__name__ == "Image"]
     if mask is None:
@@ -140,7 +153,7 @@ def _tables(path: str, folder: Path | None, image: str | None, mask: str | None)
         )
     columns = {"image_column": image, "mask_column": mask}
     for key, column in columns.items():
-        known_column(path, features, column, key)
+        known_column(path, data, column, key)
     splits = {}
     for name, split in data.items():
         none: NDArray[Any] = np.zeros(len(split), dtype=np.int64)

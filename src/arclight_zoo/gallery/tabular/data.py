@@ -27,7 +27,7 @@ from arclight_zoo.reading.classes import (
     untrained,
 )
 from arclight_zoo.reading.folds import carve_fold, group_numbers, joined, require_fold
-from arclight_zoo.reading.splits import carve, choose_splits, limited, same_content
+from arclight_zoo.reading.splits import carve, choose_splits, limited, same_content, used_splits
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -154,8 +154,7 @@ class TableData(DataModule):
         )
 
     def _wanted(self, names: Collection[str]) -> list[str]:
-        used = choose_splits(names, *self.split_names)
-        return [name for name in names if name in used]
+        return used_splits(names, self.split_names, self.folds)
 
     def _inputs(self, splits: "dict[str, DataFrame]", target: str) -> list[str]:
         """The input columns: all except the target and dropped ones; all splits must have them."""

@@ -9,8 +9,9 @@ import numpy as np
 
 from arclight import UserError
 from arclight_zoo.reading.cells import Cells, first_row, suffix_of
-from arclight_zoo.reading.hub import Wanted, load_splits
+from arclight_zoo.reading.hub import load_splits
 from arclight_zoo.reading.missing import which_rows
+from arclight_zoo.reading.splits import Wanted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -77,7 +78,8 @@ def require_target(path: str, splits: "dict[str, DataFrame]", target: str | None
         if target not in table.columns:
             raise UserError(
                 f"data.target={target} is not a column of split {name} of {path}: type one of "
-                f"{listed([str(one) for one in table.columns])}."
+                f"{listed([str(one) for one in table.columns])}. Its first row: "
+                f"{first_row(table.iloc[0].to_dict())}."
             )
         bad = np.flatnonzero(table[target].isna()).tolist()
         if bad:
