@@ -1,9 +1,12 @@
 """Read weights from files in many formats: safetensors, and the tensors of `torch.save`."""
 
+import datetime
+import pathlib
+import re
+import zipfile
 from argparse import Namespace
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,44 +15,42 @@ import torch
 from torch import Tensor
 
 from arclight.errors import UserError
+from arclight.models.weight_matching import AVERAGED, matched
 
-__all__ = ["Matched", "matched", "read_weights"]
+__all__ = ["Weights", "read_weights"]
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt", ".tar")
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")
-"""Keys of the weights in a checkpoint that also has an optimizer's state and the like."""
+_PLAIN: list[Any] = [
+    *(Namespace, defaultdict, datetime.datetime, datetime.date, datetime.timedelta),
+    *(pathlib.PurePosixPath, pathlib.PosixPath),
+    *(np.dtype, np.ndarray, np.float64(0).__reduce__()[0], np.ones(1).__reduce__()[0]),
+    *(type(np.dtype(code)) for code in ("f8", "f4", "f2", "i8", "i4", "u1", "?")),
+]
+"""Types that training scripts save beside weights: arguments, times, paths, numpy's numbers."""
 
-_NUMBERS: list[Any] = [np.dtype, np.float64(0).__reduce__()[0], type(np.dtype("f8"))]
-"""Types that training scripts save beside weights: numpy numbers, for example of a score."""
 
-Weights = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Matched:
-    """How the weights of a file match a model.
+class Weights(dict[str, Tensor]):
+    """Tensors by name.
 
     Attributes:
-        taken: the matching weights, by the model's names.
-        left_out: names in the file that the model does not have.
-        other_shape: the shapes in the file and in the model, for names in both that differ.
-        renamed: the file's names by the model's, for weights that were matched by shape.
+        part: where they are in the file, such as `state_dict`; empty: the file is nothing else.
+        others: other parts of the file that hold weights too.
     """
 
-    taken: Weights
-    left_out: list[str] = field(default_factory=list)
-    other_shape: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
-    renamed: dict[str, str] = field(default_factory=dict)
+    part: str = ""
+    others: tuple[str, ...] = ()
 
 
-def read_weights(file: Path, what: str) -> Weights:
+def read_weights(file: Path, what: str, own: Mapping[str, Tensor] | None = None) -> Weights:
     """Reads the tensors of a file by name; no code in it is run.
 
-    A checkpoint may have them under `state_dict`, `model` and the like.
+    A checkpoint may have them under `state_dict`, `model` or any other key. Of several those are
+    taken that fit the model best; of equals the average (`state_dict_ema`, `teacher`).
 
     Args:
         file: a safetensors file, or one written by `torch.save`.
         what: the name of the file in errors, such as `model.pretrained=FILE`.
+        own: the model's state dict; None: the largest weights are taken.
 
     Raises:
         UserError: the file is damaged, contains more than plain data, or has no tensors.
@@ -58,25 +59,29 @@ def read_weights(file: Path, what: str) -> Weights:
         from safetensors.torch import load_file
 
         try:
-            return load_file(file)
+            return Weights(load_file(file))
         except Exception as error:  # safetensors raises its own error type
             raise UserError(
                 f"{what} cannot be read as safetensors ({error}): replace it."
             ) from error
+    if said := _no_checkpoint(file):
+        raise UserError(f"{what} {said}")
     try:
-        with torch.serialization.safe_globals([Namespace, *_NUMBERS]):
+        with torch.serialization.safe_globals(_PLAIN):
             kept = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # of many kinds: of pickle, zip and torch
         if "nsupported global" in str(error):  # a class or function that is not plain data
+            found = re.search(r"GLOBAL (\S+)", str(error))
+            named = f" (a {found[1]})" if found else ""
             raise UserError(
-                f"{what} holds more than plain tensors, and code in a file is not run: save "
+                f"{what} holds more than plain tensors{named}, and code in a file is not run: save "
                 "model.state_dict() alone, by safetensors or torch.save."
             ) from error
         raise UserError(
             f"{what} cannot be read as weights ({_short(error)}): name a file with a state dict, "
             f"such as {', '.join(SUFFIXES[:3])}."
         ) from error
-    weights = _unwrapped(kept)
+    weights = _unwrapped(kept, own)
     if not weights:
         raise UserError(f"{what} holds no tensors by name: save model.state_dict() in it.")
     return weights
@@ -92,71 +97,57 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:120].rstrip(".") or type(error).__name__
 
 
-def _unwrapped(kept: Any) -> Weights:
-    while isinstance(kept, Mapping):
-        tensors = {str(k): v for k, v in kept.items() if isinstance(v, Tensor)}
-        inner = next((kept[k] for k in _WRAPPERS if isinstance(kept.get(k), Mapping)), None)
-        if inner is None:
-            return tensors
-        kept = inner
-    return {}
+def _no_checkpoint(file: Path) -> str | None:
+    """What a file is that no `torch.save` wrote; None: it may be one that did."""
+    with file.open("rb") as opened:
+        begin = opened.read(200).lstrip().lower()
+    if not begin:
+        return "is empty: replace it."
+    if begin.startswith(b"version https://git-lfs"):
+        return "is a pointer of Git LFS and no weights: type git lfs pull where it is from."
+    if begin.startswith((b"<!doctype", b"<html")):
+        return "is a web page and no weights: download the file itself."
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+        if any(name.endswith("constants.pkl") for name in names):
+            return (
+                "is a TorchScript archive, and code in a file is not run: save "
+                "torch.jit.load(FILE).state_dict() by torch.save."
+            )
+    return None
 
 
-def matched(weights: Weights, own: Mapping[str, Tensor]) -> Matched:
-    """Matches the weights of a file with those of a model.
-
-    Names are compared without the prefixes of wrappers, such as `module.` (DataParallel),
-    `_orig_mod.` (compile), or `model.` (a LightningModule). Remaining weights are matched by shape,
-    if the shapes have the same order in both, or are unique in each.
-
-    Args:
-        weights: the weights of the file.
-        own: the weights of the model.
-    """
-    candidates = _renderings(weights)
-    outer = {name.partition(".")[0] for name in own}
-    if len(outer) == 1:  # the model is wrapped itself
-        candidates += [{f"{o}.{n}": t for n, t in w.items()} for w in candidates for o in outer]
-    best = max(candidates, key=lambda w: sum(_fits(w, own, name) for name in own))
-    fitting = {name: best[name] for name in own if _fits(best, own, name)}
-    left = {name: tensor for name, tensor in best.items() if name not in own}
-    other = {
-        name: (tuple(best[name].shape), tuple(own[name].shape))
-        for name in own
-        if name in best and name not in fitting
-    }
-    wanting = {name: tensor for name, tensor in own.items() if name not in best}
-    renamed = _by_shape(left, wanting) if left and wanting else {}
-    taken = fitting | {name: best[theirs] for name, theirs in renamed.items()}
-    used = set(renamed.values())
-    return Matched(taken, [n for n in left if n not in used], other, renamed)
+def _unwrapped(kept: Any, own: Mapping[str, Tensor] | None) -> Weights:
+    """The tensors of the part of a checkpoint that holds the model's weights."""
+    parts = {path: tensors for path, tensors in _parts(kept, ()) if tensors}
+    if not parts:
+        return Weights()
+    most = max(map(len, parts.values()))
+    averaged = [path for path in parts if AVERAGED.search(".".join(path))]
+    first = [path for path in averaged if len(parts[path]) == most]
+    order = [*first, *sorted(parts, key=lambda path: (-len(parts[path]), path in averaged))]
+    chosen = order[0]
+    if own is not None and len(parts) > 1:
+        chosen = max(order, key=lambda path: len(matched(parts[path], own).taken))
+    found = Weights(parts[chosen])
+    found.part = ".".join(chosen)
+    some = (path for path in parts if path != chosen and 2 * len(parts[path]) > most)
+    found.others = tuple(".".join(path) for path in some)
+    return found
 
 
-def _fits(weights: Weights, own: Mapping[str, Tensor], name: str) -> bool:
-    return name in weights and weights[name].shape == own[name].shape
+def _parts(kept: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
+    """The mappings of a checkpoint with the tensors in each, but for states of optimizers."""
+    if not isinstance(kept, Mapping) or "param_groups" in kept or len(path) > 3:
+        return
+    arrays = {str(k): _as_tensor(v) for k, v in kept.items() if not isinstance(v, Mapping)}
+    yield path, {name: tensor for name, tensor in arrays.items() if tensor is not None}
+    for key, value in kept.items():
+        yield from _parts(value, (*path, str(key)))
 
 
-def _renderings(weights: Weights) -> list[Weights]:
-    """The weights by name, and by the names without each common first part."""
-    found = [weights]
-    while True:
-        last = found[-1]
-        counts = Counter(name.partition(".")[0] for name in last if "." in name)
-        first = counts.most_common(1)
-        if not first or len(found) > 4:
-            return found
-        prefix = f"{first[0][0]}."
-        if 2 * first[0][1] < len(last):
-            return found
-        found.append({name.removeprefix(prefix): tensor for name, tensor in last.items()})
-
-
-def _by_shape(theirs: Weights, own: Mapping[str, Tensor]) -> dict[str, str]:
-    """Maps the model's names to the file's where shapes identify them."""
-    shapes = [tuple(t.shape) for t in theirs.values()], [tuple(t.shape) for t in own.values()]
-    if shapes[0] == shapes[1]:  # both are in the order in which the layers were made
-        return dict(zip(own, theirs, strict=True))
-    once = [{s for s, n in Counter(some).items() if n == 1 and s} for some in shapes]
-    unique = once[0] & once[1]
-    by_shape = {tuple(t.shape): name for name, t in theirs.items()}
-    return {n: by_shape[tuple(t.shape)] for n, t in own.items() if tuple(t.shape) in unique}
+def _as_tensor(value: Any) -> Tensor | None:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return torch.from_numpy(value)
+    return value if isinstance(value, Tensor) else None

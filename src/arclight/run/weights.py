@@ -1,6 +1,6 @@
 """Pretrained weights: `model.pretrained`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,8 @@ from arclight.errors import UserError
 from arclight.files import write_text
 from arclight.masking import from_environment
 from arclight.models.pretrained import ARCHITECTURE, file_metadata, find_file
-from arclight.models.weight_files import Matched, matched, read_weights
+from arclight.models.weight_files import read_weights
+from arclight.models.weight_matching import Matched, matched
 from arclight.run.opened import open_checked
 from arclight.run_directory import RunDirectory, chosen_checkpoint
 
@@ -56,7 +57,7 @@ def build_model(
             return _built(config, found)
         model = _built({**plain, "pretrained": folder} if loads_itself else plain, found)
     if name and not begun:
-        _take(model, _weights(name, load_run), name)
+        _take(model, _weights(name, load_run, model.state_dict()), name)
     return model
 
 
@@ -106,7 +107,7 @@ def sizes(of: str | Path | None) -> Iterator[str | None]:
         yield str(folder)
 
 
-def _weights(name: str, load_run: LoadRun) -> dict[str, Tensor]:
+def _weights(name: str, load_run: LoadRun, own: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state dict of a run, of a file, of a folder with one, or of a hub id."""
     place = Path(name).expanduser()
     if _is_run(place):
@@ -117,7 +118,10 @@ def _weights(name: str, load_run: LoadRun) -> dict[str, Tensor]:
             f"model.pretrained={name} has no weights: give a run directory, a file such as "
             f"{WEIGHTS} or model.pt, a folder with {WEIGHTS}, or a hub id."
         )
-    return read_weights(file, f"model.pretrained={name}")
+    weights = read_weights(file, f"model.pretrained={name}", own)
+    if weights.others:
+        say(f"{name} has weights as {weights.part}, which are taken, and {_few(weights.others)}.")
+    return weights
 
 
 def _of_run(run: RunDirectory, load_run: LoadRun) -> dict[str, Tensor]:
@@ -164,7 +168,7 @@ def _take(model: nn.Module, weights: dict[str, Tensor], name: str) -> None:
         say("; ".join([f"{len(plain)} weights from {name}", *filter(None, report)]))
 
 
-def _few(names: list[str]) -> str:
+def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 

@@ -76,7 +76,8 @@ def evaluate_weights(config: dict[str, Any]) -> dict[str, float]:
             "Nothing to test: type run=DIR, or model=NAME model.pretrained=FILE data=NAME."
         )
     from arclight.console import table
-    from arclight.models.weight_files import matched, read_weights
+    from arclight.models.weight_files import read_weights
+    from arclight.models.weight_matching import lacking, matched
     from arclight.processes.devices import accelerator_here
     from arclight.run.assembly import build_parts
     from arclight.run.panels import network_of
@@ -85,10 +86,10 @@ def evaluate_weights(config: dict[str, Any]) -> dict[str, float]:
         parts = build_parts(config, Path(folder))
         model = network_of(parts.task)
         if (file := Path(name).expanduser()).is_file():
-            weights = read_weights(file, f"model.pretrained={name}")
-            weights = getattr(model, "adapt_weights", lambda plain: plain)(weights)
             own = model.state_dict()
-            if missing := sorted(own.keys() - matched(weights, own).taken.keys()):
+            weights = read_weights(file, f"model.pretrained={name}", own)
+            weights = getattr(model, "adapt_weights", lambda plain: plain)(weights)
+            if missing := lacking(matched(weights, own), own):
                 raise UserError(
                     f"model.pretrained={name} lacks {len(missing)} of the model's {len(own)} "
                     f"weights, such as {missing[0]}, so it cannot be tested: train it first, or "
