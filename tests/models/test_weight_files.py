@@ -197,7 +197,7 @@ def test_weights_are_evaluated_without_a_run(composed: Composed, tmp_path: Path)
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        ([], "Type run=DIR, or model=NAME model.pretrained=FILE"),
+        ([], "type run=DIR, or model=NAME model.pretrained=FILE"),
         (["model.pretrained={file}", "model.widths=[8,8,8]"], "lacks 2 of the model's"),
     ],
 )

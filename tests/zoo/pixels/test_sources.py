@@ -135,7 +135,7 @@ def test_columns_can_be_chosen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["sklearn:digits", "matplotlib:letters", "FOLDER"])
 @pytest.mark.parametrize("key", ["label_column", "image_column", "group_column"])
-def test_columns_of_a_source_without_columns_are_rejected(tmp_path: Path, path: str, key: str) -> None:
+def test_columns_of_a_source_without_any_are_rejected(tmp_path: Path, path: str, key: str) -> None:
     if path == "FOLDER":
         path = str(image_folder(tmp_path, {"cat": 1, "dog": 1}))
     assert fault(path, **{key: "colour"}) == (
