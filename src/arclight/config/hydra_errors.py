@@ -58,6 +58,10 @@ def in_a_sentence(
         return f"{unknown['key']} is not a key of the config{key_meant(unknown['key'], keys)}"
     if group := _NO_GROUP.search(text):
         return f"{group['key']} is not a group of the config{key_meant(group['key'], keys)}"
+    if removed := _REMOVED.search(text):
+        group = removed["group"]
+        choices = ", ".join(sorted(options(group)))
+        return f"A run needs {group}: type {group}=NAME: the choices are {choices}."
     cause = f" {error.__cause__}" if error.__cause__ else ""
     return " ".join(line.strip() for line in (text + cause).splitlines() if line.strip())
 
@@ -76,6 +80,7 @@ _TWICE = re.compile(
     r"|(?P<again>[\w/@]+) appears more than once in the final defaults list"
 )
 _NOT_FOUND = re.compile(r"Could not find '(?P<group>[^']*)/(?P<option>[^'/]*)'")
+_REMOVED = re.compile(r"Error resolving interpolation '\$\{(?P<group>\w+)\}'")  # by ~GROUP
 _NO_GROUP = re.compile(r"Could not override '?(?P<key>[\w/@]+)'?")
 
 
