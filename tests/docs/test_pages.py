@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from arclight.config.formats import markdown
 from tests.docs.pages import PAGES, PROJECT
 
 LINK = re.compile(r"\]\((?!https?:|#)(?P<target>[^)#\s]+)")
@@ -42,3 +43,8 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert version
     assert f"\nversion: {version[1]}\n" in (PROJECT / "CITATION.cff").read_text()
     assert f"\n## [{version[1]}] - " in (PROJECT / "CHANGELOG.md").read_text()
+
+
+def test_the_page_of_data_formats_is_fresh() -> None:
+    page = (PROJECT / "docs" / "data_formats.md").read_text(encoding="utf-8")
+    assert page.endswith(f"{markdown().strip()}\n"), "type make docs"
