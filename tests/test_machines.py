@@ -206,6 +206,7 @@ def test_a_table_fits_the_terminal(columns: str | None, monkeypatch: pytest.Monk
         (80, "train/loss 0.5132"),
         (100, "train/loss 0.5132, train/accuracy 0.91"),
         (60, ""),
+        (20, ""),
         (float("inf"), "train/loss 0.5132, train/accuracy 0.91, 12,345 examples/s"),
     ],
 )

@@ -106,6 +106,6 @@ def format_metrics(metrics: dict[str, float]) -> str:
 
 def shortened(metrics: str, columns: float) -> str:
     """Returns as many of the metrics, from the first, as fit into so many columns."""
-    while len(metrics) > columns:
+    while metrics and len(metrics) > columns:
         metrics = metrics.rpartition(", ")[0]
     return metrics
