@@ -75,6 +75,10 @@ COMMANDS: dict[str, Command] = {
 }
 
 
+READING = ("results", "compare")
+"""Commands that build nothing of a run."""
+
+
 def begun_anew(run: RunDirectory) -> None:
     """Makes a finished run one that was interrupted before its first checkpoint."""
     for file in (*run.checkpoints.iterdir(), run.metrics_file):

@@ -14,7 +14,7 @@ from arclight.files import write_text
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create
 from tests.conftest import Composed
-from tests.safety.commands import COMMANDS, begun_anew, data_of, resume
+from tests.safety.commands import COMMANDS, READING, begun_anew, data_of, resume
 from tests.safety.conftest import Attack, Payload
 from tests.safety.payloads import LATER, MNIST, MODELS, REFUSED, of_python
 
@@ -54,7 +54,7 @@ def planted(run: RunDirectory, attack: Attack, change: Change) -> None:
 def test_forbidden_targets_are_rejected(
     run: RunDirectory, attack: Attack, number: int, node: Any
 ) -> None:
-    building = [command for name, command in COMMANDS.items() if name != "results"]
+    building = [command for name, command in COMMANDS.items() if name not in READING]
     for group in ("model", "data", "callbacks"):  # by another command each
         planted(run, attack, lambda config, group=group: config[group].update(found=node))
         number += 1

@@ -25,7 +25,7 @@ def test_a_folder_with_code_is_rejected(
     classes = {"AutoConfig": "own.Config", kind: "own.Model"}
     (folder / "config.json").write_text(json.dumps({"model_type": "own", "auto_map": classes}))
     monkeypatch.setattr("builtins.input", lambda *_: "y")
-    with pytest.raises(UserError, match=r"code of its own, which is not run"):
+    with pytest.raises(UserError, match=r"its own code, which is not run"):
         load_pretrained(getattr(transformers, kind), str(folder))
     assert not mark.exists()
 

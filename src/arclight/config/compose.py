@@ -31,6 +31,18 @@ def composed(overrides: Sequence[str]) -> DictConfig:
     return compose("train", overrides=[*paths, *overrides], return_hydra_config=True)
 
 
+def chosen_options(hydra: Any) -> dict[str, str | None]:
+    """The chosen option of each config group.
+
+    Hydra's own groups are left out, and so is `fit`, which follows the choice of the data.
+
+    Args:
+        hydra: the `hydra` node of the config.
+    """
+    choices = hydra.runtime.choices.items()
+    return {k: v for k, v in choices if k != "fit" and not k.startswith("hydra/")}
+
+
 def typed_overrides(hydra: Any) -> list[str]:
     """The overrides of the command as they were typed, with interpolations unresolved.
 

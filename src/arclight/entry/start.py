@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from arclight.config.compose import typed_overrides
+from arclight.config.compose import chosen_options, typed_overrides
 from arclight.config.entry import EXIT_USER_ERROR
 from arclight.config.freeze import differences
 from arclight.config.only_reading import only_reading
@@ -141,8 +141,7 @@ def _made(cfg: DictConfig, hydra: Any) -> RunDirectory:
     from arclight.processes.devices import require_devices
 
     require_devices(config["trainer"], hydra.runtime.choices.get("trainer"))
-    chosen = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
-    manifest = {**describe(config), "choices": chosen}
+    manifest = {**describe(config), "choices": chosen_options(hydra)}
     overrides = masked_overrides(typed_overrides(hydra))
     sys.argv[1:] = masked_overrides(sys.argv[1:])  # W&B saves the command line
     return create(path, Path(cfg.runs), config["name"], config, overrides, manifest)

@@ -9,7 +9,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from arclight.config.best_of import key_of
-from arclight.config.compose import composed, freeze_as_composed, hydra_ready
+from arclight.config.compose import (
+    chosen_options,
+    composed,
+    freeze_as_composed,
+    hydra_ready,
+)
 from arclight.config.file_overrides import is_plain
 from arclight.config.freeze import flatten
 from arclight.config.layout import COMMAND_KEYS
@@ -95,7 +100,7 @@ def _choices(words: Sequence[str]) -> dict[str, str | None]:
     except HydraException as error:
         message = f"The overrides of the best run no longer compose a config: {error}"
         raise UserError(message) from error
-    return {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
+    return chosen_options(hydra)
 
 
 def _keys(cfg: DictConfig) -> set[str]:

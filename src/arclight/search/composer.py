@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from arclight.config.check import check
-from arclight.config.compose import composed, freeze_as_composed
+from arclight.config.compose import chosen_options, composed, freeze_as_composed
 from arclight.config.freeze import flatten
 from arclight.config.hydra_errors import in_a_sentence
 from arclight.config.suggest import did_you_mean
@@ -54,8 +54,7 @@ class Composer:
 
     def choices(self, values: Assignment) -> dict[str, str | None]:
         """The options of the config groups for a trial with these values."""
-        chosen = self._compose(self._words(values)).hydra.runtime.choices
-        return {k: v for k, v in chosen.items() if not k.startswith("hydra/")}
+        return chosen_options(self._compose(self._words(values)).hydra)
 
     def _words(self, values: Assignment) -> tuple[str, ...]:
         return tuple(f"{g.key}={values[g.key]}" for g in self.groups if g.key in values)

@@ -71,7 +71,7 @@ KINDS: dict[str, tuple[Any, Any, list[float], int]] = {
 
 def folder_of(place: Path, kind: str, each: int = 6) -> Path:
     as_stored, save, _, _ = KINDS[kind]
-    for split, count in (("train", each), ("val", 2), ("test", 2)):
+    for split, count in (("train", each), ("val", 2), ("test", 3)):  # no two alike
         for top in (True, False):
             folder = place / split / ("top" if top else "left")
             folder.mkdir(parents=True)

@@ -139,4 +139,4 @@ def test_the_folds_of_masks_are_tested_once_each() -> None:
 def test_data_without_folds_reject_them(words: list[str]) -> None:
     with hydra_ready(), pytest.raises(HydraException) as raised:
         compose("train", overrides=[*words, "data.folds=5"])
-    assert "are not cut into folds" in in_a_sentence(raised.value)
+    assert "cannot be split into folds" in in_a_sentence(raised.value)
