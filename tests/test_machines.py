@@ -14,6 +14,7 @@ from typing import Any
 import hydra
 import numpy as np
 import pytest
+import wandb
 from PIL import Image
 
 from arclight.config.entry import plain_errors
@@ -144,7 +145,10 @@ def test_a_multirun_in_a_directory_of_its_own_is_like_any_other(
 def test_a_disabled_logger_is_no_fault(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    assert train("run_dir=run", "logger=wandb") == 0
+    try:
+        assert train("run_dir=run", "logger=wandb") == 0
+    finally:
+        wandb.teardown()  # otherwise later tests would use its service, offline or not
     assert finished("run")
 
 

@@ -141,6 +141,7 @@ os.register_at_fork(after_in_child=_in_a_child)
 def exit_on_signals() -> None:
     """Makes all signals end the process from now on, also those that `hold_signals` held."""
     cancel_exit()
+    note_handled()  # other handlers have dealt with earlier signals
     _listen()
     for number in SIGNALS:
         signal.signal(number, exit_at_once)
