@@ -1,14 +1,14 @@
 """Exports a run's model: python scripts/export.py run=DIR format=safetensors|onnx|torch_export|hf
 
 Keys: run (the directory), format (safetensors: weights for model.pretrained=FILE; onnx and
-torch_export: a program for batches of any size; hf: a folder that transformers or timm opens),
+torch_export: programs for batches of any size; hf: a folder that transformers or timm opens),
 output (a new file or folder; default: in the run directory), merge (default true: LoRA's matrices
-are put into the weights; false: they stay apart, with safetensors only), checkpoint (a file;
-default: the best), license (for the model card; default: as configs/export.yaml says), push (with
-format=hf: ORG/NAME on the Hugging Face hub to upload the folder to), private (whether a repository
-that is made there is; default: as configs/export.yaml says). It is loaded back and compared with
-the run before it has its name. Beside it, or in the folder, lie a script that uses it without this
-project (example.py) and its model card (README.md).
+are merged into the weights; false: they stay separate, only with safetensors), checkpoint (a file;
+default: the best), license (for the model card; default: that of configs/export.yaml), push (with
+format=hf: ORG/NAME on the Hugging Face hub to upload the folder to), private (whether a new
+repository is private; default: that of configs/export.yaml). The export is loaded again and
+compared with the run before it gets its name. A script that uses it without this project
+(example.py) and a model card (README.md) are beside it, or in the folder.
 """
 
 from pathlib import Path

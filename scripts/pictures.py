@@ -1,7 +1,7 @@
-"""Make the pictures of the README: python scripts/pictures.py [run=DIR]
+"""Creates the pictures of the README: python scripts/pictures.py [run=DIR]
 
 Trains the default run, or takes the finished one in `run`, and writes into docs/images: train.svg,
-what the terminal shows; plots.png, what the run has drawn.
+the terminal's output; plots.png, the run's plots.
 """
 
 import os
@@ -44,7 +44,7 @@ def shortened(lines: list[str]) -> list[str]:
 
 
 def terminal(log: str, path: Path) -> str:
-    """An SVG of what the terminal shows, without fonts of a network.
+    """An SVG of the terminal's output, without fonts from a network.
 
     Args:
         log: the run's `train.log`.

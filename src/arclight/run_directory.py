@@ -227,7 +227,7 @@ def create(
 def unfinished(root: Path) -> Iterator[RunDirectory]:
     """Yields the runs under `root` that are unfinished and not being executed, newest first.
 
-    The status of a damaged one is not known, so it is among them.
+    The status of a damaged run is unknown, so it is included.
     """
     found = [f for f in root.glob("**/summary.json") if not _is_being_made(f.relative_to(root))]
     for file in sorted(found, key=lambda f: f.stat().st_mtime, reverse=True):

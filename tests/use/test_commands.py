@@ -215,7 +215,7 @@ def test_an_invalid_output_is_reported_before_predicting(
     with pytest.raises(UserError, match=r"^output=.* is a folder: type output=.*/FILE\.csv"):
         predict(run, str(image), output=str(tmp_path))
     for output in (str(tmp_path / "none" / "m.onnx"), str(image)):
-        with pytest.raises(UserError, match=r"in a folder that does not exist|is there already"):
+        with pytest.raises(UserError, match=r"in a folder that does not exist|already exists"):
             export(run, "onnx", output=output)
 
 

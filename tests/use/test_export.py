@@ -194,7 +194,7 @@ def test_an_export_with_other_outputs_is_removed(
 
     monkeypatch.setitem(FORMATS, "onnx", wrong)
     before = sorted(run.path.iterdir())
-    with pytest.raises(UserError, match="answers otherwise than the run does: outputs differ by"):
+    with pytest.raises(UserError, match="has other outputs than the run: they differ by"):
         export(str(run.path), "onnx")
     assert sorted(run.path.iterdir()) == before
 
@@ -217,7 +217,7 @@ def test_invalid_arguments_are_user_errors(composed: Composed, tmp_path: Path) -
     faults: list[tuple[dict[str, Any], str]] = [
         ({"format": "onx"}, "format=onx is unknown: type one of safetensors, onnx"),
         ({"format": "onnx", "merge": False}, "merge=false keeps LoRA's matrices apart"),
-        ({"format": "onnx", "output": run}, "is there already: remove it, or type output=PATH"),
+        ({"format": "onnx", "output": run}, "already exists: remove it, or type output=PATH"),
         ({"format": "onnx", "output": f"{run}/no/where"}, "in a folder that does not exist"),
         ({"format": "onnx", "checkpoint": "no"}, "checkpoint=no is not a file"),
     ]

@@ -61,8 +61,8 @@ def test_what_is_missing_is_said_before_any_work(
             export("runs/none", format, push=push)
 
     fails("onnx", "me/digits", "and format=onnx is none: type format=hf")
-    fails("hf", "digits", "is no name of a repository: type push=ORG/NAME")
-    fails("hf", "me/../digits", "is no name of a repository")
+    fails("hf", "digits", "is not the name of a repository: type push=ORG/NAME")
+    fails("hf", "me/../digits", "is not the name of a repository")
     fails("hf", "me/digits", "needs a token .*: type hf auth login, or set HF_TOKEN")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     served.stop()
@@ -78,6 +78,6 @@ def test_a_refused_folder_stays(
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     monkeypatch.setenv("HF_TOKEN", "hf_of_somebody_else")
-    with pytest.raises(UserError, match=f"did not take {folder} for me/digits: .* hf upload me/d"):
+    with pytest.raises(UserError, match=f"rejected {folder} for me/digits: .* hf upload me/d"):
         upload(folder, "me/digits", private=True)
     assert folder.is_dir()

@@ -1,7 +1,7 @@
 """Translate Lightning's nodes into the engine's own, so that configs of other templates still work.
 
-Translated are a `Trainer` and a `ModelCheckpoint`. Settings of loggers that are not chosen are
-dropped.
+It translates a `Trainer` and a `ModelCheckpoint`, and drops the settings of loggers that are not
+chosen.
 """
 
 import re

@@ -17,7 +17,7 @@ def arguments(
 ) -> dict[str, str]:
     """Returns the command line as a mapping, without keys that are null.
 
-    `--help` prints the usage, `--cfg job` the mapping, and a shell that asks gets completions:
+    `--help` prints the usage, `--cfg job` prints the mapping, and a shell may ask for completions:
     each of these ends the program.
 
     Raises:
@@ -76,7 +76,7 @@ def without_cfg(words: Sequence[str]) -> tuple[list[str], bool]:
 
 
 def plain_value(value: str) -> str:
-    """A value without the quotes that Hydra needs around some."""
+    """Removes the quotes that Hydra needs around some values."""
     quote, inner = value[:1], value[1:-1]
     if len(value) < 2 or quote not in ("'", '"') or value[-1] != quote:
         return value

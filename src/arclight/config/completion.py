@@ -1,7 +1,7 @@
-"""Tab completion: answers a shell that asks which words could stand at the cursor.
+"""Tab completion: tells the shell which words fit at the cursor.
 
 `eval "$(python train.py --shell-completion install=bash)"` tells bash to ask, for `train.py` and
-every script. Whatever is wrong with the line, the answer is then empty, and no error is shown.
+every script. If the line has an error, the answer is empty, and no message is shown.
 """
 
 import os
@@ -21,8 +21,8 @@ def complete(keys: Sequence[str] = (), configs: Sequence[str] = ()) -> None:
     """Answers the shell and ends the program, if a shell has asked.
 
     Args:
-        keys: the script's own, beside those of the config.
-        configs: the names of the configs whose words the script takes.
+        keys: the script's own keys, in addition to those of the config.
+        configs: the names of the configs whose overrides the script accepts.
     """
     command = sys.argv[1:]
     if not command or command[0] not in FLAGS:
@@ -40,7 +40,7 @@ def complete(keys: Sequence[str] = (), configs: Sequence[str] = ()) -> None:
 
 
 def _answer(keys: Sequence[str], configs: Sequence[str]) -> list[str]:
-    """The words that could stand at the cursor, as the shell would have them typed."""
+    """The words that fit at the cursor, quoted for the shell."""
     line = os.environ.get("COMP_LINE", "")
     point = os.environ.get("COMP_POINT", "")
     try:
@@ -52,9 +52,9 @@ def _answer(keys: Sequence[str], configs: Sequence[str]) -> list[str]:
             from arclight.config.offers import offers
 
             found = offers(words[programs[0] + 1 :], word, keys, configs)
-    except (Exception, SystemExit):  # of a line that is not complete, or wrong
+    except (Exception, SystemExit):  # the line is incomplete or has an error
         return []
-    if quoted is not None:  # the shell completes what stands behind the quote
+    if quoted is not None:  # the shell only completes the text after the quote
         quote, start = quoted
         return [text[start:].replace(quote, f"{quote}\\{quote}{quote}") for text in found]
     return [_UNSAFE.sub(r"\\\g<0>", text) for text in found]
@@ -64,8 +64,8 @@ def split(line: str) -> tuple[list[str], str, tuple[str, int] | None]:
     """The words of a line that ends at the cursor, without the shell's quotes.
 
     Returns:
-        The words before the last one; the last one, which may be empty; and the quote in it that is
-        not closed yet, with its place.
+        The words before the last one; the last one, which may be empty; and its open quote, if any,
+        with its position.
     """
     words, word, begun = list[str](), "", False
     quote, opened, escaped = "", 0, False

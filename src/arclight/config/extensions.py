@@ -1,4 +1,4 @@
-"""The extensions of a run: the ends it was given after its start, as its config keeps them."""
+"""The extensions of a run: new ends that were set after its start, as stored in its config."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ from arclight.errors import UserError
 
 KEY = "extensions"
 ENDS = ("trainer.max_epochs", "trainer.max_steps")
-"""What may be typed beside `resume=RUN`, to give a run another end."""
+"""Keys that may be typed together with `resume=RUN`, to give a run another end."""
 
 Extend = Literal["stretch", "restart", "constant"]
 
@@ -23,11 +23,11 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Extension:
-    """What a run does after a step that its first end did not foresee.
+    """One extension of a run.
 
     Attributes:
-        step: after which it begins.
-        epoch: epochs that were done by then.
+        step: the step after which it begins.
+        epoch: the number of epochs finished by then.
         extend: what the schedule does: `stretch`, `restart` or `constant`.
     """
 
@@ -40,7 +40,7 @@ def extensions(config: Mapping[str, Any]) -> list[Extension]:
     """Reads the extensions of a frozen config, the first one first.
 
     Raises:
-        UserError: they do not have the form in which an extension is written.
+        UserError: an extension is not valid.
     """
     nodes = config.get(KEY, [])
     for node in nodes if isinstance(nodes, list) else [nodes]:
@@ -61,7 +61,7 @@ def schedule_origin(config: Mapping[str, Any]) -> int:
 
 
 def describe_last(config: Mapping[str, Any]) -> str:
-    """Describes the last extension in a phrase, for the table that a run opens with."""
+    """Describes the last extension in a phrase, for the table at the start of a run."""
     last = extensions(config)[-1]
     ends = [f"{config['trainer'][k.partition('.')[2]]} {k.rpartition('_')[2]}" for k in ENDS]
     end = next((e for e in reversed(ends) if e.split()[0] not in ("-1", "None")), "no end")

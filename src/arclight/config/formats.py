@@ -1,13 +1,13 @@
 """Samples of the files that a config reads: `python -m arclight.config.formats` prints them all.
 
-They stand in the config's own comments, so that help, errors and documentation show the same:
+They are written in the comments of the config, so help, errors and documentation show the same:
 
     # Format: FILE.csv, whose first line names the columns
     #   text,label
     #   a fine film,positive
     #   not worth the ticket,negative
 
-A config without a format has those of the first of its defaults, in the same folder, that has some.
+A config without samples uses those of its first default in the same folder that has some.
 """
 
 import re
@@ -42,7 +42,7 @@ class Format:
 
 
 def formats(option: str, group: str = "data") -> list[Format]:
-    """The formats that an option of a config group reads; of many there is nothing to say.
+    """The formats that an option of a config group reads; many options have none.
 
     Args:
         option: such as `table`.
@@ -69,7 +69,7 @@ def _read(lines: list[str]) -> Iterator[Format]:
 
 
 def formats_help(option: str | None, group: str = "data") -> str:
-    """What `--help` says of an option's formats, or where to look for them."""
+    """The text of `--help` on an option's formats, or on where to find them."""
     if found := formats(option or "", group):
         return "\n".join([f"{group}={option} reads", *map(str, found)])
     known = [name for name in options(group) if formats(name, group)]
@@ -77,7 +77,7 @@ def formats_help(option: str | None, group: str = "data") -> str:
 
 
 def register_help() -> None:
-    """Lets the help of Hydra say `${formats_help:OPTION}`."""
+    """Makes `${formats_help:OPTION}` work in Hydra's help."""
 
     def said(option: str | None) -> str:
         return formats_help(option).replace("$", "$$")  # the help is a `string.Template`
@@ -97,7 +97,7 @@ def markdown(group: str = "data") -> str:
 
 
 def _introduction(file: Path) -> str:
-    """The comment with which the file begins, as far as its first format."""
+    """The comment at the beginning of the file, up to its first format."""
     lines = []
     for line in file.read_text(encoding="utf-8").splitlines():
         if not line.startswith("# ") or _TITLE.fullmatch(line):

@@ -1,4 +1,4 @@
-"""What can stand at the cursor of a command line: keys, choices of groups, runs and files."""
+"""Suggestions at the cursor of a command line: keys, choices of groups, runs and files."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,13 +28,13 @@ _WEIGHTS = (".ckpt", ".pt", ".pth", ".safetensors", ".bin", ".th")
 def offers(
     words: Sequence[str], word: str, keys: Sequence[str], configs: Sequence[str]
 ) -> list[str]:
-    """The words that begin with what is typed.
+    """The suggestions that begin with the typed text.
 
     Args:
-        words: those before the cursor.
-        word: what is typed of the one at the cursor.
-        keys: the script's own.
-        configs: the names of the configs whose words are taken.
+        words: the words before the cursor.
+        word: the typed part of the word at the cursor.
+        keys: the script's own keys.
+        configs: the names of the configs whose overrides are accepted.
     """
     key, equals, value = word.partition("=")
     if equals:
@@ -95,7 +95,7 @@ def _groups(cfg: DictConfig) -> list[str]:
 
 
 def _composed(words: Sequence[str], config: str) -> DictConfig | None:
-    """The config of the words, or of those that choose from its groups, or of none."""
+    """The config composed from the words, else only from choices of groups, else from none."""
     typed = [w for w in words if not w.startswith("-") and "=" in w]
     choices = [w for w in typed if w.partition("=")[2] in options(key_of(w))]
     with initialize_config_dir(str(PROJECT / "configs"), version_base="1.3"):
@@ -117,7 +117,7 @@ def _folder_of_runs(words: Sequence[str]) -> str:
 
 
 def _runs(value: str, root: str, weights: bool) -> Iterator[str]:
-    """Run directories, and the folders that may hold some; files of weights where these do too."""
+    """Run directories, and folders that may contain some; with `weights`, also files of weights."""
     for place, path in _inside(value or f"{root}/"):
         if path.is_dir():
             is_run = (path / "summary.json").is_file() and (path / "config.yaml").is_file()
@@ -127,7 +127,7 @@ def _runs(value: str, root: str, weights: bool) -> Iterator[str]:
 
 
 def _inside(value: str) -> Iterator[tuple[str, Path]]:
-    """The paths that begin with what is typed, as they are typed: a folder ends with a slash."""
+    """The paths that begin with the typed text; folders end with a slash."""
     name = value.rpartition("/")[2]
     shown = value[: len(value) - len(name)]
     folder = Path(os.path.expanduser(shown or "."))

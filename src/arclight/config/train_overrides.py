@@ -1,4 +1,4 @@
-"""A config from the words of `train.py`, for the scripts that take them too."""
+"""Compose a config from overrides of `train.py`, for scripts that accept them too."""
 
 import sys
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from arclight.errors import UserError
 
 
 def config_of(words: Sequence[str], name: str) -> dict[str, Any]:
-    """The checked config of the words, read as `train.py` does.
+    """The checked config of the overrides, composed as by `train.py`.
 
-    `--cfg job` among them prints it and ends the program.
+    `--cfg job` prints it and ends the program.
 
     Args:
-        name: of the run, which has none of its own.
+        name: the name of the run.
 
     Raises:
-        UserError: a word cannot be read, or the config has faults.
+        UserError: an override is not valid, or the config has faults.
     """
     words, only_shown = without_cfg(words)
     for word in words:

@@ -53,8 +53,8 @@ def require_no_extend(overrides: Sequence[str]) -> None:
     keys = {key_of(one) for one in overrides}
     if typed and not ("resume" in keys and any(map(is_end, overrides))):
         raise UserError(
-            f"{typed[0]} says what the schedule does when a run gets another end: type it beside "
-            "resume=RUN trainer.max_epochs=N."
+            f"{typed[0]} says what the schedule does when a run gets another end: type it "
+            "together with resume=RUN trainer.max_epochs=N."
         )
 
 

@@ -1,4 +1,4 @@
-"""Extend a run: `resume=RUN trainer.max_epochs=N` trains it to another end, in its directory."""
+"""Extend a run to another end, in its directory: `resume=RUN trainer.max_epochs=N`."""
 
 import time
 from collections.abc import Sequence

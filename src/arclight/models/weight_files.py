@@ -33,8 +33,8 @@ class Weights(dict[str, Tensor]):
     """Tensors by name.
 
     Attributes:
-        part: where they are in the file, such as `state_dict`; empty: the file is nothing else.
-        others: other parts of the file that hold weights too.
+        part: their key in the file, such as `state_dict`; empty: the file has only weights.
+        others: other keys of the file that have weights too.
     """
 
     part: str = ""
@@ -44,13 +44,14 @@ class Weights(dict[str, Tensor]):
 def read_weights(file: Path, what: str, own: Mapping[str, Tensor] | None = None) -> Weights:
     """Reads the tensors of a file by name; no code in it is run.
 
-    A checkpoint may have them under `state_dict`, `model` or any other key. Of several those are
-    taken that fit the model best; of equals the average (`state_dict_ema`, `teacher`).
+    A checkpoint may have them under `state_dict`, `model` or any other key. If there are several,
+    those that fit the model best are used, and among equals the average (`state_dict_ema`,
+    `teacher`).
 
     Args:
         file: a safetensors file, or one written by `torch.save`.
         what: the name of the file in errors, such as `model.pretrained=FILE`.
-        own: the model's state dict; None: the largest weights are taken.
+        own: the model's state dict; None: the largest weights are used.
 
     Raises:
         UserError: the file is damaged, contains more than plain data, or has no tensors.
@@ -69,7 +70,7 @@ def read_weights(file: Path, what: str, own: Mapping[str, Tensor] | None = None)
     try:
         with torch.serialization.safe_globals(_PLAIN):
             kept = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds: of pickle, zip and torch
+    except Exception as error:  # pickle, zip and torch raise many kinds
         if "nsupported global" in str(error):  # a class or function that is not plain data
             found = re.search(r"GLOBAL (\S+)", str(error))
             named = f" (a {found[1]})" if found else ""
@@ -88,7 +89,7 @@ def read_weights(file: Path, what: str, own: Mapping[str, Tensor] | None = None)
 
 
 def _is_safetensors(file: Path) -> bool:
-    """Whether it begins as one does: the length of a JSON header, then its brace."""
+    """Whether it begins like a safetensors file: the length of a JSON header, then its brace."""
     with file.open("rb") as opened:
         return opened.read(9)[8:9] == b"{"
 
@@ -98,15 +99,15 @@ def _short(error: Exception) -> str:
 
 
 def _no_checkpoint(file: Path) -> str | None:
-    """What a file is that no `torch.save` wrote; None: it may be one that did."""
+    """Describes a file that `torch.save` did not write; None: it may have."""
     with file.open("rb") as opened:
         begin = opened.read(200).lstrip().lower()
     if not begin:
         return "is empty: replace it."
     if begin.startswith(b"version https://git-lfs"):
-        return "is a pointer of Git LFS and no weights: type git lfs pull where it is from."
+        return "is a Git LFS pointer, not weights: type git lfs pull in its repository."
     if begin.startswith((b"<!doctype", b"<html")):
-        return "is a web page and no weights: download the file itself."
+        return "is a web page, not weights: download the file itself."
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
@@ -119,7 +120,7 @@ def _no_checkpoint(file: Path) -> str | None:
 
 
 def _unwrapped(kept: Any, own: Mapping[str, Tensor] | None) -> Weights:
-    """The tensors of the part of a checkpoint that holds the model's weights."""
+    """The tensors in the part of a checkpoint that has the model's weights."""
     parts = {path: tensors for path, tensors in _parts(kept, ()) if tensors}
     if not parts:
         return Weights()
@@ -138,7 +139,7 @@ def _unwrapped(kept: Any, own: Mapping[str, Tensor] | None) -> Weights:
 
 
 def _parts(kept: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
-    """The mappings of a checkpoint with the tensors in each, but for states of optimizers."""
+    """The mappings of a checkpoint with the tensors in each, except optimizer states."""
     if not isinstance(kept, Mapping) or "param_groups" in kept or len(path) > 3:
         return
     arrays = {str(k): _as_tensor(v) for k, v in kept.items() if not isinstance(v, Mapping)}

@@ -10,7 +10,7 @@ from torch import Tensor
 __all__ = ["AVERAGED", "Matched", "lacking", "matched"]
 
 AVERAGED = re.compile(r"(^|[._])(ema|averaged|teacher)([._]|$)")
-"""Names of an average of the weights, which is the better model and the one that is published."""
+"""Names of averaged weights, which usually are better, and are the published ones."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Matched:
 
 
 def lacking(found: Matched, own: Mapping[str, Tensor]) -> list[str]:
-    """The model's weights that it does not get from a file.
+    """The model's weights that a file does not provide.
 
-    Not counted are other names of tied weights, and whole numbers: counters and indices, which the
-    model makes itself.
+    Other names of tied weights do not count, nor do integers: counters and indices, which the model
+    creates itself.
     """
     taken = {own[name].data_ptr() for name in found.taken if own[name].numel()}
     return sorted(
@@ -81,7 +81,7 @@ def _fits(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], name: str) -
 
 
 def _modern(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights with the names that layer norms have now in place of `gamma` and `beta`."""
+    """The weights with `gamma` and `beta` of layer norms renamed to `weight` and `bias`."""
     found = dict(weights)
     for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
         if not any(name.endswith(old) for name in own):
@@ -92,12 +92,12 @@ def _modern(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[st
 def _renderings(
     weights: dict[str, Tensor], most: int, depth: int = 5
 ) -> Iterator[dict[str, Tensor]]:
-    """The weights by their names, and by those without a first part that many of them have.
+    """The weights by their names, and by their names without a first part that many share.
 
     Args:
         weights: by name.
-        most: a part counts that half as many weights have, or half of all.
-        depth: how many parts are removed at most.
+        most: a part is shared by many if at least half of this number, or of all weights, have it.
+        depth: the maximum number of removed parts.
     """
     yield weights
     counts = Counter(name.partition(".")[0] for name in weights if "." in name)
@@ -113,7 +113,7 @@ def _renderings(
 def _by_shape(theirs: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, str]:
     """Maps the model's names to the file's where shapes identify them."""
     shapes = [tuple(t.shape) for t in theirs.values()], [tuple(t.shape) for t in own.values()]
-    if shapes[0] == shapes[1]:  # both are in the order in which the layers were made
+    if shapes[0] == shapes[1]:  # both are in the order in which the layers were created
         return dict(zip(own, theirs, strict=True))
     once = [{s for s, n in Counter(some).items() if n == 1 and s} for some in shapes]
     unique = once[0] & once[1]

@@ -34,7 +34,7 @@ def wait_for(path: Path, seconds: float = 600, again: bool = False) -> RunDirect
     Args:
         path: of the directory.
         seconds: to wait.
-        again: the first node executes it again, also where it is over.
+        again: whether the first node executes it again, even if it has ended.
 
     Raises:
         UserError: this has not happened after `seconds`.

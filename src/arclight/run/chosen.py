@@ -1,6 +1,4 @@
-"""What a run chose for keys that its config leaves open: the data by their images, the model by its
-sizes.
-"""
+"""The values that data and model choose for keys that the config leaves open."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +16,7 @@ OPEN = ("auto", None)
 
 
 def recorded(run: RunDirectory) -> dict[str, Any]:
-    """What the data of a run that has started chose: numbers, so that nothing is built of them."""
+    """The values that the data chose when a run started: numbers, which cannot build anything."""
     known = run.manifest.get("chosen", {}) if run.manifest_file.is_file() else {}
     return {
         key: value
@@ -28,7 +26,7 @@ def recorded(run: RunDirectory) -> dict[str, Any]:
 
 
 def chosen_by_data(config: dict[str, Any], data: L.LightningDataModule) -> dict[str, Any]:
-    """The values that the data choose for keys that are `auto`, or their own and null."""
+    """The values that the data choose for keys that are `auto`, and for their own null keys."""
     if not isinstance(data, DataModule):
         return {}
     written = dict(flatten(config))
@@ -57,7 +55,7 @@ def require_length(config: Mapping[str, Any]) -> None:
 
 
 def chosen_by_model(config: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:
-    """What the model made of open keys by the sizes of the data, where it has them as attributes.
+    """The values that the model chose for its open keys, if it stores them as attributes.
 
     Args:
         config: the node of the model.

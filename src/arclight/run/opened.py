@@ -27,7 +27,7 @@ def open_checked(path: str | Path) -> RunDirectory:
 
 
 def newest_unfinished(root: Path) -> RunDirectory:
-    """The newest unfinished run under `root`; those that would fail again are named and skipped.
+    """The newest unfinished run under `root`; runs that would fail again are reported and skipped.
 
     Raises:
         UserError: there is none.

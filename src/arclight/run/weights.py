@@ -108,7 +108,7 @@ def sizes(of: str | Path | None) -> Iterator[str | None]:
 
 
 def _weights(name: str, load_run: LoadRun, own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict of a run, of a file, of a folder with one, or of a hub id."""
+    """The state dict of a run, a file, a folder with a file, or a hub id."""
     place = Path(name).expanduser()
     if _is_run(place):
         return _of_run(open_checked(place), load_run)
@@ -120,7 +120,7 @@ def _weights(name: str, load_run: LoadRun, own: dict[str, Tensor]) -> dict[str, 
         )
     weights = read_weights(file, f"model.pretrained={name}", own)
     if weights.others:
-        say(f"{name} has weights as {weights.part}, which are taken, and {_few(weights.others)}.")
+        say(f"{name} has weights as {weights.part}, which are used, and as {_few(weights.others)}.")
     return weights
 
 

@@ -361,10 +361,10 @@ class Task(L.LightningModule):
         return {}
 
     def usage(self, run: Path, config: dict[str, Any]) -> Usage:
-        """Code that answers new inputs with the exported program, as `answer` does.
+        """Example code that predicts on new inputs with the exported program, like `answer`.
 
-        It is written beside what `scripts/export.py` makes. Where a task does not define it, the
-        code takes a file of arrays.
+        `scripts/export.py` writes it beside the export. If a task does not define it, the example
+        reads a file of arrays.
 
         Args:
             run: the run's directory.
@@ -373,7 +373,7 @@ class Task(L.LightningModule):
         raise NotImplementedError
 
     def hub_usage(self, run: Path, config: dict[str, Any]) -> HubUsage:
-        """Likewise, with the folder of `save_hf` and the library that opens it."""
+        """Like `usage`, with the folder of `save_hf` and the library that opens it."""
         raise NotImplementedError
 
     def save_hf(self, folder: Path, run: Path) -> Answer:

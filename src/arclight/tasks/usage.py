@@ -1,4 +1,4 @@
-"""How an exported model is used where this project is not installed."""
+"""Example code that uses an exported model without this project."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,21 +14,21 @@ def softmax(logits):
 """Code of a function that a `Usage` may need."""
 
 LINES = 'for text in filter(str.strip, open(sys.argv[1], encoding="utf-8-sig")):\n'
-"""Code that begins a loop over the texts of a file, one in each line; blank ones are left out."""
+"""Code that begins a loop over the lines of a file, without blank ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """Code of an example that answers new inputs with an exported program (ONNX, torch_export).
+    """Example code that predicts on new inputs with an exported program (ONNX, torch_export).
 
     Attributes:
-        asks: what is typed behind the name of the example, such as `IMAGE...`.
-        imports: lines that import what the code needs beside `json`, `sys`, `np` and `Path`.
-        packages: what has to be installed for these lines.
+        asks: the arguments of the example, such as `IMAGE...`.
+        imports: lines with further imports; `json`, `sys`, `np` and `Path` are always imported.
+        packages: the packages that these lines need.
         code: reads `sys.argv` and prints a line of JSON for each input. It may call
             `model(**inputs)`, which takes arrays by name and returns a list of arrays, and read
-            `known`, the texts that the exported file carries: `Facts.for_export` and `carries`.
-        carries: what the exported file has to carry for it beside the facts, in plain values.
+            `known`, the texts stored in the exported file: `Facts.for_export` and `carries`.
+        carries: plain values to store in the exported file, in addition to the facts.
     """
 
     asks: str
@@ -40,12 +40,12 @@ class Usage:
 
 @dataclass(frozen=True, kw_only=True)
 class HubUsage(Usage):
-    """Code of an example that answers new inputs with a folder (hf), which it knows as `FOLDER`.
+    """Example code that predicts on new inputs with a folder (hf), whose path is `FOLDER`.
 
     Attributes:
-        library: that opens the folder, as the Hugging Face hub names it.
-        pipeline: the hub's name of what the model does, such as `image-classification`.
-        tags: further words by which the model is found.
+        library: the library that opens the folder, by its name on the Hugging Face hub.
+        pipeline: the model's task, by its name on the hub, such as `image-classification`.
+        tags: further tags of the model on the hub.
     """
 
     library: str

@@ -1,4 +1,4 @@
-"""What lies beside an exported model: an example that uses it, and its model card."""
+"""The files beside an exported model: an example that uses it, and its model card."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def write_beside(
         one: the run.
         format: of the export.
         place: the exported file or folder.
-        usage: what the task says of its use; None: nothing.
+        usage: the example of the task; None: it has none.
         license: for the card; None: not stated.
     """
     before = f"{place.parent}/{place.name.replace('.', '_')}_"

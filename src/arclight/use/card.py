@@ -1,4 +1,4 @@
-"""The model card: what an exported model is, what it has learnt from, and how good it is."""
+"""The model card: what an exported model is, what it was trained on, and how good it is."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from arclight.tasks.usage import HubUsage, Usage
 from arclight.use.trained import Trained
 
 SCORES = {"val": "validation", "test": "test"}
-"""Stages of `summary.json` that a card tells of, as the hub calls them."""
+"""Stages in `summary.json` that a card reports, and their names on the hub."""
 
 
 def card(
@@ -20,14 +20,14 @@ def card(
     example: tuple[str, str] | None,
     license: str | None,
 ) -> str:
-    """The card's text; that of a folder (hf) begins with what the hub reads of it.
+    """The text of the card; for a folder (hf), it begins with metadata for the hub.
 
     Args:
         one: the run.
         format: of the export.
         place: the exported file or folder.
-        usage: what the task says of the model's use.
-        example: name and text of the script beside it.
+        usage: the example of the task; None: it has none.
+        example: name and text of the script with the example.
         license: None: not stated.
     """
     facts = _Facts(one)
@@ -49,7 +49,7 @@ def card(
 
 
 class _Facts:
-    """What a run's directory tells."""
+    """The facts about a run, from its directory."""
 
     def __init__(self, one: Trained) -> None:
         self.one = one
@@ -62,7 +62,7 @@ class _Facts:
         self.name = f"{self.choices.get('model') or self.kind}-{self.data}"
 
     def scores(self) -> dict[str, dict[str, float]]:
-        """Stages, and the value of each metric of theirs."""
+        """The metrics of each stage."""
         found: dict[str, dict[str, float]] = {}
         for key, value in (self.summary.get("metrics") or {}).items():
             stage, _, metric = key.partition("/")

@@ -1,4 +1,4 @@
-"""The example beside an export: a script that answers new inputs without this project."""
+"""The example beside an export: a script that predicts on new inputs without this project."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ FOLDER = "FOLDER = Path(__file__).resolve().parent\n"
 
 
 def usage_of(one: Trained, format: str) -> Usage | None:
-    """How an export of this format is used; None: it is a start for other runs."""
+    """The example of an export in this format; None for weights that other runs start from."""
     if format == "safetensors":
         return None
     if isinstance(one.task, Task):
@@ -74,7 +74,7 @@ def example(usage: Usage, format: str, place: Path, script: str) -> str:
     """The script's text.
 
     Args:
-        usage: what the task says.
+        usage: the example of the task.
         format: of the export.
         place: the exported file or folder.
         script: the script's name.

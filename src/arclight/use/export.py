@@ -1,4 +1,4 @@
-"""Hand a run's model on: as a file or a folder that answers as the run does, or not at all."""
+"""Export a run's model to a file or a folder, and verify its outputs."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ ENDINGS: dict[str, str] = {
     "torch_export": ".pt2",
     "hf": "",
 }
-TOLERANCE = 1e-4  # of the largest output
+TOLERANCE = 1e-4  # allowed difference, relative to the largest output
 
 
 def export(
@@ -32,43 +32,43 @@ def export(
     push: str | None = None,
     private: bool = True,
 ) -> Path:
-    """Writes the model, loads it back, compares its answers with the run's, and gives it its name.
+    """Writes the model, loads it again, compares its outputs with the run's, and renames it.
 
     Args:
         run: the run directory.
-        format: `safetensors` (weights with what they were trained on: `model.pretrained=FILE`),
+        format: `safetensors` (weights and the facts of their data, for `model.pretrained=FILE`),
             `onnx` and `torch_export` (a program that takes batches of any size), or `hf` (a folder
             that transformers or timm opens, with the tokenizer).
         output: the file or folder, which must be new; None: one in the run directory.
-        merge: puts LoRA's matrices into the weights.
+        merge: merge LoRA's matrices into the weights.
         checkpoint: a checkpoint file; None: the one that the run tested.
-        license: of the model, for its card; None: not stated.
+        license: the license in the model card; None: not stated.
         push: ORG/NAME on the Hugging Face hub to upload the folder (hf) to; None: nowhere.
-        private: whether a repository that is made there is.
+        private: whether a new repository is private.
 
     Returns:
-        The file or folder. An example that uses it without this project, and its model card, lie
-        beside the file or in the folder.
+        The file or folder. An example that uses it without this project and a model card are beside
+        the file or in the folder.
 
     Raises:
-        UserError: the model has no such form, what was written answers otherwise (it is removed),
-            an argument cannot be, or the hub refuses the folder (it stays).
+        UserError: the model does not support the format, the export has other outputs than the run
+            (it is removed), an argument is not valid, or the hub rejects the folder (it is kept).
     """
     if format not in ENDINGS:
         raise UserError(f"format={format} is unknown: type one of {', '.join(ENDINGS)}.")
     if not merge and format != "safetensors":
         raise UserError(
-            f"merge=false keeps LoRA's matrices apart, which format={format} cannot: leave it out, "
-            "or type format=safetensors."
+            f"merge=false keeps LoRA's matrices apart, which format={format} does not support: "
+            "leave it out, or type format=safetensors."
         )
     if push is not None:
         require_may_push(push, format)
     directory = open_checked(run)
     place = Path(output).expanduser() if output else directory.path / f"model{ENDINGS[format]}"
     if place.exists():
-        raise UserError(f"{place} is there already: remove it, or type output=PATH of a new one.")
+        raise UserError(f"{place} already exists: remove it, or type output=PATH with a new one.")
     if not place.parent.is_dir():
-        raise UserError(f"output={output} is in a folder that does not exist: make it first.")
+        raise UserError(f"output={output} is in a folder that does not exist: create it first.")
     chosen_checkpoint(directory, checkpoint)  # before torch is imported
     warn_of_changes(directory)
 
@@ -88,8 +88,8 @@ def export(
         difference, size = write(one, format, part / place.name, merge, carried)
         if not difference <= TOLERANCE * size:
             raise UserError(
-                f"What was written as {format} answers otherwise than the run does: outputs differ "
-                f"by {difference:.1e} where they are up to {size:.1e}; it was removed. Type "
+                f"The {format} export has other outputs than the run: they differ by "
+                f"{difference:.1e} for outputs up to {size:.1e}; it was removed. Type "
                 "another format."
             )
         write_beside(one, format, part / place.name, usage, license)
@@ -97,13 +97,14 @@ def export(
     except (OSError, SafetensorError) as error:
         said = getattr(error, "strerror", None) or str(error)
         raise UserError(
-            f"{place} cannot be written: {said}. Type output=PATH of a place with room that can."
+            f"{place} cannot be written: {said}. Type output=PATH with a writable place that has "
+            "room."
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     print(
-        f"{place} answers as {run} does: the largest difference is {difference:.1e}, of outputs up "
-        f"to {size:.1e} ({TOLERANCE:g} of that is allowed)."
+        f"{place} has the outputs of {run}: the largest difference is {difference:.1e}, for "
+        f"outputs up to {size:.1e} (allowed: {TOLERANCE:g} of that)."
     )
     if push is not None:
         upload(place, push, private)
@@ -111,8 +112,8 @@ def export(
 
 
 def settle(part: Path, place: Path) -> None:
-    """Syncs what lies in `part`, and renames it to lie beside `place`; `place` itself last."""
-    readable = part.stat().st_mode & 0o666  # as the user's umask has it; safetensors has not
+    """Syncs the files in `part`, and moves them beside `place`; `place` itself last."""
+    readable = part.stat().st_mode & 0o666  # by the user's umask, which safetensors ignores
     for file in part.rglob("*"):
         if file.is_file():
             file.chmod(readable)

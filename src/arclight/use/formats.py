@@ -1,4 +1,4 @@
-"""The forms in which a model leaves its run: each is written, and read back to be asked."""
+"""Formats of exported models: each one is written, and loaded again to compare its outputs."""
 
 import importlib
 import importlib.util
@@ -25,23 +25,23 @@ from arclight.use.trained import Trained
 METADATA = "metadata.json"
 BATCH = "batch"
 TRACED, ASKED = 2, 3
-"""Batch sizes: of the example that a program is made from, and of what it is then asked."""
+"""Batch sizes: of the inputs that a program is traced with, and of those that verify it."""
 
 
 Carried = dict[str, Any]
-"""What a program carries for its example, see `arclight.tasks.usage.Usage`."""
+"""Values that a program stores for its example, see `arclight.tasks.usage.Usage`."""
 
 
 def write(
     one: Trained, format: str, place: Path, merge: bool, carried: Carried
 ) -> tuple[float, float]:
-    """Writes the run's model to `place`, and asks what can be read from there.
+    """Writes the run's model to `place`, loads it again, and compares the outputs.
 
     Returns:
-        The largest difference from the run's own answers, and the largest of these.
+        The largest difference from the run's own outputs, and the largest of these outputs.
 
     Raises:
-        UserError: the model has no such form.
+        UserError: the model does not support the format.
     """
     asked = one.inputs(ASKED, seed=1)
     with torch.inference_mode():
@@ -52,7 +52,7 @@ def write(
         answer = FORMATS[format](one, place, merge, carried)
     except UserError:
         raise
-    except Exception as error:  # of as many kinds as there are operations without a counterpart
+    except Exception as error:  # unsupported operations raise many kinds
         words = " ".join(str(error).split())[:300]
         raise UserError(
             f"{type(one.model).__name__} cannot be written as {format} "
@@ -66,13 +66,13 @@ def write(
 
 
 def outputs(of_model: Any) -> list[Tensor]:
-    """What a model returns, as a list of float tensors."""
+    """The outputs of a model as a list of float tensors."""
     parts = of_model if isinstance(of_model, tuple | list) else [of_model]
     return [torch.as_tensor(part).float() for part in parts]
 
 
 def as_safetensors(one: Trained, place: Path, merge: bool, carried: Carried) -> Answer:
-    """Weights under the model's own names; what is shared is stored once."""
+    """Weights under the model's own names; shared weights are stored once."""
     save_file(untied(one.model), place, metadata(one))
     if not merge and has_adapters(one.model):
         with torch.no_grad():
@@ -97,7 +97,7 @@ def _made_again(one: Trained, place: Path) -> nn.Module:
 
 
 def untied(model: nn.Module) -> dict[str, Tensor]:
-    """The state dict with each tensor under one of its names only, as safetensors wants it."""
+    """The state dict with each tensor under only one of its names, as safetensors requires."""
     kept: dict[str, Tensor] = {}
     seen: set[tuple[int, torch.Size]] = set()
     for name, value in model.state_dict().items():
@@ -109,7 +109,7 @@ def untied(model: nn.Module) -> dict[str, Tensor]:
 
 
 def metadata(one: Trained, more: Carried | None = None) -> dict[str, str]:
-    """What a file must tell of the data that its weights were trained on, and `more`."""
+    """The metadata of a weights file: the facts of the training data, and `more`."""
     known: dict[str, Any] = {"task": one.config["task"]["_target_"].rpartition(".")[2]}
     known |= one.facts.for_export() | (more or {})
     net = getattr(one.model, "net", None)
@@ -123,7 +123,7 @@ def metadata(one: Trained, more: Carried | None = None) -> dict[str, str]:
 def as_torch_export(one: Trained, place: Path, merge: bool, carried: Carried) -> Answer:
     """A program of torch, which needs neither this project nor the libraries of the model.
 
-    The file `metadata.json` in it, one of its `extra_files`, tells of the data.
+    One of its `extra_files`, `metadata.json`, describes the data.
     """
     program, axes = _program(one)
     known = _known(one, axes, carried)
@@ -133,7 +133,7 @@ def as_torch_export(one: Trained, place: Path, merge: bool, carried: Carried) ->
 
 
 def as_onnx(one: Trained, place: Path, merge: bool, carried: Carried) -> Answer:
-    """A program for onnxruntime and other engines, whose metadata tell of the data."""
+    """A program for onnxruntime and other engines, with metadata that describe the data."""
     missing = [n for n in ("onnx", "onnxscript", "onnxruntime") if not importlib.util.find_spec(n)]
     if missing:
         raise UserError(f'format=onnx needs {", ".join(missing)}: type pip install -e ".[export]".')
@@ -149,7 +149,7 @@ def as_onnx(one: Trained, place: Path, merge: bool, carried: Carried) -> Answer:
     session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
 
     def answer(inputs: dict[str, Tensor]) -> list[Tensor]:
-        known = {one.name for one in session.get_inputs()}  # what plays no part has been left out
+        known = {one.name for one in session.get_inputs()}  # unused inputs were removed
         given = {name: value.numpy() for name, value in inputs.items() if name in known}
         return outputs(session.run(None, given))
 
@@ -157,7 +157,7 @@ def as_onnx(one: Trained, place: Path, merge: bool, carried: Carried) -> Answer:
 
 
 Axes = dict[str, dict[int, str]]
-"""Of each input, the axes of any length: their numbers and names."""
+"""The axes of variable length by input: their indices and names."""
 
 
 def _program(one: Trained) -> tuple[Any, Axes]:
@@ -168,7 +168,7 @@ def _program(one: Trained) -> tuple[Any, Axes]:
     axes = {name: of_batch | more.get(name, {}) for name, of_batch in batch.items()}
     try:
         return _traced(one.model, inputs, axes), axes
-    except Exception:  # of as many kinds as there are operations that want a length
+    except Exception:  # operations that need a fixed length raise many kinds
         if axes == batch:
             raise
         return _traced(one.model, inputs, batch), batch
@@ -184,7 +184,7 @@ def _traced(model: nn.Module, inputs: dict[str, Tensor], axes: Axes) -> Any:
 
 
 def _names(axes: Axes) -> tuple[dict[int, str], ...]:
-    """For ONNX, which takes a name for each axis once."""
+    """The axes for ONNX, which must name each one only once."""
     known: set[str] = set()
     named = []
     for of_input in axes.values():
@@ -194,7 +194,7 @@ def _names(axes: Axes) -> tuple[dict[int, str], ...]:
 
 
 def _known(one: Trained, axes: Axes, carried: Carried) -> dict[str, str]:
-    """What a program tells of its data and its inputs."""
+    """The metadata of a program: its data and its inputs."""
     sizes: dict[str, list[int | str]] = {
         name: list(value.shape) for name, value in one.inputs(TRACED).items()
     }

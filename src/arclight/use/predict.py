@@ -48,7 +48,7 @@ def predict(
     if target and target.is_dir():
         raise UserError(f"output={output} is a folder: type output={output}/FILE.csv.")
     if target and not target.parent.is_dir():
-        raise UserError(f"output={output} is in a folder that does not exist: make it first.")
+        raise UserError(f"output={output} is in a folder that does not exist: create it first.")
     if "data" not in directory.manifest:
         raise UserError(f"{run} has not read its data yet; train it first.")
     warn_of_changes(directory)

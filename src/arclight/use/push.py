@@ -10,22 +10,22 @@ NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 def require_may_push(repo: str, format: str) -> None:
-    """Raises `UserError` where an upload cannot be: the name, the format, no token, no network."""
+    """Raises `UserError` for a wrong name or format, or if a token or the network is missing."""
     from huggingface_hub import get_token
 
     if format != "hf":
         raise UserError(
-            f"push={repo} uploads a folder that transformers or timm opens, and format={format} is "
-            "none: type format=hf."
+            f"push={repo} uploads a folder that transformers or timm opens, but format={format} "
+            "does not write one: type format=hf."
         )
     if not NAME.fullmatch(repo):
         raise UserError(
-            f"push={repo} is no name of a repository: type push=ORG/NAME, of letters, digits, "
-            "`-`, `_` and `.`."
+            f"push={repo} is not the name of a repository: type push=ORG/NAME, with letters, "
+            "digits, `-`, `_` and `.`."
         )
     if not get_token():
         raise UserError(
-            f"push={repo} needs a token of the Hugging Face hub that may write: type hf auth "
+            f"push={repo} needs a Hugging Face token with write access: type hf auth "
             "login, or set HF_TOKEN."
         )
     with hub() as within:
@@ -34,15 +34,15 @@ def require_may_push(repo: str, format: str) -> None:
 
 
 def upload(folder: Path, repo: str, private: bool) -> None:
-    """Makes the repository where there is none, and commits the folder to it.
+    """Creates the repository if it does not exist, and commits the folder to it.
 
     Args:
-        folder: of format=hf.
+        folder: an export with format=hf.
         repo: ORG/NAME.
-        private: whether a new repository is; one that is there stays as it is.
+        private: whether a new repository is private; an existing one is not changed.
 
     Raises:
-        UserError: the hub refuses it, or is out of reach.
+        UserError: the hub rejects it, or cannot be reached.
     """
     from huggingface_hub import HfApi
 
@@ -52,10 +52,10 @@ def upload(folder: Path, repo: str, private: bool) -> None:
         done = api.upload_folder(
             repo_id=repo, folder_path=folder, commit_message="Upload a model exported by Arclight"
         )
-    except Exception as error:  # of as many kinds as there are ways to the hub
+    except Exception as error:  # the hub and connections raise many kinds
         said = refusal(error) or " ".join(str(error).split())[:200].rstrip(".")
         raise UserError(
-            f"The Hugging Face hub did not take {folder} for {repo}: {said}. The folder is whole: "
+            f"The Hugging Face hub rejected {folder} for {repo}: {said}. The folder is complete: "
             f"type hf upload {repo} {folder} to try again."
         ) from error
     print(f"Uploaded to {done.repo_url}.")

@@ -44,8 +44,8 @@ def reproduce(run: str, output: str | None = None, tolerance: str = "0.01") -> i
         )
     if old.config.get(KEY):
         raise UserError(
-            f"{run} was extended, and this command does a run again in one go: its manifest.json "
-            "lists under segments what to type, beginning with its first end."
+            f"{run} was extended, but this command repeats a run in one piece: segments in its "
+            "manifest.json lists the commands to type one after another."
         )
     largest = _number(tolerance)
     weights = _final_weights(old)
