@@ -60,7 +60,7 @@ def test_what_is_missing_is_said_before_any_work(
         with pytest.raises(UserError, match=sentence):
             export("runs/none", format, push=push)
 
-    fails("onnx", "me/digits", "and format=onnx is none: type format=hf")
+    fails("onnx", "me/digits", "but format=onnx does not write one: type format=hf")
     fails("hf", "digits", "is not the name of a repository: type push=ORG/NAME")
     fails("hf", "me/../digits", "is not the name of a repository")
     fails("hf", "me/digits", "needs a token .*: type hf auth login, or set HF_TOKEN")
