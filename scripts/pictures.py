@@ -22,10 +22,10 @@ PROJECT = Path(__file__).parents[1]
 IMAGES = PROJECT / "docs" / "images"
 PLOTS = ("curves", "confusion_matrix", "class_scores")
 COLUMNS = 100
-HEIGHT = 360  # of each plot, in pixels
-SHOWN = 2  # lines of validation at the beginning and at the end
+HEIGHT = 360  # height of each plot in pixels
+SHOWN = 2  # number of validation lines at the beginning and at the end
 LINE = re.compile(r"epoch \d+/\d+, step \d+: ")
-TIME = re.compile(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")  # of the lines of a log
+TIME = re.compile(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")  # the time at the start of a log line
 
 
 def train(run: Path) -> None:

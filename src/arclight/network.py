@@ -86,7 +86,7 @@ def is_temporary(error: BaseException) -> bool:
 
 
 def _is_temporary(error: BaseException) -> bool:
-    kinds = {kind.__name__ for kind in type(error).__mro__}  # by name, for any HTTP client
+    kinds = {kind.__name__ for kind in type(error).__mro__}  # names work for any HTTP client
     known = "TransportError" in kinds or isinstance(error, CutOffError)
     # A thread that cannot connect closes the shared client of the hub; others find it closed.
     gone = "client has been closed", "'NoneType' object has no attribute 'request'"

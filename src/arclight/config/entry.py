@@ -64,7 +64,7 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
         if full:
             raise
         _end(_complaint(error, configs))
-    except OSError as error:  # as some of Hydra's are
+    except OSError as error:  # some errors of Hydra are OSErrors
         if full or error.errno != errno.ENAMETOOLONG:
             raise
         name = max(Path(str(error.filename)).parts, key=len)
@@ -76,7 +76,7 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
 
 
 def without_home() -> str:
-    """Returns the sentence about a path that begins with ~, where nobody has a home."""
+    """Returns the sentence about a path that begins with ~, if the user has no home directory."""
     return "A path begins with ~, but this user has no home directory: type the whole path."
 
 

@@ -36,7 +36,7 @@ _PLAIN = {
     *(("numpy._core.multiarray", n) for n in ("_reconstruct", "scalar")),
     *(("numpy", n) for n in ("ndarray", "dtype")),
     *(("torch._utils", n) for n in ("_rebuild_tensor_v2", "_rebuild_parameter")),
-    ("torch.storage", "_load_from_bytes"),  # each name in what it reads is checked here again
+    ("torch.storage", "_load_from_bytes"),  # it unpickles, and each name in it is checked again
     *(("collections", "OrderedDict"), ("_codecs", "encode"), ("builtins", "set")),
 }
 """Names that a pickle may contain: arrays and containers."""

@@ -38,7 +38,7 @@ def quoted(overrides: Sequence[str]) -> list[str]:
 
 
 def _fault(override: str) -> str | None:
-    if key_of(override) == "" and not override.startswith("-"):  # also +=3, ~ and ++
+    if key_of(override) == "" and not override.startswith("-"):  # for example =3, +=3 or ~
         return f"{override} is not of the form KEY=VALUE."
     if override.endswith("=None") and not override.startswith("-"):
         return (
@@ -83,10 +83,10 @@ def _quoted(override: str) -> str:
 
 
 _PLAIN = re.compile(r"[\w./:+-]*", re.ASCII)
-_OPENING = "'\"[{("  # a quote or bracket that is never closed is a mistake
+_OPENING = "'\"[{("  # if it is never closed, the value is wrong
 
 
-_BRACKETS = set('"[]{}()')  # likewise within a value, unless it is the path of something
+_BRACKETS = set('"[]{}()')  # special within a value, unless the value is a path
 
 
 def _is_there(value: str) -> bool:

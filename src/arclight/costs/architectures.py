@@ -14,7 +14,7 @@ from arclight.data.module import DataModule
 from arclight.tasks.task import Task
 
 REPEATS = 5
-BATCH = 8  # of the measured throughput
+BATCH = 8  # examples per forward pass when throughput is measured
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ def forecast(
     evaluated = _evaluated(data, accumulate, world_size)
     evaluation = 0
     if step and evaluated > step.examples:
-        with suppress(Exception):  # as with a step, it may be unknown
+        with suppress(Exception):  # it may be unknown, like the costs of a step
             evaluation = dry_evaluation(task, facts, evaluated, device.type, precision)
     extra = data.held_bytes() if device.type != "cpu" else 0
     if step and ((config["callbacks"] or {}).get("ema") or {}).get("decay") is not None:

@@ -177,7 +177,7 @@ class EvalBatches:
         self.n, self.rank, self.world = n, rank, world
         largest_share = math.ceil(n / world)
         needed = math.ceil(largest_share / max(1, batch_size // world))
-        self._batches = min(needed, n // world)  # no more than the smallest share has samples
+        self._batches = min(needed, n // world)  # at most the size of the smallest share
 
     def __len__(self) -> int:
         return self._batches

@@ -35,7 +35,7 @@ def depths_of(model: nn.Module) -> dict[str, int]:
         )
     depths: dict[str, int] = {}
     last, begun = max(of_block.values()), False
-    for name in names:  # in the order of the model: before or after the blocks
+    for name in names:  # the order shows which parameters come before or after the blocks
         begun = begun or name in of_block
         depths[name] = of_block.get(name, last + 1 if begun else 0)
     return depths

@@ -20,7 +20,7 @@ OF_A_RUN = (
 )
 OF_A_SEARCH = ("search.yaml", "trials.csv", "best.yaml", "report.md")
 MAX_SIZE = 4 * 2**30  # bytes of the unpacked content
-MAX_RATIO = 200  # of unpacked to compressed size
+MAX_RATIO = 200  # ratio of unpacked to compressed size
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time, so equal content gives an equal file
 
 

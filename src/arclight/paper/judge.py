@@ -82,7 +82,7 @@ def _tested(claims: Sequence[Claim]) -> int:
     return max(1, sum(not claim.is_exact for claim in claims))
 
 
-Pairs = dict[str, dict[int, tuple[float, float]]]  # by column and seed: of row, and of other
+Pairs = dict[str, dict[int, tuple[float, float]]]  # by column and seed: the values of both rows
 
 
 def _evidence(claim: Claim, outcomes: Outcomes) -> Pairs:

@@ -39,7 +39,7 @@ def launch(run: RunDirectory, processes: int, nodes: int) -> int:
     # Import from the same places as this process, but not from the working directory (hence -P).
     os.environ["PYTHONPATH"] = os.pathsep.join(place for place in sys.path if place)
     try:
-        with TemporaryDirectory(prefix="arclight-") as notes:  # for the errors of the processes
+        with TemporaryDirectory(prefix="arclight-") as notes:  # processes write their errors here
             return _run(run, processes, nodes, notes)
     finally:  # the next job of a multirun may have another number of processes
         os.environ.clear()

@@ -11,7 +11,7 @@ from arclight.canvas import figure, save
 from arclight.report.examples import Examples
 
 MAX_CLASSES = 30  # classes whose scores are drawn, the worst ones
-BINS = 10  # of the scores, of equal width
+BINS = 10  # intervals of scores, all of equal width
 
 
 def confusion_matrix(matrix: torch.Tensor, class_names: Sequence[str], target: Path) -> Path:

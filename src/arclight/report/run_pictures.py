@@ -15,7 +15,7 @@ from arclight.report.plots import curves
 from arclight.run_directory import RunDirectory
 from arclight.tasks.task import Task
 
-COLUMNS, ROWS = 6, 3  # of the plot of mistakes
+COLUMNS, ROWS = 6, 3  # panels in the plot of mistakes
 LETTERS = 16  # maximum length of a class name
 
 

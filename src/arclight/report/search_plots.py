@@ -82,7 +82,7 @@ def importance(study: "Study", objective: int = 0) -> dict[str, float]:
     )  # Optuna treats low targets as good
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="PedAnova")  # it warns of exactly that
+            warnings.filterwarnings("ignore", message="PedAnova")  # it warns about low targets
             warnings.filterwarnings("error", message="The number of trials is too small")
             shares = get_param_importances(
                 study, target=lambda trial: sign * float(trial.values[objective])

@@ -49,7 +49,8 @@ def require_length(config: Mapping[str, Any]) -> None:
     """Raises `UserError` where nothing has chosen `trainer.max_epochs`."""
     if config["trainer"].get("max_epochs") == "auto":
         raise UserError(
-            "trainer.max_epochs=auto is for images, whose number decides: type "
+            "trainer.max_epochs=auto needs image data, which choose it by their number of "
+            "images: type "
             "trainer.max_epochs=N."
         )
 

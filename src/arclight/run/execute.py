@@ -172,7 +172,7 @@ def _share(run: RunDirectory, place: Whereabouts, rank: int | None) -> int:
         except (SystemExit, KeyboardInterrupt) as stop:
             code = stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130
             end("interrupted")
-            if rank is None:  # else the launcher reports it
+            if rank is None:  # with several processes, the launcher reports it
                 say(place.sentence() if place.has_left else interrupted(run))
             return code
         return 0

@@ -26,7 +26,7 @@ AGAIN = "Then start the run again: it continues from its last checkpoint."
 
 def of_workers(error: BaseException) -> str | None:
     """The message if a data worker has ended or could not start; None for other errors."""
-    ends = list(_ends(error))  # also of the errors that caused this one
+    ends = list(_ends(error))  # includes the errors that caused this one
     end, said = " ".join(ends), str(error)
     no_room = "shared memory(shm)" in said and os.strerror(errno.ENOSPC) in said
     no_start = isinstance(error, OSError) and error.errno == errno.ENOSPC and _is_full(SHARED)

@@ -39,7 +39,7 @@ def newest_unfinished(root: Path) -> RunDirectory:
             return run
         print(f"resume=auto skips {run.path}: {reason}", file=sys.stderr)
         skipped += 1
-    more = f" beside the {skipped} that it skipped" if skipped else ""
+    more = f" besides the {skipped} that it skipped" if skipped else ""
     raise UserError(f"resume=auto found no unfinished run under {os.fspath(root)}{more}.")
 
 

@@ -140,7 +140,7 @@ def _of_run(run: RunDirectory, load_run: LoadRun) -> dict[str, Tensor]:
 
 
 def _take(model: nn.Module, weights: dict[str, Tensor], name: str) -> None:
-    if hasattr(model, "adapt_weights"):  # to names of its own
+    if hasattr(model, "adapt_weights"):  # the model renames weights itself
         weights = model.adapt_weights(weights)  # type: ignore[operator]
     own = model.state_dict()
     found = matched(weights, own)

@@ -81,7 +81,7 @@ def fitted(space: list[Parameter], composer: Composer) -> list[Parameter]:
     Raises:
         UserError: one line for each unknown key and each invalid candidate.
     """
-    faults: dict[str, None] = {}  # each once, in order
+    faults: dict[str, None] = {}  # keys only: each fault once, in order
     real: set[str] = set()
     for groups in assignments(composer.groups):
         try:

@@ -21,7 +21,7 @@ from arclight.run_directory import RunDirectory
 from arclight.search.trial import Ending, ending, fork
 from arclight.signals import SIGNALS
 
-POLL_SECONDS = 2.0  # between two checks for jobs of other commands whose processes have died
+POLL_SECONDS = 2.0  # seconds between checks for jobs whose command has died
 
 
 class Job(Protocol):

@@ -51,7 +51,7 @@ class ExtendedSchedules(Callback):
                 f"restarted at step {self.step}: put back a newer one, or start a new run."
             )
         self._before = checkpoint["lr_schedulers"]
-        checkpoint["lr_schedulers"] = []  # which would bring the old lengths along
+        checkpoint["lr_schedulers"] = []  # their state contains the old lengths
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Between the making of the schedules and the loading of their state."""

@@ -75,7 +75,7 @@ class SkipNonFinite(Callback):
     def __init__(self) -> None:
         self.skipped = 0
         self._in_a_row = 0
-        self._within_step = False  # between the parts of an accumulated batch
+        self._within_step = False  # more batches are accumulated before the step
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int

@@ -18,7 +18,7 @@ from arclight.ranges import Count
 WAIT, WARM_UP = 5, 3  # batches before the traced ones: warm-up of the run, then of the profiler
 LINES = 20  # operations in the table
 OPTIMIZER, FORWARD, BACKWARD = "optimizer and clipping", "forward and loss", "backward"
-PARTS = {  # by the end of Lightning's name of the action
+PARTS = {  # the keys are endings of Lightning's action names
     ".train_dataloader_next": "data",
     ".batch_to_device": "transfer",
     ".training_step": FORWARD,

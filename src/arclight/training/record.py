@@ -52,19 +52,19 @@ class Record(Callback):
         self.flops_per_example: float | None = None
         self.tokens_per_example: int | None = None
         self.padded = False
-        self.latest: dict[str, float] = {}  # for the progress bar
-        self.validated: dict[str, float] = {}  # by the last validation
+        self.latest: dict[str, float] = {}  # metrics for the progress bar
+        self.validated: dict[str, float] = {}  # metrics of the last validation
         self.clock = StepClock()
         self._peak_flops: float | None = None
         self._restored: list[list[float]] | None = None
         self._last = -1
-        self._recorded: int | None = None  # from a checkpoint: the step of the last row
+        self._recorded: int | None = None  # step of the last row, from a checkpoint
         self._optimized = self._sampled = False
-        self._within_step = False  # between the parts of an accumulated batch
+        self._within_step = False  # more batches are accumulated before the step
         self._graphs = graphs_so_far()
-        self._examples = 0  # of a module that is not a task
+        self._examples = 0  # examples so far, if the module is not a task
         self._outputs: Any = None
-        self._totals: dict[bool, _Totals] = {}  # of steps with (True) and without a compilation
+        self._totals: dict[bool, _Totals] = {}  # for steps with (True) and without a compilation
 
     def set_facts(self, task: L.LightningModule, facts: Facts) -> None:
         """Sets the length of this task's examples in this data."""
@@ -85,7 +85,7 @@ class Record(Callback):
         self._peak_flops = peak * trainer.world_size if peak else None
         self.clock = StepClock(pl_module.device)
         self._within_step = False
-        forget_peak_memory(pl_module.device)  # that of the previous run of a multirun
+        forget_peak_memory(pl_module.device)  # it may be that of an earlier run of a multirun
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         self.clock.mark("data")

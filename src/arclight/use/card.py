@@ -151,7 +151,7 @@ class _Facts:
 def _use(format: str, place: Path, example: tuple[str, str] | None) -> list[str]:
     if example:
         script, code = example
-        return [f"`{script}`, which lies beside this file:", f"```python\n{code}```"]
+        return [f"`{script}`, beside this file:", f"```python\n{code}```"]
     if format == "safetensors":
         return [
             "As the start of a run in Arclight:",

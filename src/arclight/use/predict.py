@@ -68,7 +68,7 @@ def predict(
     if target:
         written = io.StringIO(newline="")
         csv.writer(written).writerows(map(cell, row) for row in rows)
-        content = written.getvalue().encode(errors="surrogateescape")  # of odd file names
+        content = written.getvalue().encode(errors="surrogateescape")  # for odd file names
         _write(target, content)
         print(f"{len(rows) - 1 - len(question.gaps)} answers in {output}.")
     else:

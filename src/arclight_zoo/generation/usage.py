@@ -1,4 +1,4 @@
-"""How exported models are used that make images of noise."""
+"""Example code for exported models that generate images from noise."""
 
 from math import prod
 
@@ -6,14 +6,14 @@ from arclight.tasks.usage import Usage
 
 
 def noise_usage(shape: tuple[int, ...], code: str) -> Usage:
-    """Of a program that makes images of noise.
+    """The example of a program that generates images from noise.
 
     Args:
-        shape: of the noise of an image.
-        code: makes `image`, from -1 to 1, of `x`, the noise.
+        shape: shape of the noise for one image.
+        code: turns the noise `x` into `image`, from -1 to 1.
     """
     if prod(shape) < 16 or prod(shape) % 16:
-        raise NotImplementedError("torch draws such noise in another way")
+        raise NotImplementedError("torch draws noise of this size differently")
     return Usage(
         asks="SEED...",
         code=f"""

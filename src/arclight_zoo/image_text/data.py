@@ -26,17 +26,16 @@ from arclight_zoo.tokens.text_module import TextModule
 
 
 class CaptionedImages(ImageData, TextModule):
-    """Images as `ImageData` serves them, each with its caption in tokens.
+    """Images as in `ImageData`, each with a tokenised caption.
 
-    A batch is (images, tokens, mask, classes): float32 `(batch, channels, size, size)`; tokens in
-    the frame of a start and an end, `(batch, longest)`, filled up on the right; true where they
-    are the caption's own; and `(batch,)` what the image is of: its class in a labelled set, else
-    the number of its caption among the different ones. Captions of one class are all right for
-    its images.
+    A batch is (images, tokens, mask, classes): float32 images `(batch, channels, size, size)`;
+    tokens with a start and an end token, padded at the right, and their mask (False: padding), both
+    `(batch, longest)`; and classes `(batch,)`. In a table, each distinct caption is a class. All
+    captions of a class are correct for its images.
 
-    A labelled set has templates, `captions`, and a word for each class. In training each image
-    comes with one of them, by (seed, epoch, sample); in evaluation with the first. A table has a
-    `caption_column`: every row is an image with a caption of its own.
+    A labelled set has templates, `captions`, and a word for each class. In training, (seed, epoch,
+    sample) chooses one of them for each image; evaluation uses the first. A table has a
+    `caption_column`: every row is an image with its own caption.
 
     Attributes:
         known: the captions of each class; set by `setup()`.
@@ -51,7 +50,7 @@ class CaptionedImages(ImageData, TextModule):
         words: the word for each class in the templates; None: its name.
         tokenizer: `characters`, `bpe` (byte-pair encoding), both trained on the training captions,
             or a published one: a local folder or file, or a hub id.
-        vocab_size: tokens of `bpe`, at most.
+        vocab_size: maximum number of tokens of `bpe`.
         context: maximum tokens of a caption, with start and end; longer captions are cut.
         train_split: for this and all further arguments, see `ImageData`.
 

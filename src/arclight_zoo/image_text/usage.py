@@ -1,4 +1,4 @@
-"""How exported models of images and texts are used, as programs and as folders of transformers."""
+"""Example code for exported image-text models: programs, and folders for transformers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ model = {opened}.from_pretrained(FOLDER).eval()
 
 
 def caption_usage(facts: ImageTextFacts, run: Path) -> Usage:
-    """Of a program that tells the next token of a caption."""
+    """The example of a program that predicts the next token of a caption."""
     code = f"""
 
 {TOKENIZER.strip()}
@@ -70,7 +70,7 @@ for file in sys.argv[1:]:
 
 
 def caption_hub_usage(facts: ImageTextFacts, model: nn.Module) -> HubUsage:
-    """Of a folder that captions images."""
+    """The example of a folder whose model captions images."""
     code = f"""for file in sys.argv[1:]:
     inputs = processor(square(file), do_resize=False, do_center_crop=False, return_tensors="pt")
     made = model.generate(**inputs, max_new_tokens={facts.context}, do_sample=False, num_beams=1)
@@ -81,7 +81,7 @@ def caption_hub_usage(facts: ImageTextFacts, model: nn.Module) -> HubUsage:
 
 
 def zero_shot_usage(facts: ImageTextFacts, run: Path, data: Mapping[str, Any]) -> Usage:
-    """Of a program that embeds images and texts: the class whose captions are nearest."""
+    """The example of a program that embeds images and texts, and predicts the nearest class."""
     code = f"""{SOFTMAX}
 
 def unit(rows):
@@ -110,7 +110,7 @@ for file in sys.argv[1:]:
 def zero_shot_hub_usage(
     facts: ImageTextFacts, model: nn.Module, data: Mapping[str, Any]
 ) -> HubUsage:
-    """Of a folder that embeds images and texts: the class whose captions are nearest."""
+    """The example of a folder whose model embeds both, and predicts the nearest class."""
     code = f"""{_captions(facts, data)}
 
 

@@ -78,10 +78,10 @@ def _wrapped(model: Any, folder: Path, classes: Sequence[str]) -> Answer:
 
 
 def _as_coloured(net: Any) -> bool:
-    """Makes patches of one channel into patches of three, where pipelines feed nothing else.
+    """Converts a grey model to RGB, if pipelines only feed it RGB images.
 
-    That is so of models of images with texts (CLIP, BLIP). Three equal channels, each with a third
-    of the weights, give what the grey one did.
+    This is the case for models of images with texts (CLIP, BLIP). Three equal channels, each with a
+    third of the weights, give the same output as the grey one.
     """
     tower = getattr(net, "vision_model", None)
     patches = getattr(getattr(tower, "embeddings", None), "patch_embedding", None)

@@ -1,6 +1,6 @@
-"""What suits images that nobody has said more about: chosen by their size and their number.
+"""Choose sizes, crops, batches and epochs by the size and the number of the images.
 
-Each choice stands for a key that is `auto` or null, and is told where a run opens. Typed keys win.
+Each choice is for a key that is `auto` or null, and is printed when a run starts. Typed keys win.
 """
 
 from math import inf
@@ -15,7 +15,7 @@ _SIZES = (
 """Photographs are trained on random crops, in which objects look larger than in the whole image, so
 evaluation crops a little too (Touvron et al., 2019): on five classes of CIFAR-10 that raised the
 accuracy from 0.704 to 0.726. Small images keep their size, and are shifted by up to an eighth of
-it. Larger sizes want a GPU."""
+it. Larger sizes need a GPU."""
 
 _COUNTS = (
     # training images, at most; data.batch_size; trainer.max_epochs
@@ -29,14 +29,14 @@ _COUNTS = (
 """The fewer images, the more epochs, but fewer steps in all. Training the CNN on 3,000 photographs
 takes about 1,200 processor seconds, ten minutes on two cores."""
 
-_FEWEST_BATCHES = 4  # of an epoch; a smaller set gets a smaller batch
+_FEWEST_BATCHES = 4  # least batches per epoch; a smaller data set gets a smaller batch size
 _FEWEST_PATCHES = 16
-_MOST_PATCHES = 200  # of a vision transformer: attention takes the square of it
-_SMALL = 48  # pixels a side up to which a network begins at full resolution, without pooling
+_MOST_PATCHES = 200  # for a vision transformer: the cost of attention grows with its square
+_SMALL = 48  # up to this many pixels per side, a network starts at full resolution, without pooling
 
 
 def by_size(side: int) -> dict[str, int | float]:
-    """For images of which half have a shorter side of `side` pixels or more."""
+    """The choices for images with a median shorter side of `side` pixels."""
     size, share, kept = next(suits for least, *suits in _SIZES if side >= least)
     size = int(size or side)
     return {
@@ -48,7 +48,7 @@ def by_size(side: int) -> dict[str, int | float]:
 
 
 def by_number(images: int) -> dict[str, int]:
-    """For so many training images."""
+    """The choices for this number of training images."""
     size, epochs = next((size, epochs) for most, size, epochs in _COUNTS if images <= most)
     while size > 1 and size * _FEWEST_BATCHES > images:
         size //= 2
@@ -56,7 +56,7 @@ def by_number(images: int) -> dict[str, int]:
 
 
 def widths_for(image_size: int | None) -> tuple[int, ...]:
-    """`model.widths` of the CNN; more of them, and narrower ones, where images are large."""
+    """`model.widths` of the CNN; large images get more and narrower layers."""
     return (64, 128, 256) if (image_size or 0) <= 32 else (32, 64, 128, 256)
 
 

@@ -10,7 +10,7 @@ from arclight_zoo.pixels.image_facts import ImageFacts
 
 
 def as_coloured(model: nn.Module) -> bool:
-    """Whether the exported model takes a grey image as a coloured one: see `write_model`."""
+    """Whether the exported model takes grey images as RGB, see `write_model`."""
     net: Any = getattr(model, "net", None)
     return net is None or hasattr(net, "vision_model")
 
@@ -18,8 +18,8 @@ def as_coloured(model: nn.Module) -> bool:
 def write_processor(model: nn.Module, facts: ImageFacts, folder: Path) -> None:
     """Writes `preprocessor_config.json` beside an exported model.
 
-    The shorter side is scaled and the centre is kept, as in evaluation: only CLIP's processor does
-    so by itself, but all do that are told.
+    The shorter side is scaled and the centre is kept, as in evaluation: by default only CLIP's
+    processor does so, but others support it.
     """
     net: Any = getattr(model, "net", None)
     blip = net is not None and net.config.model_type == "blip"

@@ -283,7 +283,7 @@ class ImageData(DataModule):
         self.augment = how
 
     def _fit_number(self, images: int) -> None:
-        """Chooses the batch, where that is left open, and the run's length, by their number."""
+        """Chooses batch size and epochs by the number of images, where the config does not."""
         suits = by_number(images)
         self.chosen["trainer.max_epochs"] = suits["trainer.max_epochs"]
         if self.open_batch:

@@ -1,4 +1,4 @@
-"""Synthetic images of several handwritten digits on a textured ground, with masks.
+"""Synthetic images of several handwritten digits on a textured background, with masks.
 
 The digits are scikit-learn's; digits of test images are in no training image.
 """
@@ -24,7 +24,7 @@ MOST = 4  # digits per image
 COUNTS = {"train": 1600, "val": 200, "test": 400}
 DIGITS = [str(digit) for digit in range(10)]
 _SHARES = {"train": (0.0, 0.7), "val": (0.7, 0.8), "test": (0.8, 1.0)}  # of the digits
-_INK = 96  # of 255: least shade of a digit's pixels
+_INK = 96  # pixels of a digit have at least this shade, of 255
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Scenes:
 
     Attributes:
         pixels: uint8 `(n, 1, size, size)`.
-        masks: uint8 `(n, size, size)`: 0 is the ground, `d + 1` the digit d.
+        masks: uint8 `(n, size, size)`: 0 is the background, `d + 1` the digit d.
         labels: the targets, `(n, ...)`.
     """
 

@@ -93,14 +93,14 @@ def open_source(
 
 
 def _require_columns(path: str, **given: str | Sequence[str] | None) -> None:
-    """Raises `UserError` where a column is named and the source has none of that kind."""
+    """Raises `UserError` if a column is named, but the source has no columns of that kind."""
     known = _columns(path)
     for key, name in given.items():
         if name is not None and key not in known:
             named = name if isinstance(name, str) else f"[{','.join(name)}]"
             raise UserError(
-                f"data.{key}={named} is a column of parquet or hub data, and {path} has no such: "
-                f"type data.{key}=null."
+                f"data.{key}={named} is a column of parquet or hub data, but {path} has no "
+                f"columns: type data.{key}=null."
             )
 
 

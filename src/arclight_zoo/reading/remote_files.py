@@ -17,7 +17,7 @@ log = logging.getLogger("arclight.data")
 
 _Answer = TypeVar("_Answer")
 
-_TRIES = 3  # each with up to six tries of the hub's client, about half a minute
+_TRIES = 3  # in each, the hub's client tries up to six times, for about half a minute
 _PAUSE = 5.0  # seconds between them
 _MORE = 2**16  # bytes per request beyond the planned range
 

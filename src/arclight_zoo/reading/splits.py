@@ -11,7 +11,7 @@ from arclight.seeds import mix
 
 Rows = NDArray[np.int64]
 Wanted = Callable[[Collection[str]], Collection[str]]
-"""Which of a source's splits are opened, given their names."""
+"""Chooses the splits of a source to open, given their names."""
 
 TRAIN_NAMES = ("train", "training")
 VAL_NAMES = ("val", "validation", "valid", "dev")

@@ -197,7 +197,7 @@ class LanguageModelling(Task):
 
     def save_hf(self, folder: Path, run: Path) -> Answer:
         again = write_model(self.model, folder, self.facts.class_names)
-        literal = hasattr(self.model, "generate")  # others are asked with masks in their texts
+        literal = hasattr(self.model, "generate")  # masked models need mask tokens in texts
         write_tokenizer(run, folder, self.facts.context, frame=False, literal=literal)
         return again
 
@@ -205,5 +205,5 @@ class LanguageModelling(Task):
 def _mask_of(tokenizer: Tokenizer) -> tuple[int, str]:
     """The id and name of the mask token."""
     mask = token_of(tokenizer, *tokenizers.MASKS)
-    assert mask is not None  # masked models cannot be trained without
+    assert mask is not None  # masked models are always trained with one
     return mask, str(tokenizer.id_to_token(mask))

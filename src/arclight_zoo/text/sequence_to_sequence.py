@@ -39,10 +39,10 @@ class SequenceToSequence(Task):
     Its mean is over the tokens of the whole step, so it does not depend on the division of the
     step into processes and accumulated batches.
 
-    Evaluation gives the mean loss of a token and the share of tokens that were the likeliest; and,
-    of what the model makes of the sources by itself, taking the likeliest token each time, the
-    share of targets that it is exactly, and chrF in the texts' characters (Popović, 2015; here from
-    0 to 1), for which `trainer.datamodule` turns tokens into text.
+    Evaluation reports the mean loss per token and the accuracy of tokens. It also decodes the
+    sources greedily, and reports the fraction of targets that are reproduced exactly, and chrF in
+    characters of the text (Popović, 2015; here from 0 to 1), for which `trainer.datamodule` decodes
+    tokens.
 
     Args:
         model: maps (source, mask, target) to logits of the target, and has a method

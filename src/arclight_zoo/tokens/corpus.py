@@ -20,7 +20,7 @@ Chunks = Iterator[str]
 
 PIECE = 100_000  # characters to encode at a time
 _CHUNK = 1_000_000  # characters to read at a time
-_WHOLE = 4_000_000  # most characters of a text that a tokenizer is trained on without splitting it
+_WHOLE = 4_000_000  # longer texts are split before a tokenizer is trained on them
 _ROWS = 256  # rows of a table to read at a time
 
 

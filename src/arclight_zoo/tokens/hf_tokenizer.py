@@ -1,4 +1,4 @@
-"""A run's tokenizer, as transformers reads it."""
+"""Export a run's tokenizer in the format of transformers."""
 
 import json
 from pathlib import Path
@@ -7,22 +7,22 @@ from typing import Any
 from arclight.files import write_json
 from arclight_zoo.tokens import tokenizer as tokenizers
 
-_WRITERS = ("LM", "ConditionalGeneration")  # in the names of classes that generate
+_WRITERS = ("LM", "ConditionalGeneration")  # parts of the names of classes that generate text
 
 
 def write_tokenizer(
     run: Path, folder: Path, longest: int, frame: bool = True, literal: bool = True
 ) -> None:
-    """Writes the run's tokenizer beside an exported model; a run without one has none to write.
+    """Writes the run's tokenizer, if it has one, beside an exported model.
 
-    A model that generates is told the token that ends a text, at which it stops.
+    A model that generates text also gets the end token, at which it stops.
 
     Args:
         run: the run's directory.
         folder: of the exported model.
-        longest: tokens of a text, with its frame, at which `truncation=True` cuts.
-        frame: put a start and an end around each text, as training did.
-        literal: what looks like a special token in a text is text; False: it is that token.
+        longest: maximum tokens of a text with start and end tokens, for `truncation=True`.
+        frame: add start and end tokens to each text, as in training.
+        literal: treat special tokens in texts as plain text.
     """
     from transformers import PreTrainedTokenizerFast
 

@@ -14,8 +14,8 @@ PACKAGES = (
 )  # fmt: skip
 """Packages with about two hundred functions each, on different topics.
 
-What some distributions ship apart (`tkinter`) and what later versions drop (`distutils`) is left
-out.
+Packages that some distributions ship separately (`tkinter`), or that later versions drop
+(`distutils`), are left out.
 """
 
 LEAST_LINES = 3

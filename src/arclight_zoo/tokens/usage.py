@@ -1,4 +1,4 @@
-"""Code that tokenises the lines of a file, for the examples beside exported models."""
+"""Code that tokenises the lines of a file, for the examples of exported models."""
 
 from pathlib import Path
 from typing import Any

@@ -139,7 +139,7 @@ def test_columns_of_a_source_without_any_are_rejected(tmp_path: Path, path: str,
     if path == "FOLDER":
         path = str(image_folder(tmp_path, {"cat": 1, "dog": 1}))
     assert fault(path, **{key: "colour"}) == (
-        f"data.{key}=colour is a column of parquet or hub data, and {path} has no such: type "
+        f"data.{key}=colour is a column of parquet or hub data, but {path} has no columns: type "
         f"data.{key}=null."
     )
 

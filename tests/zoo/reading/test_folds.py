@@ -79,7 +79,7 @@ def test_the_folds_of_an_image_set_are_tested_once_each() -> None:
         assert min(sizes.values()) > 0
         tested += data.parts["test"].rows.tolist()
     assert sorted(tested) == list(range(1797))
-    with pytest.raises(UserError, match=r"has no such: type data.group_column=null"):
+    with pytest.raises(UserError, match=r"has no columns: type data.group_column=null"):
         ImageData("sklearn:digits", group_column="writer").setup()
 
 

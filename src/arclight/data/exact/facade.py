@@ -169,7 +169,7 @@ def rebuilt(
         timeout=loader.timeout if workers else 0,
         worker_init_fn=partial(_init_worker, loader.worker_init_fn),
         multiprocessing_context=loader.multiprocessing_context if workers else None,
-        generator=torch.Generator(),  # so that the global one is not used
+        generator=torch.Generator(),  # otherwise, the loader draws from the global one
         prefetch_factor=loader.prefetch_factor if workers else None,
         persistent_workers=loader.persistent_workers and workers > 0,
         pin_memory_device=getattr(loader, "pin_memory_device", ""),

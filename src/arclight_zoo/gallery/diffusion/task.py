@@ -118,7 +118,7 @@ class Diffusion(ImageGeneration):
         )
 
     def _times(self) -> list[int]:
-        """Those that an image is made at, from noise on."""
+        """The times of the denoising steps, starting from noise."""
         return torch.linspace(self.noise_steps - 1, 0, self.sampling_steps).round().long().tolist()
 
     def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:

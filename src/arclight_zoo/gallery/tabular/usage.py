@@ -1,4 +1,4 @@
-"""How an exported model of a table's rows is used."""
+"""Example code for exported models of tables."""
 
 import json
 
@@ -15,7 +15,7 @@ _VALUES = """    value = float(outputs[0]) * float(known["std"]) + float(known["
 
 
 def table_usage(facts: TableFacts) -> Usage:
-    """Of a program that tells the class or the value of each row of a csv file."""
+    """The example of a program that predicts the class or value of each row of a csv file."""
     answer = _CLASSES if facts.class_names else _VALUES
     missing = json.dumps(["", *facts.missing])
     code = f"""{SOFTMAX if facts.class_names else ""}
