@@ -178,11 +178,11 @@ def gallery(options: Options) -> "list[Part]":
 
 
 def project(options: Options) -> "list[Part]":
-    from tests.fault.projects import of_everything, resumed
+    from tests.fault.projects import all_settings, resumed
 
     name = " ".join(options.project)
     try:
-        cases = of_everything(name, options.project)
+        cases = all_settings(name, options.project)
     except RuntimeError as error:
         raise UserError(f"{name} cannot be composed: {error}") from error
     return [resumed(options.folder, cases, _each(options, cases), options.rng, say, name)]

@@ -21,24 +21,24 @@ from tests.fault.harness import (
     SMALL,
     Command,
     Part,
+    first_differences,
+    incomplete_files,
     last_line,
-    litter,
     saves,
     train,
     undisturbed,
-    unlike,
 )
 
 Say = Callable[[str], None]
-SIZE = 16  # MB of the small disk: enough for a whole run
-SPARE = 600_000  # bytes that are left when there is no room for a checkpoint
+SIZE = 16  # size of the small disk in MB: enough for a whole run
+SPARE = 600_000  # free bytes: not enough for a checkpoint
 SHORT = (*SMALL, "trainer.max_epochs=8", "callbacks.checkpoints.every_n_steps=1")
 LONG = (*SMALL, "trainer.max_epochs=30", "callbacks.checkpoints.every_n_steps=2")
 DAMAGES = ("truncated", "empty", "bit-flipped", "foreign", "another run's", "not a checkpoint")
 
 
 def damage(file: Path, how: str) -> None:
-    """Replaces a checkpoint by one that must not be used; its other names keep the good one."""
+    """Replaces a checkpoint by one that must not be used; other links keep the good one."""
     data = bytearray(file.read_bytes())
     file.unlink()
     if how == "truncated":
@@ -46,7 +46,7 @@ def damage(file: Path, how: str) -> None:
     elif how == "empty":
         data.clear()
     elif how == "bit-flipped":
-        data[len(data) // 2] ^= 1  # far from the headers: in the numbers of a tensor
+        data[len(data) // 2] ^= 1  # within the data of a tensor, far from the headers
     elif how == "not a checkpoint":
         data = bytearray(b"\x89PNG")
     elif how == "foreign":
@@ -58,9 +58,9 @@ def damage(file: Path, how: str) -> None:
     return None
 
 
-def damaged(folder: Path, hows: Sequence[str] = DAMAGES) -> Part:
-    """Each kind of damage to the last checkpoint, then to all, of a run that was interrupted."""
-    part = Part("damaged last.ckpt", "resumed from the one before, the bad file named")
+def damaged(folder: Path, kinds: Sequence[str] = DAMAGES) -> Part:
+    """Damages the last checkpoint of an interrupted run in each way, then all its checkpoints."""
+    part = Part("damaged last.ckpt", "resumed from the previous one, bad file reported")
     like = undisturbed(RunDirectory(folder / "undisturbed"), *SHORT)
     broken = RunDirectory(folder / "broken")
     with train(broken, *SHORT) as command:
@@ -68,7 +68,7 @@ def damaged(folder: Path, hows: Sequence[str] = DAMAGES) -> Part:
             time.sleep(0.01)
         command.send(signal.SIGTERM)
         part.add("the interruption", [] if command.code == 143 else ["not in time"], count=0)
-    for how in hows:
+    for how in kinds:
         run = RunDirectory(
             shutil.copytree(broken.path, folder / how.replace(" ", "-").replace("'", ""))
         )
@@ -77,19 +77,19 @@ def damaged(folder: Path, hows: Sequence[str] = DAMAGES) -> Part:
         with train(run, *SHORT) as command:
             faults = [] if command.code == 0 else [f"exit code {command.code}"]
             if str(last) not in command.output:
-                faults.append(f"the bad file is not named: {last_line(command.output)}")
-        part.add(how, faults or unlike(run, like))
+                faults.append(f"the bad file is not reported: {last_line(command.output)}")
+        part.add(how, faults or first_differences(run, like))
     run = RunDirectory(shutil.copytree(broken.path, folder / "none-left"))
     for file in run.checkpoints.iterdir():
         damage(file, "truncated")
     with train(run, *SHORT) as command:
-        part.add("none left", _said(command, "No checkpoint of this run can be used"))
+        part.add("none left", _message_faults(command, "No checkpoint of this run can be used"))
     return part
 
 
 @contextmanager
 def mounted(folder: Path, *words: str) -> Iterator[Path]:
-    """A mount on a folder, gone afterwards.
+    """Mounts something on a folder, and unmounts it afterwards.
 
     Raises:
         PermissionError: mounting is not allowed here.
@@ -115,13 +115,13 @@ def small_disk(folder: Path) -> Any:
     return mounted(folder / "disk", "-t", "tmpfs", "-o", f"size={SIZE}m", "none")
 
 
-def disk(folder: Path, say: Say, whats: Sequence[str] = ()) -> Part:
-    """Targets that cannot be written: full for a checkpoint, full, and read-only.
+def disk(folder: Path, say: Say, names: Sequence[str] = ()) -> Part:
+    """Disks that cannot be written: no room for a checkpoint, no room at all, read-only.
 
     Args:
-        whats: some of `DISTURBANCES`; empty: all.
+        names: some of `DISTURBANCES`; empty: all.
     """
-    part = Part("full and read-only disks", "a sentence, older files intact, then bitwise equal")
+    part = Part("full and read-only disks", "clear message, older files intact, then bitwise equal")
     try:
         with small_disk(folder):
             pass
@@ -129,7 +129,7 @@ def disk(folder: Path, say: Say, whats: Sequence[str] = ()) -> Part:
         part.skipped = str(error)
         return part
     like = undisturbed(RunDirectory(folder / "undisturbed"), *LONG)
-    for what in whats or DISTURBANCES:
+    for what in names or DISTURBANCES:
         with small_disk(folder) as place:
             run = RunDirectory(place / "run")
             faults = DISTURBANCES[what](run, folder)
@@ -138,14 +138,14 @@ def disk(folder: Path, say: Say, whats: Sequence[str] = ()) -> Part:
                 if command.code:
                     faults.append(f"then exit code {command.code}: {last_line(command.output)}")
                 else:
-                    faults += unlike(run, like)
+                    faults += first_differences(run, like)
         part.add(what, faults)
         say(f"{part.name}: {what}: {'; '.join(faults) or 'good'}")
     return part
 
 
 def _command(run: RunDirectory, folder: Path) -> Command:
-    """`train.py` with its output on another disk than the run."""
+    """Runs `train.py` with its output on another disk than the run."""
     words = (str(PROJECT / "train.py"), f"run_dir={run.path}", *LONG)
     return Command(*words, folder=folder)
 
@@ -158,10 +158,12 @@ def _full(run: RunDirectory, folder: Path, spare: int) -> list[str]:
         while command.running:
             fill(ballast, spare)
             time.sleep(0.01)
-        faults = _said(command, "No space left on device")
-    if not spare:  # a start on a full disk
+        faults = _message_faults(command, "No space left on device")
+    if not spare:  # start on a full disk
         with _command(run, folder) as command:
-            faults += [f"at the start: {f}" for f in _said(command, "No space left on device")]
+            faults += [
+                f"at the start: {f}" for f in _message_faults(command, "No space left on device")
+            ]
     ballast.unlink()
     return faults
 
@@ -173,18 +175,18 @@ def _read_only_checkpoints(run: RunDirectory, folder: Path) -> list[str]:
         wait_for_a_save(command, run)
         with mounted(place, "--bind", str(place)):
             _mount("-o", "remount,bind,ro", str(place))
-            return _said(command, "Read-only file system")
+            return _message_faults(command, "Read-only file system")
 
 
 def _read_only_start(run: RunDirectory, folder: Path) -> list[str]:
-    """An interrupted run is continued where nothing can be written."""
+    """An interrupted run is continued on a read-only disk."""
     with _command(run, folder) as command:
         wait_for_a_save(command, run)
-        command.send(signal.SIGTERM)  # a kill might leave what only the next start can remove
+        command.send(signal.SIGTERM)  # after a kill, the next start might have to remove files
         command.gone_within(PATIENCE)
     _mount("-o", "remount,ro", str(run.path.parent))
     with _command(run, folder) as command:
-        faults = _said(command, "Read-only file system")
+        faults = _message_faults(command, "Read-only file system")
     _mount("-o", "remount,rw", str(run.path.parent))
     return faults
 
@@ -194,12 +196,12 @@ DISTURBANCES: dict[str, Disturbance] = {
     "no room for a checkpoint": lambda run, folder: _full(run, folder, SPARE),
     "no room for anything": lambda run, folder: _full(run, folder, 0),
     "checkpoints become read-only": _read_only_checkpoints,
-    "a start where all is read-only": _read_only_start,
+    "a start on a read-only disk": _read_only_start,
 }
 
 
 def fill(ballast: Path, spare: int) -> None:
-    """Takes what is free on the disk but for `spare` bytes."""
+    """Fills the disk except for `spare` bytes."""
     disk = os.statvfs(ballast.parent)
     size = disk.f_bavail * disk.f_frsize - spare
     with suppress(OSError), ballast.open("ab", buffering=0) as file:
@@ -211,16 +213,17 @@ def wait_for_a_save(command: Command, run: RunDirectory) -> None:
         time.sleep(0.01)
 
 
-def _said(command: Command, reason: str) -> list[str]:
-    """What was wrong with how the command ended: it names the reason, without a traceback."""
+def _message_faults(command: Command, reason: str) -> list[str]:
+    """Checks that the command failed with this reason and without a traceback; returns the
+    faults."""
     faults = [f"exit code {command.code}"] if command.code in (0, *range(128, 192)) else []
     if reason not in command.output or "Traceback" in command.output:
-        faults.append(f"no clear sentence: {last_line(command.output)}")
+        faults.append(f"no clear message: {last_line(command.output)}")
     return faults
 
 
 def _older_files(run: RunDirectory) -> list[str]:
-    faults = [f"{name} left over" for name in litter(run.path)]
+    faults = [f"{name} left over" for name in incomplete_files(run.path)]
     try:
         path, complaints = newest_readable(run.checkpoints, run.manifest["run_id"])
     except UserError as error:

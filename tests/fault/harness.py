@@ -22,9 +22,9 @@ from arclight.training.loggers import read_metrics
 from arclight.training.record import TIMING
 
 PROJECT = Path(__file__).parents[2]
-MARK = "ARCLIGHT_FAULT_SUITE"  # in the environment of all that a command starts
-PATIENCE = 300.0  # seconds for a command that nobody disturbs
-HANGS = 1200.0  # seconds after which any command is taken to hang
+MARK = "ARCLIGHT_FAULT_SUITE"  # environment variable of all processes that a command starts
+PATIENCE = 300.0  # seconds for an undisturbed command
+HANGS = 1200.0  # seconds after which a command counts as hanging
 
 SMALL = (
     "model=vit",
@@ -40,12 +40,12 @@ TWO_PROCESSES = ("trainer=ddp_cpu",)
 
 @dataclass
 class Trial:
-    """One test of the project, and whether it passed."""
+    """One test, and whether it passed."""
 
     what: str
     good: bool
     note: str = ""
-    count: int = 1  # how many disturbances it stands for
+    count: int = 1  # number of disturbances
 
 
 @dataclass
@@ -55,8 +55,8 @@ class Part:
     name: str
     promise: str
     trials: list[Trial] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)  # what was hit, and what it took
-    skipped: str = ""  # why nothing was done
+    notes: list[str] = field(default_factory=list)  # what was interrupted, and further facts
+    skipped: str = ""  # why the tests were skipped
 
     def add(self, what: str, faults: Sequence[str], count: int = 1) -> None:
         self.trials.append(Trial(what, not faults, "; ".join(faults), count))
@@ -83,12 +83,12 @@ class Part:
 
 
 class Command:
-    """A command in processes of its own, all of which are found again, and ended, at the end.
+    """A command in separate processes, which are all found and killed at the end.
 
     Args:
-        words: after `python`.
-        folder: where it runs; its output is kept there.
-        env: added to the environment.
+        words: arguments of `python`.
+        folder: the working directory, also for the file with its output.
+        env: additional environment variables.
     """
 
     def __init__(self, *words: str, folder: Path, env: dict[str, str] | None = None) -> None:
@@ -124,10 +124,10 @@ class Command:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended, which all that wait for it wait for.
+        """Whether it is still running; all loops that wait for it check this.
 
         Raises:
-            TimeoutError: it has not for very long: it hangs.
+            TimeoutError: it has been running for too long.
         """
         if self.process.poll() is not None:
             return False
@@ -137,21 +137,21 @@ class Command:
 
     @property
     def code(self) -> int:
-        """The exit code as a shell shows it, after the end."""
+        """The exit code as in a shell; waits for the end."""
         code = self.process.wait(HANGS)
         return code if code >= 0 else 128 - code
 
     def pids(self) -> list[int]:
-        """All living processes that the command started, itself included."""
+        """All living processes of the command, including its own."""
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):  # it ended meanwhile
+            with suppress(OSError):  # the process has ended
                 if self._mark in (entry / "environ").read_bytes().split(b"\0"):
                     found.append(int(entry.name))
         return sorted(found)
 
     def ranks(self) -> list[int]:
-        """Those that train in a run of several processes."""
+        """The training processes of a run with several processes."""
         found = []
         for pid in self.pids():
             with suppress(OSError):
@@ -161,12 +161,12 @@ class Command:
         return found
 
     def send(self, number: int) -> None:
-        """Signals the process that the user started, as a shell or a scheduler does."""
+        """Sends a signal to the main process, like a shell or a scheduler."""
         with suppress(ProcessLookupError):
             self.process.send_signal(number)
 
     def kill(self, pids: Sequence[int] | None = None) -> None:
-        """SIGKILL to these processes; None: to all, until none is left."""
+        """Sends SIGKILL to these processes; None: to all, until none is left."""
         for pid in self.pids() if pids is None else pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -187,7 +187,7 @@ class Command:
 
 
 def train(run: RunDirectory, *overrides: str, project: Path = PROJECT, **env: str) -> Command:
-    """`python train.py run_dir=RUN ...`, which makes the directory or continues in it.
+    """Starts `python train.py run_dir=RUN ...`, which creates or continues the run.
 
     Args:
         project: the folder of `train.py`.
@@ -197,7 +197,7 @@ def train(run: RunDirectory, *overrides: str, project: Path = PROJECT, **env: st
 
 
 def environment(project: Path) -> dict[str, str]:
-    """With the packages of another project first, where it is not this one."""
+    """The environment variables that put the packages of another project first."""
     if project == PROJECT:
         return {}
     before = os.environ.get("PYTHONPATH")
@@ -205,11 +205,11 @@ def environment(project: Path) -> dict[str, str]:
 
 
 def finished(run: RunDirectory, *overrides: str, project: Path = PROJECT) -> list[str]:
-    """Runs the command to its end, undisturbed; returns what was not as it should be."""
+    """Runs the command to its end, undisturbed; returns the faults."""
     with train(run, *overrides, project=project) as command:
         code = command.code
         if code or run.status != "finished":
-            return [f"exit code {code} in the end: {last_line(command.output)}"]
+            return [f"exit code {code} at the end: {last_line(command.output)}"]
     return []
 
 
@@ -219,13 +219,13 @@ def last_line(text: str) -> str:
 
 @dataclass
 class Reference:
-    """An undisturbed run: how it ends, and how long it takes to begin and to train."""
+    """An undisturbed run: its results, and the seconds for its start and its training."""
 
     run: RunDirectory
     overrides: tuple[str, ...]
     ending: dict[str, Any]
     start_seconds: float  # from the command to the first checkpoint
-    train_seconds: float  # from there to the last
+    train_seconds: float  # from the first to the last checkpoint
     project: Path = PROJECT
 
     @property
@@ -234,10 +234,10 @@ class Reference:
 
 
 def undisturbed(run: RunDirectory, *overrides: str, project: Path = PROJECT) -> Reference:
-    """Runs once to the end and watches.
+    """Runs the command to its end, and measures times.
 
     Raises:
-        RuntimeError: it does not even end well by itself.
+        RuntimeError: the undisturbed run failed.
     """
     with train(run, *overrides, project=project) as command:
         while command.running and saves(run) is None:
@@ -251,7 +251,7 @@ def undisturbed(run: RunDirectory, *overrides: str, project: Path = PROJECT) -> 
 
 
 def saves(run: RunDirectory) -> tuple[int, int] | None:
-    """Changes with each save of `last.ckpt`; None before the first."""
+    """A value that changes with each save of `last.ckpt`; None before the first save."""
     with suppress(FileNotFoundError):
         stat = (run.checkpoints / "last.ckpt").stat()
         return stat.st_ino, stat.st_mtime_ns
@@ -259,7 +259,7 @@ def saves(run: RunDirectory) -> tuple[int, int] | None:
 
 
 def ending(run: RunDirectory) -> dict[str, Any]:
-    """All that must be equal: the last checkpoint, and metrics except speed."""
+    """The results that must be equal: the last checkpoint, and metrics except speed."""
     last = read(run.checkpoints / "last.ckpt")
     kept = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch_metrics")
     rows = read_metrics(run.metrics_file)
@@ -274,7 +274,7 @@ def ending(run: RunDirectory) -> dict[str, Any]:
 
 
 def differences(a: Any, b: Any, where: str = "") -> Iterator[str]:
-    """Where two endings are not equal bit by bit."""
+    """The places in which two results are not equal bit by bit."""
     if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
         for key in a:
             yield from differences(a[key], b[key], f"{where}/{key}")
@@ -288,13 +288,13 @@ def differences(a: Any, b: Any, where: str = "") -> Iterator[str]:
         yield f"{where} differs"
 
 
-def unlike(run: RunDirectory, reference: Reference) -> list[str]:
-    """The first differences to the undisturbed run, in words; empty: equal bit by bit."""
+def first_differences(run: RunDirectory, reference: Reference) -> list[str]:
+    """The first differences from the undisturbed run in words; empty: equal bit by bit."""
     found = list(differences(ending(run), reference.ending))
     return [*found[:3], f"{len(found)} differences in all"] if found else []
 
 
-def litter(folder: Path) -> list[str]:
+def incomplete_files(folder: Path) -> list[str]:
     """Incomplete files and directories."""
     return [f.name for pattern in (".*.part", ".*.new") for f in folder.rglob(pattern)]
 
@@ -305,11 +305,11 @@ Moment = Literal["start", "training", "end"]
 def wait_for(
     moment: Moment, command: Command, run: RunDirectory, reference: Reference, rng: Random
 ) -> str:
-    """Sleeps until a random moment of this kind, or the command's end; says what it does then."""
+    """Sleeps until a random moment of this kind, or the command's end; returns the run's state."""
     before = saves(run)
     limit = rng.uniform(0, reference.start_seconds) if moment == "start" else PATIENCE
     pause = {"start": 0.0, "training": reference.train_seconds / 3, "end": 2.0}[moment]
-    sign = f"step {reference.steps}:"  # of the last validation's line
+    sign = f"step {reference.steps}:"  # in the line of the last validation
     end = time.monotonic() + limit
     while command.running and time.monotonic() < end:
         if moment == "training" and saves(run) != before:

@@ -26,17 +26,17 @@ from tests.fault.harness import (
     Part,
     Reference,
     finished,
-    litter,
+    first_differences,
+    incomplete_files,
     train,
     undisturbed,
-    unlike,
     wait_for,
 )
 
 Say = Callable[[str], None]
 KILLS_OF_A_RUN = 7
-LOST = 60.0  # seconds in which everything is gone after a process was lost
-GONE = 10.0  # after the one that watches them was
+LOST = 60.0  # seconds in which all processes must end after one was killed
+GONE = 10.0  # the same after the launcher was killed
 OFTEN = (
     *SMALL,
     "trainer.max_epochs=30",
@@ -54,10 +54,10 @@ WAYS = {1: (OFTEN, (*OFTEN, *EVERYTHING)), 2: ((*OFTEN, *TWO_PROCESSES),)}
 
 
 def sigkill(folder: Path, kills: int, processes: int, rng: Random, say: Say) -> Part:
-    """Runs are killed again and again, each time continued by the same command, and compared.
+    """Kills runs repeatedly, continues them with the same command, and compares the results.
 
-    Of two processes sometimes only one is killed, or only the one that watches them; then the
-    others must go by themselves.
+    With two processes, sometimes only one of them or only the launcher is killed. Then the others
+    must end by themselves.
     """
     part = Part(f"SIGKILL at random times, {processes} process(es)", "bitwise equal")
     references: dict[int, Reference] = {}
@@ -82,7 +82,7 @@ def sigkill(folder: Path, kills: int, processes: int, rng: Random, say: Say) -> 
 def killed(
     run: RunDirectory, like: Reference, kills: int, processes: int, rng: Random, hit: Counter[str]
 ) -> tuple[int, list[str]]:
-    """Kills one run up to so many times; returns how often, and what was wrong."""
+    """Kills one run up to `kills` times; returns the number of kills, and the faults."""
     faults: list[str] = []
     done = 0
     while done < kills:
@@ -98,13 +98,13 @@ def killed(
             faults += _kill(command, run, whom, rng)
         hit[doing if whom == "all" else f"{doing} ({whom})"] += 1
         done += 1
-    faults += finished(run, *like.overrides, project=like.project) or unlike(run, like)
-    faults += [f"{name} left over" for name in litter(run.path.parent)]
+    faults += finished(run, *like.overrides, project=like.project) or first_differences(run, like)
+    faults += [f"{name} left over" for name in incomplete_files(run.path.parent)]
     return done, faults
 
 
 def _kill(command: Command, run: RunDirectory, whom: str, rng: Random) -> list[str]:
-    """Kills and waits; what is left is wrong."""
+    """Kills, and waits until all processes have ended; returns the faults."""
     ranks = command.ranks()
     if whom == "all" or (whom == "one rank" and not ranks):
         command.kill()
@@ -114,26 +114,28 @@ def _kill(command: Command, run: RunDirectory, whom: str, rng: Random) -> list[s
     if command.gone_within(limit) is None:
         left = len(command.pids())
         return [f"{whom} killed: {left} processes still there after {limit:.0f} s"]
-    # The one that keeps the records may have had all it needed from the one that was killed.
+    # The process that writes the status may have finished without the killed one.
     honest = (("failed", 1), ("finished", 0))
     if whom == "one rank" and (run.status, command.code) not in honest:
         return [f"one rank killed: status {run.status}, exit code {command.code}"]
     return []
 
 
-NUMBERS = 27_000_000  # of 4 bytes: a file of 108 MB
+NUMBERS = 27_000_000  # 4 bytes each: a file of 108 MB
 
 
 def savekill(folder: Path, kills: int, rng: Random, say: Say, numbers: int = NUMBERS) -> Part:
     """A process saves one large checkpoint after another and is killed within a save.
 
-    After each kill the directory is opened as the next start opens it: the newest checkpoint is
-    whole and no older than the one before the kill, and nothing half-written is left.
+    After each kill the directory is opened like at the next start. The newest checkpoint must be
+    complete and not older than the last one saved, and no incomplete files may be left.
     """
     elsewhere = Path("/dev/shm")
-    part = Part(f"SIGKILL in a save of {numbers * 4 / 1e6:.0f} MB", "whole, and nothing left over")
+    part = Part(
+        f"SIGKILL in a save of {numbers * 4 / 1e6:.0f} MB", "complete, and nothing left over"
+    )
     if not elsewhere.is_dir() or elsewhere.stat().st_dev == folder.stat().st_dev:
-        part.notes.append("$TMPDIR on the same file system: there is no other")
+        part.notes.append("$TMPDIR on the same file system, as there is no other")
         elsewhere = folder
     temporary = elsewhere / f"arclight-faults-{os.getpid()}"
     temporary.mkdir()
@@ -150,29 +152,30 @@ def savekill(folder: Path, kills: int, rng: Random, say: Say, numbers: int = NUM
             child.start()
             theirs.close()
             saved, within = _kill_within_a_save(child, ours, rng)
-            left = litter(run.path)
+            left = incomplete_files(run.path)
             leftovers += len(left)
             faults = _after_a_kill(run, saved, temporary)
             step = read(run.checkpoints / "last.ckpt")["global_step"] if not faults else saved + 1
-            if faults or within:  # else it was killed between two saves, which proves nothing
+            if faults or within:  # otherwise, it was killed between two saves
                 part.add(f"kill {part.done}", faults)
                 if part.done % 10 == 0:
                     say(f"{part.name}: {part.verdict}")
     finally:
         shutil.rmtree(temporary)
         shutil.rmtree(run.path)
-    part.notes.append(f"{leftovers} half-written files were removed by the next start")
+    part.notes.append(f"{leftovers} incomplete files were removed by the next start")
     return part
 
 
 def keep_saving(
     said: Connection, run: RunDirectory, step: int, numbers: int, asynchronous: bool, tmpdir: str
 ) -> None:
-    """Saves a checkpoint of each step as a training does, and says before and after each."""
+    """Saves a checkpoint after each step, like training, and sends a message before and after
+    it."""
     os.environ["TMPDIR"] = tmpdir
     torch.set_num_threads(1)
     checkpoints = Checkpoints(run.checkpoints, run.manifest["run_id"], keep_best=2)
-    door = WholeCheckpointIO(asynchronous)
+    checkpoint_io = WholeCheckpointIO(asynchronous)
     weights = torch.empty(numbers)
     while True:
         step += 1
@@ -183,21 +186,21 @@ def keep_saving(
             callbacks=[],
             lightning_module=torch.nn.Linear(1, 1),
             save_checkpoint=lambda path, weights_only, storage_options, content=content: (
-                door.save_checkpoint(content, path, storage_options)
+                checkpoint_io.save_checkpoint(content, path, storage_options)
             ),
         )
         if step % 3 == 0:
             checkpoints.best = [(step, 1 / step), *checkpoints.best][:2]
         said.send("saving")
         checkpoints.save(trainer)
-        door.wait()
+        checkpoint_io.wait()
         said.send(step)
 
 
 def _kill_within_a_save(child: BaseProcess, said: Connection, rng: Random) -> tuple[int, bool]:
-    """Lets one save pass, for its time, and kills within the next or the one after it.
+    """Measures the time of a save, and kills during one of the next two saves.
 
-    Returns the step that was saved last, and whether a save was under way.
+    Returns the last saved step, and whether a save was in progress.
     """
     try:
         for _ in range(rng.choice([1, 2])):
@@ -221,10 +224,10 @@ def _kill_within_a_save(child: BaseProcess, said: Connection, rng: Random) -> tu
 
 
 def _after_a_kill(run: RunDirectory, saved: int, temporary: Path) -> list[str]:
-    """What the next start finds wrong."""
+    """The faults that the next start finds."""
     faults = []
     with run.held():
-        faults += [f"{name} left over" for name in litter(run.path)]
+        faults += [f"{name} left over" for name in incomplete_files(run.path)]
         faults += [f"{f.name} left over in $TMPDIR" for f in temporary.iterdir()]
         for file in run.checkpoints.iterdir():
             try:

@@ -1,4 +1,4 @@
-"""SIGKILL at random times to runs of any experiment, started as by a user."""
+"""SIGKILL at random times to runs of any experiment, started like by a user."""
 
 import os
 import shutil
@@ -31,15 +31,15 @@ OFTEN = (
 
 
 class Case(NamedTuple):
-    """An experiment, and how it is executed.
+    """An experiment, and the settings of its execution.
 
     Attributes:
-        words: of `train.py`.
+        words: overrides of `train.py`.
         processes: 1, or 2 on the CPU.
-        workers: of the data loaders; None: as it is.
+        workers: workers of the data loaders; None: unchanged.
         project: the folder of `train.py`.
-        parted: each worker reads a part of its own, so that their number decides what a batch is.
-        inexact: it cannot be continued exactly, and must say so.
+        parted: whether each worker reads its own part, so batches depend on their number.
+        inexact: whether it cannot be continued exactly, and must report it.
     """
 
     name: str
@@ -56,18 +56,18 @@ class Case(NamedTuple):
 
     @property
     def undisturbed(self) -> "Case":
-        """The one whose undisturbed run ends as this one should."""
+        """The case whose undisturbed run must have the same results."""
         return self if self.parted or self.workers is None else self._replace(workers=0)
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """All words; what `words` say counts."""
+        """All overrides; those in `words` win."""
         two = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp")
         typed = {word.partition("=")[0] for word in self.words}
-        more = (*OFTEN, *self._of_workers(), *(two if self.processes == 2 else ()))
+        more = (*OFTEN, *self._worker_overrides(), *(two if self.processes == 2 else ()))
         return (*self.words, *(word for word in more if word.partition("=")[0] not in typed))
 
-    def _of_workers(self) -> tuple[str, ...]:
+    def _worker_overrides(self) -> tuple[str, ...]:
         if self.workers is None:
             return ()
         loader = ("data.loader=workers",) if "loader" in self.data and self.workers else ()
@@ -75,7 +75,7 @@ class Case(NamedTuple):
 
     @property
     def data(self) -> dict[str, Any]:
-        """The config of its data."""
+        """The config's `data`."""
         return composed(self.project, *self.words).get("data") or {}
 
 
@@ -95,10 +95,10 @@ def composed(project: Path, *words: str) -> dict[str, Any]:
     return config
 
 
-def of_everything(
+def all_settings(
     name: str, words: tuple[str, ...], project: Path = PROJECT, parted: bool = False
 ) -> list[Case]:
-    """An experiment in one process and in two, and with 0 and 2 workers if it has any."""
+    """An experiment with one and two processes, and 0 and 2 workers if it can have workers."""
     has_workers = "num_workers" in Case(name, words, project=project).data
     workers = (0, 2) if has_workers else (None,)
     return [Case(name, words, n, w, project, parted) for n in (1, 2) for w in workers]
@@ -107,10 +107,10 @@ def of_everything(
 def resumed(
     folder: Path, cases: Sequence[Case], kills: int, rng: Random, say: Say, name: str
 ) -> Part:
-    """Kills a run of each case so often, continues it by the same command, and compares.
+    """Kills a run of each case, continues it with the same command, and compares the results.
 
-    Weights, optimizers, and all of `metrics.csv` but times must equal those of a run that nobody
-    disturbed and that has no workers: their number decides nothing, parted data aside.
+    Weights, optimizers, and `metrics.csv` without times must equal those of an undisturbed run
+    without workers (with the same number of workers for parted data).
     """
     part = Part(f"SIGKILL, {name}", "bitwise equal")
     hit: Counter[str] = Counter()
@@ -124,7 +124,7 @@ def resumed(
             like = replace(like, overrides=case.overrides)
             run = RunDirectory(cut)
             done, faults = killed(run, like, kills, case.processes, rng, hit)
-            faults = _held(run, case, faults)
+            faults = _report_faults(run, case, faults)
         except (RuntimeError, TimeoutError, subprocess.TimeoutExpired) as error:
             done, faults = 1, [str(error).strip().splitlines()[-1]]
         part.add(str(case), faults, count=max(1, done))
@@ -136,37 +136,37 @@ def resumed(
 
 
 def _reference(path: Path, case: Case) -> Reference:
-    """An undisturbed run, of which no more is kept than how it has ended."""
+    """The results of an undisturbed run, whose directory is removed."""
     like = undisturbed(RunDirectory(path), *case.undisturbed.overrides, project=case.project)
     shutil.rmtree(path)
     return like
 
 
-def _held(run: RunDirectory, case: Case, faults: list[str]) -> list[str]:
-    """What is wrong, once it is seen what the run says of itself."""
+def _report_faults(run: RunDirectory, case: Case, faults: list[str]) -> list[str]:
+    """The faults, given what the run reports about its exactness."""
     said = run.summary.get("resume") == "inexact"
     if said and case.inexact and run.status == "finished":
         return []
     if said:
         return [*faults, f"inexact: {' '.join(run.summary['inexact_because'])}"]
-    return [*faults, "it does not say that it is inexact"] if case.inexact else faults
+    return [*faults, "it does not report that it is inexact"] if case.inexact else faults
 
 
 def conventional(folder: Path) -> Iterator[Case]:
     """Ten plain data modules, in a separate project."""
     project = made_project(folder)
     for module in data.MODULES:
-        yield from of_everything(
+        yield from all_settings(
             module.__name__, _words_of(module), project=project, parted=module.parted
         )
 
 
 def tricky(folder: Path, rng: Random) -> Iterator[Case]:
-    """More of them, each in one way of all; the last ones cannot be exact."""
+    """Tricky data modules, each with one random setting; the last ones cannot be exact."""
     project = made_project(folder)
     for module in (*tricky_data.EXACT, *tricky_data.INEXACT):
         case = rng.choice(
-            of_everything(module.__name__, _words_of(module), project=project, parted=module.parted)
+            all_settings(module.__name__, _words_of(module), project=project, parted=module.parted)
         )
         yield case._replace(inexact=module in tricky_data.INEXACT)
 
@@ -177,7 +177,7 @@ def _words_of(module: type[data.Plain]) -> tuple[str, ...]:
 
 
 def models(rng: Random) -> Iterator[Case]:
-    """Every model that trains without a download, each in one way of all."""
+    """Every model that trains without a download, each with one random setting."""
     for model in options("model"):
         if model == "auto":  # needs published weights
             continue
@@ -185,23 +185,23 @@ def models(rng: Random) -> Iterator[Case]:
         words += ("model.n_layers=1",) if model.startswith("vit_") else ()
         config = composed(PROJECT, words[0])
         known = tuple(word for word in words if _is_key(word, config))
-        yield rng.choice(of_everything(model, known))
+        yield rng.choice(all_settings(model, known))
 
 
 def gallery() -> Iterator[Case]:
-    """Every experiment of the gallery, in all ways."""
+    """Every experiment of the gallery, with all settings."""
     for experiment in miniature.MINIATURE:
-        yield from of_everything(experiment, miniature.words(experiment))
+        yield from all_settings(experiment, miniature.words(experiment))
 
 
 def _is_key(word: str, config: dict[str, Any]) -> bool:
-    """Whether a config has the key of a word; a group's choice always."""
+    """Whether a config has the key of an override; true for choices of groups."""
     group, dot, key = word.partition("=")[0].partition(".")
     return not dot or key in (config.get(group) or {})
 
 
 def made_project(folder: Path) -> Path:
-    """A project with the package `conventional`: configs and packages of its own, this engine."""
+    """A project with the package `conventional`, its own configs, and this engine."""
     project = folder / "project"
     source = project / "src"
     source.mkdir(parents=True)

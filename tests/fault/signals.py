@@ -19,27 +19,26 @@ from tests.fault.harness import (
     Part,
     Reference,
     finished,
-    litter,
+    first_differences,
+    incomplete_files,
     train,
     undisturbed,
-    unlike,
     wait_for,
 )
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 SIGNALS_OF_A_RUN = 8
-GONE = 10.0  # seconds after the signal in which every process must be gone; on a machine that is
-# so busy that a start takes longer, as many as a start
+# seconds after a signal in which every process must end; on a busy machine the time of a start, if
+# that is longer
+GONE = 10.0
 SELDOM = (*SMALL, "trainer.max_epochs=30", "trainer.log_every_n_steps=1")
 
 
 def signals(
     folder: Path, each: int, processes: int, rng: Random, say: Callable[[str], None]
 ) -> Part:
-    """Each signal so many times, from a process's start to its end; then the run is continued."""
-    part = Part(
-        f"signals at random times, {processes} process(es)", "ended and resumed as promised"
-    )
+    """Sends each signal `each` times, between start and end of a run, and continues the run."""
+    part = Part(f"signals at random times, {processes} process(es)", "ended and resumed correctly")
     words = SELDOM if processes == 1 else (*SELDOM, *TWO_PROCESSES)
     like = undisturbed(RunDirectory(folder / f"undisturbed-{processes}"), *words)
     waiting = [number for number in SIGNALS for _ in range(each)]
@@ -53,11 +52,11 @@ def signals(
         for signum in waiting[:SIGNALS_OF_A_RUN]:
             faults = _signalled(run, like, signum, rng, hit)
             if faults is None:
-                break  # the run was over before
+                break  # the run had ended before
             part.add(f"{signal.Signals(signum).name} to run {number}", faults)
             waiting.remove(signum)
-        faults = finished(run, *words) or unlike(run, like)
-        part.add(f"the end of run {number}", [*faults, *litter(folder)], count=0)
+        faults = finished(run, *words) or first_differences(run, like)
+        part.add(f"the end of run {number}", [*faults, *incomplete_files(folder)], count=0)
         say(f"{part.name}: {part.verdict}")
         for trial in part.failed[told:]:
             say(f"  FAILED {trial.what}: {trial.note}")
@@ -70,7 +69,7 @@ def signals(
 def _signalled(
     run: RunDirectory, like: Reference, signum: int, rng: Random, hit: Counter[str]
 ) -> list[str] | None:
-    """Starts or continues the run and signals it once; what was wrong, or None: it was over."""
+    """Starts or continues the run and sends a signal; returns the faults, None if it had ended."""
     moments: list[Moment] = ["start", "training", "end"]
     status, begun = condition(run)
     with train(run, *like.overrides) as command:
@@ -84,20 +83,20 @@ def _signalled(
         when = time.time()
         command.send(signum)
         faults = after_a_signal(command, signum, max(GONE, like.start_seconds))
-        if "Failed to import the site module" in command.output:  # Python's own word for SIGINT
-            doing, faults = "before Python had begun", []
+        if "Failed to import the site module" in command.output:  # Python's own reaction to SIGINT
+            doing, faults = "before Python had started", []
     hit[doing] += 1
     after = condition(run)[0]
-    slack = 1.0 if doing == "ending" else 0.1  # signals are ignored while the end is written down
+    slack = 1.0 if doing == "ending" else 0.1  # signals are ignored while the end is recorded
     if after == "finished" and run.summary_file.stat().st_mtime < when + slack:
-        return []  # it was over when the signal came
+        return []  # it had ended before the signal
     if after not in allowed:
         faults.append(f"status {after}")
     return [f"{doing}: {fault}" for fault in [*faults, *too_old(run)]]
 
 
 def condition(run: RunDirectory) -> tuple[str, int]:
-    """Status and number of resumptions: what changes when the run's execution begins."""
+    """Status and number of resumptions, which change when the execution begins."""
     if not run.summary_file.exists():
         return "absent", 0
     summary = run.summary
@@ -105,7 +104,7 @@ def condition(run: RunDirectory) -> tuple[str, int]:
 
 
 def after_a_signal(command: Command, signum: int, seconds: float) -> list[str]:
-    """What is wrong with the exit code, and with who is left after so many seconds."""
+    """The faults: a wrong exit code, or processes that are left after these seconds."""
     if command.gone_within(seconds) is None:
         left = len(command.pids())
         command.kill()
@@ -116,9 +115,9 @@ def after_a_signal(command: Command, signum: int, seconds: float) -> list[str]:
 
 
 def too_old(run: RunDirectory) -> list[str]:
-    """Whether more than one step that was trained is missing in the checkpoint."""
+    """Whether the checkpoint lacks more than one trained step; returns the faults."""
     rows = read_metrics(run.metrics_file) if run.metrics_file.exists() else []
     trained = max((int(row["step"]) for row in rows), default=0)
     last = run.checkpoints / "last.ckpt"
     saved = int(read(last)["global_step"]) if last.exists() else 0
-    return [f"the checkpoint is of step {saved}, trained was {trained}"] * (saved < trained - 1)
+    return [f"the checkpoint is of step {saved}, but {trained} was trained"] * (saved < trained - 1)

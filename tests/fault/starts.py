@@ -6,12 +6,12 @@ from pathlib import Path
 import yaml
 
 from arclight.run_directory import RunDirectory
-from tests.fault.harness import PROJECT, Command, Part, last_line, litter
+from tests.fault.harness import PROJECT, Command, Part, incomplete_files, last_line
 
 
 def starts(folder: Path, number: int) -> Part:
-    """Starts so many runs at once, which differ in one override."""
-    part = Part("simultaneous starts", "a directory of its own, with its own overrides")
+    """Starts this number of runs at once, which differ in one override."""
+    part = Part("simultaneous starts", "its own directory, with its own overrides")
     root = folder / "runs"
     rates = [f"{0.001 + i / 10_000:.4f}" for i in range(number)]
     words = ("debug=fast", "model=vit", "data.limit=64", f"runs={root}")
@@ -34,6 +34,6 @@ def starts(folder: Path, number: int) -> Part:
             if f"optimizer.lr={rate}" not in overrides or run.status != "finished":
                 faults.append(f"{run.path.name} has {overrides}, status {run.status}")
         part.add(f"optimizer.lr={rate}", faults)
-    if len(runs) != number or litter(root):
-        part.add("all", [f"{len(runs)} directories", *litter(root)])
+    if len(runs) != number or incomplete_files(root):
+        part.add("all", [f"{len(runs)} directories", *incomplete_files(root)])
     return part

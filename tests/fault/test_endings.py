@@ -17,7 +17,7 @@ from arclight.training.checkpoints import Checkpoints
 from arclight.training.loggers import read_metrics
 from arclight_zoo.image.classification import ImageClassification
 from tests.conftest import Composed
-from tests.fault.harness import differences, ending, litter
+from tests.fault.harness import differences, ending, incomplete_files
 from tests.fault.signals import too_old
 
 TINY = (
@@ -36,7 +36,7 @@ STEPS = 18
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No pictures, and no threads that wait for each other in small steps."""
+    """No plots, and one thread, since more would slow down small steps."""
     monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -46,7 +46,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def made(composed: Composed, tmp_path: Path) -> Callable[..., RunDirectory]:
-    """A new run of a few steps."""
+    """Creates a new run of a few steps."""
 
     def make(name: str, *overrides: str) -> RunDirectory:
         config = composed(*TINY, *overrides)
@@ -63,7 +63,7 @@ def finite(file: Path) -> bool:
 
 
 def diverge(monkeypatch: pytest.MonkeyPatch, at: Callable[[int], bool]) -> None:
-    """The images, and so the loss, are NaN in the steps that are chosen."""
+    """Makes the images, and so the loss, NaN in the chosen steps."""
     step = ImageClassification.training_step
 
     def training_step(self: ImageClassification, batch: Any, batch_idx: int) -> torch.Tensor:
@@ -83,7 +83,7 @@ def test_a_diverged_run_fails_and_reports_the_step(made: Made) -> None:
     assert "at step" in run.summary["error"]
     for file in run.checkpoints.glob("*.ckpt"):
         assert finite(file), file.name
-    assert not litter(run.path)
+    assert not incomplete_files(run.path)
 
 
 def test_a_loss_that_is_nan_stops_the_run_before_the_next_save(
@@ -129,13 +129,13 @@ def test_an_exception_in_the_model_is_a_failure_with_its_traceback(
     said = run.log_file.read_text()
     assert "Traceback" in said
     assert "ZeroDivisionError: in the model" in said
-    assert execute(run) == 0  # mended, the same directory is continued
+    assert execute(run) == 0  # after the fix, the same directory is continued
     assert run.summary["error"] is None
 
 
 MOMENTS = {
     "in a step": ("training_step", 8),
-    "in a step that validation follows": ("training_step", 12),
+    "in a step before a validation": ("training_step", 12),
     "in the last step": ("training_step", STEPS),
     "in validation": ("validation_step", 12),
     "in the last validation": ("validation_step", STEPS),
@@ -148,7 +148,8 @@ MOMENTS = {
 def test_a_signal_ends_the_run_at_any_time(
     made: Made, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """Exit code and status are the signal's, the checkpoint is new, and the end is the same."""
+    """Exit code and status match the signal, the checkpoint is new, and the results are the
+    same."""
     undisturbed, run = made("undisturbed"), made("signalled")
     assert execute(undisturbed) == 0
     where, at = MOMENTS[moment]
@@ -163,7 +164,7 @@ def test_a_signal_ends_the_run_at_any_time(
 
 
 def _signal_once(patch: pytest.MonkeyPatch, where: str, at: int) -> None:
-    """The process gets SIGTERM in a method, as soon as so many steps were begun."""
+    """Sends SIGTERM to the process in a method, after the given number of steps has begun."""
     owner: Any = Checkpoints if where == "save" else ImageClassification
     original = getattr(owner, where)
     told: list[int] = []

@@ -54,7 +54,7 @@ def test_a_damaged_checkpoint_is_replaced_by_the_previous_one(tmp_path: Path) ->
 
 
 def test_a_disk_that_cannot_be_written(tmp_path: Path) -> None:
-    all_good(disk(tmp_path, print, ["no room for a checkpoint", "a start where all is read-only"]))
+    all_good(disk(tmp_path, print, ["no room for a checkpoint", "a start on a read-only disk"]))
 
 
 def two_processes(path: Path) -> tuple[RunDirectory, tuple[str, ...]]:
@@ -76,7 +76,7 @@ def test_a_lost_process_ends_the_others_and_the_run_has_failed(tmp_path: Path) -
 
 
 def test_processes_do_not_outlive_the_one_that_watches_them(tmp_path: Path) -> None:
-    """It holds the directory: a second execution beside theirs would spoil both."""
+    """The watcher locks the directory: without it, a second execution could start in parallel."""
     run, words = two_processes(tmp_path)
     with train(run, *words) as command:
         wait_for_a_save(command, run)
@@ -103,7 +103,7 @@ if os.environ.get("RANK") == "1":
 
 
 def test_the_error_of_the_first_failing_process_is_printed_last(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(BROKEN)  # imported as Python starts
+    (tmp_path / "sitecustomize.py").write_text(BROKEN)  # imported when Python starts
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     run, words = two_processes(tmp_path)
     with train(run, *words, PYTHONPATH=path) as command:
@@ -118,7 +118,7 @@ def test_the_error_of_the_first_failing_process_is_printed_last(tmp_path: Path) 
 
 
 def test_plain_data_and_modules_end_in_the_same_bits(tmp_path: Path) -> None:
-    """Two of the forty cases: one with workers, one of two processes."""
+    """Two of the forty cases: one with workers, one with two processes."""
     cases, rng = list(conventional(tmp_path)), Random(0)
     one = [case for case in cases if (case.processes, case.workers) == (1, 2)]
     two = [case for case in cases if (case.processes, case.workers) == (2, 0)]
@@ -127,7 +127,7 @@ def test_plain_data_and_modules_end_in_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_hidden_state_is_restored_or_reported(tmp_path: Path) -> None:
-    """A generator of the module, and an order that follows from the loss."""
+    """A generator in the module, and an order that depends on the loss."""
     cases = {case.name: case._replace(processes=1) for case in tricky(tmp_path, Random(0))}
     some = [cases["OfModule"]._replace(workers=2), cases["FromLoss"]._replace(workers=0)]
     all_good(resumed(tmp_path, some, 1, Random(0), print, "hidden state"))

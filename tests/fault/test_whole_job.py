@@ -34,7 +34,7 @@ def test_a_signal_to_the_whole_job_is_not_a_failure(
         assert not after_a_signal(command, signal.SIGTERM, ENDED), command.output
     assert run.status == "interrupted"
     assert not too_old(run)
-    with train(run, *words) as command:  # killed, the workers end by themselves
+    with train(run, *words) as command:  # after the kill, the workers end by themselves
         before = saves(run)
         while command.running and saves(run) == before:
             time.sleep(0.02)

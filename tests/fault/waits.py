@@ -1,4 +1,4 @@
-"""Runs that wait forever or lose their directory end with a correct message."""
+"""Runs that would wait forever or lose their directory end with a correct message."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from tests.fault.harness import PROJECT, Command, Part, environment, last_line, 
 from tests.fault.projects import made_project
 
 Say = Callable[[str], None]
-SOON = 30.0  # seconds after a second signal, on a machine that is busy
+SOON = 30.0  # seconds after a second signal, on a busy machine
 FOLDER = (
     *("data=image_folder", "data.loader=workers", "data.num_workers=1", "data.image_size=8"),
     *("data.mean=[0.5,0.5,0.5]", "data.std=[0.2,0.2,0.2]", "data.batch_size=32"),
@@ -25,8 +25,10 @@ LONG = ("trainer.max_epochs=500", "data.limit=96", "data.batch_size=16", "prefli
 
 
 def waits(folder: Path, say: Say) -> Part:
-    """Each of them once."""
-    part = Part("waits, lost workers, moved directories", "ended soon, in a sentence, true status")
+    """Runs each of these cases once."""
+    part = Part(
+        "waits, lost workers, moved directories", "ended soon, clear message, correct status"
+    )
     for name, case in CASES.items():
         place = folder / name.replace(" ", "-")
         place.mkdir()
@@ -58,7 +60,7 @@ def _images(folder: Path) -> Path:
 
 
 def _stalled(folder: Path) -> list[str]:
-    """A fifo in the place of an image: its read never ends."""
+    """An image is replaced by a fifo, which blocks readers forever."""
     images = _images(folder / "images")
     stalled = images / "train" / "a" / "005.png"
     stalled.unlink()
@@ -67,7 +69,7 @@ def _stalled(folder: Path) -> list[str]:
     with _train(run, *FOLDER, f"data.path={images}") as command:
         while command.running and not run.log_file.exists():
             time.sleep(0.1)
-        time.sleep(5)  # until it waits
+        time.sleep(5)  # until it blocks
         for _ in range(2):
             command.send(signal.SIGTERM)
             time.sleep(2)
@@ -75,7 +77,7 @@ def _stalled(folder: Path) -> list[str]:
 
 
 def _small_shared_memory(folder: Path) -> list[str]:
-    """64 KB of /dev/shm: worker processes cannot hand on what they read."""
+    """/dev/shm with 64 KB: worker processes cannot send their batches."""
     mount = "mount -t tmpfs -o size=64k tmpfs /dev/shm"
     inside = ("unshare", "-rm", "bash", "-c")
     done = subprocess.run([*inside, mount], capture_output=True, text=True)
@@ -87,7 +89,7 @@ def _small_shared_memory(folder: Path) -> list[str]:
 
 
 def _killed_worker(folder: Path) -> list[str]:
-    """One of two worker processes gets a SIGKILL, as from a kernel that is short of memory."""
+    """One of two worker processes gets a SIGKILL, as if memory had run out."""
     run = RunDirectory(folder / "run")
     with _with_workers(run) as command:
         while command.running and saves(run) is None:
@@ -102,7 +104,7 @@ def _killed_worker(folder: Path) -> list[str]:
 
 
 def _with_workers(run: RunDirectory, *prefix: str) -> Command:
-    """A run whose data come from worker processes."""
+    """Starts a run with worker processes for its data."""
     project = made_project(run.path.parent)
     words = ("task=classifier", "data=Weighted", "data.num_workers=2", "trainer.max_epochs=300")
     start = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
@@ -113,7 +115,7 @@ def _with_workers(run: RunDirectory, *prefix: str) -> Command:
 
 
 def _damaged(folder: Path) -> list[str]:
-    """Each file of a finished run, damaged in each way, and each command on it."""
+    """Damages each file of a finished run in each way, and runs each command on it."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "tests/safety/test_endings.py", "-q", "-m", ""],
         cwd=PROJECT,
@@ -124,7 +126,7 @@ def _damaged(folder: Path) -> list[str]:
 
 
 def _leaves(folder: Path, moved: bool) -> list[str]:
-    """The directory is moved, or deleted, while the run trains."""
+    """Moves or deletes the directory during training."""
     run, elsewhere = RunDirectory(folder / "run"), RunDirectory(folder / "elsewhere")
     with _train(run, *LONG, "callbacks.checkpoints.every_n_steps=6") as command:
         while command.running and saves(run) is None:
@@ -133,10 +135,12 @@ def _leaves(folder: Path, moved: bool) -> list[str]:
             run.path.rename(elsewhere.path)
         else:
             shutil.rmtree(run.path, ignore_errors=True)
-            shutil.rmtree(run.path, ignore_errors=True)  # what was written meanwhile
+            shutil.rmtree(
+                run.path, ignore_errors=True
+            )  # files that were written during the first call
         faults = _ended(command, 2, "was moved to" if moved else "was deleted")
     if run.path.exists():
-        faults.append(f"{run.path.name} was made again")
+        faults.append(f"{run.path.name} was created again")
     return [*faults, *(_status(elsewhere, "failed") if moved else [])]
 
 
@@ -148,12 +152,12 @@ def _ended(command: Command, code: int, sentence: str = "") -> list[str]:
         return ["it did not end"]
     faults = [] if command.code == code else [f"exit code {command.code}"]
     if sentence not in command.output or "Traceback" in command.output:
-        faults.append(f"no clear sentence: {last_line(command.output)}")
+        faults.append(f"no clear message: {last_line(command.output)}")
     return faults
 
 
 def _status(run: RunDirectory, wanted: str) -> list[str]:
-    """A run that ends before it has trained leaves no directory."""
+    """The fault if the status is wrong; a run that ends before training leaves no directory."""
     if not run.path.exists() or run.status == wanted:
         return []
     return [f"status {run.status}"]

@@ -1,10 +1,10 @@
-"""Random combinations of group options, and what comes of each: trained, or refused.
+"""Try random combinations of group options: each is trained or rejected.
 
     python -m tests.safety.combinations FOLDER SEED SEED ...
 
-All run in this process; FOLDER is the working directory. A line of JSON for each seed: its words,
-the sentence that refuses it (null: it trained), and the traceback where it crashed. The options are
-those that `configs/` has, so a new one takes part by being there.
+All run in this process; FOLDER is the working directory. Prints a line of JSON for each seed: its
+overrides, the error message (null: it trained), and the traceback if it crashed. The options are
+those in `configs/`, so new ones are included automatically.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ RARELY = {
     "experiment": 0.15,
     "debug": 0.1,
 }
-"""How often a group is chosen, where most of its options suit few of the others'."""
+"""The probability of choosing a group, for groups whose options fit few others."""
 
 SETTINGS = {
     "trainer.precision": ["32-true", "bf16-mixed", "auto"],
@@ -73,11 +73,11 @@ SHORT = {
     "preflight": "false",
     "name": "run",
 }
-"""What makes a run quick, where it has such a key."""
+"""Settings that make a run quick, for configs that have the key."""
 
 
 def drawn(seed: int) -> list[str]:
-    """The words of one combination."""
+    """Returns the overrides of one combination."""
     draw = random.Random(seed)
     groups = [*(group for group in GROUPS if group != "search"), "experiment", "debug"]
     words = [
@@ -98,7 +98,7 @@ def composed(words: Sequence[str]) -> dict[str, Any]:
 
 
 def shortened(words: Sequence[str]) -> list[str]:
-    """The words, and those that make the run quick."""
+    """Returns the overrides with those that make the run quick."""
     config, given = composed(words), {word.partition("=")[0] for word in words}
     more = []
     for key, value in SHORT.items():
@@ -110,7 +110,7 @@ def shortened(words: Sequence[str]) -> list[str]:
 
 
 def refused(words: Sequence[str], folder: Path) -> str | None:
-    """Trains two steps of the combination: the sentence that refuses it; None: it trained.
+    """Trains the combination for two steps; returns the error message, or None if it trained.
 
     Raises:
         RuntimeError: it crashed.

@@ -1,4 +1,4 @@
-"""Every command on a run directory, as it is called in a process, and a run to call them on."""
+"""All commands on a run directory, called in this process, and a run for them."""
 
 import contextlib
 import io
@@ -26,7 +26,7 @@ Command = Callable[[str], Any]
 
 
 def resume(path: str) -> None:
-    """As `train.py resume=PATH`; what it says before exit code 2 is raised."""
+    """Like `train.py resume=PATH`; an error with exit code 2 is raised as `UserError`."""
     run = open_checked(path)
     with only_reading():
         code = execute(run)
@@ -37,7 +37,7 @@ def resume(path: str) -> None:
 
 
 def results(path: str) -> None:
-    """As `results.py PATH`, which leaves out a run that it cannot read."""
+    """Like `results.py PATH`, which leaves out runs that it cannot read."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
         found = collect([Path(path)])
@@ -46,18 +46,18 @@ def results(path: str) -> None:
 
 
 def pretrained(path: str) -> None:
-    """As `model.pretrained=PATH` of another run."""
+    """Like `model.pretrained=PATH` of another run."""
     node = {"_target_": "arclight_zoo.image.cnn.CNN", "in_channels": 1, "num_classes": 10}
     build_model({**node, "pretrained": path}, load_run=lambda run: load_task(run))
 
 
 def compare(path: str) -> None:
-    """As `results.py compare PATH PATH`."""
+    """Like `results.py compare PATH PATH`."""
     side_by_side(path, path)
 
 
 def data_of(path: str) -> None:
-    """As a notebook asks for a run's data."""
+    """Like a notebook that reads a run's data."""
     _ = load(path).data
 
 
@@ -79,8 +79,8 @@ READING = ("results", "compare")
 """Commands that build nothing of a run."""
 
 
-def begun_anew(run: RunDirectory) -> None:
-    """Makes a finished run one that was interrupted before its first checkpoint."""
+def without_checkpoints(run: RunDirectory) -> None:
+    """Turns a finished run into one that was interrupted before its first checkpoint."""
     for file in (*run.checkpoints.iterdir(), run.metrics_file):
         file.unlink()
     run.update_summary(status="interrupted")

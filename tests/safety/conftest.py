@@ -1,4 +1,5 @@
-"""What the attacks share: a place where none may leave a mark, and the table of `make safety`."""
+"""Shared by the attacks: a folder in which no payload may leave a file, and the table of `make
+safety`."""
 
 import os
 import sys
@@ -18,9 +19,17 @@ from tests.safety.whole import WHOLE
 
 PROCESSES = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
 NETWORK = ("socket.connect", "socket.getaddrinfo")
-SHARE = 5  # of so many payloads one is tried in CI
+SHARE = 5  # CI tries one of this number of payloads
 HUB = "huggingface.co"
-OURS = ("git", "lscpu", "nvidia-smi", "ldconfig", "gcc", "file", "uname")  # what commands start
+OURS = (
+    "git",
+    "lscpu",
+    "nvidia-smi",
+    "ldconfig",
+    "gcc",
+    "file",
+    "uname",
+)  # programs that commands may start
 
 _watching: list[list[str]] = []
 
@@ -35,18 +44,18 @@ def _hook(event: str, given: tuple[Any, ...]) -> None:
             _watching[-1].append(f"started {command!r:.100}")
     elif event in NETWORK:
         asked = given[-1] if event == "socket.connect" else given[0]
-        if HUB not in str(asked):  # of which commands may take data and weights
+        if HUB not in str(asked):  # commands may load data and weights from it
             _watching[-1].append(f"asked for {asked}")
 
 
 @dataclass
 class Attack:
-    """Attempts of one payload.
+    """Attempts to run one payload.
 
     Attributes:
-        loot: a folder in which it would leave its mark.
-        refused: the sentences that it got.
-        marks: what it has done all the same.
+        loot: the folder in which it would create files.
+        refused: the error messages.
+        marks: the effects that it had.
     """
 
     loot: Path
@@ -54,7 +63,7 @@ class Attack:
     marks: list[str] = field(default_factory=list)
 
     def attempt(self, what: Callable[[], object], *expected: type[BaseException]) -> None:
-        """Does it; a refusal is a `UserError`, or one of these."""
+        """Calls `what`, which may raise `UserError` or one of the expected errors."""
         with self.watched():
             try:
                 what()
@@ -64,7 +73,7 @@ class Attack:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Notes the processes that start meanwhile, and what is asked of a network."""
+        """Records started processes and network requests within the block."""
         _watching.append(self.marks)
         try:
             yield
@@ -77,7 +86,7 @@ class Attack:
 
 
 class Payload:
-    """Leaves a mark where it is unpickled."""
+    """Creates a folder when it is unpickled."""
 
     def __init__(self, loot: Path) -> None:
         self.loot = loot
@@ -88,8 +97,8 @@ class Payload:
 
 @pytest.fixture(scope="session")
 def _hooked() -> None:
-    with guarded():  # whose own hook comes first, so that what it stops is not seen here
-        sys.addaudithook(_hook)  # which cannot be removed
+    with guarded():  # its hook comes first, so blocked actions are not recorded here
+        sys.addaudithook(_hook)  # a hook cannot be removed
 
 
 @pytest.fixture
@@ -100,7 +109,7 @@ def attack(
     record_property: Callable[[str, object], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Attack]:
-    """Counts in the table, under the route that the test's mark `route` names."""
+    """Counts the attack in the table, under the route of the test's mark `route`."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     loot = tmp_path / "loot"
     loot.mkdir()
@@ -112,11 +121,11 @@ def attack(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "route(name): by which the payloads of a test come")
+    config.addinivalue_line("markers", "route(name): how the payloads of a test arrive")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keeps a seeded sample of the payloads by each route; all of them by `make safety`."""
+    """Keeps a seeded sample of the payloads of each route; `make safety` keeps all."""
     if WHOLE:
         return
     by_route: dict[str, list[pytest.Item]] = {}
@@ -131,7 +140,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--table", action="store_true", help="print the payloads by their routes")
+    parser.addoption("--table", action="store_true", help="print the number of payloads by route")
 
 
 _ends: Counter[tuple[str, str]] = Counter()

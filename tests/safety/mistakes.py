@@ -1,10 +1,10 @@
-"""Types words that are wrong, each in a fork of this process, and says how each ends.
+"""Runs invalid command lines, each in a fork of this process, and reports how each ends.
 
     python -m tests.safety.mistakes FILE FOLDER [ready]
 
-A line of JSON for each line of the file: the words, the exit code, what was printed on stderr, and
-whether torch was imported. FOLDER is the working directory. With `ready` torch and Lightning are
-imported before, and a config without a fault trains for a step; else it is only checked.
+Prints a line of JSON for each line of the file: the overrides, the exit code, the output on stderr,
+and whether torch was imported. FOLDER is the working directory. With `ready`, torch and Lightning
+are imported first, and a valid config trains for a step; otherwise, it is only checked.
 """
 
 import json
@@ -23,7 +23,7 @@ LIMIT = 120  # seconds
 
 
 def lines(file: Path) -> list[tuple[str, list[str]]]:
-    """The words, and what the first line of the answer must hold."""
+    """The overrides, and the texts that the first line of the output must contain."""
     found = []
     for line in file.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
@@ -33,7 +33,7 @@ def lines(file: Path) -> list[tuple[str, list[str]]]:
 
 
 def attempt(words: str, more: list[str]) -> dict[str, object]:
-    """Types the words to train.py in a fork of this process."""
+    """Runs train.py with these overrides in a fork of this process."""
     with tempfile.TemporaryFile("w+") as said:
         began = time.monotonic()
         child = os.fork()

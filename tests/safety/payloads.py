@@ -1,6 +1,6 @@
 """Configs of runs that would write, download, start a process or run code.
 
-Each names what it would do in a folder `LOOT`, of a file of weights `PICKLE`, or both.
+Each one uses a folder `LOOT`, in which it would create files, a weights file `PICKLE`, or both.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ Config = dict[str, Any]
 
 
 def of_python(**more: Any) -> Config:
-    """A node with which a payload begins; whatever it has will not be built."""
+    """A node that would run a shell command."""
     return {"_target_": "os.system", "command": "touch LOOT/mark", **more}
 
 
@@ -99,7 +99,7 @@ REFUSED: dict[str, Any] = {
     "another alphabet": {"_target_": "\uff4fs.system"},
     "relative": {"_target_": "..os.system"},
 }
-"""None of them may be built, wherever it stands."""
+"""None of these may be built, in any place of a config."""
 
 MODELS: dict[str, Config] = {
     "a data set that downloads": within(MNIST),
@@ -160,4 +160,4 @@ MODELS: dict[str, Config] = {
         {"_target_": "torch.utils.data.datapipes.iter.FileOpener", "_args_": [["PICKLE"]]}
     ),
 }
-"""These pass the check of a config, since libraries have them: built, they may only read."""
+"""These pass the check of a config, since they are in allowed libraries; they may only read."""

@@ -1,4 +1,4 @@
-"""Whatever stands in a config, in a word or in a table: it is taken, or refused in a sentence."""
+"""Any content of a config, an override or a table is accepted, or rejected with a message."""
 
 import copy
 import json
@@ -70,7 +70,7 @@ def require_sentence(said: str) -> None:
 
 
 def at(config: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
-    """The config with a value at a path."""
+    """Returns the config with a value at a path."""
     changed = copy.deepcopy(config)
     node = changed
     for part in path[:-1]:
@@ -87,7 +87,7 @@ def base(composed: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def places(base: dict[str, Any]) -> list[list[str]]:
-    """Every key of the config, and every mapping."""
+    """The paths of all keys and mappings of the config."""
     leaves = [key.split(".") for key, _ in flatten(base)]
     return sorted(
         {".".join(key[:n]): key[:n] for key in leaves for n in range(1, len(key) + 1)}.values()
@@ -102,7 +102,7 @@ def test_any_value_is_accepted_or_rejected(base: dict[str, Any], places: list[li
         for path, value in changes:
             try:
                 config = at(config, path, value)
-            except (KeyError, TypeError):  # the first change took the second one's place away
+            except (KeyError, TypeError):  # the first change removed the place of the second
                 continue
         try:
             check(config)
@@ -113,7 +113,7 @@ def test_any_value_is_accepted_or_rejected(base: dict[str, Any], places: list[li
 
 
 @pytest.fixture(scope="module")
-def hydra(base: dict[str, Any]) -> Iterator[None]:  # `base` composes with a Hydra of its own
+def hydra(base: dict[str, Any]) -> Iterator[None]:  # `base` initializes Hydra itself
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         yield
 

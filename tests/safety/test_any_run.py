@@ -1,4 +1,4 @@
-"""Whatever stands in the files of a run directory: it is read, or refused in a sentence."""
+"""Any content of the files in a run directory is read, or rejected with a message."""
 
 import copy
 import json
@@ -70,7 +70,7 @@ def whole(composed: Composed, tmp_path_factory: pytest.TempPathFactory) -> RunDi
 
 
 def replaced(content: Any, place: list[int], value: Any) -> Any:
-    """The content with a value at some place in it."""
+    """Returns the content with a value at the given place."""
     if not place or not content or not isinstance(content, dict | list):
         return value
     keys = list(content) if isinstance(content, dict) else list(range(len(content)))

@@ -1,4 +1,4 @@
-"""Configs of foreign runs: whatever they name, no command leaves a mark."""
+"""Configs of untrusted runs: no payload in them has an effect, with any command."""
 
 import shutil
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from arclight.files import write_text
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create
 from tests.conftest import Composed
-from tests.safety.commands import COMMANDS, READING, begun_anew, data_of, resume
+from tests.safety.commands import COMMANDS, READING, data_of, resume, without_checkpoints
 from tests.safety.conftest import Attack, Payload
 from tests.safety.payloads import LATER, MNIST, MODELS, REFUSED, of_python
 
@@ -32,13 +32,13 @@ def trained(composed: Composed, tmp_path_factory: pytest.TempPathFactory) -> Run
 
 @pytest.fixture
 def run(trained: RunDirectory, tmp_path: Path) -> RunDirectory:
-    """A copy of it, beside an image."""
+    """A copy of the run, next to an image."""
     Image.new("L", (8, 8)).save(tmp_path / "a.png")
     return RunDirectory(Path(shutil.copytree(trained.path, tmp_path / "run")))
 
 
 def planted(run: RunDirectory, attack: Attack, change: Change) -> None:
-    """Changes the run's config; its payloads get their places."""
+    """Changes the run's config, and inserts the paths into its payloads."""
     weights = run.path.parent / "weights.pt"
     torch.save({"state_dict": Payload(attack.loot)}, weights)
     config = run.config
@@ -55,7 +55,7 @@ def test_forbidden_targets_are_rejected(
     run: RunDirectory, attack: Attack, number: int, node: Any
 ) -> None:
     building = [command for name, command in COMMANDS.items() if name not in READING]
-    for group in ("model", "data", "callbacks"):  # by another command each
+    for group in ("model", "data", "callbacks"):  # each with another command
         planted(run, attack, lambda config, group=group: config[group].update(found=node))
         number += 1
         attack.attempt(lambda at=number: building[at % len(building)](str(run.path)))
@@ -68,7 +68,7 @@ def test_forbidden_targets_are_rejected(
 def test_a_library_only_reads(run: RunDirectory, attack: Attack, node: Any) -> None:
     planted(run, attack, lambda config: config.update(model=node))
     attack.attempt(lambda: COMMANDS["evaluate"](str(run.path)))
-    begun_anew(run)
+    without_checkpoints(run)
     attack.attempt(lambda: resume(str(run.path)), RuntimeError)
 
 
@@ -77,7 +77,7 @@ BORING = "lightning.pytorch.demos.boring_classes.BoringModel"
 NEEDLESS = ("model", "optimizer", "scheduler", "finetune")
 
 
-def of_boring(config: dict[str, Any]) -> None:
+def use_boring_model(config: dict[str, Any]) -> None:
     for key in NEEDLESS:
         config.pop(key, None)
     config["task"] = {"_target_": BORING}
@@ -86,7 +86,7 @@ def of_boring(config: dict[str, Any]) -> None:
 
 
 KEYS: dict[str, Change] = {
-    "data that download": of_boring,
+    "data that download": use_boring_model,
     "a cache elsewhere": lambda c: c["data"].update(cache="LOOT/cache"),
     "data of the hub": lambda c: c["data"].update(path="a/b"),
     "data by an address": lambda c: c["data"].update(path="http://127.0.0.1:9/a.csv"),
@@ -123,7 +123,7 @@ def test_no_key_reaches_outside(run: RunDirectory, attack: Attack, change: Chang
     planted(run, attack, change)
     attack.attempt(lambda: COMMANDS["evaluate"](str(run.path)))
     attack.attempt(lambda: data_of(str(run.path)))
-    begun_anew(run)
+    without_checkpoints(run)
     attack.attempt(lambda: resume(str(run.path)), RuntimeError)
 
 

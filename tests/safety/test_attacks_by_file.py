@@ -340,7 +340,7 @@ def test_data_are_only_read(
     folder.mkdir()
     write(folder, attack.loot)
     attack.attempt(lambda: ImageData(str(folder), batch_size=2).setup("fit"))
-    gc.collect()  # of files that `datasets` leaves open
+    gc.collect()  # for files that `datasets` leaves open
 
 
 def test_a_program_is_not_read_as_an_image(attack: Attack) -> None:

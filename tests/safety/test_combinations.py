@@ -1,4 +1,4 @@
-"""Random combinations of group options train, or are refused in a sentence; none crashes."""
+"""Random combinations of group options train or are rejected with a message; none crashes."""
 
 import json
 import os
@@ -32,5 +32,5 @@ def test_none_crashes(tmp_path: Path) -> None:
     refused = [one["refused"] for one in found if one["refused"] is not None]
     assert all(said.strip() and "Traceback" not in said for said in refused)
     trained = len(found) - len(refused)
-    print(f"{len(found)} combinations: {trained} trained, {len(refused)} were refused")
+    print(f"{len(found)} combinations: {trained} trained, {len(refused)} were rejected")
     assert trained > len(found) // 5

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a file of a run, each command says so in a sentence, and makes nothing."""
+"""Each command reports any damaged file of a run in one sentence, and creates nothing."""
 
 import random
 import shutil
@@ -21,7 +21,7 @@ Trained = dict[str, RunDirectory]
 
 
 def _noise(file: Path) -> None:
-    file.unlink()  # it may be another name of a good one
+    file.unlink()  # it may be a link to a good one
     file.write_bytes(random.Random(0).randbytes(2000))
 
 
@@ -69,19 +69,19 @@ READ: dict[str, set[str]] = {
     "tokenizer.json": {"generate"},
     "predictions.parquet": set(),
 }
-"""Which commands cannot do without a file."""
+"""The commands that need each file."""
 
 FORGIVEN = {
-    ("checkpoints/best.ckpt", "missing"),  # a warning names it, and last.ckpt is used
+    ("checkpoints/best.ckpt", "missing"),  # there is a warning, and last.ckpt is used
     ("checkpoints/best.ckpt", "a folder"),
-    ("metrics.csv", "missing"),  # written anew
-    ("overrides.yaml", "cut"),  # words that are fewer
+    ("metrics.csv", "missing"),  # it is written again
+    ("overrides.yaml", "cut"),  # a valid list with fewer overrides
 }
 
 
 @pytest.fixture(scope="module")
 def trained(composed: Composed, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A run of images, and one of texts for what only these do."""
+    """A run on images, and a run on texts for commands that need one."""
     root = tmp_path_factory.mktemp("endings")
     (root / "text.txt").write_text("to be or not to be, that is the question.\n" * 99)
     usual = ("data.batch_size=32", "trainer.max_epochs=1", "preflight=false")
@@ -99,7 +99,7 @@ def trained(composed: Composed, tmp_path_factory: pytest.TempPathFactory) -> Tra
 
 
 def copied(trained: Trained, command: str, place: Path) -> RunDirectory:
-    """The run that a command is for, beside an image."""
+    """A copy of the run for a command, next to an image."""
     kind = "texts" if command == "generate" else "images"
     run = RunDirectory(Path(shutil.copytree(trained[kind].path, place / "run")))
     Image.new("L", (8, 8)).save(place / "a.png")
@@ -132,7 +132,7 @@ def test_a_damaged_file_is_reported(
         printed = capsys.readouterr()
         assert "Traceback" not in printed.err + printed.out
         if name in READ[file]:
-            assert said or (file, kind) in FORGIVEN, f"{name} has not noticed"
+            assert said or (file, kind) in FORGIVEN, f"{name} did not report it"
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict", "export", "results"])

@@ -1,4 +1,4 @@
-"""What would fill the memory, or never end, is a sentence within two seconds."""
+"""Files that would fill the memory, or never end, are reported within two seconds."""
 
 import gc
 import io
@@ -16,11 +16,11 @@ from arclight_zoo.pixels.decode import LARGEST, read_image
 from arclight_zoo.pixels.image_data import ImageData
 from arclight_zoo.reading.classes import LONGEST, numbered, require_short
 
-MOST = 500 * 2**20  # bytes that the process may grow by
+MOST = 500 * 2**20  # bytes by which the process may grow
 
 
 def png(width: int, height: int) -> bytes:
-    """A picture that says so of its size, with hardly a pixel in it."""
+    """An image whose header states this size, with almost no pixels."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(kind + content))
@@ -33,7 +33,7 @@ def png(width: int, height: int) -> bytes:
 
 
 def tiff(width: int, height: int) -> bytes:
-    """Likewise; one strip that is not there."""
+    """The same as a TIFF file; its only strip is missing."""
     rows = [(256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, 1), (262, 3, 1)]
     rows += [(273, 4, 8), (277, 3, 1), (278, 4, height), (279, 4, width * height % 2**32)]
     tags = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in rows)
@@ -58,7 +58,7 @@ BOMBS = {
 
 @pytest.fixture
 def growth() -> Callable[[], int]:
-    """Bytes by which the process has been larger since than before."""
+    """The bytes by which the peak memory of the process has grown."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return lambda: 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 

@@ -1,4 +1,4 @@
-"""Mistakes end with exit code 2 and a first line that holds the key and the mend."""
+"""Invalid input ends with exit code 2, and the first line has the key and how to fix it."""
 
 import json
 import os
@@ -23,7 +23,7 @@ Type = Callable[..., list[dict[str, Any]]]
 
 
 def sample(file: Path, count: int, folder: Path) -> Path:
-    """A file with so many of the lines, or with all of them."""
+    """A file with a sample of the lines, or with all of them."""
     tried = [line for line in file.read_text().splitlines() if line.strip() and line[0] != "#"]
     if not WHOLE:
         tried = random.Random(SEED).sample(tried, min(count, len(tried)))
@@ -32,7 +32,7 @@ def sample(file: Path, count: int, folder: Path) -> Path:
 
 
 def answers(file: Path, folder: Path, *more: str) -> list[dict[str, Any]]:
-    """What comes of each line, in forks of one process."""
+    """The results of each line, in forks of one process."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.safety.mistakes", str(file), str(folder), *more],
         capture_output=True,
@@ -45,7 +45,7 @@ def answers(file: Path, folder: Path, *more: str) -> list[dict[str, Any]]:
 
 
 def faults_of(answer: dict[str, Any], wanted: list[str]) -> list[str]:
-    """What is wrong with an answer."""
+    """The faults of a result."""
     errors = [line for line in answer["said"].splitlines() if line.startswith("error: ")]
     first = errors[0] if errors else ""
     found = [
@@ -63,7 +63,7 @@ def test_the_lists_are_long() -> None:
 
 
 def test_without_torch(tmp_path: Path) -> None:
-    """What the config alone tells is answered before torch is imported."""
+    """Errors that are visible in the config are reported before torch is imported."""
     file = sample(HERE / "wrong_words.txt", 16, tmp_path)
     tried = lines(file)
     found = answers(file, tmp_path)
@@ -78,7 +78,7 @@ def test_without_torch(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_with_the_data_and_the_machine(tmp_path: Path) -> None:
-    """What only the data, the model or the machine tell ends the same way."""
+    """Errors that depend on the data, the model or the machine end in the same way."""
     file = sample(HERE / "wrong_runs.txt", 10, tmp_path)
     tried = lines(file)
     found = answers(file, tmp_path, "ready")
@@ -92,7 +92,7 @@ def test_with_the_data_and_the_machine(tmp_path: Path) -> None:
 
 
 def wrong_files() -> list[tuple[str, str, list[str], str]]:
-    """Name, words, what the first line must hold, and the text of each wrong file."""
+    """Name, overrides, expected texts in the first line, and content of each invalid file."""
     found = []
     for part in (HERE / "wrong_files.txt").read_text().split("=== ")[1:]:
         head, _, text = part.partition("\n")
@@ -102,7 +102,7 @@ def wrong_files() -> list[tuple[str, str, list[str], str]]:
 
 
 def test_invalid_files_of_the_user_are_reported(tmp_path: Path) -> None:
-    """Configs of a folder of one's own: file and line are in the answer."""
+    """For configs in the user's own folder, the message has the file and the line."""
     tried = wrong_files() if WHOLE else random.Random(SEED).sample(wrong_files(), 6)
     typed = []
     for number, (name, words, _, text) in enumerate(tried):

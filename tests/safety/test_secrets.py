@@ -1,4 +1,4 @@
-"""What no file may hold is in none, and what runs has it all the same."""
+"""Secrets are never written to files, but runs can use them."""
 
 import os
 import shutil
@@ -116,7 +116,7 @@ CANARIES = {
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the project under git, with secrets where people leave them."""
+    """A copy of the project in git, with secrets in typical places."""
     place = tmp_path / "project"
     place.mkdir()
     for folder in ("configs", "src"):
@@ -191,7 +191,7 @@ RAISING = """
 from lightning.pytorch.callbacks import Callback
 
 class Raising(Callback):
-    \"\"\"Tells what it was given, after the run has trained.\"\"\"
+    \"\"\"Raises an error with its arguments, after the run has trained.\"\"\"
 
     def __init__(self, token: str, place: str) -> None:
         self.token, self.place = token, place

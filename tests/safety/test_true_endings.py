@@ -1,4 +1,4 @@
-"""Commands on a run whose checkpoint is not what it should be say so, and fail."""
+"""Commands on a run with a wrong checkpoint fail with a message."""
 
 import shutil
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def trained(composed: Composed, tmp_path_factory: pytest.TempPathFactory) -> Run
 
 @pytest.fixture
 def run(trained: RunDirectory, tmp_path: Path) -> RunDirectory:
-    """A copy of it, to be damaged, beside an image."""
+    """A copy of the run, to be damaged, next to an image."""
     Image.new("L", (8, 8)).save(tmp_path / "a.png")
     return RunDirectory(Path(shutil.copytree(trained.path, tmp_path / "run")))
 
@@ -45,7 +45,7 @@ def change(run: RunDirectory, do: Callable[[dict[str, Any]], object]) -> None:
     file = run.checkpoints / "best.ckpt"
     content = torch.load(file, weights_only=True)
     do(content)
-    file.unlink()  # another name of last.ckpt
+    file.unlink()  # a link to last.ckpt
     torch.save(content, file)
 
 

@@ -1,4 +1,4 @@
-"""How much is tried: a sample in CI, the whole by `make safety`."""
+"""The number of examples: a sample in CI, all of them with `make safety`."""
 
 import os
 
@@ -6,5 +6,5 @@ WHOLE = os.environ.get("ARCLIGHT_SAFETY") == "whole"
 
 
 def examples(sample: int, whole: int = 10_000) -> int:
-    """As many as are wanted here."""
+    """The number of examples to try."""
     return whole if WHOLE else sample

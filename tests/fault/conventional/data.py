@@ -1,4 +1,4 @@
-"""Ten data modules with what ordinary ones have: each draws random numbers in a way of its own."""
+"""Ten ordinary data modules, each with its own way to draw random numbers."""
 
 import random
 from collections.abc import Iterator
@@ -23,15 +23,15 @@ Sample = tuple[Tensor, Tensor]
 
 
 class Plain(L.LightningDataModule):
-    """Made-up rows; the others change how they are read for training.
+    """Synthetic rows; subclasses change how they are read for training.
 
     Args:
-        batch_size: of a process.
-        num_workers: of the training loader.
+        batch_size: samples of a batch in one process.
+        num_workers: workers of the training loader.
 
     Attributes:
-        parted: each worker reads a part of the data that is its own.
-        words: of the command line, with which it is trained.
+        parted: whether each worker reads only its own part of the data.
+        words: overrides for its training.
     """
 
     parted = False
@@ -129,7 +129,7 @@ class Streams(Plain):
 
 
 class ResumableLines(Lines):
-    """Says where it stands."""
+    """Saves its position."""
 
     def __init__(self, rows: TensorDataset) -> None:
         super().__init__(rows)
@@ -157,7 +157,7 @@ class ResumableStreams(Plain):
 
 
 class Buckets(Sampler[list[int]]):
-    """Batches of neighbours, in random order."""
+    """Batches of consecutive samples, in random order."""
 
     def __len__(self) -> int:
         return 10
@@ -173,7 +173,7 @@ class BatchSampler(Plain):
 
 
 class Drawn(Sampler[int]):
-    """Draws each index from numpy's global generator, when it is asked for."""
+    """Draws each index from numpy's global generator when it is needed."""
 
     def __len__(self) -> int:
         return 80
@@ -194,7 +194,7 @@ class PersistentWorkers(Plain):
 
 
 class Jitter:
-    """Holds generators of its own, seeded by the system."""
+    """Has its own generators, seeded by the system."""
 
     def __init__(self) -> None:
         self.rng, self.py = np.random.default_rng(), random.Random()

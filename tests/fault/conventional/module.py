@@ -10,7 +10,7 @@ from torchmetrics import Accuracy, MaxMetric
 
 
 class Classifier(L.LightningModule):
-    """Tells the sign of a sum; takes a batch, or a dictionary or list of them.
+    """Predicts the sign of a sum, for a batch, or a dictionary or list of batches.
 
     Args:
         lr: the learning rate.

@@ -30,7 +30,7 @@ OF_MODULE = np.random.default_rng(7)
 
 
 class Transformed(Dataset[Sample]):
-    """Rows, each through a function."""
+    """Rows, each transformed by a function."""
 
     def __init__(self, rows: Any, transform: Callable[[Tensor], Tensor]) -> None:
         self.rows, self.transform = rows, transform
@@ -44,7 +44,7 @@ class Transformed(Dataset[Sample]):
 
 
 class Listed(Plain):
-    """Two loaders in a list, of which the shorter one is begun again; half of an epoch is used."""
+    """Two loaders in a list; the shorter one is repeated, and half of an epoch is used."""
 
     words = ("trainer.limit_train_batches=0.5",)
 
@@ -99,7 +99,7 @@ class Compose:
 
 
 class Nested(Plain):
-    """Generators of four kinds: within transforms, in `__slots__`, and of a class."""
+    """Generators in four places: within transforms, in `__slots__`, and in a class."""
 
     words = ("trainer.val_check_interval=0.3",)
 
@@ -120,7 +120,7 @@ class OfModule(Plain):
 
 
 class Split(Plain):
-    """Splits without a generator, once for each stage."""
+    """Splits the data at random, without a generator, once for each stage."""
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
@@ -143,7 +143,7 @@ class Rare(Plain):
 
 
 class Lazily(Sampler[int]):
-    """A generator function that draws from all three generators as it goes."""
+    """A generator function that draws from all three global generators."""
 
     def __init__(self) -> None:
         self.rng = np.random.default_rng()
@@ -163,7 +163,7 @@ class LazySampler(Plain):
 
 
 class Growing(Sampler[list[int]]):
-    """Batches of which there are more in each epoch."""
+    """Yields more batches in each epoch."""
 
     def __init__(self) -> None:
         self.epoch = 0
@@ -197,7 +197,7 @@ class Distributed(Plain):
 
 
 class AtOnce(Noisy):
-    """Makes a batch of samples together."""
+    """Makes all samples of a batch together."""
 
     def __getitems__(self, indices: list[int]) -> list[Sample]:
         noise = torch.from_numpy(np.random.randn(len(indices), 4)).float()
@@ -222,7 +222,7 @@ def as_pair(rows: list[dict[str, Any]]) -> Any:
 
 
 class HuggingFace(Plain):
-    """Transformed when it is read."""
+    """Transforms samples when they are read."""
 
     def train_dataloader(self) -> Any:
         x, y = self.train.tensors
@@ -232,7 +232,7 @@ class HuggingFace(Plain):
 
 
 class Remembers(Dataset[Sample]):
-    """Draws as it is made, and keeps what it has read, before it is augmented."""
+    """Draws numbers in its constructor, and caches samples before their augmentation."""
 
     def __init__(self, rows: Any) -> None:
         self.rows = rows
@@ -249,7 +249,7 @@ class Remembers(Dataset[Sample]):
 
 
 class Prepared(Plain):
-    """Writes its data in `prepare_data`, reads them in `setup`."""
+    """Writes its data in `prepare_data` and reads them in `setup`."""
 
     @property
     def file(self) -> Path:
@@ -270,7 +270,7 @@ class Prepared(Plain):
 
 
 class Batches(Dataset[Any]):
-    """Its samples are batches already."""
+    """Its samples are whole batches."""
 
     def __init__(self, rows: Any) -> None:
         self.rows = rows
@@ -315,7 +315,7 @@ class ShuffledStream(Plain):
 
 
 class Curriculum(Plain):
-    """Other data in each epoch; for reload_dataloaders_every_n_epochs=1."""
+    """Different data in each epoch; for reload_dataloaders_every_n_epochs=1."""
 
     words = ("trainer.reload_dataloaders_every_n_epochs=1",)
 
@@ -325,7 +325,7 @@ class Curriculum(Plain):
         return self.loader(Noisy(rows), shuffle=True)
 
 
-# What cannot be exact, and must say so.
+# These cannot be exact, and must be reported.
 
 
 class Counting(Sampler[int]):
@@ -349,7 +349,7 @@ class SelfCounting(Plain):
 
 
 class Hard(Plain):
-    """Samples of which a batch was large come again sooner."""
+    """Changes the weights of its sampler, depending on the batches."""
 
     def train_dataloader(self) -> Any:
         self.sampler = WeightedRandomSampler([1.0] * 90, 90)
@@ -362,7 +362,7 @@ class Hard(Plain):
 
 
 class FromLoss(Plain):
-    """Asks the trainer for the loss."""
+    """Reads the loss from the trainer."""
 
     def train_dataloader(self) -> Any:
         return self.loader(self.train, sampler=ByLoss(self))
@@ -382,7 +382,7 @@ class ByLoss(Sampler[int]):
 
 
 class Clock(Dataset[Sample]):
-    """Draws from the system."""
+    """Draws from the system's generator."""
 
     def __init__(self, rows: Any) -> None:
         self.rows, self.system = rows, random.SystemRandom()
@@ -409,7 +409,7 @@ class Unrepeatable(IterableDataset[Sample]):
 
 
 class Forgetful(Buffered):
-    """Says how far it has read, but not what lies in its buffer."""
+    """Saves how far it has read, but not the content of its buffer."""
 
     def __init__(self, rows: Any) -> None:
         super().__init__(rows)
@@ -442,7 +442,7 @@ class Feed(Plain):
 
 
 class KeepsAugmented(Dataset[Sample]):
-    """Augments a sample once and gives the same from then on."""
+    """Augments each sample once, and caches the result."""
 
     def __init__(self, rows: Any) -> None:
         self.rows = Noisy(rows)
@@ -463,7 +463,7 @@ class AugmentedOnce(Plain):
 
 
 class Fading(Noisy):
-    """Its noise fades with each sample read."""
+    """Its noise becomes weaker with each sample."""
 
     def __init__(self, rows: Any) -> None:
         super().__init__(rows)
@@ -482,7 +482,7 @@ class Fades(Plain):
 
 
 class Own(Plain):
-    """A loader of its own making."""
+    """A custom loader that is not a `DataLoader`."""
 
     def train_dataloader(self) -> Any:
         return Chunks(self.train.tensors)
