@@ -204,7 +204,8 @@ def _require_small(text: str, path: Path) -> None:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
                 raise DamagedFileError(
-                    f"{path}: the alias *{event.anchor} refers to itself, or to no anchor."
+                    f"{path}: the alias *{event.anchor} refers to itself, or its anchor does not "
+                    "exist."
                 )
             nodes += sizes[event.anchor]
         elif isinstance(event, yaml.CollectionStartEvent):

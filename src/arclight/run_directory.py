@@ -18,7 +18,7 @@ from arclight.errors import UserError
 from arclight.files import NoLocksError, lock, open_lock, remove_leftovers, write_json, write_text
 from arclight.reading import DamagedFileError, read_manifest, read_mapping, read_summary
 
-SHOWN = 40  # characters of a run's name in that of its directory while it is filled
+SHOWN = 40  # characters of the run's name in the temporary name of its directory
 LOCK = ".lock"  # locked by the process that executes the directory
 
 Status = Literal["created", "running", "finished", "failed", "interrupted", "pruned"]

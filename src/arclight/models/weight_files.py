@@ -99,7 +99,7 @@ def _short(error: Exception) -> str:
 
 
 def _no_checkpoint(file: Path) -> str | None:
-    """Describes a file that `torch.save` did not write; None: it may have."""
+    """Describes a file that `torch.save` did not write; None if it may have written it."""
     with file.open("rb") as opened:
         begin = opened.read(200).lstrip().lower()
     if not begin:

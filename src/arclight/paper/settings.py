@@ -97,8 +97,8 @@ class Paper:
             )
         elif self.folds and any(not 0 <= seed < self.folds for seed in self.seeds):
             found.append(
-                f"paper.seeds={self.seeds} are the folds with paper.vary=[fold]: they should be "
-                f"from 0 to {self.folds - 1}."
+                f"paper.seeds={self.seeds} are folds, because of paper.vary=[fold]: they should "
+                f"be from 0 to {self.folds - 1}."
             )
         return found
 

@@ -92,7 +92,7 @@ def _launched(run: RunDirectory) -> int:
 
         trainer = run.config["trainer"]
         return launch(run, process_count(trainer), trainer["num_nodes"])
-    except SystemExit as stop:  # a signal before there was a process to tell
+    except SystemExit as stop:  # a signal before the processes started
         if keeps_records(run):
             run.update_summary(status="interrupted")
         return int(stop.code or 0)

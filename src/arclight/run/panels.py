@@ -50,8 +50,8 @@ def _data(parts: Parts, trained: int) -> str:
 
 
 def _chosen(values: dict[str, Any]) -> str:
-    """As they would be typed."""
-    return "by size and number: " + " ".join(f"{k}={as_typed(v)}" for k, v in values.items())
+    """The chosen values, as overrides."""
+    return "to fit the images: " + " ".join(f"{k}={as_typed(v)}" for k, v in values.items())
 
 
 def _batch(parts: Parts, processes: int) -> str:
@@ -60,7 +60,7 @@ def _batch(parts: Parts, processes: int) -> str:
     size, cut = config["data"].get("batch_size"), config["trainer"]["accumulate_grad_batches"]
     if not isinstance(size, int):
         return ""
-    if not isinstance(parts.data, DataModule):  # a loader's batch is one process's
+    if not isinstance(parts.data, DataModule):  # batch_size is then per process
         size *= processes * cut
     if processes * cut == 1:
         return str(size)

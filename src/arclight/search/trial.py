@@ -57,7 +57,7 @@ def fork(folder: Path, runs: Sequence[RunDirectory], env: dict[str, str], thread
     search = os.getpid()
 
     def work() -> int:
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the child can take them
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the child can handle them
         child = os.fork()
         if child == 0:
             _child(search, folder, runs, env, threads)

@@ -111,7 +111,7 @@ class _Batches:
     count: list[int] = field(default_factory=lambda: [0, 0])
 
     def excess(self) -> float:
-        """Seconds that the batches with compilation took beyond ordinary batches."""
+        """The additional seconds of batches with compilation, compared with ordinary batches."""
         ordinary = self.seconds[0] / max(1, self.count[0])
         return max(0.0, self.seconds[1] - self.count[1] * ordinary)
 

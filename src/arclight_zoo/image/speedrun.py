@@ -113,8 +113,8 @@ class SpeedrunNet(nn.Module):
     def whiten(self, x: Tensor) -> None:
         """Sets the first layer to the patches' principal components, scaled to variance 1.
 
-        Each component is there with its negative, since GELU passes only one sign. Only the first
-        call has an effect.
+        Each component is used with both signs, since GELU suppresses negative values. Only the
+        first call has an effect.
 
         Args:
             x: the images of the first batch, as for `forward`.

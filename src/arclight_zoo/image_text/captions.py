@@ -68,7 +68,7 @@ class CaptionFinish(Finish):
     def __call__(  # type: ignore[override]  # a batch has more here
         self, images: Tensor, labels: Tensor, rows: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Images, tokens, mask and classes; in evaluation a class's first caption.
+        """Images, tokens, mask and classes; evaluation uses the first caption of each class.
 
         Args:
             images: uint8 `(batch, channels, height, width)`, on any device.

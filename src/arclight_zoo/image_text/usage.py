@@ -53,7 +53,7 @@ def caption_usage(facts: ImageTextFacts, run: Path) -> Usage:
     code = f"""
 
 {TOKENIZER.strip()}
-CONTEXT, END = {facts.context}, {facts.end}  # END: the token of an end
+CONTEXT, END = {facts.context}, {facts.end}  # END: the end token
 for file in sys.argv[1:]:
     image = prepared(file)
     made = np.full((1, CONTEXT + 1), END)

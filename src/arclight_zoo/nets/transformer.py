@@ -117,7 +117,7 @@ class SelfAttention(nn.Module):
             q = q * self.scale[:, None, None]
             mask = self._others(tokens, mask)
         if mask is not None:
-            # in nn.MultiheadAttention's masks True hides a token, for the kernel it shows it
+            # True hides a token in nn.MultiheadAttention, but shows it in the kernel
             mask = ~mask if mask.dtype == torch.bool else mask.to(q.dtype)
             if mask.ndim == 3:
                 mask = mask.view(batch, self.n_heads, tokens, tokens)

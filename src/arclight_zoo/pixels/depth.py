@@ -58,7 +58,7 @@ def span_of(lowest: float, highest: float, whole: bool) -> Span:
 
 
 def span_text(span: Span) -> str:
-    """Such as `0 to 4095`."""
+    """The range in words, such as `0 to 4095`."""
     return " to ".join(f"{value:g}" if value % 1 else str(int(value)) for value in span)
 
 

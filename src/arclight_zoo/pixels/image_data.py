@@ -77,7 +77,7 @@ class ImageData(DataModule):
         group_column: of a parquet or hub data set; images with the same value stay in one split.
             None: only copies of an image stay together.
         limit: use this many images of each split; None: all.
-        train_limit: use this many training images; None: no limit beside `limit`.
+        train_limit: use this many training images; None: only `limit` applies.
         loader: `memory` decodes all images once and augments whole batches, `workers` decodes
             during training, `auto` is `memory` if the decoded images fit into `memory_limit_gb`.
         memory_limit_gb: see `loader`.

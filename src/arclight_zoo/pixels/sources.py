@@ -105,7 +105,7 @@ def _require_columns(path: str, **given: str | Sequence[str] | None) -> None:
 
 
 def _columns(path: str) -> tuple[str, ...]:
-    """The keys that name columns of such a source."""
+    """The config keys that name columns of this kind of source."""
     from arclight_zoo.pixels.folder import holds_class_folders
     from arclight_zoo.pixels.tars import holds_tars
 

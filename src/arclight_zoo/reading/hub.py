@@ -201,13 +201,13 @@ def _quiet_hub(may_connect: bool) -> Iterator[bool]:
 
 
 def known_column(path: str, table: Mapping[str, Any], given: str, key: str) -> str:
-    """The column of this name, which `data.KEY` gives.
+    """Returns the column that `data.KEY` names.
 
     Args:
-        path: what errors call the table.
-        table: by split.
-        given: the name.
-        key: of the data's config.
+        path: the table's name in error messages.
+        table: the table by split.
+        given: the column's name.
+        key: the key in the config's `data`.
 
     Raises:
         UserError: there is none.
@@ -222,7 +222,7 @@ def known_column(path: str, table: Mapping[str, Any], given: str, key: str) -> s
 
 
 def begins_with(table: Mapping[str, Any]) -> str:
-    """A sentence that shows the first row of a table, by split, without its images."""
+    """Returns a sentence with the first row of a table, without its images."""
     split = next(iter(table.values()))
     shown = [n for n, f in split.features.items() if type(f).__name__ in ("Value", "ClassLabel")]
     if not len(split) or not shown:

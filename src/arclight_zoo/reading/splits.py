@@ -51,7 +51,7 @@ def used_splits(
     chosen: tuple[str | None, str | None, str | None],
     folds: int | None = None,
 ) -> list[str]:
-    """The splits that serve as any of the three: what others hold does not matter.
+    """The splits used for training, validation or test; others are ignored.
 
     Args:
         names: of the source's splits.

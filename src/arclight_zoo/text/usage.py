@@ -57,7 +57,7 @@ def next_usage(facts: TextFacts, run: Path) -> Usage:
     known, tokenizer = carried_tokenizer(run, frame=False)
     code = f"""
 {TOKENIZER.strip()}
-CONTEXT, NEW, END = {facts.context}, {NEW}, {end_token(tokenizer)}  # END: the token of an end
+CONTEXT, NEW, END = {facts.context}, {NEW}, {end_token(tokenizer)}  # END: the end token
 {LINES}    text = text.removesuffix("\\n")
     tokens = tokenizer.encode(text, add_special_tokens=False).ids
     seen = tokens if len(tokens) < CONTEXT else tokens[-(CONTEXT // 2 + 1) :]
@@ -147,7 +147,7 @@ def pair_usage(facts: TextFacts, run: Path) -> Usage:
     length = facts.target_context or facts.context
     code = f"""
 {TOKENIZER.strip()}
-LENGTH, END = {length}, {end_token(tokenizer)}  # END: the token of an end
+LENGTH, END = {length}, {end_token(tokenizer)}  # END: the end token
 {LINES}    text = text.removesuffix("\\n")
     one = tokenizer.encode(text)
     source, mask = np.array([one.ids]), np.array([one.attention_mask], bool)

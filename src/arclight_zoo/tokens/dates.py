@@ -9,7 +9,7 @@ import numpy as np
 from arclight.seeds import mix
 
 PAIRS = 6000
-YEARS = (1900, 2100)  # first, and last + 1
+YEARS = (1900, 2100)  # the first year, and the last + 1
 
 
 def pairs() -> Iterator[tuple[str, str]]:

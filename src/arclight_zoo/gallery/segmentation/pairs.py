@@ -68,9 +68,9 @@ def open_pairs(
     Args:
         path: of the data.
         image_column: of a table; None: found.
-        mask_column: likewise.
-        cache: keeps what is made.
-        wanted: which of the splits are opened, given their names.
+        mask_column: of a table; None: found.
+        cache: folder for generated images.
+        wanted: chooses the splits to open, given their names.
 
     Raises:
         UserError: it does not exist, or has images without masks.

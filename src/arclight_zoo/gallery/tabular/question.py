@@ -14,7 +14,8 @@ from arclight_zoo.reading.cells import Cells, suffix_of
 def read_rows(place: Path, facts: TableFacts) -> NDArray[np.float32]:
     """Reads the rows of a csv, jsonl or parquet file, encoded like the training rows.
 
-    Other columns, such as the target, are ignored. Categories that no training row has are unknown.
+    Other columns, such as the target, are ignored. Categories that are in no training row count as
+    unknown.
 
     Raises:
         UserError: it is not a table, or lacks a column.
