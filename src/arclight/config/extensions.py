@@ -74,13 +74,13 @@ def _of_the_schedule(config: Mapping[str, Any], last: Extension) -> str:
         return "extend=constant: the learning rate stays as it was"
     if not node:
         name = config["task"]["_target_"].rpartition(".")[2]
-        how = "goes on" if last.extend == "stretch" else "begins anew"
+        how = "stretched" if last.extend == "stretch" else "restarted"
         return (
-            f"extend={last.extend}: the schedule that {name} may make {how}, for this end if "
-            "its code asks the trainer for its length"
+            f"extend={last.extend}: the schedule of {name}, if it has one, is {how} for this end "
+            "if its code reads the number of steps from the trainer"
         )
     if last.extend == "restart":
-        return "extend=restart: the schedule begins anew, for the rest"
+        return "extend=restart: the schedule starts again, for the remaining steps"
     if "total_steps" in parameters(node["_target_"]) and node.get("total_steps") is None:
-        return "extend=stretch: the schedule goes on as if this had always been the end"
-    return "extend=stretch: the schedule depends on no end and goes on as it was"
+        return "extend=stretch: the schedule continues as if this had always been the end"
+    return "extend=stretch: the schedule does not depend on the end and continues unchanged"

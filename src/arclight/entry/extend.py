@@ -72,7 +72,7 @@ def planned(run: RunDirectory, cfg: DictConfig, overrides: Sequence[str]) -> Pla
 
 
 def _last_checkpoint(run: RunDirectory) -> dict[str, Any] | None:
-    """Reads the checkpoint from which the run goes on; None if it has none."""
+    """Reads the checkpoint from which the run continues; None if it has none."""
     from arclight.training.checkpoint_files import newest_readable, read, step_of
 
     start, complaints = newest_readable(run.checkpoints, run.manifest["run_id"])
@@ -81,9 +81,9 @@ def _last_checkpoint(run: RunDirectory) -> dict[str, Any] | None:
         return found
     last = run.checkpoints / "last.ckpt"
     if complaints:
-        raise UserError(f"{complaints[0]}: put back a good one, from which the run can go on.")
+        raise UserError(f"{complaints[0]}: restore a good one, so that the run can continue.")
     if found is None or step_of(found) != run.summary.get("steps", step_of(found)):
-        raise UserError(f"{last} is missing: put it back, so that the run can go on from it.")
+        raise UserError(f"{last} is missing: restore it, so that the run can continue.")
     return found
 
 
@@ -104,9 +104,10 @@ def _rates(checkpoint: dict[str, Any]) -> list[Any]:
 
 
 def extend(run: RunDirectory, plan: Plan) -> None:
-    """Writes the plan into the run directory; one that is killed meanwhile can still be resumed.
+    """Writes the plan into the run directory; a run that is killed while writing can still be
+    resumed.
 
-    The config is written last: until then the run has its old end.
+    The config is written last; until then the run has its old end.
     """
     if plan.config == run.config:
         return

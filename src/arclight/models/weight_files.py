@@ -70,7 +70,7 @@ def read_weights(file: Path, what: str, own: Mapping[str, Tensor] | None = None)
     try:
         with torch.serialization.safe_globals(_PLAIN):
             kept = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zip and torch raise many kinds
+    except Exception as error:  # pickle, zip and torch raise many error types
         if "nsupported global" in str(error):  # a class or function that is not plain data
             found = re.search(r"GLOBAL (\S+)", str(error))
             named = f" (a {found[1]})" if found else ""

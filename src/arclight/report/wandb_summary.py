@@ -28,7 +28,7 @@ def summarise(search: Search, figures: dict[str, Path]) -> None:
         return
     try:
         _log(search, figures, node)
-    except Exception as error:  # of many kinds: network, quota, an invalid key
+    except Exception as error:  # many error types: network, quota, an invalid key
         print(f"warning: the summary of {search.name} was not logged to W&B: {error}")
 
 

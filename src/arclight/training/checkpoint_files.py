@@ -59,7 +59,7 @@ def read(path: Path, shards: bool = True) -> dict[str, Any]:
         if shards:
             try:
                 content |= assemble(folder, content["shard_metadata"])
-            except Exception as error:  # damaged files raise errors of many kinds
+            except Exception as error:  # damaged files raise many error types
                 raise UnreadableCheckpointError(f"{folder} is damaged") from error
     return content
 

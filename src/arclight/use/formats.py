@@ -52,7 +52,7 @@ def write(
         answer = FORMATS[format](one, place, merge, carried)
     except UserError:
         raise
-    except Exception as error:  # unsupported operations raise many kinds
+    except Exception as error:  # unsupported operations raise many error types
         words = " ".join(str(error).split())[:300]
         raise UserError(
             f"{type(one.model).__name__} cannot be written as {format} "
@@ -168,7 +168,7 @@ def _program(one: Trained) -> tuple[Any, Axes]:
     axes = {name: of_batch | more.get(name, {}) for name, of_batch in batch.items()}
     try:
         return _traced(one.model, inputs, axes), axes
-    except Exception:  # operations that need a fixed length raise many kinds
+    except Exception:  # operations that need a fixed length raise many error types
         if axes == batch:
             raise
         return _traced(one.model, inputs, batch), batch

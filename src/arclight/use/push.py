@@ -52,7 +52,7 @@ def upload(folder: Path, repo: str, private: bool) -> None:
         done = api.upload_folder(
             repo_id=repo, folder_path=folder, commit_message="Upload a model exported by Arclight"
         )
-    except Exception as error:  # the hub and connections raise many kinds
+    except Exception as error:  # the hub and connections raise many error types
         said = refusal(error) or " ".join(str(error).split())[:200].rstrip(".")
         raise UserError(
             f"The Hugging Face hub rejected {folder} for {repo}: {said}. The folder is complete: "

@@ -44,8 +44,8 @@ def span_of(lowest: float, highest: float, whole: bool) -> Span:
     fractions in 0 to 1 it is 0 to 1; otherwise it is from the lowest to the highest value.
 
     Args:
-        lowest: value of all pixels.
-        highest: value of all pixels.
+        lowest: the lowest value of all pixels.
+        highest: the highest value of all pixels.
         whole: whether they are stored as integers.
     """
     if whole and lowest >= 0:

@@ -76,7 +76,7 @@ def open_hub(
         path: the hub id, also used in errors.
         folder: the local folder; None: it is on the hub.
         image_column: None: the only one.
-        label_column: None: the only one that could be.
+        label_column: None: the only one that can be the label.
         targets: see `open_source`.
         group_column: see `open_source`.
         wanted: chooses the splits that are opened, given their names.

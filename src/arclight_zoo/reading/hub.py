@@ -67,7 +67,7 @@ def load_splits(
             return datasets.DatasetDict({name: found[name] for name in wanted(found)})
         except UserError:
             raise
-        except Exception as error:  # the hub, connections and formats raise many kinds
+        except Exception as error:  # the hub, connections and formats raise many error types
             raise UserError(_fault(path, place, error, within, holds, cells)) from error
 
 
@@ -172,7 +172,7 @@ def _subsets(path: str) -> list[str]:
     repo, subset, revision = address(path)
     try:
         known: list[str] = datasets.get_dataset_config_names(repo, revision=revision)
-    except Exception:  # any kind; the first error is already reported
+    except Exception:  # the first error is reported in any case
         return []
     return known if len(known) > 1 and subset not in known else []
 

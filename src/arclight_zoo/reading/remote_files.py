@@ -129,7 +129,7 @@ def _patiently(file: str, ask: Callable[[], _Answer]) -> _Answer:
         tries += 1
         try:
             return ask()
-        except Exception as error:  # fsspec, the hub and connections raise many kinds
+        except Exception as error:  # fsspec, the hub and connections raise many error types
             passes = is_temporary(error)
             if not passes and not isinstance(error, OSError):
                 raise

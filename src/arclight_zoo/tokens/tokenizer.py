@@ -101,7 +101,7 @@ def published(name: str) -> Tokenizer:
     with hub() as within:
         try:
             return Tokenizer.from_pretrained(repo, revision=revision or "main")
-        except Exception as error:  # the library raises its own kinds for a missing file or network
+        except Exception as error:  # the library raises its own error types
             raise UserError(
                 f"data.tokenizer={name} is not a local folder with a {FILE}, and on the Hugging "
                 f"Face hub it {why_not(within, error)}; type data.tokenizer=bpe to train one, or "
@@ -132,7 +132,7 @@ def load(folder: Path) -> Tokenizer | None:
 def _read(file: Path) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises no specific kind
+    except Exception as error:  # the library raises no specific error type
         said = " ".join(str(error).split())[:200]
         raise UserError(f"{file} is damaged: it is not a tokenizer ({said}).") from error
 

@@ -18,7 +18,8 @@ def time_embedding(times: Tensor, width: int) -> Tensor:
 
 
 class TimedBlock(nn.Module):
-    """A residual block of two convolutions with the time's embedding between (Ho et al., 2020).
+    """A residual block of two convolutions; the time embedding is added in between (Ho et al.,
+    2020).
 
     Args:
         before: channels of the input.

@@ -121,7 +121,7 @@ def fit_columns(
             )
         categories[name] = texts
     if not numbers and not categories:
-        raise UserError(f"{path} has no column beside the target: add some, or drop fewer.")
+        raise UserError(f"{path} has no column besides the target: add some, or drop fewer.")
     return Columns(numbers, means, stds, gaps, categories)
 
 

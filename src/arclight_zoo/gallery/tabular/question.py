@@ -32,7 +32,7 @@ def read_rows(place: Path, facts: TableFacts) -> NDArray[np.float32]:
         raise UserError(f"input={place} is not a {', '.join(FILES)} file: convert it.")
     try:
         table = readers[suffix_of(place)](place)
-    except (ValueError, OSError) as error:  # pandas' own errors are among them
+    except (ValueError, OSError) as error:  # includes pandas' own errors
         words = " ".join(str(error).split()).rstrip(".")
         raise UserError(f"input={place} cannot be read ({words}): fix or convert it.") from error
     if not len(table):
