@@ -30,7 +30,7 @@ def reproduce(run: str, output: str | None = None, tolerance: str = "0.01") -> i
         tolerance: maximum difference of a metric.
 
     Returns:
-        0: reproduced. 1: not reproduced, or the new run failed with this code or another.
+        0: reproduced. 1 or another code: not reproduced, or the new run failed.
 
     Raises:
         UserError: the run is not finished, its weights cannot be read, or the tolerance is not a

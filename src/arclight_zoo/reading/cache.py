@@ -72,7 +72,7 @@ def _append(out: IO[bytes], parts: Iterable[NDArray[Any]], kind: np.dtype[Any]) 
     for part in parts:
         out.write(np.ascontiguousarray(part, dtype=kind).data)
         length += len(part)
-    assert header(length) == begin  # numpy leaves room for any length
+    assert header(length) == begin  # numpy reserves space in the header for any length
 
 
 def _kept(folder: Path, key: str, write: Callable[[IO[bytes]], None]) -> NDArray[Any]:

@@ -31,7 +31,7 @@ class Views:
     noise: NonNegative = 0.1
 
     def __call__(self, images: Tensor) -> Tensor:
-        """A random view of each image; its border pixels fill the outside.
+        """A random view of each image; pixels from outside the image repeat its border.
 
         Args:
             images: normalised `(batch, channels, height, width)`.
