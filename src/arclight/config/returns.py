@@ -18,7 +18,7 @@ def returned(function: Definition) -> frozenset[str]:
 
 
 def kind_wanted(annotation: ast.expr | None, module: Module | None) -> str | None:
-    """Returns the type in an annotation such as `Mapping[str, Metric]`; None unless there is one.
+    """Returns the type in an annotation such as `Mapping[str, Metric]`; None if there is none.
 
     `Module` and `Transform` are not returned: an object of another type may be one as well.
     """

@@ -16,10 +16,10 @@ from arclight.data.facts import Facts
 from arclight.models.checks import has_batch_norm
 from arclight.tasks.task import Task
 
-# Trained from scratch, small networks work well with one example for some hundreds of parameters.
-# ImageNet has one for 20 parameters of a ResNet-50; a ViT-B (one for 68) already needs strong
-# augmentation. For text, 20 tokens per parameter are compute-optimal (Hoffmann et al., 2022);
-# with less than one, a model memorises its training data.
+# From scratch, small networks train well with one example per several hundred parameters. On
+# ImageNet, a ResNet-50 has 20 parameters per example; a ViT-B has 68, and already needs strong
+# augmentation. For text, 20 tokens per parameter are compute-optimal (Hoffmann et al., 2022); with
+# less than one, a model memorises its training data.
 MIN_EXAMPLES = 1e-3  # per parameter
 MIN_TOKENS = 1.0  # per parameter
 LONG = 24 * 3600  # seconds

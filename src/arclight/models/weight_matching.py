@@ -58,7 +58,7 @@ def matched(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Matched
     """
     candidates = list(_renderings(_modern(weights, own), len(own)))
     outer = {name.partition(".")[0] for name in own}
-    if len(outer) == 1:  # the model is wrapped itself
+    if len(outer) == 1:  # the model itself is wrapped
         candidates += [{f"{o}.{n}": t for n, t in w.items()} for w in candidates for o in outer]
     fits = [sum(_fits(w, own, name) for name in own) for w in candidates]
     best = next(w for w, count in zip(candidates, fits, strict=True) if count == max(fits))
@@ -92,12 +92,12 @@ def _modern(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[st
 def _renderings(
     weights: dict[str, Tensor], most: int, depth: int = 5
 ) -> Iterator[dict[str, Tensor]]:
-    """The weights by their names, and by their names without a first part that many share.
+    """Yields the weights by their names, and by names without a prefix that many of them share.
 
     Args:
         weights: by name.
-        most: a part is shared by many if at least half of this number, or of all weights, have it.
-        depth: the maximum number of removed parts.
+        most: a prefix counts if at least half of this number, or half of all weights, have it.
+        depth: the maximum number of removed prefixes.
     """
     yield weights
     counts = Counter(name.partition(".")[0] for name in weights if "." in name)

@@ -49,7 +49,7 @@ def read(path: Path, shards: bool = True) -> dict[str, Any]:
     if not isinstance(content, dict) or not {"state_dict", "global_step", "run_id"} <= set(content):
         raise UnreadableCheckpointError(f"{path} is not a checkpoint of a run")
     if "shards" in content:
-        from arclight.training.shards import assemble, damaged_shards  # a second to import
+        from arclight.training.shards import assemble, damaged_shards  # importing it takes a second
 
         if "shard_metadata" not in content or Path(content["shards"]).name != content["shards"]:
             raise UnreadableCheckpointError(f"{path} does not describe its shards")

@@ -3,8 +3,8 @@
 The same (seed, epoch, sample) gives the same image in any batch, process or loader. Only mixup and
 CutMix use a second image, which depends on the batch.
 
-On the CPU, NumPy copies images: it moves whole lines where torch moves single bytes, and it needs
-no second thread, for which each of a dozen small operations would have to wait.
+On the CPU, NumPy copies images: it copies whole lines where torch copies single bytes. It also uses
+no second thread, which each of a dozen small operations would have to wait for.
 """
 
 from dataclasses import dataclass

@@ -214,7 +214,7 @@ def _label_column(path: str, data: Mapping[str, Any], given: str | None, image: 
 
 
 def _is_text(feature: Any) -> bool:
-    return getattr(feature, "dtype", "") in ("string", "large_string")  # the latter in csv files
+    return getattr(feature, "dtype", "") in ("string", "large_string")  # csv: large_string
 
 
 def encoded_images(path: str, split: Any, image: str, key: str = "image_column") -> Any:

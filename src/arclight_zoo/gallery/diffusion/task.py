@@ -52,8 +52,7 @@ class Diffusion(ImageGeneration):
         self.loss_sum, self.counted = ExactSum(), ExactSum()
 
     def mixed(self, images: Tensor, noise: Tensor, times: Tensor) -> Tensor:
-        """Adds noise to images for times `(batch,)`: almost none at time 0, mostly noise at the
-        last time."""
+        """Adds noise to images for times `(batch,)`, from almost none to almost only noise."""
         kept = self.kept[times][:, None, None, None]
         return kept.sqrt() * images + (1 - kept).sqrt() * noise
 

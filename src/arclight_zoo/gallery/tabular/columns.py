@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MANY = 20  # distinct texts that a column may always have
 FEW_WORDS = 3  # most distinct words in a column of numbers
-UNKNOWN = 0  # the number of unknown categories and of empty cells
+UNKNOWN = 0  # the code of unknown categories and empty cells
 
 
 @dataclass(frozen=True)
