@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # torch is imported where it is used: `startup` must be a sma
 
     from arclight.tasks.task import Task
 
-SIDE = 8192  # of the matrices whose product measures the peak
+SIDE = 8192  # rows of the matrices that are multiplied to measure the peak
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Tab completion: tells the shell which words fit at the cursor.
 
-`eval "$(python train.py --shell-completion install=bash)"` enables it in bash, for `train.py` and every script. If the line has an error, the answer is empty, and no message is shown.
+`eval "$(python train.py --shell-completion install=bash)"` enables it in bash, for `train.py` and
+every script. If the line has an error, the answer is empty, and no message is shown.
 """
 
 import os

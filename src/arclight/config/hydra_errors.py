@@ -85,7 +85,7 @@ _NO_GROUP = re.compile(r"Could not override '?(?P<key>[\w/@]+)'?")
 
 
 def culprit(error: Exception, overrides: Sequence[str]) -> str | None:
-    """Returns the override that caused Hydra's error, if it is one of these."""
+    """Returns the override that caused Hydra's error; None if no override did."""
     text = str(error)
     given = getattr(error, "override", None)
     if given or (several := _SEVERAL.search(text)):

@@ -55,7 +55,7 @@ def _values(
             yield "auto"
         return
     if configs and (names := options(key)):
-        listed, comma, _ = value.rpartition(",")  # of a multirun
+        listed, comma, _ = value.rpartition(",")  # a multirun has several values
         if set(filter(None, listed.split(","))) <= set(names):
             yield from (f"{listed}{comma}{name}" for name in names)
         return

@@ -105,7 +105,7 @@ def record_of(paper: Paper, node: dict[str, Any], cells: Sequence[Cell], folder:
     if mixed and not paper.mixed:
         raise UserError(
             "\n".join(mixed) + "\nType paper.mixed=true to use them anyway, paper.dir=PATH to "
-            "start anew, or restore the code or data."
+            "start again, or restore the code or data."
         )
     settings = {k: v for k, v in node.items() if k not in COMMAND} | {"dir": str(paper.dir)}
     return Record(settings, entries, [*notes, *mixed])

@@ -14,7 +14,7 @@ from arclight.paper.statistics import spread
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MIN_POINTS = 3  # of a curve
+MIN_POINTS = 3  # fewest points of a curve
 
 
 @dataclass(frozen=True)

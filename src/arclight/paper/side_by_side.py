@@ -11,7 +11,7 @@ from arclight.report.tables import markdown
 from arclight.run_directory import RunDirectory, open_run
 from arclight.training.loggers import read_metrics
 
-POINTS = 10  # of a curve
+POINTS = 10  # points of each curve to compare
 
 
 def side_by_side(first: str, second: str) -> str:

@@ -92,7 +92,7 @@ def _child(
         sys.excepthook(*sys.exc_info())
     finally:
         try:
-            for process in multiprocessing.active_children():  # of data loaders
+            for process in multiprocessing.active_children():  # workers of data loaders
                 process.kill()
             sys.stdout.flush()
             sys.stderr.flush()

@@ -25,7 +25,7 @@ class Held(LRScheduler):
 class ExtendedSchedules(Callback):
     """Moves the schedules to where an extension begins; after that they resume like any others.
 
-    Schedules are created anew for the new end. `ReduceLROnPlateau` keeps its state, unless it
+    Schedules are created again for the new end. `ReduceLROnPlateau` keeps its state, unless it
     restarts.
 
     Args:

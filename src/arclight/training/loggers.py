@@ -76,7 +76,7 @@ class MetricsFile(Logger):
             if len(rows) < mark["rows"]:
                 raise DamagedFileError(
                     f"{self.path} is damaged: it had {mark['rows']} rows when the checkpoint was "
-                    f"saved and has {len(rows)} now. Restore a copy, or remove it to start anew."
+                    f"saved and has {len(rows)} now. Restore a copy, or remove it to start again."
                 )
             self._columns, rows = mark["columns"], rows[: mark["rows"]]
             rows = [{c: row.get(c, "") for c in self._columns} for row in rows]

@@ -17,7 +17,7 @@ def noise_usage(shape: tuple[int, ...], code: str) -> Usage:
     return Usage(
         asks="SEED...",
         code=f"""
-SHAPE = {(1, *shape)}  # of the noise
+SHAPE = {(1, *shape)}  # shape of the noise
 
 
 def noise(seed):  # what torch draws: torch.randn(SHAPE, generator=...manual_seed(seed))

@@ -18,7 +18,7 @@ from arclight_zoo.nets.fitting import (
     check_vocabulary,
 )
 
-LARGEST_SCALE = 100.0  # of the logits, as published: beyond it, training becomes unstable
+LARGEST_SCALE = 100.0  # as published: with larger logits, training becomes unstable
 
 
 class CLIP(nn.Module):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
-ROWS = 1024  # of similarities to compute at a time
+ROWS = 1024  # number of rows of similarities to compute at a time
 RECALLS = (1, 5)
 
 

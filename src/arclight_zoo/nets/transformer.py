@@ -98,7 +98,7 @@ class SelfAttention(nn.Module):
         nn.init.xavier_uniform_(self.in_proj_weight)
         if bias:
             nn.init.zeros_(self.out_proj.bias)
-        self.scale: nn.Parameter | None = None  # of the scores of each head, if it is learnt
+        self.scale: nn.Parameter | None = None  # learnt scale of each head's scores
         if locality:
             self.scale = nn.Parameter(torch.full((n_heads,), (d_model // n_heads) ** -0.5))
 

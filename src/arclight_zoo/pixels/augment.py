@@ -3,8 +3,8 @@
 The same (seed, epoch, sample) gives the same image in any batch, process or loader. Only mixup and
 CutMix use a second image, which depends on the batch.
 
-On the CPU, NumPy copies images: it copies whole lines where torch copies single bytes. It also uses
-no second thread, which each of a dozen small operations would have to wait for.
+On the CPU, NumPy copies images: it copies whole lines where torch copies single bytes. It also
+avoids torch's threads, because waiting for them in a dozen small operations is slow.
 """
 
 from dataclasses import dataclass

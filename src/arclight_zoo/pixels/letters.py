@@ -19,7 +19,7 @@ FONTS = (
     *("DejaVuSerif-Bold", "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol"),
     *("STIXGeneralItalic", "cmr10", "cmss10", "cmtt10"),
 )
-COPIES = 8  # of each letter, upper and lower case, in each font
+COPIES = 8  # images of each letter, upper and lower case, in each font
 SIDE, BLOCK = 8, 4  # pixels per side, each the mean of a block of 4x4, as in the digits
 
 

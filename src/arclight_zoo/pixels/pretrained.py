@@ -57,7 +57,7 @@ def _of_transformers(config: Mapping[str, Any], told: Mapping[str, Any]) -> dict
     side = told.get("crop_size") or told.get("size") or tower.get("image_size")
     mean, crop = _list(told.get("image_mean")), _crop(told)
     return {
-        "image_size": tower.get("image_size") or _side(side),  # of the positions
+        "image_size": tower.get("image_size") or _side(side),  # the positions set it
         "channels": tower.get("num_channels") or len(mean or "RGB"),
         "mean": mean,
         "std": _list(told.get("image_std")),

@@ -23,7 +23,7 @@ SIZE = 48  # pixels
 MOST = 4  # digits per image
 COUNTS = {"train": 1600, "val": 200, "test": 400}
 DIGITS = [str(digit) for digit in range(10)]
-_SHARES = {"train": (0.0, 0.7), "val": (0.7, 0.8), "test": (0.8, 1.0)}  # of the digits
+_SHARES = {"train": (0.0, 0.7), "val": (0.7, 0.8), "test": (0.8, 1.0)}  # parts of the digits
 _INK = 96  # pixels of a digit have at least this shade, of 255
 
 

@@ -79,7 +79,7 @@ def image_reader(
     low, high = facts.span or (0, 65535)
     constants = [
         f"SIZE, SHORT = {facts.image_size}, {int(facts.image_size / facts.eval_crop)}",
-        f"BLACK, WHITE = {low}, {high if high != low else low + 1}  # of more than 8 bits",
+        f"BLACK, WHITE = {low}, {high if high != low else low + 1}  # for more than 8 bits",
     ]
     if whole:
         constants[0] = f"SIZE = {facts.image_size}"

@@ -56,9 +56,7 @@ def table_files(folder: Path, suffixes: Collection[str]) -> dict[str, list[str]]
         words = "".join(c if c.isalpha() else " " for c in file.stem.lower()).split()
         split = next((s for s, names in usual.items() if set(names) & set(words)), "train")
         found.setdefault(split, []).append(str(file.resolve()))
-    return {
-        split: found[split] for split in usual if split in found
-    }  # the first split sets the types
+    return {split: found[split] for split in usual if split in found}  # the first sets the types
 
 
 def first_row(row: dict[str, Any]) -> str:
