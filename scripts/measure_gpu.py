@@ -33,7 +33,7 @@ KEPT = (
     *("costs", "steps", "epochs", "error"),
 )
 SHOWN = ("test/accuracy", "val/accuracy", "val/loss")
-GRACE = 15  # seconds from SIGTERM, at which a run saves itself, to SIGKILL
+GRACE = 15  # seconds between SIGTERM, which makes a run save, and SIGKILL
 
 
 @dataclass(frozen=True)

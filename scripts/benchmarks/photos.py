@@ -19,9 +19,10 @@ BLOCK = 8  # batches of one sample; the default of steps=
 def photos(options: Options) -> list[Row]:
     """JPEGs of 500x375, random-resized-cropped to 224, flipped and normalised, by two workers each.
 
-    The files are crops of scikit-learn's two photographs, and a sample is an epoch. The baselines:
-    torchvision v2 as in its documentation (tensors from the start), with Pillow images until the
-    end, and with its own decoder; WebDataset, if it is installed. Their workers are persistent.
+    The files are crops of scikit-learn's two photographs, and each epoch is one measurement. The
+    baselines: torchvision v2 as in its documentation (tensors from the start), with Pillow images
+    until the end, and with its own decoder; WebDataset, if it is installed. Their workers are
+    persistent.
     """
     folder = options.folder / "photos"
     _make(folder, (options.steps or BLOCK) * BATCH)

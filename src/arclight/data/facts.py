@@ -18,7 +18,7 @@ class Facts:
     Attributes:
         sizes: the number of samples in "train", "val" and "test".
         fingerprint: the SHA-256 of the samples of the three splits, after preprocessing; if they
-            are too large for memory, of what identifies them.
+            are too large for memory, that of their identity.
         skipped: the number of samples left out because they cannot be read, by split of the source
             (`data.on_error=skip`).
     """

@@ -100,7 +100,7 @@ def split_files(path: str, place: Path | None) -> dict[str, tuple[list[str], str
 
 
 def _text_tables(folder: Path) -> tuple[str, Path] | None:
-    """The format of the tables directly in a folder and one of them, if all are csv or json."""
+    """The format of the tables directly in a folder, and one of these, if all are csv or json."""
     files = [f for f in folder.iterdir() if f.is_file() and suffix_of(f) in TABLES]
     kinds = {TABLES[suffix_of(file)]: file for file in sorted(files)}
     (first, *others) = kinds.items() or [("", folder)]
