@@ -160,7 +160,7 @@ class Code:
         ([torch.ones(1)], "holds no tensors by name"),
         (None, "cannot be read as weights"),
         (b"", "is empty"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:a", "is a pointer of Git LFS"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:a", "is a Git LFS pointer"),
         (b"\n<!DOCTYPE html><html></html>", "is a web page"),
         (torch.jit.ScriptModule(), "is a TorchScript archive"),
     ],

@@ -63,7 +63,7 @@ def test_what_is_missing_is_said_before_any_work(
     fails("onnx", "me/digits", "but format=onnx does not write one: type format=hf")
     fails("hf", "digits", "is not the name of a repository: type push=ORG/NAME")
     fails("hf", "me/../digits", "is not the name of a repository")
-    fails("hf", "me/digits", "needs a token .*: type hf auth login, or set HF_TOKEN")
+    fails("hf", "me/digits", "needs a Hugging Face token .*: type hf auth login, or set HF_TOKEN")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     served.stop()
     fails("hf", "me/digits", "is out of reach")
