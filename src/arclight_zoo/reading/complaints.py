@@ -111,7 +111,7 @@ def _other_kind(folder: Path, cells: Cells) -> str | None:
     for file in sorted(files, key=lambda f: not set(TRAIN_NAMES) & set(f.stem.lower().split())):
         try:
             table = pandas.read_csv(file, **cells.options("csv", file))
-        except (ValueError, OSError):  # pandas' own errors are among them
+        except (ValueError, OSError):  # includes pandas' own errors
             continue
         before, first = first, first or (file, table)
         if before is None:
