@@ -132,7 +132,7 @@ def _dry(make: "Callable[[], _Dry[T]]") -> T:
         try:
             with CpuAttention():
                 return one.costs("meta")  # several times faster than fake tensors
-        except Exception:  # the step reads a value; some fake tensors have one
+        except Exception:  # the step reads values, which some fake tensors have
             one.task.sums.clear()
             one = make()
     with FakeTensorMode(allow_non_fake_inputs=True):

@@ -29,7 +29,7 @@ _COUNTS = (
 """The fewer images, the more epochs, but fewer steps in all. Training the CNN on 3,000 photographs
 takes about 1,200 processor seconds, ten minutes on two cores."""
 
-_FEWEST_BATCHES = 4  # least batches per epoch; a smaller data set gets a smaller batch size
+_FEWEST_BATCHES = 4  # per epoch; smaller data sets get a smaller batch size
 _FEWEST_PATCHES = 16
 _MOST_PATCHES = 200  # for a vision transformer: the cost of attention grows with its square
 _SMALL = 48  # up to this many pixels per side, a network starts at full resolution, without pooling
