@@ -105,7 +105,7 @@ class PlainReader(FileSystemReader):
 
 
 class PlainPlanner(DefaultLoadPlanner):
-    """Reads values that are not tensors as plain containers; torch's own planner would unpickle them."""
+    """Reads values other than tensors as containers; torch's planner would unpickle them."""
 
     def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
         plain = io.BytesIO()
