@@ -325,7 +325,7 @@ def test_size_and_augmentation_are_chosen_by_image_size(
     assert (data.augment.resized_crop, data.augment.crop) == (share, shift)
     assert data.chosen["data.image_size"] == size
     assert data.chosen["data.augment.resized_crop"] == share
-    assert data.facts.eval_crop == (0.875 if share else 1.0)
+    assert data.facts.eval_crop == (0.875 if side == 200 else 1.0)
     assert data.chosen.get("data.augment.crop", 0) == shift
     given = ready(tmp_path, image_size=16, augment=Augment(crop=2, resized_crop=0.0))
     assert (given.facts.image_size, given.augment.crop) == (16, 2)
