@@ -62,7 +62,9 @@ def test_a_run_that_would_fail_again_is_skipped(
     assert said.startswith(f"resume=auto skips {newer.path}: ")
     assert why in said
     older.update_summary(status="finished")
-    with pytest.raises(UserError, match=r"no unfinished run under .* beside the 1 that it skipped"):
+    with pytest.raises(
+        UserError, match=r"no unfinished run under .* besides the 1 that it skipped"
+    ):
         newest_unfinished(tmp_path)
 
 
