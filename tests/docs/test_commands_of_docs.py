@@ -231,6 +231,9 @@ def type_it(typist: Typist, command: Command) -> None:
         line = f"python scripts/new_project.py {match[1]}"
     if "resume=auto" in line:
         cut_a_run(typist.root)
+    if re.match(r"python train\.py resume=runs/mine trainer\.max_epochs=", line):
+        shutil.copytree(typist.root / "runs/mine", typist.root / "runs/longer", dirs_exist_ok=True)
+        line = line.replace("runs/mine", "runs/longer")  # others reproduce the run as it was
     words = command._replace(line=line).words
     if words[0] == "python":
         code, said = typist.python(shortened(words[1:]))
