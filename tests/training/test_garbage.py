@@ -10,7 +10,8 @@ from arclight.training.garbage import WARM_UP, FrozenGarbage
 
 
 @pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
+def nothing_frozen() -> Iterator[None]:
+    gc.unfreeze()
     yield
     gc.unfreeze()
 

@@ -92,7 +92,7 @@ def damage_and_continue(run: RunDirectory) -> None:
     shard.write_bytes(bytes(data))
     run.update_summary(status="interrupted")
     assert execute(run) == 0
-    assert "__0_0.distcp, of last.ckpt, is missing or damaged" in run.log_file.read_text()
+    assert "__0_0.distcp, a part of last.ckpt, is missing or damaged" in run.log_file.read_text()
     assert_equal(read(run.checkpoints / "last.ckpt")["state_dict"], last["state_dict"])
 
 
