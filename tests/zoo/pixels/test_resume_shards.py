@@ -14,7 +14,7 @@ from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory
 from arclight.training.checkpoints import Checkpoints
 from tests.conftest import Composed
-from tests.fault.harness import finished, train, undisturbed, unlike, wait_for
+from tests.fault.harness import finished, first_differences, train, undisturbed, wait_for
 from tests.pictures import tar_shards
 from tests.run.test_exact_resume import assert_equal, outcome, started
 
@@ -109,4 +109,4 @@ def test_two_killed_processes_resume_exactly(
     assert run.status == "running"
     assert not finished(run, *words)
     assert run.summary["times_resumed"] == 1
-    assert not unlike(run, reference)
+    assert not first_differences(run, reference)
