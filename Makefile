@@ -40,7 +40,7 @@ test-slow: $(READY) ## the slower proofs, a file at a time on each core
 	$(PYTEST) -m slow --dist loadfile
 
 # The tests of what differs between versions of Python: signals, garbage collection, processes,
-# annotations and source code that is read, the compiler. All fast tests take eight minutes.
+# annotations and source code that is read, the compiler. All fast tests would make CI too long.
 VERSIONED = tests/config tests/libraries tests/processes tests/test_signals.py \
 	tests/training/test_garbage.py tests/training/test_profiling.py \
 	tests/training/test_compilation.py tests/data/test_loader_workers.py

@@ -1,9 +1,8 @@
 """Suggestions at the cursor of a command line: keys, choices of groups, runs and files."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
@@ -11,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from arclight.config.best_of import expand, key_of
+from arclight.config.compose import chosen_options
 from arclight.config.options import options
 from arclight.config.overrides import quoted
 from arclight.config.project import PROJECT
@@ -90,8 +90,7 @@ def _keys(words: Sequence[str], word: str, config: str) -> Iterator[str]:
 
 
 def _groups(cfg: DictConfig) -> list[str]:
-    chosen: Mapping[str, Any] = cfg.hydra.runtime.choices
-    return [group for group in chosen if not group.startswith("hydra/") and options(group)]
+    return [group for group in chosen_options(cfg.hydra) if options(group)]
 
 
 def _composed(words: Sequence[str], config: str) -> DictConfig | None:

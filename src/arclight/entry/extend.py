@@ -139,5 +139,7 @@ def _note(run: RunDirectory, plan: Plan, summary: dict[str, Any]) -> None:
     }
     ended = same[0] if same else ended
     now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    ended |= {"extended": {"time": now, "words": plan.overrides, "extend": plan.extension.extend}}
+    ended |= {
+        "extended": {"time": now, "overrides": plan.overrides, "extend": plan.extension.extend}
+    }
     run.update_manifest(segments=[*before, ended])

@@ -49,9 +49,7 @@ def require_length(config: Mapping[str, Any]) -> None:
     """Raises `UserError` where nothing has chosen `trainer.max_epochs`."""
     if config["trainer"].get("max_epochs") == "auto":
         raise UserError(
-            "trainer.max_epochs=auto needs image data, which choose it by their number of "
-            "images: type "
-            "trainer.max_epochs=N."
+            "trainer.max_epochs=auto is not chosen by these data: type trainer.max_epochs=N."
         )
 
 

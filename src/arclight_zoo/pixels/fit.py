@@ -13,9 +13,8 @@ _SIZES = (
     (0, None, 0.0, 1.0),
 )
 """Photographs are trained on random crops, in which objects look larger than in the whole image, so
-evaluation crops a little too (Touvron et al., 2019): on five classes of CIFAR-10 that raised the
-accuracy from 0.704 to 0.726 (with EMA weights, seed 0). Smaller images keep their size, and tiny
-ones are shifted by up to an eighth of it. Larger sizes need a GPU."""
+evaluation crops a little too (Touvron et al., 2019). Smaller images keep their size, and tiny ones
+are shifted by up to an eighth of it. Larger sizes need a GPU."""
 
 _COUNTS = (
     # training images, at most; data.batch_size; trainer.max_epochs
@@ -27,7 +26,7 @@ _COUNTS = (
     (inf, 128, 10),
 )
 """The fewer images, the more epochs, but fewer steps in all. Training the CNN on 3,000 photographs
-takes about 1,200 processor seconds, ten minutes on two cores."""
+takes some 1,200 processor seconds (estimated from a few epochs)."""
 
 _FEWEST_BATCHES = 4  # per epoch; smaller data sets get a smaller batch size
 _FEWEST_PATCHES = 16
