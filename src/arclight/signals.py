@@ -122,7 +122,9 @@ def _end_if_blocked(reader: int) -> None:
         if number[0] not in SIGNALS:
             continue
         now = time.monotonic()
-        if _handled_at >= first:  # the signal before was handled
+        if _handled_at < first:
+            time.sleep(AGAIN)  # the handler may be about to run
+        if _handled_at >= first:  # the signal before, or this one, was handled
             first = now
         elif now - first > SAME_SIGNAL and not _computing:
             end_by_force(number[0])
@@ -154,7 +156,13 @@ def hold_signals() -> None:
 
 
 def ignore_signals() -> None:
-    """Ignores all signals from now on."""
+    """Ignores all signals from now on.
+
+    Only the main thread can do so: in another one, which ends the process by force, this has no
+    effect.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
