@@ -67,7 +67,7 @@ lint: $(READY) ## ruff, codespell, mypy --strict and import-linter
 	$(BIN)/lint-imports
 
 schemas: $(READY) ## tell editors what the config files may hold (configs/.schema), after a change of a key
-	$(BIN)/python -m arclight.config.schema
+	$(BIN)/python -m arclight.config.help.schema
 
 audit: $(READY) ## look up known vulnerabilities of the locked packages (needs a network)
 	for lock in requirements.lock requirements-ray.lock requirements-notebook.lock requirements-docs.lock; do \

@@ -13,8 +13,8 @@ import hydra  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
 from arclight.config.best_of import expand  # noqa: E402
-from arclight.config.completion import complete  # noqa: E402
 from arclight.config.entry import plain_errors  # noqa: E402
+from arclight.config.help.completion import complete  # noqa: E402
 from arclight.config.overrides import quoted  # noqa: E402
 
 CONFIGS = Path(__file__).parent / "configs"

@@ -9,8 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
-from arclight.config.formats import markdown
-from arclight.config.schema import schemas
+from arclight.config.help.formats import markdown
+from arclight.config.help.schema import schemas
 
 PROJECT = Path(__file__).parents[1]
 CONFIGS = PROJECT / "configs"

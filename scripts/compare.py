@@ -22,7 +22,7 @@ def composed(overrides: Sequence[str]) -> dict[str, Any]:
     """A checked config, composed as in train.py."""
     from hydra import compose
 
-    from arclight.config.check import check
+    from arclight.config.checks.check import check
     from arclight.config.freeze import freeze
 
     config = freeze(compose("train", overrides=["name=compare", *overrides]))

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from arclight.config.arguments import arguments, show_help
-from arclight.config.completion import complete
 from arclight.config.entry import plain_errors
+from arclight.config.help.completion import complete
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

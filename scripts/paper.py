@@ -25,8 +25,8 @@ import sys
 from pathlib import Path
 
 from arclight.config.arguments import arguments, show_help, without_cfg
-from arclight.config.completion import complete
 from arclight.config.entry import plain_errors
+from arclight.config.help.completion import complete
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

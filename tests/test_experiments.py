@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from arclight.config.build import build
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from arclight.run.execute import execute
 from arclight.run_directory import create
 from tests.conftest import CONFIGS, Composed, options

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from arclight.config.adopted import adopt
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from tests.conftest import Composed
 
 LIGHTNING = {"_target_": "lightning.pytorch.trainer.Trainer", "default_root_dir": "/tmp"}

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from arclight.config.allowed import TargetError
 from arclight.config.build import build, find
+from arclight.config.checks.allowed import TargetError
 from arclight.errors import UserError
 from tests.conftest import Package
 

@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
 from arclight.config.entry import plain_errors
-from arclight.config.hydra_errors import in_a_sentence
+from arclight.config.help.hydra_errors import in_a_sentence
 from arclight.config.overrides import quoted
 from arclight.errors import UserError
 from tests.conftest import CONFIGS

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from arclight.costs.architectures import Entry, compare, facts_of, without_numbers
 from arclight.report.compare import COLUMNS, markdown, write
 from arclight.run.assembly import build_task

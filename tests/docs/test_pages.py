@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from arclight.config.formats import markdown
+from arclight.config.help.formats import markdown
 from tests.docs.pages import PAGES, PROJECT
 
 LINK = re.compile(r"\]\((?!https?:|#)(?P<target>[^)#\s]+)")

@@ -22,9 +22,9 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from arclight.config.compose import freeze_as_composed
-from arclight.config.hydra_errors import in_a_sentence
+from arclight.config.help.hydra_errors import in_a_sentence
 from arclight.config.layout import GROUPS
 from arclight.config.options import options
 from arclight.config.project import PROJECT

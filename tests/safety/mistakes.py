@@ -86,14 +86,14 @@ def main() -> None:
         more = ["preflight=false", "data.limit=100", "trainer.max_steps=2"]
         assert arclight.run.fit
     else:
-        import arclight.config.check
-        import arclight.config.located
+        import arclight.config.checks.check
+        import arclight.config.help.located
         import arclight.entry.start
 
         assert "torch" not in sys.modules
         more = ["check=only"]
-        assert arclight.config.check
-        assert arclight.config.located
+        assert arclight.config.checks.check
+        assert arclight.config.help.located
         assert arclight.entry.start
     os.chdir(folder)
     for words, _ in lines(file):

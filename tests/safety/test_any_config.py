@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf.errors import OmegaConfBaseException
 
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from arclight.config.compose import composed as compose_words
 from arclight.config.compose import freeze_as_composed
 from arclight.config.freeze import flatten
-from arclight.config.hydra_errors import in_a_sentence
+from arclight.config.help.hydra_errors import in_a_sentence
 from arclight.config.overrides import quoted
 from arclight.config.typed import pasted
 from arclight.errors import UserError

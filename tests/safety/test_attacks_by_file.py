@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
 from arclight.config.best_of import read as read_best
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from arclight.errors import UserError
 from arclight.models.pretrained import ARCHITECTURE, load_pretrained
 from arclight.paper.artifact import unpacked

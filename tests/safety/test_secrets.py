@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from arclight.config.build import build
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from arclight.errors import UserError
 from arclight.masking import from_environment, holds_secrets, is_secret, masked, masked_overrides
 from tests.conftest import CONFIGS, PROJECT, Composed

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from arclight.errors import UserError
 from arclight.run.assembly import Parts, build_parts
 from arclight.run.execute import execute

@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from arclight.config import project
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from arclight.errors import UserError
 from arclight.run.assembly import build_parts
 from arclight.run.execute import execute

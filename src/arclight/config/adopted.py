@@ -10,9 +10,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from arclight.config.kinds import KINDS
 from arclight.config.options import options
 from arclight.config.project import PROJECT
+from arclight.config.signatures.kinds import KINDS
 
 Node = dict[str, Any]
 

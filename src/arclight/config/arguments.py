@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from arclight.config.completion import complete
+from arclight.config.help.completion import complete
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 

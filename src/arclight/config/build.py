@@ -8,15 +8,15 @@ from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Any
 
-from arclight.config.allowed import is_library, require
-from arclight.config.annotations import has_node, is_node
-from arclight.config.kinds import kinds
+from arclight.config.checks.allowed import is_library, require
 from arclight.config.layout import ENGINE_KEYS, GROUPS, HYDRA_KEYS, SHARED
 from arclight.config.only_reading import OnlyReadingError, guarded, is_wanted, wants_more
 from arclight.config.project import ENGINE, project
-from arclight.config.returns import classes
-from arclight.config.signature import Signature, signature
-from arclight.config.source import resolve
+from arclight.config.signatures.annotations import has_node, is_node
+from arclight.config.signatures.kinds import kinds
+from arclight.config.signatures.returns import classes
+from arclight.config.signatures.signature import Signature, signature
+from arclight.config.signatures.source import resolve
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 from arclight.libraries.huggingface import offline

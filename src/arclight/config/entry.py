@@ -36,7 +36,7 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import MarkedYAMLError
 
-    from arclight.config.formats import register_help
+    from arclight.config.help.formats import register_help
     from arclight.config.overrides import OverridesError
 
     register_help()
@@ -93,14 +93,14 @@ def _end(sentence: str) -> None:
 
 
 def _complaint(error: Exception, configs: Path | None) -> str:
-    from arclight.config.hydra_errors import in_a_sentence
+    from arclight.config.help.hydra_errors import in_a_sentence
 
     return "\n".join(_others(sys.argv[1:], configs)) or in_a_sentence(error)
 
 
 def _others(overrides: Sequence[str], configs: Path | None) -> list[str]:
     """The faults of a command line, if the command has a config folder."""
-    from arclight.config.every_fault import every_fault
+    from arclight.config.help.every_fault import every_fault
 
     return every_fault(overrides, configs) if configs else []
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from arclight.config.annotations import annotation, fits
-from arclight.config.signature import parameters
+from arclight.config.signatures.annotations import annotation, fits
+from arclight.config.signatures.signature import parameters
 from arclight.errors import UserError
 
 KEY = "extensions"

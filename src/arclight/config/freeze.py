@@ -9,10 +9,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from arclight.config.adopted import CHECKPOINTS, adopt
 from arclight.config.best_of import key_of
+from arclight.config.checks.unused import unused
 from arclight.config.environment import hidden, marked
 from arclight.config.layout import COMMAND_KEYS, GROUPS, ROOT, WRITTEN
 from arclight.config.typed import shown
-from arclight.config.unused import unused
 from arclight.errors import UserError
 
 # Of `${paths.data}`, `${.lr}` and `${oc.env:HOME}`, it matches `paths` of the first only.

@@ -1,6 +1,6 @@
 """The parts of a config: its keys, its groups, and what the run adds when it builds them."""
 
-from arclight.config.annotations import annotation
+from arclight.config.signatures.annotations import annotation
 
 # The annotations of the top-level keys that are not groups.
 ROOT = {

@@ -32,7 +32,7 @@ class Project:
     Attributes:
         packages: the user's packages; everything that they define may be built.
         libraries: top-level names of libraries; their classes of the types in
-            `arclight.config.kinds` may be built.
+            `arclight.config.signatures.kinds` may be built.
         factories: dotted names, and prefixes that end in `.*`, that may be built without a check
             of their type.
     """

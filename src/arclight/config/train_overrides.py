@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 
 from arclight.config.arguments import without_cfg
 from arclight.config.best_of import expand
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from arclight.config.freeze import freeze
 from arclight.config.overrides import quoted
 from arclight.config.project import PROJECT

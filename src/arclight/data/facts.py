@@ -73,9 +73,9 @@ def read_facts(plain: Mapping[str, Any]) -> Facts:
         UserError: their class is not from one of the project's packages, or a value is missing or
             has the wrong type.
     """
-    from arclight.config.allowed import require
-    from arclight.config.annotations import fits
-    from arclight.config.signature import parameters
+    from arclight.config.checks.allowed import require
+    from arclight.config.signatures.annotations import fits
+    from arclight.config.signatures.signature import parameters
 
     own = tuple(f"{k.__module__}.{k.__qualname__}" for k in (Facts, PlainFacts))
     require(plain.get("kind"), also=own)

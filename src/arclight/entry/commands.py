@@ -5,16 +5,16 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from arclight.config.annotations import fits
 from arclight.config.best_of import key_of
+from arclight.config.checks.fault import Fault
+from arclight.config.checks.node_faults import misfit
 from arclight.config.compose import typed_overrides
-from arclight.config.explain import explain
 from arclight.config.extensions import ENDS
-from arclight.config.fault import Fault
 from arclight.config.freeze import freeze
+from arclight.config.help.explain import explain
+from arclight.config.help.located import check_typed, located
 from arclight.config.layout import COMMANDS
-from arclight.config.located import check_typed, located
-from arclight.config.node_faults import misfit
+from arclight.config.signatures.annotations import fits
 from arclight.entry.extend import is_end, planned
 from arclight.errors import UserError
 

@@ -9,7 +9,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from arclight.config.best_of import key_of
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from arclight.config.extensions import ENDS, KEY, Extension, with_extension
 from arclight.errors import UserError
 from arclight.files import write_json, write_text

@@ -10,8 +10,8 @@ from typing import Any
 from hydra.errors import HydraException
 
 from arclight.config.best_of import FILE, key_of, read
-from arclight.config.check import check
-from arclight.config.hydra_errors import in_a_sentence
+from arclight.config.checks.check import check
+from arclight.config.help.hydra_errors import in_a_sentence
 from arclight.errors import UserError
 from arclight.paper.settings import WHOLE, Paper, Row
 from arclight.report.results import INCIDENTAL

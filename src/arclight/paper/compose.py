@@ -7,11 +7,11 @@ from hydra import compose
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from arclight.config.annotations import fits, in_words
 from arclight.config.best_of import key_of
-from arclight.config.hydra_errors import in_a_sentence
+from arclight.config.help.hydra_errors import in_a_sentence
 from arclight.config.options import options
-from arclight.config.signature import parameters
+from arclight.config.signatures.annotations import fits, in_words
+from arclight.config.signatures.signature import parameters
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 from arclight.paper.settings import Paper

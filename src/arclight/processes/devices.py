@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from arclight.config.combinations import faults_of_processor
+from arclight.config.checks.combinations import faults_of_processor
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 

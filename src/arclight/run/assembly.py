@@ -12,9 +12,8 @@ import torch
 from torch import nn
 
 import arclight.libraries.quiet  # noqa: F401
-from arclight.config.allowed import is_library
-from arclight.config.annotations import fits
 from arclight.config.build import build, find
+from arclight.config.checks.allowed import is_library
 from arclight.config.extensions import schedule_origin
 from arclight.config.only_reading import (
     OnlyReadingError,
@@ -23,7 +22,8 @@ from arclight.config.only_reading import (
     only_reading,
     wants_more,
 )
-from arclight.config.signature import parameters, signature, takes
+from arclight.config.signatures.annotations import fits
+from arclight.config.signatures.signature import parameters, signature, takes
 from arclight.data.exact.randomness import isolated, seed_all
 from arclight.data.facts import Facts, PlainFacts, read_facts
 from arclight.data.module import DataModule

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from arclight.errors import UserError
 from arclight.run_directory import RunDirectory, open_run, resumed, unfinished
 

@@ -10,8 +10,8 @@ from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from arclight.config.allowed import is_library
 from arclight.config.build import build
+from arclight.config.checks.allowed import is_library
 from arclight.config.extensions import extensions
 from arclight.console import say
 from arclight.data.exact import make_exact

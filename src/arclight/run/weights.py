@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from arclight.config.build import build
-from arclight.config.signature import parameters
+from arclight.config.signatures.signature import parameters
 from arclight.console import say
 from arclight.errors import UserError
 from arclight.files import write_text

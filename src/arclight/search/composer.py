@@ -9,10 +9,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from arclight.config.compose import chosen_options, composed, freeze_as_composed
 from arclight.config.freeze import flatten
-from arclight.config.hydra_errors import in_a_sentence
+from arclight.config.help.hydra_errors import in_a_sentence
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 from arclight.search.space import ABSENT, Assignment, Parameter, assignments, lookup

@@ -9,11 +9,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from arclight.config.build import build
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from arclight.config.compose import hydra_ready, typed_overrides
 from arclight.config.environment import hidden
 from arclight.config.freeze import differences
-from arclight.config.located import check_typed
+from arclight.config.help.located import check_typed
 from arclight.errors import UserError
 from arclight.files import open_lock, write_text
 from arclight.masking import masked_overrides

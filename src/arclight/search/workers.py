@@ -11,7 +11,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from arclight.console import say
 from arclight.run_directory import RunDirectory, create, open_run
 from arclight.search.composer import Composer, as_overrides

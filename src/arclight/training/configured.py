@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from arclight.config.build import build
 from arclight.config.layout import ENGINE_KEYS
-from arclight.config.signature import parameters, takes
+from arclight.config.signatures.signature import parameters, takes
 from arclight.errors import UserError
 from arclight.training.optimizers import decay_groups
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from arclight.config.build import build
-from arclight.config.check import check
+from arclight.config.checks.check import check
 from arclight.errors import UserError
 from arclight_zoo.pixels.augment import Augment
 from arclight_zoo.pixels.decode import Shape

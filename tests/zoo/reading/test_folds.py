@@ -9,7 +9,7 @@ from hydra import compose
 from hydra.errors import HydraException
 
 from arclight.config.compose import hydra_ready
-from arclight.config.hydra_errors import in_a_sentence
+from arclight.config.help.hydra_errors import in_a_sentence
 from arclight.errors import UserError
 from arclight_zoo.gallery.segmentation.data import SegmentationData
 from arclight_zoo.gallery.tabular.data import TableData

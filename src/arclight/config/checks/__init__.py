@@ -1,0 +1,1 @@
+"""Check a config against what it builds, before anything is built."""

@@ -1,0 +1,67 @@
+"""Collect all faults of a command line; Hydra alone stops at the first."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from arclight.config.compose import freeze_as_composed, typed_overrides
+from arclight.config.freeze import flatten, plain
+from arclight.config.help.hydra_errors import culprit, in_a_sentence
+from arclight.config.help.located import check_typed
+from arclight.errors import UserError
+
+Complaint = tuple[Exception, str | None]
+
+
+def every_fault(arguments: Sequence[str], configs: Path) -> list[str]:
+    """Returns a sentence for each fault, those that Hydra reports first.
+
+    Composes the config repeatedly, each time without the override that failed, and checks the
+    result.
+
+    Args:
+        arguments: the command line.
+        configs: the config folder.
+    """
+    GlobalHydra.instance().clear()
+    left, complaints, checked = _overrides(arguments), list[Exception](), list[str]()
+    several = bool({"-m", "--multirun"} & set(arguments))
+    keys: list[str] = []
+    with initialize_config_dir(str(configs.resolve()), version_base="1.3"):
+        while True:
+            try:
+                cfg = compose("train", overrides=left, return_hydra_config=True)
+                config = freeze_as_composed(cfg)
+                searched = {"search": plain(cfg.search)} if cfg.get("search") else {}
+                keys = [*dict.fromkeys([*(k for k, _ in flatten({**config, **searched})), *config])]
+                check_typed(config, typed_overrides(cfg.hydra))
+            except UserError as error:
+                checked = str(error).splitlines()
+            except (HydraException, OmegaConfBaseException) as error:
+                override = culprit(error, left)
+                if not (several and "Ambiguous value" in str(error)):
+                    complaints.append(error)
+                if override is not None:
+                    left.remove(override)
+                    continue
+            break
+    return [*(in_a_sentence(error, keys, arguments) for error in complaints), *checked]
+
+
+def _overrides(arguments: Sequence[str]) -> list[str]:
+    """The config overrides among the arguments; `--config-dir` counts as one."""
+    flags = {"--config-dir", "-cd"}
+    overrides, before = [], ""
+    for argument in arguments:
+        flag, _, value = argument.partition("=")
+        if before in flags or (flag in flags and value):
+            folder = argument if before in flags else value
+            overrides.append(f"hydra.searchpath=[{Path(folder).resolve()}]")
+        elif not argument.startswith("-") and ("=" in argument or argument.startswith("~")):
+            overrides.append(argument)
+        before = argument
+    return overrides

@@ -1,0 +1,1 @@
+"""Read signatures, types and classes from source, without importing it."""
