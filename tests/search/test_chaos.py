@@ -12,7 +12,7 @@ import pytest
 from optuna.trial import FrozenTrial
 
 from arclight.run_directory import RunDirectory
-from arclight.search.study import _storage
+from arclight.search.storage import open_storage
 from tests.conftest import PROJECT
 from tests.fault.harness import Command
 from tests.search.conftest import OWN
@@ -32,7 +32,7 @@ def search(folder: Path, *words: str) -> Command:
 
 
 def trials(folder: Path, name: str, storage: str = "sqlite") -> list[FrozenTrial]:
-    return optuna.load_study(study_name=name, storage=_storage(storage, folder)).get_trials()
+    return optuna.load_study(study_name=name, storage=open_storage(storage, folder)).get_trials()
 
 
 def ended(folder: Path) -> int:

@@ -1,7 +1,7 @@
 """Counts FLOPs and memory of the operations that run within it."""
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,10 +12,6 @@ from arclight.libraries.pytorch import TorchDispatchMode, attention_formulas
 
 aten = torch.ops.aten
 FORMULAS: dict[Any, Callable[..., int]] = {**attention_formulas(flop_registry), **flop_registry}
-
-
-class MemoryLimitError(Exception):
-    """The operations need more memory than the meter's limit."""
 
 
 class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -33,22 +29,16 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         live: bytes in use; `peak`: the maximum so far.
 
     Args:
-        limit: bytes; None: no limit. `MemoryLimitError` is raised above it.
         on_cpu: the tensors are on a CPU, or represent CPU tensors.
     """
 
-    def __init__(self, limit: int | None = None, on_cpu: bool = False) -> None:
+    def __init__(self, on_cpu: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.limit, self.on_cpu = limit, on_cpu
+        self.on_cpu = on_cpu
         self.flops = self.recomputed = 0
         self.live = self.peak = 0
         self.backward = False  # set by the caller; autograd is then on only while recomputing
         self._held: dict[int, weakref.ref[Any]] = {}
-
-    def hold(self, tensors: Iterable[Tensor]) -> None:
-        """Counts tensors that exist already."""
-        for tensor in tensors:
-            self._see(tensor)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -90,5 +80,3 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _reach(self, size: int) -> None:
         self.peak = max(self.peak, size)
-        if self.limit is not None and size > self.limit:
-            raise MemoryLimitError

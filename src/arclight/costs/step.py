@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import torch
-import torch.nn.functional as F
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torchmetrics import Metric
 
+from arclight.costs.cpu_attention import CpuAttention
 from arclight.costs.meter import Meter
+from arclight.costs.optimizer_state import state_bytes
 from arclight.data.facts import Facts
 from arclight.libraries.pytorch import (
-    CPU_ATTENTION,
     FakeTensorMode,
-    is_traceable_wrapper_subclass,
 )
 from arclight.tasks.task import Task
 
@@ -83,7 +81,7 @@ def dry_step(
     Raises:
         Exception: of any kind, if the step depends on values of tensors.
     """
-    state = state_of(task)
+    state = state_bytes(task)
     batches = Batches(task, facts, examples, real)
     with _left_alone(task):
         return _dry(lambda: _Step(task, batches, device, precision, accumulate, state))
@@ -239,85 +237,6 @@ class _Evaluation(_Dry[int]):
             if place == "meta":  # fake tensors may work where meta tensors fail
                 raise
         return self.meter.peak - weights
-
-
-class CpuAttention(TorchFunctionMode):
-    """Selects the CPU's attention kernel for meta tensors.
-
-    By default they would use the kernel that stores all attention weights.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is F.scaled_dot_product_attention:
-            return self.attend(func, *args, **kwargs)
-        return func(*args, **kwargs)
-
-    @staticmethod
-    def attend(
-        func: Any,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attn_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-        enable_gqa: bool = False,
-    ) -> Tensor:
-        if dropout_p or query.ndim != 4 or (attn_mask is not None and attn_mask.requires_grad):
-            out: Tensor = func(
-                query, key, value, attn_mask, dropout_p, is_causal, scale=scale,
-                enable_gqa=enable_gqa,
-            )  # fmt: skip
-            return out
-        if attn_mask is not None and attn_mask.dtype == torch.bool:
-            attn_mask = attn_mask.to(query.dtype)
-        out, _ = CPU_ATTENTION(
-            query, key, value, dropout_p, is_causal, attn_mask=attn_mask, scale=scale
-        )
-        return out
-
-
-def state_of(task: Task) -> float:
-    """Bytes of optimizer state for each byte of a gradient.
-
-    The parameter groups are those of the task. The step is taken with small parameters that replace
-    each group's vectors, matrices and kernels.
-
-    Raises:
-        UserError: the optimizer does not support the model.
-    """
-    optimizer = task.optimizer_of(task.model, fused=False)
-    sizes: dict[nn.Parameter, int] = {}  # bytes that each small parameter represents
-    for group in optimizer.param_groups:
-        small: dict[tuple[int, torch.dtype], nn.Parameter] = {}
-        for own in group["params"]:
-            shape = (128,) * min(2, own.ndim) + (1,) * (own.ndim - 2)
-            one = small.setdefault(
-                (own.ndim, own.dtype), nn.Parameter(torch.zeros(shape, dtype=own.dtype))
-            )
-            sizes[one] = sizes.get(one, 0) + own.numel() * own.element_size()
-        group["params"] = list(small.values())
-    for one in sizes:
-        one.grad = torch.zeros_like(one)
-    with torch.compiler.set_stance("force_eager"):  # torchao would compile for every shape
-        optimizer.step()
-    kept = 0.0
-    for one, size in sizes.items():
-        states = [t for t in optimizer.state[one].values() if torch.is_tensor(t) and t.ndim]
-        kept += size * sum(_bytes(t) for t in states) / one.nbytes
-    return kept / sum(sizes.values())
-
-
-def _bytes(tensor: Any) -> int:
-    """The real size of a tensor in bytes, also of torchao's 8-bit tensors."""
-    if not is_traceable_wrapper_subclass(tensor):
-        return int(tensor.nbytes)
-    names, _ = tensor.__tensor_flatten__()
-    return sum(_bytes(getattr(tensor, name)) for name in names)
 
 
 def autocast(device: str, precision: str) -> AbstractContextManager[Any]:

@@ -7,9 +7,12 @@
 If a name is missing, creating the sampler raises an error.
 """
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import optuna
 from optuna import Study
 from optuna.distributions import BaseDistribution
 from optuna.samplers import CmaEsSampler
@@ -55,3 +58,11 @@ class PlainCmaEsSampler(CmaEsSampler):
                 return optimizer
             finished = known[: optimizer.population_size]
             optimizer.tell([(transform.transform(t.params), sign * t.values[0]) for t in finished])
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silences Optuna's warnings about experimental features; the lock file pins its version."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        yield

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,20 +9,15 @@ from pathlib import Path
 from typing import IO, Any
 
 import optuna
-from optuna.distributions import (
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from arclight.errors import UserError
 from arclight.files import lock, open_lock
-from arclight.libraries.optuna import PlainCmaEsSampler
+from arclight.libraries.optuna import quiet
+from arclight.search.samplers import pruner_of, sampler_of, suggested
 from arclight.search.settings import Objective, Search
 from arclight.search.space import Assignment, Parameter, assignments
+from arclight.search.storage import open_storage, readable
 from arclight.seeds import mix
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -68,14 +62,14 @@ class Study:
         self.space = list(space)
         self.aims = list(aims)
         self.folder = folder
-        with self.alone(), _quiet(), _readable(folder):
-            self.storage = _storage(search.storage, folder) if folder else InMemoryStorage()
+        with self.alone(), quiet(), readable(folder):
+            self.storage = open_storage(search.storage, folder) if folder else InMemoryStorage()
             self.study = optuna.create_study(
                 storage=self.storage,
                 study_name=search.name,
                 directions=[aim.direction for aim in aims],
                 load_if_exists=True,
-                pruner=_pruner(search),
+                pruner=pruner_of(search),
             )
             self.study.set_metric_names([aim.metric for aim in aims])
 
@@ -120,7 +114,7 @@ class Study:
             if self.has_failed:
                 return None
             number = sum(t.state != TrialState.WAITING for t in trials)
-            self.study.sampler = _sampler(self.search, mix(f"search/{number}", self.search.seed))
+            self.study.sampler = sampler_of(self.search, mix(f"search/{number}", self.search.seed))
             if self.search.sampler == "grid" and number == len(trials):
                 self._enqueue(number)
             new = self.study.ask()
@@ -139,7 +133,7 @@ class Study:
         return self.storage.get_trial_id_from_study_id_trial_number(study, number)
 
     def _begun(self, number: int, id: int) -> Trial:
-        self.study.sampler = _sampler(self.search, mix(f"search/{number}", self.search.seed))
+        self.study.sampler = sampler_of(self.search, mix(f"search/{number}", self.search.seed))
         return Trial(self.study, id)
 
     def _claimed(self, trial: Trial, lock: IO[str], found: bool) -> Claim:
@@ -165,7 +159,7 @@ class Study:
             if not parameter.is_active(values):
                 continue
             seed = mix(f"search/{trial.number}/{parameter.key}", self.search.seed)
-            trial.study.sampler = _sampler(self.search, seed)
+            trial.study.sampler = sampler_of(self.search, seed)
             stored = suggested(trial, parameter)
             values[parameter.key] = parameter.decode(stored)
         return values
@@ -214,114 +208,3 @@ class Study:
     def is_over(self) -> bool:
         """Whether all trials of the search have ended."""
         return self.ended >= self.wanted
-
-
-def distribution(
-    parameter: Parameter,
-) -> CategoricalDistribution | FloatDistribution | IntDistribution:
-    """Optuna's description of a parameter."""
-    if parameter.choices:
-        return CategoricalDistribution(parameter.encoded())
-    low, high, log, step = parameter.low, parameter.high, parameter.log, parameter.step
-    if parameter.real:
-        return FloatDistribution(low, high, log=log, step=step)
-    return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
-
-
-def suggested(trial: Trial, parameter: Parameter) -> Any:
-    """The parameter's value in a trial, as Optuna stores it."""
-    key, of = parameter.key, distribution(parameter)
-    if isinstance(of, CategoricalDistribution):
-        return trial.suggest_categorical(key, of.choices)
-    if isinstance(of, FloatDistribution):
-        return trial.suggest_float(key, of.low, of.high, log=of.log, step=of.step)
-    return trial.suggest_int(key, of.low, of.high, log=of.log, step=of.step)
-
-
-def _sampler(search: Search, key: int) -> optuna.samplers.BaseSampler:
-    seed = key % 2**32
-    with _quiet():
-        if search.sampler == "tpe":
-            return optuna.samplers.TPESampler(seed=seed)
-        if search.sampler == "cmaes":
-            return PlainCmaEsSampler(seed=seed, warn_independent_sampling=False)
-        return optuna.samplers.RandomSampler(seed=seed)
-
-
-def _pruner(search: Search) -> optuna.pruners.BasePruner:
-    after, factor = search.prune_after, search.prune_factor
-    if search.pruner == "asha":
-        return optuna.pruners.SuccessiveHalvingPruner(min_resource=after, reduction_factor=factor)
-    if search.pruner == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=after, reduction_factor=factor)
-    if search.pruner == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=after)
-    return optuna.pruners.NopPruner()
-
-
-def _storage(storage: str, folder: Path) -> BaseStorage:
-    """Opens the storage. It keeps no open connection, which forked processes would share."""
-    if storage == "journal":
-        path = str(folder / "journal.log")
-        return JournalStorage(JournalFileBackend(path, lock_obj=KernelLock(path)))
-    from sqlalchemy.pool import NullPool
-
-    if storage == "sqlite":
-        path = str((folder / "study.db").resolve())
-        return RDBStorage(
-            f"sqlite:///{path}",
-            engine_kwargs={"poolclass": NullPool, "connect_args": {"timeout": 100}},
-        )
-    return RDBStorage(storage, engine_kwargs={"poolclass": NullPool})
-
-
-class KernelLock(JournalFileOpenLock):
-    """Locks the journal with a kernel lock, which is released when the process ends for any reason.
-
-    A crash of the machine can leave an incomplete last line. It is removed, because the next
-    append would make the journal unreadable.
-    """
-
-    def __init__(self, journal: str) -> None:
-        super().__init__(journal)
-        self._journal = Path(journal)
-        self._file: IO[str] | None = None
-
-    def acquire(self) -> bool:
-        self._file = open_lock(self._journal.with_suffix(".lock"))
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        content = self._journal.stat().st_size
-        if content:
-            with self._journal.open("rb+") as file:
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":
-                    file.seek(0)
-                    file.truncate(file.read().rfind(b"\n") + 1)
-        return True
-
-    def release(self) -> None:
-        assert self._file is not None
-        self._file.close()
-
-
-@contextmanager
-def _readable(folder: Path | None) -> Iterator[None]:
-    """Raises `UserError` if the study's files cannot be read."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:  # each storage raises its own errors
-        said = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"The study in {folder} cannot be read ({type(error).__name__}: {said}): restore a "
-            "good copy, or choose another search.dir to start a new search."
-        ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences Optuna's warnings about experimental features; the lock file pins its version."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        yield
