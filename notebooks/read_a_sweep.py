@@ -6,20 +6,22 @@
 # %%
 from pathlib import Path
 
-from arclight.report import results
+from arclight.report.filters import ordered, where
+from arclight.report.results import collect
+from arclight.report.rows import for_reading, grouped, run_rows
 from arclight.report.tables import markdown
 
-runs = results.collect(["../runs"])
-print(markdown(results.for_reading(results.listed(runs))))
+runs = collect(["../runs"])
+print(markdown(for_reading(run_rows(runs))))
 
 # %% [markdown]
 # Some of the runs, and means with standard deviations over the seeds. Unfinished runs are counted, but
 # left out of the means.
 
 # %%
-chosen = results.where(runs, "status=finished,optimizer.lr<0.1")
-rows = results.grouped(chosen, ["optimizer.lr"])
-print(markdown(results.for_reading(results.ordered(rows, "val/accuracy", chosen))))
+chosen = where(runs, "status=finished,optimizer.lr<0.1")
+rows = grouped(chosen, ["optimizer.lr"])
+print(markdown(for_reading(ordered(rows, "val/accuracy", chosen))))
 
 # %% [markdown]
 # The search directory also holds the study, with pruned and failed trials and the reasons.

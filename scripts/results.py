@@ -41,28 +41,32 @@ def main() -> None:
     given = arguments(__doc__, optional=KEYS)
     if not places:
         raise UserError("Give at least one folder of runs or searches, such as runs.")
-    from arclight.report import results as r
+    from arclight.report.differences import distinguishing
+    from arclight.report.filters import ordered, where
+    from arclight.report.metrics import chosen_metrics
+    from arclight.report.results import collect
+    from arclight.report.rows import for_machines, for_reading, grouped, run_rows
     from arclight.report.tables import FORMATS
 
     kind = given.get("format", "markdown")
     if kind not in FORMATS:
         raise UserError(f"format={kind} is not known{did_you_mean(kind, list(FORMATS))}")
-    runs = r.collect(places)
+    runs = collect(places)
     if not runs:
         raise UserError(f"There is no run in {', '.join(places)}.")
     if "where" in given:
-        runs = r.where(runs, given["where"])
-    metrics = r.chosen_metrics(runs, ",".join(listed(given, "metrics")) or None)
+        runs = where(runs, given["where"])
+    metrics = chosen_metrics(runs, ",".join(listed(given, "metrics")) or None)
     if given.get("mixed", "false") not in ("true", "false"):
         raise UserError(f"mixed={given['mixed']} should be true or false.")
     rows = None
     if "by" in given:
-        by = r.distinguishing(runs) if given["by"] == "auto" else listed(given, "by")
-        rows = r.grouped(runs, by, metrics, mixed=given.get("mixed") == "true")
-    rows = r.listed(runs, metrics) if rows is None else rows
+        by = distinguishing(runs) if given["by"] == "auto" else listed(given, "by")
+        rows = grouped(runs, by, metrics, mixed=given.get("mixed") == "true")
+    rows = run_rows(runs, metrics) if rows is None else rows
     if "sort" in given:
-        rows = r.ordered(rows, given["sort"], runs)
-    text = FORMATS[kind](r.for_machines(rows) if kind == "csv" else r.for_reading(rows))
+        rows = ordered(rows, given["sort"], runs)
+    text = FORMATS[kind](for_machines(rows) if kind == "csv" else for_reading(rows))
     if "output" in given:
         write_text(Path(given["output"]), text + "\n")
     else:

@@ -10,7 +10,7 @@ import yaml
 
 from arclight.errors import UserError
 from arclight.paper.judge import exit_code
-from arclight.paper.page import to_html
+from arclight.paper.report_page import to_html
 from arclight.paper.run_paper import rebuild, run_paper
 from arclight.paper.settings import Paper
 from arclight.run_directory import RunDirectory

@@ -14,8 +14,11 @@ from hydra import initialize_config_dir
 
 from arclight.config.best_of import expand
 from arclight.errors import UserError
-from arclight.report import results as r
 from arclight.report.best import words_of
+from arclight.report.differences import differing
+from arclight.report.filters import ordered, where
+from arclight.report.results import Result, _natural, collect
+from arclight.report.rows import Mean, grouped, run_rows
 from tests.conftest import CONFIGS, PROJECT, Composed
 from tests.report.conftest import MakeRun
 
@@ -53,19 +56,19 @@ def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_runs_are_found_at_any_depth_in_natural_order(make_run: MakeRun, runs: Path) -> None:
-    assert [run.path.name for run in r.collect([runs])] == [
+    assert [run.path.name for run in collect([runs])] == [
         *("cnn-0", "cnn-1", "cnn-2"),
         *("vit-0", "vit-1", "vit-2"),
     ]
-    assert len(r.collect([runs, runs / "cnn-0"])) == 6  # each once
+    assert len(collect([runs, runs / "cnn-0"])) == 6  # each once
     numbers = ["run2", "run10", "run1"]
-    assert sorted(map(Path, numbers), key=r._natural) == [Path(f"run{i}") for i in (1, 2, 10)]
+    assert sorted(map(Path, numbers), key=_natural) == [Path(f"run{i}") for i in (1, 2, 10)]
 
 
 def test_columns_are_the_keys_that_differ(runs: Path) -> None:
-    found = r.collect([runs])
-    assert r.differing(found) == ["model", "seed"]
-    assert r.differing(r.where(found, "model=cnn")) == ["seed"]
+    found = collect([runs])
+    assert differing(found) == ["model", "seed"]
+    assert differing(where(found, "model=cnn")) == ["seed"]
 
 
 def test_a_difference_outside_the_overrides_is_a_column(make_run: MakeRun, tmp_path: Path) -> None:
@@ -74,19 +77,19 @@ def test_a_difference_outside_the_overrides_is_a_column(make_run: MakeRun, tmp_p
     config = first.config
     config["optimizer"]["lr"] = 0.5  # the file of the default was edited between the two
     first.config_file.write_text(yaml.safe_dump(config))
-    assert r.differing(r.collect([tmp_path])) == ["optimizer.lr"]
+    assert differing(collect([tmp_path])) == ["optimizer.lr"]
 
 
 def test_means_are_over_finished_runs(runs: Path) -> None:
-    rows = r.grouped(r.collect([runs]), ["model"])
+    rows = grouped(collect([runs]), ["model"])
     cnn, vit = rows
     assert (cnn["model"], cnn["n"], cnn["unfinished"]) == ("cnn", 3, 0)
     assert (vit["model"], vit["n"], vit["unfinished"]) == ("vit", 2, 1)
     assert cnn["val/accuracy"] == (pytest.approx(0.92), pytest.approx(0.02))
     assert vit["val/accuracy"].mean == pytest.approx(0.82)
     assert str(cnn["val/accuracy"]) == "0.920 ± 0.020"
-    assert str(r.Mean.of([0.5])) == "0.5"  # one run has no deviation
-    assert r.Mean.of([]) is None
+    assert str(Mean.of([0.5])) == "0.5"  # one run has no deviation
+    assert Mean.of([]) is None
 
 
 def test_mixed_runs_in_a_row_are_rejected(
@@ -110,7 +113,7 @@ def test_a_damaged_run_is_reported_and_the_others_are_shown(
     for name in ("good", "bad"):
         make_run(tmp_path / name, "model=cnn", metrics={"val/accuracy": 0.5})
     (tmp_path / "bad" / damage).write_text("{half of a fi")
-    assert [result.path.name for result in r.collect([tmp_path])] == ["good"]
+    assert [result.path.name for result in collect([tmp_path])] == ["good"]
     assert f"{tmp_path / 'bad'} is left out" in capsys.readouterr().err
 
 
@@ -139,17 +142,17 @@ def test_two_runs_are_shown_side_by_side(make_run: MakeRun, script: Script, tmp_
     ],
 )
 def test_runs_are_chosen_by_conditions(runs: Path, conditions: str, count: int) -> None:
-    assert len(r.where(r.collect([runs]), conditions)) == count
+    assert len(where(collect([runs]), conditions)) == count
 
 
 def test_metrics_are_sorted_best_first_and_settings_ascending(runs: Path) -> None:
-    found = r.collect([runs])
-    rows = r.listed(found, ["val/accuracy", "val/loss"])
-    best = [row["val/accuracy"] for row in r.ordered(rows, "val/accuracy", found)]
+    found = collect([runs])
+    rows = run_rows(found, ["val/accuracy", "val/loss"])
+    best = [row["val/accuracy"] for row in ordered(rows, "val/accuracy", found)]
     assert best == [0.94, 0.92, 0.9, 0.84, 0.8, None]  # what is missing comes last
-    assert r.ordered(rows, "-val/accuracy", found)[0]["val/accuracy"] == 0.8
-    assert r.ordered(rows, "val/loss", found)[0]["val/accuracy"] == 0.94
-    assert [row["seed"] for row in r.ordered(rows, "seed", found)] == [0, 0, 1, 1, 2, 2]
+    assert ordered(rows, "-val/accuracy", found)[0]["val/accuracy"] == 0.8
+    assert ordered(rows, "val/loss", found)[0]["val/accuracy"] == 0.94
+    assert [row["seed"] for row in ordered(rows, "seed", found)] == [0, 0, 1, 1, 2, 2]
 
 
 def test_the_script_writes_markdown_csv_and_latex(
@@ -243,11 +246,9 @@ def test_a_key_that_only_the_search_file_has_is_added(
 
 def test_runs_on_other_data_are_separate_rows() -> None:
     runs = [
-        r.Result(
-            Path(str(i)), "finished", "", {}, {"model": "cnn", "data.path": path}, {}, {"a": i}
-        )
+        Result(Path(str(i)), "finished", "", {}, {"model": "cnn", "data.path": path}, {}, {"a": i})
         for i, path in enumerate(["digits", "digits", "noise"])
     ]
-    rows = r.grouped(runs, ["model"], ["a"])
+    rows = grouped(runs, ["model"], ["a"])
     assert [(row["data.path"], row["n"]) for row in rows] == [("digits", 2), ("noise", 1)]
-    assert "data.path" not in r.grouped(runs[:2], ["model"], ["a"])[0]
+    assert "data.path" not in grouped(runs[:2], ["model"], ["a"])[0]

@@ -74,11 +74,12 @@ def name_of(overrides: Sequence[str]) -> str:
 
 def report(folder: Path) -> bool:
     """Prints a table of the jobs in a multirun's folder; returns whether all have finished."""
-    from arclight.report.results import collect, for_reading, listed
+    from arclight.report.results import collect
+    from arclight.report.rows import for_reading, run_rows
     from arclight.report.tables import markdown
 
     jobs = collect([folder])
-    rows = [{**row, "run": job.path.name} for row, job in zip(listed(jobs), jobs, strict=True)]
+    rows = [{**row, "run": job.path.name} for row, job in zip(run_rows(jobs), jobs, strict=True)]
     print(f"\n{markdown(for_reading(rows))}\n\nThe runs are in {folder}.")
     left = [job for job in jobs if job.status != "finished"]
     since = [changed_since(RunDirectory(job.path)) for job in jobs if job not in left]

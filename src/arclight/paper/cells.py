@@ -14,7 +14,7 @@ from arclight.config.checks.check import check
 from arclight.config.help.hydra_errors import in_a_sentence
 from arclight.errors import UserError
 from arclight.paper.settings import WHOLE, Paper, Row
-from arclight.report.results import INCIDENTAL
+from arclight.report.differences import INCIDENTAL
 from arclight.run_directory import RunDirectory
 from arclight.search.composer import Composer, as_overrides
 

@@ -6,6 +6,7 @@ from typing import Any
 from arclight.paper.cells import tuning_folder
 from arclight.paper.outcomes import Outcome, Outcomes
 from arclight.paper.table import validation_of
+from arclight.report.rows import short
 from arclight.report.tables import markdown
 
 
@@ -76,18 +77,13 @@ def _models(outcomes: Outcomes) -> list[dict[str, Any]]:
                     "row": row,
                     "column": column,
                     "parameters": "" if size is None else f"{size:,.0f}",
-                    validation_of(metric): _mean(outcomes, row, column, validation_of(metric)),
-                    metric: _mean(outcomes, row, column, metric),
-                    "seconds of training": _mean(outcomes, row, column, "training_seconds"),
-                    "total seconds": _mean(outcomes, row, column, "seconds"),
+                    validation_of(metric): short(outcomes.mean(row, column, validation_of(metric))),
+                    metric: short(outcomes.mean(row, column, metric)),
+                    "seconds of training": short(outcomes.mean(row, column, "training_seconds")),
+                    "total seconds": short(outcomes.mean(row, column, "seconds")),
                 }
             )
     return rows
-
-
-def _mean(outcomes: Outcomes, row: str, column: str, metric: str) -> str:
-    values = outcomes.values(row, column, metric)
-    return f"{values.mean():.5g}" if len(values) else ""
 
 
 def _runs(outcomes: Outcomes) -> str:

@@ -81,6 +81,11 @@ class Outcomes:
     def values(self, row: str, column: str, metric: str) -> NDArray[np.float64]:
         return np.array(list(self.finished(row, column, metric).values()), float)
 
+    def mean(self, row: str, column: str, metric: str) -> float | None:
+        """The mean of a metric over the runs of a cell."""
+        values = self.values(row, column, metric)
+        return float(values.mean()) if len(values) else None
+
     def counts(self, row: str, column: str) -> dict[str, int]:
         """The number of runs of a cell with each ending."""
         endings = [outcome.ending for outcome in self.of(row, column)]

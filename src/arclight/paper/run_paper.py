@@ -11,10 +11,10 @@ from arclight.masking import masked_overrides
 from arclight.paper.artifact import unpacked
 from arclight.paper.cells import Cell, plan, plan_before
 from arclight.paper.compose import divided, settings_of
+from arclight.paper.evidence import WORDS, reason
 from arclight.paper.forecast import predict_seeds
 from arclight.paper.judge import Judgement, exit_code, look
 from arclight.paper.outcomes import Outcomes
-from arclight.paper.pages import WORDS, reason
 from arclight.paper.record import Record, record_of, write_record
 from arclight.paper.settings import Paper
 from arclight.paper.table import for_reading

@@ -5,8 +5,9 @@ from typing import Any
 from arclight.config.freeze import differences
 from arclight.paper.examples import paired
 from arclight.provenance.code import differing, last_executed
+from arclight.report.differences import INCIDENTAL
 from arclight.report.examples import read_examples
-from arclight.report.results import INCIDENTAL, read
+from arclight.report.results import read
 from arclight.report.tables import markdown
 from arclight.run_directory import RunDirectory, open_run
 from arclight.training.loggers import read_metrics

@@ -7,7 +7,10 @@ from arclight.paper.differences import difference, resolution
 from arclight.paper.outcomes import Outcomes
 from arclight.paper.settings import WHOLE
 from arclight.paper.statistics import Spread, holm, spread
+from arclight.report.rows import digits_of, short
 from arclight.report.tables import comma_separated, latex_text, markdown
+
+STATISTICS = ("mean", "deviation", "low", "high", "iqm")
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def entries(outcomes: Outcomes) -> list[Entry]:
             spread=spread([outcomes.values(row, column, metric)]),
             counts=outcomes.counts(row, column),
             is_best=row in best[column],
-            validated=_mean(outcomes, row, column, validation_of(metric)),
+            validated=outcomes.mean(row, column, validation_of(metric)),
             parameters=outcomes.first(row, [column], "parameters"),
         )
         for row in outcomes.rows
@@ -53,11 +56,6 @@ def entries(outcomes: Outcomes) -> list[Entry]:
 def validation_of(metric: str) -> str:
     """The validation metric that corresponds to a test metric."""
     return metric.replace("test", "val", 1) if metric.startswith("test") else metric
-
-
-def _mean(outcomes: Outcomes, row: str, column: str, metric: str) -> float | None:
-    values = outcomes.values(row, column, metric)
-    return float(values.mean()) if len(values) else None
 
 
 def _best(outcomes: Outcomes, column: str) -> set[str]:
@@ -100,9 +98,9 @@ def for_reading(outcomes: Outcomes) -> list[dict[str, str]]:
             line["on"] = entry.column
         line[outcomes.paper.metric] = _value(entry, "**{}**")
         line["95%"] = _interval(entry.spread)
-        line["IQM"] = "" if entry.spread is None else _short(entry.spread.iqm)
+        line["IQM"] = "" if entry.spread is None else short(entry.spread.iqm)
         line["runs"] = _runs(entry.counts)
-        line[validation_of(outcomes.paper.metric)] = _short(entry.validated)
+        line[validation_of(outcomes.paper.metric)] = short(entry.validated)
         line["parameters"] = "" if entry.parameters is None else f"{entry.parameters:,.0f}"
         lines.append(line)
     return lines
@@ -130,11 +128,7 @@ def as_csv(outcomes: Outcomes) -> str:
                 "row": entry.row,
                 "column": entry.column,
                 "metric": outcomes.paper.metric,
-                "mean": None if found is None else found.mean,
-                "deviation": None if found is None else found.deviation,
-                "low": None if found is None else found.low,
-                "high": None if found is None else found.high,
-                "iqm": None if found is None else found.iqm,
+                **{key: getattr(found, key, None) for key in STATISTICS},
                 "best": entry.is_best,
                 **entry.counts,
                 "validation": entry.validated,
@@ -170,7 +164,7 @@ def _value(entry: Entry, bold: str) -> str:
     found = entry.spread
     if found is None:
         return "--" + _lost(entry.counts)
-    text = _short(found.mean)
+    text = short(found.mean)
     if found.deviation is not None:
         digits = digits_of(found.deviation)
         text = f"{found.mean:.{digits}f} ± {found.deviation:.{digits}f}"
@@ -193,16 +187,3 @@ def _interval(found: Spread | None) -> str:
         return ""
     digits = digits_of(found.deviation or 0.0)
     return f"[{found.low:.{digits}f}, {found.high:.{digits}f}]"
-
-
-def digits_of(deviation: float) -> int:
-    """The number of decimals that gives the deviation two significant digits."""
-    import math
-
-    if not deviation or not math.isfinite(deviation):
-        return 4
-    return max(0, min(8, 1 - math.floor(math.log10(deviation))))
-
-
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.5g}"

@@ -5,13 +5,13 @@ from pathlib import Path
 from arclight.files import write_text
 from arclight.paper.artifact import NAME, pack
 from arclight.paper.checklist import checklist
+from arclight.paper.evidence import claims_markdown, claims_rows
 from arclight.paper.examples import mistakes
 from arclight.paper.figures import draw, save
 from arclight.paper.judge import Judgement, judge
 from arclight.paper.outcomes import Outcomes
-from arclight.paper.page import page
-from arclight.paper.pages import claims_markdown, claims_rows
 from arclight.paper.record import Record
+from arclight.paper.report_page import page
 from arclight.paper.scaling import draw_scaling, scaling, scaling_rows
 from arclight.paper.table import as_csv, as_latex, as_markdown
 from arclight.paper.tuning import best_so_far, draw_tuning

@@ -23,7 +23,8 @@ from arclight.errors import UserError
 from arclight.files import write_text
 from arclight.masking import READ
 from arclight.reading import read_mapping, read_overrides
-from arclight.report.results import Result, larger_is_better
+from arclight.report.metrics import larger_is_better
+from arclight.report.results import Result
 
 Config = dict[str, Any]
 

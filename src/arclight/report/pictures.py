@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arclight.errors import UserError
-from arclight.report.results import Result, differing, larger_is_better
+from arclight.report.differences import differing
+from arclight.report.metrics import larger_is_better
+from arclight.report.results import Result
 from arclight.report.search_plots import draw
 from arclight.report.search_results import open_search
 

@@ -12,7 +12,9 @@ from PIL import Image
 from arclight.entry.batch_size import largest_batch
 from arclight.entry.preflight import preflight_only
 from arclight.errors import UserError
-from arclight.report.results import chosen_metrics, collect, listed
+from arclight.report.metrics import chosen_metrics
+from arclight.report.results import collect
+from arclight.report.rows import run_rows
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create
 from arclight.training.loggers import read_metrics
@@ -123,7 +125,7 @@ def batch_found(asked: Asked) -> None:
 
 def listed_in_a_table(asked: Asked) -> None:
     runs = collect([asked.run.path])
-    (row,) = listed(runs, chosen_metrics(runs, None))
+    (row,) = run_rows(runs, chosen_metrics(runs, None))
     assert asked.run.config["callbacks"]["checkpoints"]["monitor"] in row
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 from arclight.paper.judge import Judgement
 from arclight.paper.outcomes import Outcomes
-from arclight.paper.table import digits_of
+from arclight.report.rows import digits_of
 from arclight.report.tables import markdown
 
+STATISTICS = ("deviation", "low", "high", "threshold")
 WORDS = {"holds": "holds", "fails": "FAILS", "undecided": "undecided"}
 
 
@@ -103,12 +104,9 @@ def claims_rows(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
                 "claim": j.claim.text,
                 "holds": j.holds,
                 "verdict": j.verdict,
-                "seeds": 0 if found is None else found.n,
-                "difference": None if found is None else found.mean,
-                "deviation": None if found is None else found.deviation,
-                "low": None if found is None else found.low,
-                "high": None if found is None else found.high,
-                "threshold": None if found is None else found.threshold,
+                "seeds": getattr(found, "n", 0),
+                "difference": getattr(found, "mean", None),
+                **{key: getattr(found, key, None) for key in STATISTICS},
                 "p": j.p,
                 "improvement": chance[0],
                 "improvement low": chance[1],
