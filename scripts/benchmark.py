@@ -37,6 +37,7 @@ from benchmarks.loops import checkpoint, data, determinism, gpt, step, train
 from benchmarks.options import Options
 from benchmarks.plain import plain
 from benchmarks.processes import multi, multirun, search, startup
+from benchmarks.samples import Row, table, write
 from benchmarks.streams import streams
 from benchmarks.wrapped import wrapped
 
@@ -44,7 +45,6 @@ from arclight.config.arguments import arguments
 from arclight.config.entry import plain_errors
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
-from arclight.report.benchmark import Row, table, write
 
 
 def main() -> None:

@@ -9,10 +9,10 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.options import PROJECT, Options
+from benchmarks.samples import Row, terminal, timed
 
 from arclight.data.facts import Facts
 from arclight.errors import UserError
-from arclight.report.benchmark import Row, terminal, timed
 from arclight_zoo.pixels.image_facts import ImageFacts
 from arclight_zoo.tokens.text_facts import TextFacts
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.options import PROJECT, Options
 from benchmarks.photos import photos
 from benchmarks.rounds import AUGMENTED, BATCH, cifar_size, project, rounds, synthetic
-
-from arclight.report.benchmark import Row, one_thread, terminal, timed
+from benchmarks.samples import Row, one_thread, terminal, timed
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.options import Options
-
-from arclight.report.benchmark import Row
+from benchmarks.samples import Row
 
 BATCH, WORKERS, SIZE = 64, 2, 224
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]

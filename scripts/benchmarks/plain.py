@@ -6,8 +6,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.options import PROJECT, Options
-
-from arclight.report.benchmark import Row, one_thread, terminal
+from benchmarks.samples import Row, one_thread, terminal
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from statistics import median
 
 from benchmarks.options import PROJECT, Options
+from benchmarks.samples import Row, process
 
 from arclight.reading import read_json
-from arclight.report.benchmark import Row, process
 
 
 def startup(options: Options) -> list[Row]:

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.options import PROJECT, Options
-
-from arclight.report.benchmark import timed
+from benchmarks.samples import timed
 
 if TYPE_CHECKING:  # torch is imported where it is used: `startup` must be a small process
     from lightning import Trainer

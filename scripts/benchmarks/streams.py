@@ -4,8 +4,7 @@ import time
 from typing import Any
 
 from benchmarks.options import Options
-
-from arclight.report.benchmark import Row
+from benchmarks.samples import Row
 
 
 def streams(options: Options) -> list[Row]:

@@ -4,8 +4,7 @@ import time
 from typing import Any
 
 from benchmarks.options import Options
-
-from arclight.report.benchmark import Row, one_thread
+from benchmarks.samples import Row, one_thread
 
 BATCH = 64
 

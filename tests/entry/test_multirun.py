@@ -13,7 +13,6 @@ import torch
 
 from arclight.entry.multirun import name_of
 from arclight.reading import read_json
-from arclight.report.benchmark import one_thread
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create
 from arclight.training.checkpoint_files import read
@@ -77,8 +76,12 @@ def test_job_equals_a_single_run(
     job = jobs(mixed[0])[0]
     assert job.config == config
     alone = create(tmp_path / "alone", tmp_path, "alone", config, [], {})
-    with one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the jobs of a multirun
+    try:
         assert execute(alone) == 0
+    finally:
+        torch.set_num_threads(threads)
     weights = [read(run.checkpoints / "last.ckpt")["state_dict"] for run in (job, alone)]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[1])
 
