@@ -172,21 +172,30 @@ def _directive(value: Any, name: str, module: str) -> str:
             return f"`{name}`: see `arclight`."
         kind = "autoclass" if inspect.isclass(value) else "autofunction"
         members = "\n:members:\n:show-inheritance:" if kind == "autoclass" else ""
+        if inspect.isclass(value) and "LightningModule" in {c.__name__ for c in value.__mro__[1:]}:
+            members += "\n:inherited-members: LightningModule"  # those of its bases in the engine
         return f"```{{eval-rst}}\n.. {kind}:: {home}.{value.__qualname__}{_indented(members)}\n```"
     words = [one.words for one in get_args(value) if hasattr(one, "words")]  # a range
-    described = words or [text for key, text in _texts(module) if key == name]
-    if not described:
+    described = words[0] if words else _text(module, name)
+    if described is None:
         raise ValueError(f"{module}.{name} has no text behind it")
-    return f"`{name}`: {' '.join(described[0].split())}"
+    return f"`{name}`: {' '.join(described.split())}"
 
 
-def _texts(module: str) -> Iterator[tuple[str, str]]:
-    """The names of a module that have a text behind them, with the text."""
+def _text(module: str, name: str) -> str | None:
+    """The text behind a name, in this module or in the one that it is imported from."""
     body = ast.parse(inspect.getsource(importlib.import_module(module))).body
     for node, after in pairwise(body):
-        if isinstance(node, ast.Assign) and isinstance(after, ast.Expr):
-            for name in node.targets:
-                yield ast.unparse(name), str(ast.literal_eval(after.value))
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(after, ast.Expr)
+            and name in map(ast.unparse, node.targets)
+        ):
+            return str(ast.literal_eval(after.value))
+    for node in body:
+        if isinstance(node, ast.ImportFrom) and name in [one.name for one in node.names]:
+            return _text(str(node.module), name)
+    return None
 
 
 def _indented(text: str) -> str:

@@ -2,43 +2,27 @@
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-import lightning as L
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
 
 from arclight.data.facts import Facts
 from arclight.errors import UserError
 from arclight.models.frozen import frozen_parts
+from arclight.tasks.optimization import ConfigOptimization, OptimizerFactory, ScheduleFactory
 from arclight.tasks.pictures import log_picture
 from arclight.tasks.predictions import Predictions
-from arclight.tasks.question import Question, Rows
 from arclight.tasks.sums import Sums
-from arclight.tasks.usage import HubUsage, Usage
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from arclight.tasks.uses import Answer, Uses
 
 __all__ = ["Answer", "OptimizerFactory", "ScheduleFactory", "Task"]
 
-OptimizerFactory = Callable[..., Optimizer]
-"""Called as `optimizer(module, fused)`, or as `optimizer(parameters)` like a partial."""
 
-ScheduleFactory = Callable[..., LRScheduler | dict[str, Any]]
-"""Called as `schedule(optimizer, total_steps, steps_per_epoch)`, see `configure_optimizers`."""
-
-Answer = Callable[[dict[str, Tensor]], Sequence[Tensor]]
-"""An exported model, loaded again: returns outputs for inputs by name."""
-
-
-class Task(L.LightningModule):
+class Task(ConfigOptimization, Uses):
     """A model with its loss and metrics; subclasses define the steps and `results`.
 
     Any `LightningModule` can be trained. This class adds training metrics that never wait for the
@@ -197,89 +181,6 @@ class Task(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         self.log_dict(self._evaluated("test"), sync_dist=True)
 
-    # Optimization
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: int | float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clips the norm of all gradients, or each by its value (`gradient_clip_algorithm`).
-
-        Lightning's own method rejects fused optimizers in any mixed precision, because their
-        gradients may still be scaled. Only fp16 scales them, and there the optimizer is not fused.
-        """
-        if not gradient_clip_val:
-            return
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        if gradient_clip_algorithm == "value":
-            nn.utils.clip_grad_value_(parameters, gradient_clip_val)
-        else:
-            nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
-
-    def optimizer_of(self, module: nn.Module, fused: bool) -> Optimizer:
-        """Creates the config's optimizer for a module's parameters."""
-        return self._make_optimizer(module, fused)
-
-    @property
-    def may_fuse(self) -> bool:
-        """Whether the optimizer may use fused kernels on this device and in this precision.
-
-        Fused optimizers unscale fp16 gradients themselves, so these could not be clipped before.
-        """
-        return self.trainer.precision != "16-mixed" and self.device.type in ("cpu", "cuda")
-
-    def scheduled(self, optimizer: Optimizer) -> OptimizerLRSchedulerConfig:
-        """An optimizer with the config's schedule, as the dictionary that Lightning takes.
-
-        The schedule is stepped after each optimizer step, unless its factory returns a dictionary
-        with another `interval`. With manual optimization the task steps it.
-        """
-        self.trainer.fit_loop.setup_data()  # sets the length of an epoch
-        batches = int(self.trainer.num_training_batches)
-        self.steps_per_epoch = max(1, batches // self.trainer.accumulate_grad_batches)
-        total = int(self.trainer.estimated_stepping_batches)
-        schedule: Any = self._make_schedule(optimizer, total, self.steps_per_epoch)
-        if not isinstance(schedule, dict):
-            schedule = {"scheduler": schedule, "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
-
-    def configure_optimizers(self) -> Any:
-        """The config's optimizer and schedule for the model.
-
-        A task with several networks returns a list of `self.scheduled(self.optimizer_of(network,
-        self.may_fuse))`.
-        """
-        return self.scheduled(self.optimizer_of(self.model, self.may_fuse))
-
-    # Plots
-
-    def pictures(self, folder: Path) -> Sequence[Path]:
-        """Draws further plots of the last test; called on one process.
-
-        `arclight.canvas` creates figures without a window. The plots are also logged.
-
-        Args:
-            folder: the run's `plots`.
-
-        Returns:
-            The image files.
-        """
-        return []
-
-    def draw_example(self, axis: "Axes", batch: Any, place: int) -> None:
-        """Draws an example without its target, for `mistakes.png`.
-
-        Without this method there is no such plot.
-
-        Args:
-            axis: matplotlib's axes, without ticks and frame.
-            batch: a batch as `test_step` receives it, on the CPU.
-            place: the index of the example in the batch.
-        """
-        raise NotImplementedError
-
     def show(self, picture: Path) -> None:
         """Logs an image file, such as samples after each epoch."""
         if self.trainer.is_global_zero:
@@ -288,7 +189,7 @@ class Task(L.LightningModule):
                 step = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1
             log_picture(self.loggers, picture, step)
 
-    # Using a trained model
+    # Inputs of the model
 
     def example_inputs(self, examples: int, draw: torch.Generator) -> dict[str, Tensor]:
         """Random inputs of the model by name, with the shapes of the run's data.
@@ -314,44 +215,6 @@ class Task(L.LightningModule):
             inputs[name] = drawn.to(blank.dtype) if blank.is_floating_point() else blank
         return inputs
 
-    def answer(self, question: Question) -> Rows:
-        """Predictions for `scripts/predict.py`: a header, and a row for each input.
-
-        Raises:
-            UserError: the task does not define predictions, or cannot use the inputs.
-        """
-        raise UserError(
-            f"{type(self).__name__} does not define predictions: define "
-            "`answer(self, question)`, which returns a header and a row for each input."
-        )
-
-    def continue_text(
-        self,
-        folder: Path,
-        prompt: str,
-        length: int,
-        temperature: float,
-        top_k: int | None,
-        seed: int,
-    ) -> str:
-        """The prompt and its continuation by the model, for `scripts/generate.py`.
-
-        Args:
-            folder: the run directory, which has the tokenizer.
-            prompt: the text to continue; empty: a new line.
-            length: number of tokens to generate.
-            temperature: values below 1 favour probable tokens; 0 always takes the most probable.
-            top_k: sample from this many most probable tokens; None: from all.
-            seed: of the random generator.
-
-        Raises:
-            UserError: the task does not generate text.
-        """
-        raise UserError(
-            f"{folder} is a run of {type(self).__name__}, which does not generate text; type "
-            f"python scripts/predict.py run={folder} input=FILE."
-        )
-
     def dynamic_axes(self) -> dict[str, dict[int, str]]:
         """Axes of the model's inputs that may have any length, by input: their numbers and names.
 
@@ -359,40 +222,6 @@ class Task(L.LightningModule):
         `example_inputs`.
         """
         return {}
-
-    def usage(self, run: Path, config: dict[str, Any]) -> Usage:
-        """Example code that predicts on new inputs with the exported program, like `answer`.
-
-        `scripts/export.py` writes it beside the export. If a task does not define it, the example
-        reads a file of arrays.
-
-        Args:
-            run: the run's directory.
-            config: the run's config.
-        """
-        raise NotImplementedError
-
-    def hub_usage(self, run: Path, config: dict[str, Any]) -> HubUsage:
-        """Like `usage`, with the folder of `save_hf` and the library that opens it."""
-        raise NotImplementedError
-
-    def save_hf(self, folder: Path, run: Path) -> Answer:
-        """Saves the model in the format of transformers or timm, and loads it again.
-
-        Args:
-            folder: the folder to create.
-            run: the run directory.
-
-        Returns:
-            The loaded model, as a function of inputs by name.
-
-        Raises:
-            UserError: neither library has such a model.
-        """
-        raise UserError(
-            f"transformers and timm have no model like {type(self.model).__name__}: type "
-            "format=safetensors, onnx or torch_export."
-        )
 
 
 def _by_name(metrics: Mapping[str, Metric]) -> nn.ModuleDict:
