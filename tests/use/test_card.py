@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from arclight.use.beside import write_beside
 from arclight.use.example import usage_of
+from arclight.use.export_files import write_beside
 from arclight.use.trained import Trained, trained
 from tests.conftest import Composed
 from tests.use.test_export import run_of

@@ -74,8 +74,8 @@ def export(
 
     from safetensors import SafetensorError
 
-    from arclight.use.beside import write_beside
     from arclight.use.example import usage_of
+    from arclight.use.export_files import write_beside
     from arclight.use.formats import write
     from arclight.use.trained import trained
 

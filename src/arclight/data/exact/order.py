@@ -14,7 +14,7 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
-from arclight.data.exact.held import held_generators, reseed
+from arclight.data.exact.generators import held_generators, reseed
 from arclight.data.exact.randomness import Stream, isolated
 from arclight.data.order import EvalBatches
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arclight.data.exact.held import GENERATORS
+from arclight.data.exact.generators import GENERATORS
 
 _UNSEEN = ("data_source", "dataset")  # attributes with the data of a sampler, not its settings
 

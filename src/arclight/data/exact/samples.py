@@ -5,7 +5,7 @@ from typing import Any
 
 from torch.utils.data import Dataset, Subset, default_collate, default_convert
 
-from arclight.data.exact.held import held_generators, next_numbers, reseed
+from arclight.data.exact.generators import held_generators, next_numbers, reseed
 from arclight.data.exact.order import Key
 from arclight.data.exact.randomness import seed_all, spread
 

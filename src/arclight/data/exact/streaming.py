@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from torch.utils.data import Dataset
 
-from arclight.data.exact.held import held_generators, reseed
+from arclight.data.exact.generators import held_generators, reseed
 from arclight.data.exact.randomness import seed_all, spread
 
 BEGIN, COLLATE = 1 << 62, 1 << 63  # no sample has such a number
