@@ -193,7 +193,7 @@ class CaptionedImages(ImageData, TextModule):
                 "\"data.captions=['a photo of a {}']\"."
             )
         try:
-            return open_source(self.path, self.columns[0], column, wanted=self._wanted)
+            return open_source(self.path, self.columns[0], column, wanted=self.division.wanted)
         except UserError as error:  # it names another key for the column
             words = str(error).replace("data.label_column", "data.caption_column")
             raise UserError(words) from error

@@ -3,7 +3,14 @@
 Each choice is for a key that is `auto` or null, and is printed when a run starts. Typed keys win.
 """
 
+from dataclasses import replace
 from math import inf
+from typing import TYPE_CHECKING, Any
+
+from arclight.errors import UserError
+
+if TYPE_CHECKING:
+    from arclight_zoo.pixels.augment import Augment
 
 _SIZES = (
     # shorter side of most images, at least; data.image_size; data.augment.resized_crop;
@@ -44,6 +51,40 @@ def by_size(side: int) -> dict[str, int | float]:
         "data.augment.crop": 0 if share else size // 8,
         "data.eval_crop": kept or 1.0,
     }
+
+
+def fit_crops(
+    side: int, augment: "Augment", eval_crop: float | None, in_memory: bool
+) -> "tuple[dict[str, Any], Augment, float | None]":
+    """The choices of crops that are None, and augmentation and evaluation crop with them.
+
+    Args:
+        side: the median shorter side of the images.
+        augment: the augmentation.
+        eval_crop: see `ImageData`.
+        in_memory: the decoded images are kept, so original images cannot be cropped.
+
+    Raises:
+        UserError: `in_memory` with a crop of the original images.
+    """
+    suits, chosen = by_size(side), {}
+    if augment.resized_crop is None:
+        share = 0.0 if in_memory else suits["data.augment.resized_crop"]
+        chosen["data.augment.resized_crop"] = share
+        augment = replace(augment, resized_crop=share)
+        if eval_crop is None and share:
+            eval_crop = chosen["data.eval_crop"] = suits["data.eval_crop"]
+    if augment.crop is None:
+        crop = 0 if augment.resized_crop else int(suits["data.augment.crop"])
+        augment = replace(augment, crop=crop)
+        if augment.crop:
+            chosen["data.augment.crop"] = augment.crop
+    if in_memory and augment.resized_crop:
+        raise UserError(
+            "data.augment.resized_crop needs the original images, which data.loader=memory "
+            "does not keep: type data.loader=workers."
+        )
+    return chosen, augment, eval_crop
 
 
 def by_number(images: int) -> dict[str, int]:

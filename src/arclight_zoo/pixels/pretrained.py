@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from arclight.console import say
 from arclight.errors import UserError
 from arclight.models.pretrained import facts_behind, find_file
 from arclight_zoo.pixels.image_facts import PREPROCESSING
@@ -26,6 +27,39 @@ def pretrained_preprocessing(name: str) -> dict[str, Any]:
     if "architecture" in config:  # timm's
         return _of_timm(config.get("pretrained_cfg", config))
     return _of_transformers(config, _read(name, "preprocessor_config.json"))
+
+
+def adopted(
+    weights: str, before: Mapping[str, Any] | None, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The preprocessing of pretrained weights for settings that are None; prints it in a new run.
+
+    Args:
+        weights: `model.pretrained`.
+        before: the facts of a run that is resumed.
+        given: the settings in the config, by the keys of `data`.
+
+    Raises:
+        UserError: the weights are not reachable.
+    """
+    missing = [key for key, value in given.items() if value is None]
+    if not missing:
+        return {}
+    found = before or pretrained_preprocessing(weights)
+    known = {key: value for key, value in found.items() if value is not None}
+    if (given["channels"] or known.get("channels")) != len(known.get("mean", [])):
+        missing = [key for key in missing if key not in ("mean", "std")]  # do not apply
+    taken = {key: known[key] for key in missing if key in known}
+    if taken and not before:
+        words = ", ".join(f"data.{key}={_short(value)}" for key, value in taken.items())
+        say(f"Preprocessing of the weights {weights}: {words}")
+    return taken
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ",".join(f"{v:.4g}" for v in value) + "]"
+    return str(value)
 
 
 def _read(name: str, file: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from arclight.data.order import EvalBatches, TrainBatches
+from arclight.errors import UserError
 from arclight_zoo.pixels.augment import Finish
 from arclight_zoo.pixels.decode import Shape
 from arclight_zoo.pixels.memory import MemoryLoader, decode_rows
@@ -73,6 +74,39 @@ class Part:
 
         mean, std, plain = cached(cache, key, measure).tolist()
         return mean, std, plain[0]
+
+    def normalisation(
+        self, mean: list[float] | None, std: list[float] | None, path: str, cache: Path
+    ) -> tuple[list[float], list[float], list[str]]:
+        """Mean and std as given, or else of these images; and a sentence if some are blank.
+
+        Raises:
+            UserError: a given one is invalid, or no image has more than one colour.
+        """
+        channels = self.shape.channels
+        for key, given in (("mean", mean), ("std", std)):
+            if given is not None and (len(given) != channels or (key == "std" and 0 in given)):
+                raise UserError(
+                    f"data.{key}={given} should be {channels} numbers, one per channel"
+                    f"{', none of them 0' if key == 'std' else ''}: type null to compute it."
+                )
+        if mean is not None and std is not None:
+            return mean, std, []
+        own_mean, own_std, plain = self.mean_and_std(cache)
+        if plain == 1:
+            raise UserError(
+                f"Every training image of {path} has a single colour, so there is nothing to "
+                "learn: check the files."
+            )
+        notes = [f"{plain:.1%} of the training images have a single colour."] if plain else []
+        return mean or own_mean, std or own_std, notes
+
+    def class_counts(self, class_names: list[str]) -> list[int]:
+        """The number of images of each class."""
+        labels = self.split.labels[self.rows]
+        if labels.ndim > 1:  # any number of classes per image
+            return [int(count) for count in labels.sum(0, dtype=int)]
+        return [int(count) for count in np.bincount(labels, minlength=len(class_names))]
 
     def digest(self) -> bytes:
         """SHA-256 of labels and pixels, or of labels and the fingerprint of the files."""

@@ -148,6 +148,17 @@ def shards_of(split: Split) -> NDArray[np.int32] | None:
     return split.shards if isinstance(split, TarSplit) else None
 
 
+def require_shards(split: Split, path: str, window: int) -> NDArray[np.int32]:
+    """The shard of each image; raises `UserError` for data without shards."""
+    shards = shards_of(split)
+    if shards is None:
+        raise UserError(
+            f"data.shuffle_window={window} is a number of tar shards, but {path} has none: type "
+            "data.shuffle_window=null."
+        )
+    return shards
+
+
 def _shards(folder: Path) -> Iterator[Path]:
     for here, folders, files in os.walk(folder, followlinks=True):
         folders[:] = sorted(f for f in folders if not f.startswith("."))

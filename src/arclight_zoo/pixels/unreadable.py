@@ -5,7 +5,7 @@ runs depend only on the files, all processes agree, and the count is exact.
 """
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,14 +58,10 @@ class Subset:
     def where(self, index: int) -> str:
         return self.whole.where(int(self.rows[index]))
 
-    @property
-    def left_out(self) -> list[str]:
-        """The names of the images that are left out."""
-        rows = np.setdiff1d(np.arange(len(self.whole.labels)), self.rows)
-        return [self.whole.where(row) for row in rows.tolist()]
 
-
-def readable(splits: Collection[Split], cache: Path, most: int) -> list[Split]:
+def readable(
+    splits: Mapping[str, Split], cache: Path, most: int
+) -> tuple[dict[str, Split], dict[str, int], list[str]]:
     """The splits without unreadable images; each image is checked only once, ever.
 
     Args:
@@ -73,23 +69,34 @@ def readable(splits: Collection[Split], cache: Path, most: int) -> list[Split]:
         cache: folder for the result.
         most: unreadable images allowed in all splits together.
 
+    Returns:
+        The splits under the same keys, the number of images left out by name of the split, and a
+        sentence about each split that lost some.
+
     Raises:
         UserError: more images are unreadable.
     """
-    kept: list[Split] = []
-    faulty: list[tuple[Split, int]] = []
-    for split in splits:
-        bad = _unreadable(split, cache)
-        faulty += [(split, row) for row in bad.tolist()]
-        rows = np.setdiff1d(np.arange(len(split.labels)), bad)
-        kept.append(Subset(split, rows) if len(bad) else split)
+    bad = {key: _unreadable(split, cache) for key, split in splits.items()}
+    kept: dict[str, Split] = dict(splits)
+    faulty: list[str] = []
+    skipped, notes = {}, []
+    for key, split in splits.items():
+        if not len(bad[key]):
+            continue
+        names = [split.where(row) for row in bad[key].tolist()]
+        faulty += names
+        kept[key] = Subset(split, np.setdiff1d(np.arange(len(split.labels)), bad[key]))
+        skipped[split.name] = len(names)
+        notes.append(
+            f"Left out {len(names)} unreadable images of split {split.name} "
+            f"(data.on_error=skip): {_few(names)}."
+        )
     if len(faulty) > most:
         raise UserError(
             f"{len(faulty)} images cannot be read, more than data.max_errors={most} "
-            f"({few([split.where(row) for split, row in faulty[: NAMED + 1]])}): replace or remove "
-            f"them, or type data.max_errors={len(faulty)}."
+            f"({_few(faulty)}): replace or remove them, or type data.max_errors={len(faulty)}."
         )
-    return kept
+    return kept, skipped, notes
 
 
 def _unreadable(split: Split, cache: Path) -> Rows:
@@ -113,6 +120,6 @@ def _is_faulty(split: Split, row: int) -> bool:
     return False
 
 
-def few(names: Sequence[str]) -> str:
+def _few(names: Sequence[str]) -> str:
     """The first few names as text."""
     return ", ".join(names[:NAMED]) + (", ..." if names[NAMED:] else "")

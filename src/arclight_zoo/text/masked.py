@@ -13,8 +13,8 @@ from arclight.data.rows import RowLoader
 from arclight.errors import UserError
 from arclight.ranges import Share
 from arclight.seeds import mix
-from arclight_zoo.text.stream import IGNORED, TextStream
-from arclight_zoo.tokens.ragged import token_of
+from arclight_zoo.text.stream import TextStream
+from arclight_zoo.tokens.ragged import IGNORED, token_of
 from arclight_zoo.tokens.tokenizer import MASK, MASKS
 
 

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from arclight.data.module import require_counts, require_fractions
+from arclight.data.module import require_counts
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.rows import RowLoader
 from arclight.errors import UserError
 from arclight.ranges import Count, Seed, Share
 from arclight.seeds import mix
 from arclight_zoo.reading.cache import cache_folder, cached, grown
+from arclight_zoo.reading.division import Division
 from arclight_zoo.text.token_files import (
     TRAIN_FILE,
     holds_token_files,
@@ -29,10 +30,10 @@ from arclight_zoo.text.token_files import (
 from arclight_zoo.tokens import tokenizer as tokenizers
 from arclight_zoo.tokens.corpus import Texts
 from arclight_zoo.tokens.documents import open_documents
+from arclight_zoo.tokens.ragged import IGNORED
 from arclight_zoo.tokens.text_facts import TextFacts
 from arclight_zoo.tokens.text_module import TextModule
 
-IGNORED = -100  # target to ignore, as in torch's cross-entropy
 _AT_ONCE = 4  # pieces that are encoded together
 _HASHED = 2**22  # tokens per read for the fingerprint
 
@@ -96,11 +97,11 @@ class TextStream(TextModule):
     ) -> None:
         super().__init__(path, batch_size, eval_batch_size, seed)
         require_counts(vocab_size=vocab_size, sample_mb=sample_mb, context=context, limit=limit)
-        require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
         self.text_column = text_column
-        self.split_names = (train_split, val_split, test_split)
-        self.fractions = (val_fraction, test_fraction)
-        self.split_seed, self.limit = split_seed, limit
+        self.division = Division(
+            (train_split, val_split, test_split), (val_fraction, test_fraction), split_seed
+        )
+        self.limit = limit
         self.kind, self.vocab_size, self.context = tokenizer, vocab_size, context
         self.sample_mb = sample_mb
         self.cache = cache_folder(cache)
@@ -142,10 +143,7 @@ class TextStream(TextModule):
                 f"data.tokenizer=null is for files of encoded tokens, but {self.path} has no "
                 f"{TRAIN_FILE}: type data.tokenizer=bpe."
             )
-        texts = open_documents(
-            self.path, self.text_column, self.split_names, self.fractions, self.split_seed,
-            self.cache,
-        )  # fmt: skip
+        texts = open_documents(self.path, self.text_column, self.division, self.cache)
         train, most = texts["train"], self.sample_mb * 1_000_000
         every = self.kind == "characters"
         sample = (piece for piece, _ in train.pieces()) if every else train.sample(most)
@@ -178,7 +176,7 @@ class TextStream(TextModule):
             self.tokenizer = self.find_tokenizer(self.kind, [], self.vocab_size, self.kind)
             self.vocab_size = self._vocabulary()
         self.streams, self._keys = open_token_files(
-            self.path, self.vocab_size, self.fractions, self.cache
+            self.path, self.vocab_size, self.division.fractions, self.cache
         )
 
     def _fingerprint(self, tokenizer: Tokenizer | None) -> str:

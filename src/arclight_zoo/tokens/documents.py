@@ -8,7 +8,7 @@ from arclight.errors import UserError
 from arclight.network import address
 from arclight_zoo.reading.cells import Cells, first_row, suffix_of
 from arclight_zoo.reading.complaints import TEXTS, refuse_separator
-from arclight_zoo.reading.splits import choose_splits
+from arclight_zoo.reading.division import Division
 from arclight_zoo.tokens.corpus import Texts, carve_texts, of_column, of_file, of_list
 
 if TYPE_CHECKING:
@@ -68,9 +68,7 @@ def column(path: str, table: Any, given: str | None, key: str, usual: Sequence[s
 def open_documents(
     path: str,
     text_column: str | None,
-    names: tuple[str | None, str | None, str | None],
-    fractions: tuple[float, float],
-    split_seed: int,
+    division: Division,
     cache: Path,
 ) -> Documents:
     """Opens the texts of a path, split into "train", "val" and "test".
@@ -78,10 +76,7 @@ def open_documents(
     Args:
         path: `python:stdlib`, a txt file (one text), or a path for `open_table`.
         text_column: of a table; None: found by name.
-        names: the table's splits to train, validate and test on; None: found by name, or taken
-            from the training texts.
-        fractions: of validation and test, if they are taken from the training texts.
-        split_seed: of the random splits.
+        division: how the texts are divided.
         cache: folder for statistics that need a pass over all texts.
     """
     place = Path(path).expanduser()
@@ -97,10 +92,8 @@ def open_documents(
         table = open_table(path)
         name = column(path, table, text_column, "text_column", ("text", "content", "sentence"))
         by_split = {split: of_column(rows, name, cache) for split, rows in table.items()}
-    chosen = choose_splits(by_split, *names)
-    found = dict(zip(("train", "val", "test"), chosen, strict=True))
-    documents = {stage: by_split[name] for stage, name in found.items() if name is not None}
-    val = 0.0 if "val" in documents else fractions[0]
-    test = 0.0 if "test" in documents else fractions[1]
-    train, carved_val, carved_test = carve_texts(documents["train"], val, test, split_seed, cache)
+    documents = {stage: by_split[name] for stage, name in division.found(by_split).items()}
+    val, test = division.shares(documents)
+    own = documents["train"]
+    train, carved_val, carved_test = carve_texts(own, val, test, division.seed, cache)
     return {"val": carved_val, "test": carved_test, **documents, "train": train}

@@ -1,6 +1,6 @@
 """Read tables of texts with classes or target texts, and split their rows."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,21 +9,14 @@ import numpy as np
 from arclight.errors import UserError
 from arclight_zoo.reading.cells import Cells
 from arclight_zoo.reading.classes import numbered, require_several, require_shared, require_short
-from arclight_zoo.reading.folds import carve_fold, group_numbers, joined
+from arclight_zoo.reading.division import Division
+from arclight_zoo.reading.folds import group_numbers, joined
 from arclight_zoo.reading.missing import require_none_missing, which_rows
-from arclight_zoo.reading.splits import (
-    Rows,
-    carve,
-    choose_splits,
-    limited,
-    same_content,
-    used_splits,
-)
+from arclight_zoo.reading.splits import Rows, limited, same_content
 from arclight_zoo.tokens.documents import column, open_table
 
 FUNCTIONS = "python:packages"
 DATES = "python:dates"
-STAGES = ("train", "val", "test")
 
 Splits = dict[str, list[str]]  # texts by name of the source's split
 Used = dict[str, tuple[str, Rows]]  # by stage: a split, and rows of it
@@ -43,30 +36,7 @@ class Classes:
     groups: dict[str, Rows] | None = None
 
 
-@dataclass(frozen=True)
-class Division:
-    """How rows are split.
-
-    Attributes:
-        names: the splits to train, validate and test on; None: found by name, or taken from the
-            training rows.
-        fractions: of validation and test.
-        seed: of the random splits.
-        folds: number of parts for cross-validation, with `fold` as the test part; None: none.
-    """
-
-    names: tuple[str | None, str | None, str | None]
-    fractions: tuple[float, float]
-    seed: int
-    fold: int = 0
-    folds: int | None = None
-
-    def wanted(self, names: Collection[str]) -> list[str]:
-        """The splits of a source that are used; others are not read."""
-        return used_splits(names, self.names, self.folds)
-
-
-AS_FOUND = Division((None, None, None), (0.0, 0.0), 0)
+AS_FOUND = Division()
 
 
 def open_classes(
@@ -194,33 +164,22 @@ def divide(
         division: how to split.
         groups: by split; see `Classes`.
     """
-    chosen = zip(STAGES, choose_splits(texts, *division.names), strict=True)
-    found = {stage: name for stage, name in chosen if name is not None}
-    used = {stage: (name, np.arange(len(texts[name]))) for stage, name in found.items()}
-    for stage, (name, rows) in used.items():
-        if not len(rows):
+    found = division.found(texts)
+    for stage, name in found.items():
+        if not texts[name]:
             raise UserError(
                 f"The split {name} has no rows: type data.{stage}_split=NAME with another."
             )
-    if division.folds is not None:
-        used.pop("test", None)  # replaced by a fold
-    val, test = (
-        0.0 if stage in used else share
-        for stage, share in zip(STAGES[1:], division.fractions, strict=True)
-    )
     train = found["train"]
-    if val or test or division.folds is not None:
-        same = same_content(text.encode() for text in texts[train])
-        same = joined(same, groups[train] if groups else None)
-        classes = np.zeros_like(same) if labels is None else labels[train]
-        if division.folds is None:
-            carved = carve(classes, same, val, test, division.seed)
-        else:
-            carved = carve_fold(classes, same, val, division.fold, division.folds, division.seed)
-        made = {stage: (train, rows) for stage, rows in zip(STAGES, carved, strict=True)}
-        used = {**made, **used, "train": made["train"]}
-    none = train, np.arange(0)
-    return {stage: used.get(stage, none) for stage in STAGES}
+
+    def same() -> Rows:
+        equal = same_content(text.encode() for text in texts[train])
+        return joined(equal, groups[train] if groups else None)
+
+    strata = np.zeros(len(texts[train]), dtype=np.int64) if labels is None else labels[train]
+    whole = {stage: (name, np.arange(len(texts[name]))) for stage, name in found.items()}
+    carved = division.rows(found, strata, same)
+    return whole | {stage: (train, rows) for stage, rows in carved.items()}
 
 
 def first_rows(used: Used, limit: int | None, split_seed: int) -> Used:

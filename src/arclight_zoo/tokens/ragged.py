@@ -15,6 +15,8 @@ from torch import Tensor
 from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.splits import Rows
 
+IGNORED = -100  # target to ignore, as in torch's cross-entropy
+
 
 @dataclass(frozen=True)
 class Ragged:

@@ -11,6 +11,7 @@ import pytest
 from arclight.errors import UserError
 from arclight_zoo.image_text.data import CaptionedImages
 from arclight_zoo.pixels.sources import open_source
+from arclight_zoo.reading.division import Division
 from arclight_zoo.tokens.documents import open_documents
 from arclight_zoo.tokens.labelled_tables import open_classes, open_pairs
 from tests.pictures import picture
@@ -118,7 +119,7 @@ def test_many_small_classes_and_a_few_fractions_are_classes(
 def test_an_empty_text_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     with pytest.raises(UserError, match=r"^The text .*/a\.txt is empty: fill it, or type another"):
-        open_documents(str(tmp_path / "a.txt"), None, (None,) * 3, (0.1, 0.1), 0, tmp_path)
+        open_documents(str(tmp_path / "a.txt"), None, Division(), tmp_path)
 
 
 def test_images_without_classes_or_captions(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from arclight.errors import UserError
 from arclight_zoo.gallery.segmentation.data import SegmentationData
 from arclight_zoo.gallery.tabular.data import TableData
 from arclight_zoo.pixels.image_data import ImageData
+from arclight_zoo.reading.division import Division
 from arclight_zoo.reading.folds import carve_fold, fold_of, group_numbers, joined, require_fold
-from arclight_zoo.tokens.labelled_tables import Division, divide, open_classes
+from arclight_zoo.tokens.labelled_tables import divide, open_classes
 
 LABELS = np.repeat([0, 1, 2], [50, 30, 7])
 ALONE = np.arange(len(LABELS))
@@ -94,7 +95,7 @@ def test_texts_of_one_group_stay_on_one_side(tmp_path: Path) -> None:
     table.to_csv(tmp_path / "texts.csv", index=False)
     found = open_classes(str(tmp_path / "texts.csv"), None, None, "author")
     for fold in range(3):
-        division = Division((None, None, None), (0.2, 0.2), 0, fold, 3)
+        division = Division(fractions=(0.2, 0.2), fold=fold, folds=3)
         used = divide(found.texts, found.labels, division, found.groups)
         authors = [set(table["author"].iloc[rows]) for _, rows in used.values()]
         assert sum(map(len, authors)) == 10  # no author on two sides

@@ -1,7 +1,6 @@
 """The data module for tables."""
 
 import hashlib
-from collections.abc import Collection
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,11 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arclight import DataModule, Facts, UserError
-from arclight.data.module import require_counts, require_fractions
+from arclight import Facts, UserError
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.rows import RowLoader
-from arclight.ranges import Count, Natural, Seed, Share
+from arclight.ranges import Count, Share
 from arclight_zoo.gallery.tabular.columns import as_numbers, as_texts, fit_columns, is_numeric
 from arclight_zoo.gallery.tabular.facts import TableFacts
 from arclight_zoo.gallery.tabular.table import listed, open_table, require_target
@@ -26,18 +24,19 @@ from arclight_zoo.reading.classes import (
     similar_names,
     untrained,
 )
-from arclight_zoo.reading.folds import carve_fold, group_numbers, joined, require_fold
-from arclight_zoo.reading.splits import carve, choose_splits, limited, same_content, used_splits
+from arclight_zoo.reading.divided import DividedData
+from arclight_zoo.reading.division import STAGES
+from arclight_zoo.reading.folds import group_numbers, joined
+from arclight_zoo.reading.splits import Rows, limited, same_content
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 HOLDS = "rows of a table"
-STAGES = ("train", "val", "test")
 FEW = 20  # most distinct integers that are treated as classes
 
 
-class TableData(DataModule):
+class TableData(DividedData):
     """Rows of a table; one column is the target, and all others are inputs.
 
     Numeric columns are standardised with mean and std of the training rows; all others are
@@ -52,25 +51,13 @@ class TableData(DataModule):
             more than 20 distinct numbers.
         categorical: numeric columns to treat as categories.
         drop: columns to leave out.
-        train_split: name of the split to train on; None: found by the usual names.
-        val_split: name of the validation split; None: found by the usual names, or else
-            `val_fraction` of the training split.
-        test_split: name of the test split; None: found by the usual names, or else
-            `test_fraction` of the training split.
         encoding: of csv and jsonl files; None: UTF-8, unless a byte order mark says otherwise.
         missing: values in csv files that count as missing, such as `NA`; None: only empty cells.
-        batch_size: rows per optimizer step, over all processes and accumulated batches.
         eval_batch_size: rows per evaluation batch, over all processes; None: as in training.
-        val_fraction: see `val_split`; stratified by class, and equal rows stay together.
         test_fraction: see `test_split`.
-        split_seed: of the random splits; independent of the run's seed.
-        folds: number of parts of the training split for cross-validation; `fold` is the one to test
-            on, instead of the test split; None: no cross-validation.
-        fold: see `folds`.
         group_column: rows with the same value stay in one split; it is not an input. None: only
             equal rows stay together.
-        limit: use this many rows of each split; None: all.
-        seed: the run's seed, for the order.
+        train_split: for this and all further arguments, see `DividedData`.
 
     Raises:
         UserError: the data or an argument is invalid.
@@ -87,42 +74,26 @@ class TableData(DataModule):
         predict: Literal["classes", "values"] | None = None,
         categorical: list[str] | None = None,
         drop: list[str] | None = None,
-        train_split: str | None = None,
-        val_split: str | None = None,
-        test_split: str | None = None,
         encoding: str | None = None,
         missing: list[str] | None = None,
-        batch_size: Count = 32,
         eval_batch_size: Count | None = 1024,
-        val_fraction: Share = 0.1,
         test_fraction: Share = 0.2,
-        split_seed: Seed = 0,
-        folds: Count | None = None,
-        fold: Natural = 0,
         group_column: str | None = None,
-        limit: Count | None = None,
-        seed: Seed = 0,
+        **divided: Any,
     ) -> None:
-        super().__init__(path, batch_size, eval_batch_size, seed)
-        require_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
-        require_counts(limit=limit)
-        require_fold(fold, folds)
-        self.fold, self.folds, self.group_column = fold, folds, group_column
+        super().__init__(
+            path, test_fraction=test_fraction, eval_batch_size=eval_batch_size, **divided
+        )
+        self.group_column = group_column
         self.target, self.predict = target, predict
         self.categorical, self.drop = categorical or [], drop or []
-        self.split_names = (train_split, val_split, test_split)
         self.cells = Cells(encoding, tuple(missing or ()))
-        self.fractions, self.split_seed, self.limit = (
-            (val_fraction, test_fraction),
-            split_seed,
-            limit,
-        )
 
     def setup(self, stage: str | None = None) -> None:
         """Reads, splits and encodes the table; a second call does nothing."""
         if hasattr(self, "facts"):
             return
-        splits = open_table(self.path, self.cells, self._wanted)
+        splits = open_table(self.path, self.cells, self.division.wanted)
         target = require_target(self.path, splits, self.target)
         columns = self._inputs(splits, target)
         class_names, targets = self._targets(splits, target)
@@ -152,9 +123,6 @@ class TableData(DataModule):
             inputs=asdict(inputs),
             missing=list(self.cells.missing),
         )
-
-    def _wanted(self, names: Collection[str]) -> list[str]:
-        return used_splits(names, self.split_names, self.folds)
 
     def _inputs(self, splits: "dict[str, DataFrame]", target: str) -> list[str]:
         """The input columns: all except the target and dropped ones; all splits must have them."""
@@ -202,31 +170,23 @@ class TableData(DataModule):
         self, splits: "dict[str, DataFrame]", targets: dict[str, NDArray[Any]], classes: bool
     ) -> "tuple[dict[str, DataFrame], dict[str, NDArray[Any]]]":
         """Rows and targets of each stage; missing splits are taken from the training rows."""
-        chosen = choose_splits(splits, *self.split_names)
-        found = {s: name for s, name in zip(STAGES, chosen, strict=True) if name is not None}
-        if self.folds is not None:
-            found.pop("test", None)  # replaced by a fold
-        val, test = (
-            0.0 if stage in found else share
-            for stage, share in zip(STAGES[1:], self.fractions, strict=True)
-        )
-        train = splits[found["train"]]
-        truth = targets[found["train"]]
-        same = same_content(repr(row).encode() for row in train.itertuples(index=False, name=None))
+        found = self.division.found(splits)
+        train, truth = splits[found["train"]], targets[found["train"]]
+
+        def same() -> Rows:
+            rows = train.itertuples(index=False, name=None)
+            equal = same_content(repr(row).encode() for row in rows)
+            if self.group_column is None:
+                return equal
+            return joined(equal, group_numbers(train[self.group_column].tolist()))
+
         strata = truth if classes else np.zeros(len(train), dtype=np.int64)
-        if self.group_column is not None:
-            same = joined(same, group_numbers(train[self.group_column].tolist()))
-        if self.folds is None:
-            carved_rows = carve(strata, same, val, test, self.split_seed)
-        else:
-            carved_rows = carve_fold(strata, same, val, self.fold, self.folds, self.split_seed)
-        rows = dict(zip(STAGES, carved_rows, strict=True))
+        taken = self.division.rows(found, strata, same)
         tables, truths = {}, {}
         for stage in STAGES:
-            name = found.get(stage, found["train"])
-            carved = stage == "train" or stage not in found
-            own = rows[stage] if carved else np.arange(len(splits[name]))
-            own = limited(own, self.limit, self.split_seed)
+            name = found["train"] if stage in taken else found[stage]
+            rows = taken.get(stage, np.arange(len(splits[name])))
+            own = limited(rows, self.limit, self.division.seed)
             tables[stage], truths[stage] = splits[name].iloc[own], targets[name][own]
         return tables, truths
 
