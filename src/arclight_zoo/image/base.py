@@ -66,8 +66,7 @@ class ImageTask(PixelTask):
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         self.evaluate(*batch)
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        self.evaluate(*batch)
+    test_step = validation_step
 
     def evaluate(self, images: Tensor, targets: Tensor) -> None:
         """Updates the metrics with a validation or test batch."""

@@ -11,7 +11,6 @@ from arclight.errors import UserError
 from arclight.models.checks import has_values
 from arclight.ranges import Count, Share
 
-SMALLEST = 16  # pixels per side that three groups reduce to one
 EPS = 5e-4  # added to the variance of patches, as published
 
 

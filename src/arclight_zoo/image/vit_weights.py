@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from arclight.errors import UserError
-from arclight_zoo.nets.as_transformers import blocks_of, first_block, layer_weights
+from arclight_zoo.nets.as_transformers import blocks_of, first_block, layer_weights, renamed_by
 
 if TYPE_CHECKING:
     from arclight_zoo.image.vit import ViT
@@ -92,7 +92,7 @@ def from_timm_vit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     renamed: dict[str, Tensor] = {}
     unknown = []
     for key, value in state_dict.items():
-        name = _from_timm_name(key)
+        name = renamed_by(_TIMM_NAMES, key)
         if name is None:
             unknown.append(key)
         else:
@@ -124,13 +124,6 @@ _TIMM_NAMES = {
 }
 
 
-def _from_timm_name(key: str) -> str | None:
-    for pattern, name in _TIMM_NAMES.items():
-        if match := re.fullmatch(pattern, key):
-            return match.expand(name)
-    return None
-
-
 def from_transformers_vit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Renames the weights of a transformers `ViTForImageClassification` to the names of `ViT`.
 
@@ -150,15 +143,13 @@ def from_transformers_vit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]
             plain = f"{split[1]}qkv.{split[2]}"
         elif re.search(r"attention\.attention\.(key|value)\.", plain) or "pooler" in plain:
             continue
-        for pattern, name in _TRANSFORMERS_NAMES.items():
-            if match := re.fullmatch(pattern, plain):
-                renamed[match.expand(name)] = value
-                break
-        else:
+        name = renamed_by(_TRANSFORMERS_NAMES, plain)
+        if name is None:
             raise UserError(
                 f"The weights have {key}, which ViT does not have: use those of transformers' "
                 "ViTForImageClassification."
             )
+        renamed[name] = value
     return renamed
 
 

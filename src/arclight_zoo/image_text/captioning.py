@@ -19,9 +19,9 @@ from arclight_zoo.image_text.facts import ImageTextFacts
 from arclight_zoo.image_text.usage import caption_hub_usage, caption_usage
 from arclight_zoo.pixels.questions import image_batches
 from arclight_zoo.tokens.questions import answer_rows, decode, kept_tokenizer
+from arclight_zoo.tokens.ragged import IGNORED
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
-IGNORED = -100  # target to ignore, as in torch's cross-entropy
 
 
 class Captioning(Task):
@@ -79,12 +79,6 @@ class Captioning(Task):
         return images, tokens, mask, tokens[:, 0].clone()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch)
-
-    def _evaluate(self, batch: Batch) -> None:
         images, tokens, mask, _ = batch
         targets = targets_of(tokens, mask)
         logits = self.model(images, tokens[:, :-1], mask[:, :-1]).float()
@@ -97,6 +91,8 @@ class Captioning(Task):
         made = self.model.generate(images, targets.shape[1], self.end)  # type: ignore[operator]
         self.exact.update(((made == targets) | (targets == IGNORED)).all(1).sum())
         self.captions.update(len(images))
+
+    test_step = validation_step
 
     def results(self, stage: str) -> dict[str, float]:
         tokens = self.tokens.compute()

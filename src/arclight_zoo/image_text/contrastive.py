@@ -99,12 +99,6 @@ class Contrastive(Task):
         draw_image(axis, batch[0][place], self.facts)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._collect(batch)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._collect(batch)
-
-    def _collect(self, batch: Batch) -> None:
         images, tokens, mask, classes = batch
         image, text, scale = self.model(images, tokens, mask)
         # Copies, since with compile=cudagraphs the next batch overwrites these outputs.
@@ -112,6 +106,8 @@ class Contrastive(Task):
             out.to(torch.float32, copy=True) for out in (image, text, scale)
         )
         self._seen.append((image, text, classes))
+
+    test_step = validation_step
 
     def results(self, stage: str) -> dict[str, float]:
         image, text, classes = (torch.cat(column) for column in zip(*self._seen, strict=True))

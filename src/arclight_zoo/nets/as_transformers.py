@@ -1,6 +1,7 @@
 """Convert weights to the names and layouts of transformers."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -27,3 +28,11 @@ def layer_weights(name: str, part: Any, transposed: bool = False) -> dict[str, T
 def bias_or_zeros(weight: Tensor, bias: Tensor | None) -> Tensor:
     """The bias, or zeros without one, since transformers' models always have biases."""
     return weight.new_zeros(weight.shape[0]) if bias is None else bias
+
+
+def renamed_by(names: Mapping[str, str], key: str) -> str | None:
+    """The new name of a weight, from patterns and their replacements; None if none matches."""
+    for pattern, name in names.items():
+        if match := re.fullmatch(pattern, key):
+            return match.expand(name)
+    return None

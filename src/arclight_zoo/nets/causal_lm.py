@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from arclight.models.sharded import all_ended
 from arclight_zoo.nets.masks import require_mask_names, skip_mask_sync
+from arclight_zoo.nets.sampling import continued
 
 
 class CausalLM(nn.Module):
@@ -27,7 +27,6 @@ class CausalLM(nn.Module):
         logits: Tensor = self.net(input_ids=tokens, use_cache=False).logits
         return logits
 
-    @torch.no_grad()
     def generate(
         self,
         tokens: Tensor,
@@ -45,26 +44,19 @@ class CausalLM(nn.Module):
         """
         from transformers import DynamicCache
 
-        from arclight_zoo.nets.sampling import pick
-
-        self.eval()
-        done = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
         # some models, such as Bloom, have no maximum length
         known = getattr(self.net.config.get_text_config(), "max_position_embeddings", None)
         context: int = known or tokens.shape[1] + length
         seen: Any = None
-        new, position = tokens[:, -context:], 0
-        for _ in range(length):
-            if seen is None or position + new.shape[1] > context:
-                seen, position = DynamicCache(config=self.net.config), 0
-                new = tokens[:, -(context if tokens.shape[1] < context else context // 2 + 1) :]
+
+        def predict(new: Tensor, position: int) -> Tensor:
+            nonlocal seen
+            if not position:
+                seen = DynamicCache(config=self.net.config)
             found = self.net(input_ids=new, past_key_values=seen, use_cache=True)
-            position += new.shape[1]
-            new = pick(found.logits[:, -1], temperature, top_k, generator)
-            if stop is not None:
-                new = torch.where(done[:, None], stop, new)
-                done |= new[:, 0] == stop
-            tokens = torch.cat([tokens, new], dim=1)
-            if stop is not None and all_ended(done, self):
-                break
-        return tokens
+            logits: Tensor = found.logits[:, -1]
+            return logits
+
+        return continued(
+            self, predict, tokens, length, context, temperature, top_k, stop, generator
+        )

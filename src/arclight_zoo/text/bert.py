@@ -4,11 +4,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from arclight.errors import UserError
-from arclight.models.checks import nearest_divisor
 from arclight.models.pretrained import load_pretrained
 from arclight.ranges import Count, Positive, Share
-from arclight_zoo.nets.fitting import check_vocabulary
+from arclight_zoo.nets.fitting import check_heads, check_places, check_vocabulary
 
 
 class BertClassifier(nn.Module):
@@ -134,11 +132,7 @@ def _made(
 ) -> Any:
     from transformers import BertConfig
 
-    if d_model % n_heads:
-        raise UserError(
-            f"model.d_model={d_model} does not divide into model.n_heads={n_heads} heads: "
-            f"type model.n_heads={nearest_divisor(d_model, n_heads)}."
-        )
+    check_heads("", d_model, n_heads)
     options |= {
         "hidden_dropout_prob": dropout,
         "attention_probs_dropout_prob": dropout,
@@ -147,13 +141,8 @@ def _made(
     if pretrained is not None:
         net = load_pretrained(kind, pretrained, **options)
         check_vocabulary(pretrained, vocab_size, net.config.vocab_size)
-        known = net.config.max_position_embeddings
-        if context > known:
-            key = "context" if "Masked" in kind.__name__ else "max_length"
-            raise UserError(
-                f"model.pretrained={pretrained} has {known} positions, but the data has texts of "
-                f"{context} tokens: type data.{key}={known} or less."
-            )
+        key = "context" if "Masked" in kind.__name__ else "max_length"
+        check_places(pretrained, context, net.config.max_position_embeddings, key)
     else:
         net = kind(
             BertConfig(

@@ -85,12 +85,6 @@ class TextClassification(Task):
         return tokens, tokens.new_ones(tokens.shape, dtype=torch.bool), tokens[:, 0].clone()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch)
-
-    def _evaluate(self, batch: Batch) -> None:
         tokens, mask, labels = batch
         logits = self.model(tokens, mask).float()
         loss = self.loss(logits, labels) * len(logits) if self.evaluates_loss else None
@@ -98,6 +92,8 @@ class TextClassification(Task):
         self.keep_classes(logits, labels)
         if self.metrics:
             self.measure(logits.softmax(1), labels)
+
+    test_step = validation_step
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Class probabilities `(batch, classes)` of (tokens, mask)."""

@@ -9,9 +9,8 @@ from torch.utils.checkpoint import checkpoint
 
 from arclight.errors import UserError
 from arclight.models.checks import check_choice
-from arclight.models.sharded import all_ended
 from arclight.ranges import Count, Positive, Share
-from arclight_zoo.nets.sampling import pick
+from arclight_zoo.nets.sampling import continued
 from arclight_zoo.nets.transformer import KeyValues, TransformerBlock
 
 
@@ -140,7 +139,6 @@ class GPT(nn.Module):
         out: Tensor = self.norm(x)
         return out
 
-    @torch.no_grad()
     def generate(
         self,
         tokens: Tensor,
@@ -162,22 +160,13 @@ class GPT(nn.Module):
             stop: the end token; it is repeated until all sequences have ended.
             generator: for sampling; None: torch's default.
         """
-        self.eval()
-        done = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
         seen: list[KeyValues] = []
-        new, position = tokens[:, -self.context :], 0
-        for _ in range(length):
-            if not seen or position + new.shape[1] > self.context:
-                seen, position = [KeyValues() for _ in self.transformer], 0
-                keep = self.context if tokens.shape[1] < self.context else self.context // 2 + 1
-                new = tokens[:, -keep:]
-            logits = self.head(self._features(new, seen, position)[:, -1])
-            position += new.shape[1]
-            new = pick(logits, temperature, top_k, generator)
-            if stop is not None:
-                new = torch.where(done[:, None], stop, new)
-                done |= new[:, 0] == stop
-            tokens = torch.cat([tokens, new], dim=1)
-            if stop is not None and all_ended(done, self):
-                break
-        return tokens
+
+        def predict(new: Tensor, position: int) -> Tensor:
+            if not position:
+                seen[:] = [KeyValues() for _ in self.transformer]
+            logits: Tensor = self.head(self._features(new, seen, position)[:, -1])
+            return logits
+
+        limits = length, self.context
+        return continued(self, predict, tokens, *limits, temperature, top_k, stop, generator)

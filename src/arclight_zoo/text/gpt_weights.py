@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from arclight.errors import UserError
-from arclight_zoo.nets.as_transformers import bias_or_zeros, blocks_of, first_block, layer_weights
+from arclight_zoo.nets.as_transformers import (
+    bias_or_zeros,
+    blocks_of,
+    first_block,
+    layer_weights,
+    renamed_by,
+)
 
 if TYPE_CHECKING:
     from arclight_zoo.text.gpt import GPT
@@ -68,7 +74,7 @@ def from_transformers_gpt2(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor
     for key, value in state_dict.items():
         if re.search(r"\.attn\.(bias|masked_bias)$", key):  # masks in old files
             continue
-        name = _from_gpt2_name(key.removeprefix("transformer."))
+        name = renamed_by(_GPT2_NAMES, key.removeprefix("transformer."))
         if name is None:
             raise UserError(
                 f"The weights have {key}, which GPT does not have: use those of transformers' "
@@ -94,10 +100,3 @@ _GPT2_NAMES = {
     r"h\.(\d+)\.mlp\.c_fc\.(weight|bias)": r"transformer.\1.ff.0.\2",
     r"h\.(\d+)\.mlp\.c_proj\.(weight|bias)": r"transformer.\1.ff.3.\2",
 }
-
-
-def _from_gpt2_name(key: str) -> str | None:
-    for pattern, name in _GPT2_NAMES.items():
-        if match := re.fullmatch(pattern, key):
-            return match.expand(name)
-    return None

@@ -34,11 +34,10 @@ from arclight_zoo.tokens.questions import (
     random_tokens,
     text_lines,
 )
-from arclight_zoo.tokens.ragged import token_of
+from arclight_zoo.tokens.ragged import IGNORED, token_of
 from arclight_zoo.tokens.text_facts import TextFacts
 
 Batch = tuple[Tensor, Tensor]
-IGNORED = -100  # target to ignore, as in torch's cross-entropy
 
 
 class LanguageModelling(Task):
@@ -88,12 +87,6 @@ class LanguageModelling(Task):
         return facts.context if isinstance(facts, TextFacts) else None
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch)
-
-    def _evaluate(self, batch: Batch) -> None:
         tokens, targets = batch
         logits = self.model(tokens).float()
         self.loss_sum.update(
@@ -102,6 +95,8 @@ class LanguageModelling(Task):
         self.right.update((logits.argmax(-1) == targets).sum())
         self.count.update((targets != IGNORED).sum())
         self.measure(logits, targets)
+
+    test_step = validation_step
 
     def results(self, stage: str) -> dict[str, float]:
         count = self.count.compute()

@@ -16,7 +16,7 @@ from arclight.tasks.scores import ExactSum, VocabularyLoss
 from arclight.tasks.task import Answer, OptimizerFactory, ScheduleFactory, Task
 from arclight.tasks.usage import HubUsage, Usage
 from arclight_zoo.nets.hf_folder import write_model
-from arclight_zoo.text.pairs import IGNORED, TextPairs
+from arclight_zoo.text.pairs import TextPairs
 from arclight_zoo.text.usage import pair_hub_usage, pair_usage
 from arclight_zoo.tokens import tokenizer as tokenizers
 from arclight_zoo.tokens.hf_tokenizer import write_tokenizer
@@ -28,6 +28,7 @@ from arclight_zoo.tokens.questions import (
     random_tokens,
     text_batches,
 )
+from arclight_zoo.tokens.ragged import IGNORED
 from arclight_zoo.tokens.text_facts import TextFacts
 
 Batch = tuple[Tensor, ...]  # source, mask, target, and in training see `PairLoader`
@@ -88,12 +89,6 @@ class SequenceToSequence(Task):
         return source, source.new_ones(source.shape, dtype=torch.bool), target
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch)
-
-    def _evaluate(self, batch: Batch) -> None:
         source, mask, target = batch
         logits = self.model(source, mask, target).float()
         self.loss_sum.update(
@@ -110,6 +105,8 @@ class SequenceToSequence(Task):
         self.exact.update(exact(made, target).sum())
         self.pairs.update(len(source))
         self.chrf.update(data.texts(made), [[text] for text in data.texts(target)])
+
+    test_step = validation_step
 
     def results(self, stage: str) -> dict[str, float]:
         count = self.tokens.compute()

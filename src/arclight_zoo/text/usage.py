@@ -16,6 +16,18 @@ ASKS = "TEXTS.txt"
 NEW = 50  # tokens that an example adds to a text
 
 
+def _hub_usage(code: str, pipeline: str, names: str, *imports: str) -> HubUsage:
+    """The example of a transformers folder; its code imports these names of the library."""
+    return HubUsage(
+        asks=ASKS,
+        imports=(*imports, f"from transformers import {names}"),
+        packages=("torch",),
+        code=code,
+        library="transformers",
+        pipeline=pipeline,
+    )
+
+
 def class_usage(facts: TextFacts, run: Path) -> Usage:
     """The example of a text classifier."""
     known, _ = carried_tokenizer(run, facts.context)
@@ -42,14 +54,7 @@ ask = pipeline("text-classification", model=str(FOLDER), top_k=None)
     chances = {{one["label"]: one["score"] for one in found}}
     print(json.dumps({{"text": text, "label": found[0]["label"], "probabilities": chances}}))
 """
-    return HubUsage(
-        asks=ASKS,
-        imports=("from transformers import pipeline",),
-        packages=("torch",),
-        code=code,
-        library="transformers",
-        pipeline="text-classification",
-    )
+    return _hub_usage(code, "text-classification", "pipeline")
 
 
 def next_usage(facts: TextFacts, run: Path) -> Usage:
@@ -93,13 +98,11 @@ CONTEXT, NEW = {facts.context}, {NEW}
     answer = tokenizer.decode(tokens, skip_special_tokens=True)
     print(json.dumps({{"text": text, "answer": answer}}))
 """
-    return HubUsage(
-        asks=ASKS,
-        imports=("import torch", "from transformers import AutoModelForCausalLM, AutoTokenizer"),
-        packages=("torch",),
-        code=code,
-        library="transformers",
-        pipeline="text-generation",
+    return _hub_usage(
+        code,
+        "text-generation",
+        "import torch",
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
     )
 
 
@@ -131,13 +134,11 @@ model = AutoModelForMaskedLM.from_pretrained(FOLDER).eval()
     answer = tokenizer.decode(told[0], skip_special_tokens=True)
     print(json.dumps({{"text": text, "answer": answer}}))
 """
-    return HubUsage(
-        asks=ASKS,
-        imports=("import torch", "from transformers import AutoModelForMaskedLM, AutoTokenizer"),
-        packages=("torch",),
-        code=code,
-        library="transformers",
-        pipeline="fill-mask",
+    return _hub_usage(
+        code,
+        "fill-mask",
+        "import torch",
+        "from transformers import AutoModelForMaskedLM, AutoTokenizer",
     )
 
 
@@ -175,11 +176,8 @@ model = AutoModelForSeq2SeqLM.from_pretrained(FOLDER).eval()
     answer = tokenizer.decode(made[0], skip_special_tokens=True)
     print(json.dumps({{"text": text, "answer": answer}}))
 """
-    return HubUsage(
-        asks=ASKS,
-        imports=("from transformers import AutoModelForSeq2SeqLM, AutoTokenizer",),
-        packages=("torch",),
-        code=code,
-        library="transformers",
-        pipeline="text2text-generation",
+    return _hub_usage(
+        code,
+        "text2text-generation",
+        "from transformers import AutoModelForSeq2SeqLM, AutoTokenizer",
     )

@@ -9,7 +9,8 @@ import torch
 
 from arclight.errors import UserError
 from arclight_zoo.text.masked import MaskedText
-from arclight_zoo.text.stream import IGNORED, TextStream
+from arclight_zoo.text.stream import TextStream
+from arclight_zoo.tokens.ragged import IGNORED
 
 TEXT = "".join(f"line {i}: {i * i}\n" for i in range(1000))
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from arclight.errors import UserError
-from arclight_zoo.text.pairs import IGNORED, TextPairs
+from arclight_zoo.text.pairs import TextPairs
 from arclight_zoo.tokens import tokenizer as tokenizers
 from arclight_zoo.tokens.dates import FORMS, PAIRS, in_words, pairs
+from arclight_zoo.tokens.ragged import IGNORED
 
 
 def ready(path: Path | str, tmp_path: Path, **given: Any) -> TextPairs:

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from arclight.errors import UserError
-from arclight_zoo.text.stream import IGNORED, TextStream
+from arclight_zoo.text.stream import TextStream
 from arclight_zoo.text.token_files import open_token_files
 from arclight_zoo.tokens import tokenizer as tokenizers
 from arclight_zoo.tokens.corpus import PIECE, carve_texts, cut, of_file, of_list
+from arclight_zoo.tokens.ragged import IGNORED
 
 TEXT = "".join(f"line {i}: {i * i}\n" for i in range(300))
 

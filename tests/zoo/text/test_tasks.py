@@ -15,8 +15,9 @@ from arclight.data.order import TrainBatches
 from arclight.tasks.scores import ExactSum
 from arclight_zoo.text.classification import TextClassification
 from arclight_zoo.text.language_modelling import LanguageModelling
-from arclight_zoo.text.pairs import IGNORED, TextPairs
+from arclight_zoo.text.pairs import TextPairs
 from arclight_zoo.text.sequence_to_sequence import SequenceToSequence, exact
+from arclight_zoo.tokens.ragged import IGNORED
 from arclight_zoo.tokens.text_facts import TextFacts
 
 UNUSED: Any = lambda *_: None  # noqa: E731

@@ -103,8 +103,7 @@ class Distillation(PixelTask):
         self.scores.add(logits, classes)
         self.keep_classes(logits, classes)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self.validation_step(batch, batch_idx)
+    test_step = validation_step
 
     def results(self, stage: str) -> dict[str, float]:
         metrics, self.confusion_matrix = self.scores.read(stage)

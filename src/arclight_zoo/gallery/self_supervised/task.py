@@ -109,8 +109,7 @@ class SimCLR(PixelTask):
         self.keep_classes(logits, labels)
         self.scores_at_random.add(of_random(self._at_random[0](images)), labels)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self.validation_step(batch, batch_idx)
+    test_step = validation_step
 
     def results(self, stage: str) -> dict[str, float]:
         metrics, self.confusion_matrix = self.scores.read(stage)
