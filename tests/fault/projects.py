@@ -18,7 +18,8 @@ import yaml
 from arclight.run_directory import RunDirectory
 from tests.conftest import options
 from tests.fault.conventional import data
-from tests.fault.conventional import tricky as tricky_data
+from tests.fault.conventional.inexact import INEXACT
+from tests.fault.conventional.tricky import EXACT
 from tests.fault.harness import PROJECT, Part, Reference, environment, undisturbed
 from tests.fault.kills import Say, killed
 from tests.zoo.gallery import miniature
@@ -164,11 +165,11 @@ def conventional(folder: Path) -> Iterator[Case]:
 def tricky(folder: Path, rng: Random) -> Iterator[Case]:
     """Tricky data modules, each with one random setting; the last ones cannot be exact."""
     project = made_project(folder)
-    for module in (*tricky_data.EXACT, *tricky_data.INEXACT):
+    for module in (*EXACT, *INEXACT):
         case = rng.choice(
             all_settings(module.__name__, _words_of(module), project=project, parted=module.parted)
         )
-        yield case._replace(inexact=module in tricky_data.INEXACT)
+        yield case._replace(inexact=module in INEXACT)
 
 
 def _words_of(module: type[data.Plain]) -> tuple[str, ...]:
@@ -211,7 +212,7 @@ def made_project(folder: Path) -> Path:
     for package in ("arclight", "arclight_zoo"):
         (source / package).symlink_to(PROJECT / "src" / package)
     shutil.copytree(Path(__file__).parent / "conventional", source / "conventional")
-    for module in (*data.MODULES, *tricky_data.EXACT, *tricky_data.INEXACT):
+    for module in (*data.MODULES, *EXACT, *INEXACT):
         of = module.__module__.rpartition(".")[2]
         target = f"conventional.{of}.{module.__name__}"
         node = {"_target_": target, "batch_size": 8, "num_workers": 0}
