@@ -5,6 +5,6 @@ import os
 WHOLE = os.environ.get("ARCLIGHT_SAFETY") == "whole"
 
 
-def examples(sample: int, whole: int = 10_000) -> int:
+def examples(sample: int) -> int:
     """The number of examples to try."""
-    return whole if WHOLE else sample
+    return 10_000 if WHOLE else sample

@@ -2,12 +2,14 @@
 
 import ast
 import copy
+from functools import lru_cache
 
 from arclight.config.project import ENGINE, project
 from arclight.config.signatures.modules import Module, load
 from arclight.ranges import RANGES
 
 
+@lru_cache(maxsize=8192)
 def spelled_out(annotation: ast.expr | None, module: Module | None) -> ast.expr | None:
     """Turns `Mode | None` into `Literal["a", "b"] | None` if the module has such a `Mode`.
 
