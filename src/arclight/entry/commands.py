@@ -1,6 +1,8 @@
 """`check=only` and `explain=KEY`: commands that do not train, and checks of the command line."""
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,6 +19,9 @@ from arclight.config.layout import COMMANDS
 from arclight.config.signatures.annotations import fits
 from arclight.entry.extend import is_end, planned
 from arclight.errors import UserError
+from arclight.masking import masked
+
+FAULTY = ".faulty"  # files in the folder of a multirun that is only checked, one for each job
 
 
 def require_commands(cfg: DictConfig, hydra: Any) -> None:
@@ -96,6 +101,21 @@ def check_only(cfg: DictConfig, hydra: Any) -> None:
         name = config["name"]
     require_devices(config["trainer"], hydra.runtime.choices.get("trainer"))
     print(f"The config of {name} is valid. Nothing was started: check=only.")
+
+
+def check_job(cfg: DictConfig, hydra: Any) -> None:
+    """Checks one job of a multirun like `check_only`; its faults do not end the check of the others.
+
+    A faulty job leaves a file in the multirun's folder, which is temporary: the jobs may be checked
+    in different processes.
+    """
+    try:
+        check_only(cfg, hydra)
+    except UserError as error:
+        print(f"error: {masked(str(error))}", file=sys.stderr)
+        folder = Path(hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{hydra.job.num}{FAULTY}").touch()
 
 
 def explain_only(cfg: DictConfig, hydra: Any) -> None:

@@ -15,6 +15,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from arclight.config.entry import EXIT_USER_ERROR
+from arclight.entry.commands import FAULTY
 from arclight.provenance.code import changed_since, named
 from arclight.run_directory import RunDirectory
 
@@ -45,7 +46,12 @@ class Multirun(Callback):
         )  # each job composes its config again
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Prints the results of the jobs; the exit code is 1 unless all have finished."""
+        """Prints the results of the jobs; the exit code is 1 unless all have finished.
+
+        With `check=only`, it is 2 if a job has faults.
+        """
+        if config.get("check") and any(Path(config.hydra.sweep.dir).glob(f"*{FAULTY}")):
+            sys.exit(EXIT_USER_ERROR)
         if config.get("check") or config.get("explain"):
             return
         if config.get("search"):

@@ -17,6 +17,7 @@ from arclight.config.freeze import differences
 from arclight.config.only_reading import only_reading
 from arclight.config.typed import pasted
 from arclight.entry.commands import (
+    check_job,
     check_only,
     checked,
     explain_only,
@@ -52,7 +53,7 @@ def start(cfg: DictConfig) -> None:
             explain_only(cfg, hydra)
             return
         if cfg.get("check"):
-            check_only(cfg, hydra)
+            (check_job if several else check_only)(cfg, hydra)
             return
         if several and not cfg.get("search"):
             start_job(lambda: _made(cfg, hydra), cfg)

@@ -119,7 +119,16 @@ def test_check_only_reads_no_data_and_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_multirun_checks_each_job(tmp_path: Path) -> None:
-    done = train(tmp_path, "-m", "check=only", "optimizer.lr=0.1,fast")
+    done = train(tmp_path, "-m", "check=only", "optimizer.lr=fast,0.1,slow", "seed=0,-1")
     assert done.returncode == 2
-    assert "optimizer.lr=fast should be a number above 0" in done.stderr
+    assert done.stdout.count("is valid") == 1
+    for said, count in (("lr=fast", 2), ("lr=slow", 2), ("seed=-1", 3)):
+        assert done.stderr.count(f"{said} should be") == count
     assert not list(tmp_path.iterdir())
+
+
+def test_multirun_reports_each_option_that_does_not_exist(tmp_path: Path) -> None:
+    done = train(tmp_path, "-m", "check=only", "model=cnn,nope,none", "optimizer.lr=0.1,fast")
+    assert done.returncode == 2
+    faults = [line.split(" ")[0] for line in done.stderr.removeprefix("error: ").splitlines()]
+    assert faults == ["model=nope", "model=none", "optimizer.lr=fast"]

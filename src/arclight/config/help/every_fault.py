@@ -1,10 +1,11 @@
 """Collect all faults of a command line; Hydra alone stops at the first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -21,35 +22,62 @@ def every_fault(arguments: Sequence[str], configs: Path) -> list[str]:
     """Returns a sentence for each fault, those that Hydra reports first.
 
     Composes the config repeatedly, each time without the override that failed, and checks the
-    result.
+    result; with `-m`, for each value of each override.
 
     Args:
         arguments: the command line.
         configs: the config folder.
     """
     GlobalHydra.instance().clear()
-    left, complaints, checked = _overrides(arguments), list[Exception](), list[str]()
-    several = bool({"-m", "--multirun"} & set(arguments))
-    keys: list[str] = []
+    found: dict[str, None] = {}  # keys only: each fault once, in order
     with initialize_config_dir(str(configs.resolve()), version_base="1.3"):
-        while True:
-            try:
-                cfg = compose("train", overrides=left, return_hydra_config=True)
-                config = freeze_as_composed(cfg)
-                searched = {"search": plain(cfg.search)} if cfg.get("search") else {}
-                keys = [*dict.fromkeys([*(k for k, _ in flatten({**config, **searched})), *config])]
-                check_typed(config, typed_overrides(cfg.hydra))
-            except UserError as error:
-                checked = str(error).splitlines()
-            except (HydraException, OmegaConfBaseException) as error:
-                override = culprit(error, left)
-                if not (several and "Ambiguous value" in str(error)):
-                    complaints.append(error)
-                if override is not None:
-                    left.remove(override)
-                    continue
-            break
+        overrides = _overrides(arguments)
+        several = bool({"-m", "--multirun"} & set(arguments))
+        for job in _jobs(overrides) if several else [overrides]:
+            found |= dict.fromkeys(_of_a_job(job, arguments))
+    return list(found)
+
+
+def _of_a_job(overrides: list[str], arguments: Sequence[str]) -> list[str]:
+    left, complaints, checked = list(overrides), list[Exception](), list[str]()
+    keys: list[str] = []
+    while True:
+        try:
+            cfg = compose("train", overrides=left, return_hydra_config=True)
+            config = freeze_as_composed(cfg)
+            searched = {"search": plain(cfg.search)} if cfg.get("search") else {}
+            keys = [*dict.fromkeys([*(k for k, _ in flatten({**config, **searched})), *config])]
+            check_typed(config, typed_overrides(cfg.hydra))
+        except UserError as error:
+            checked = str(error).splitlines()
+        except (HydraException, OmegaConfBaseException) as error:
+            override = culprit(error, left)
+            complaints.append(error)
+            if override is not None:
+                left.remove(override)
+                continue
+        break
     return [*(in_a_sentence(error, keys, arguments) for error in complaints), *checked]
+
+
+def _jobs(overrides: list[str]) -> Iterator[list[str]]:
+    """The overrides of the first job of a multirun, and of those that differ from it in one key."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except HydraException:  # it is reported
+        yield overrides
+        return
+    values = [
+        [f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()]
+        if one.is_sweep_override()
+        else [one.input_line or ""]
+        for one in parsed
+    ]
+    first = [each[0] for each in values]
+    yield first
+    for place, each in enumerate(values):
+        for value in each[1:]:
+            yield [*first[:place], value, *first[place + 1 :]]
 
 
 def _overrides(arguments: Sequence[str]) -> list[str]:
