@@ -104,7 +104,7 @@ def check_only(cfg: DictConfig, hydra: Any) -> None:
 
 
 def check_job(cfg: DictConfig, hydra: Any) -> None:
-    """Checks one job of a multirun like `check_only`; its faults do not end the check of the others.
+    """Checks one job of a multirun like `check_only`, and lets the next one be checked.
 
     A faulty job leaves a file in the multirun's folder, which is temporary: the jobs may be checked
     in different processes.
