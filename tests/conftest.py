@@ -59,6 +59,26 @@ def handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_plots() -> Iterator[None]:
+    """Runs within the tests' process draw no plots, which take longer than a short training.
+
+    Tests that look at them use `plots`.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if "lightning" in sys.modules:  # otherwise, these tests train nothing
+            patch.setattr("arclight.run.fit.draw", lambda *_: [])
+        yield
+
+
+@pytest.fixture
+def plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs of a test draw their plots."""
+    from arclight.report.run_pictures import draw
+
+    monkeypatch.setattr("arclight.run.fit.draw", draw)
+
+
 Composed = Callable[..., dict[str, Any]]
 
 

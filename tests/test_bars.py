@@ -42,6 +42,7 @@ EXPERIMENTS = {"gan": "gan", "ddpm": "diffusion", "student": "distillation"}
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("plots")
 @pytest.mark.parametrize("model", [*AT_LEAST, *AT_MOST])
 def test_model_learns(composed: Composed, tmp_path: Path, model: str) -> None:
     chosen = f"experiment={EXPERIMENTS[model]}" if model in EXPERIMENTS else f"model={model}"

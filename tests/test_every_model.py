@@ -26,7 +26,6 @@ def test_model_trains_evaluates_and_predicts(
     shallow += ["task.weight=0"] if model == "student" else []  # without a teacher
     published = [f"model.pretrained={saved(vit, tmp_path / 'vit')}"] if model == "auto" else []
     config = composed(f"model={model}", *FEW, *shallow, *published)
-    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
     monkeypatch.setattr("arclight_zoo.generation.judge.STEPS", 10)  # training steps of the judge
     run = create(tmp_path / model, tmp_path, model, config, [], {})
     assert execute(run) == 0

@@ -89,7 +89,6 @@ def test_imagenet_recipes_train_on_a_folder(
     composed: Composed,
     folder: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
     small = ["model.n_layers=1"] if "vit" in name else ["model.name=resnet26"]
@@ -97,7 +96,6 @@ def test_imagenet_recipes_train_on_a_folder(
         composed, name, f"data.path={folder}", "trainer=cpu", "trainer.max_epochs=1",
         "data.batch_size=6", "data.image_size=64", "data.num_workers=1", "compile=false", *small,
     )  # fmt: skip
-    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
     run = create(tmp_path / name, tmp_path, name, config, [], {})
     assert execute(run) == 0
     assert run.summary["steps"] == 2

@@ -36,7 +36,6 @@ Train = Callable[..., int]
 def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handlers: None) -> Train:
     """Does what `python train.py` does, in this process; returns the exit code."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
     main = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(start)
 
     def call(*overrides: str) -> int:

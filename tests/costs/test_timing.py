@@ -58,10 +58,7 @@ def test_latency_uses_the_given_device_and_precision() -> None:
     assert seen == [kind for kind in kinds for _ in range(3)]
 
 
-def test_a_run_records_its_costs(
-    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
+def test_a_run_records_its_costs(composed: Composed, tmp_path: Path) -> None:
     words = ("model=gpt", "data.limit=64", "data.batch_size=8", "trainer.log_every_n_steps=2")
     small = ("model.d_model=16", "model.n_layers=1", "trainer.accumulate_grad_batches=2")
     steps = ("trainer.max_steps=8", "trainer.val_check_interval=8")

@@ -35,9 +35,8 @@ STEPS = 18
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No plots, and one thread, since more would slow down small steps."""
-    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
+def quick() -> Iterator[None]:
+    """One thread, since more would slow down small steps."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -24,7 +24,6 @@ TINY = ("data.limit=64", "trainer.max_epochs=1", "trainer.log_every_n_steps=1")
 def test_run_with_one_process_writes_its_records_in_any_shell(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trainer: str
 ) -> None:
-    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
     monkeypatch.setattr(rank_zero_only, "rank", 1)  # as if just imported
     for word in LEFT_OVER:
         monkeypatch.setenv(*word.split("="))

@@ -28,6 +28,7 @@ def examples(targets: list[int], predictions: list[int], scores: list[float]) ->
     return Examples(ids, np.array(targets), np.array(predictions), np.array(scores), [])
 
 
+@pytest.mark.usefixtures("plots")
 @pytest.mark.parametrize(
     "kind", [*SMALL][:1] + [pytest.param(k, marks=pytest.mark.slow) for k in [*SMALL][1:]]
 )

@@ -150,10 +150,9 @@ Made = Callable[..., RunDirectory]
 
 
 @pytest.fixture
-def made(composed: Composed, package: Package, tmp_path: Path, monkeypatch: Any) -> Made:
+def made(composed: Composed, package: Package, tmp_path: Path) -> Made:
     """A run of a plain module, not executed yet; its directory is copied at each save."""
     package(lit=LIT, spots=RELOADED, many=MANY)
-    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
 
     def make(
         task: str,

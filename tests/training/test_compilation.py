@@ -149,9 +149,8 @@ def test_compile_time_is_measured_separately(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch hides its own
 def test_the_summary_excludes_compile_time(
-    graphs: list[Any], composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    graphs: list[Any], composed: Composed, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
     words = ("model=cnn", "data.limit=64", "data.batch_size=8", "trainer.max_steps=8")
     words += ("trainer.log_every_n_steps=2", "compile=whole", "preflight=false")
     run = create(tmp_path / "run", tmp_path, "run", composed(*words), [], {})

@@ -18,7 +18,6 @@ SMALL = ("model=vit", "model.d_model=16", "model.n_layers=1", "data.limit=32", "
 def test_bf16_trains_with_a_fused_optimizer_and_clipping(
     composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
     norms: list[float] = []
     clip = nn.utils.clip_grad_norm_
 

@@ -19,10 +19,7 @@ from tests.conftest import Composed
 SMALL = ("model=vit", "model.d_model=16", "model.n_layers=1", "data.limit=96", "data.batch_size=8")
 
 
-def test_a_profiled_run_writes_a_trace_and_a_table(
-    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
+def test_a_profiled_run_writes_a_trace_and_a_table(composed: Composed, tmp_path: Path) -> None:
     config = composed(*SMALL, "debug=profile", "callbacks.profile.batches=3")
     run = create(tmp_path / "run", tmp_path, "run", config, [], {})
     assert execute(run) == 0
@@ -39,10 +36,7 @@ def test_a_profiled_run_writes_a_trace_and_a_table(
     assert gc.get_freeze_count() < LIBRARIES  # what training set aside is collected again
 
 
-def test_a_run_too_short_to_profile_warns(
-    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])
+def test_a_run_too_short_to_profile_warns(composed: Composed, tmp_path: Path) -> None:
     config = composed(*SMALL, "debug=profile", "trainer.max_epochs=1", "trainer.max_steps=4")
     run = create(tmp_path / "run", tmp_path, "run", config, [], {})
     assert execute(run) == 0

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -372,14 +373,15 @@ def test_a_multirun_continues_after_a_failed_job(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def writer(folder: Path) -> RunDirectory:
+def writer(composed: Composed, folder: Path) -> RunDirectory:
     """A small language model of a small text."""
     (folder / "text.txt").write_text("to be or not to be, that is the question\n" * 40)
     small = ("model=gpt", "data=text_file", "data.path=text.txt", "data.tokenizer=characters")
     sizes = ("model.d_model=16", "model.n_layers=1", "data.context=16", "trainer.max_steps=3")
-    done = train("run_dir=writer", *small, *sizes, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return RunDirectory(folder / "writer")
+    with chdir(folder):
+        run = create(folder / "writer", folder, "writer", composed(*small, *sizes), [], {})
+        assert execute(run) == 0
+    return run
 
 
 def test_a_language_model_continues_a_prompt(writer: RunDirectory) -> None:

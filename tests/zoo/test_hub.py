@@ -109,7 +109,6 @@ def test_a_run_resumes_exactly_after_an_outage_of_the_hub(
     """An outage during training ends with a message; the resumed run equals an unbroken one."""
     hurried(monkeypatch)
     monkeypatch.setattr(remote_files, "_TRIES", 1)
-    monkeypatch.setattr("arclight.run.fit.draw", lambda *_: [])  # plots are slow
     monkeypatch.setattr("arclight_zoo.text.text_shards.LANES", 1)  # keeps few blocks in memory
     words: list[Any] = [
         *texts(offered(served, "datasets", "texts")), "data.path=org/texts", "data.batch_size=16",

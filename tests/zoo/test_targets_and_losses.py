@@ -189,6 +189,7 @@ class Noise(LightningDataModule):
 '''
 
 
+@pytest.mark.usefixtures("plots")
 def test_data_without_facts(
     composed: Composed, tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

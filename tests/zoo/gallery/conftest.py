@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from arclight.provenance.manifest import describe
+from arclight.report.run_pictures import draw
 from arclight.run.execute import execute
 from arclight.run_directory import RunDirectory, create
 from arclight.training.checkpoints import Checkpoints
@@ -76,6 +77,7 @@ def ran(composed: Composed, worded: Worded, tmp_path_factory: pytest.TempPathFac
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Checkpoints, "save", save_and_copy)
+            patch.setattr("arclight.run.fit.draw", draw)
             assert execute(run) == 0
         done[name] = Trained(run, copies)
         return done[name]
