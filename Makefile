@@ -34,10 +34,10 @@ project: $(READY) ## a package of your own to start from: make project NAME=myla
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
 
 test: $(READY) ## the fast tests, on all cores; of some files: make test TESTS=tests/config
-	$(PYTEST) $(TESTS)
+	$(PYTEST) --dist worksteal $(TESTS)
 
-test-slow: $(READY) ## the slower proofs, a file at a time on each core
-	$(PYTEST) -m slow --dist loadfile
+test-slow: $(READY) ## the slower proofs, on all cores
+	$(PYTEST) -m slow --dist loadgroup
 
 # The tests of what differs between versions of Python: signals, garbage collection, processes,
 # annotations and source code that is read, the compiler. All fast tests would make CI too long.

@@ -40,8 +40,11 @@ def options(group: str) -> list[str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A new cache, which the workers of xdist share."""
+    base = tmp_path_factory.getbasetemp()
+    place = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     before = os.environ.get("ARCLIGHT_CACHE")
-    os.environ["ARCLIGHT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["ARCLIGHT_CACHE"] = str(place / "cache")
     yield
     os.environ.pop("ARCLIGHT_CACHE")
     if before:

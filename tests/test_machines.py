@@ -14,6 +14,7 @@ from typing import Any
 import hydra
 import numpy as np
 import pytest
+import torch
 import wandb
 from PIL import Image
 
@@ -216,6 +217,27 @@ def test_a_table_fits_the_terminal(columns: str | None, monkeypatch: pytest.Monk
 def test_the_bar_leaves_out_what_does_not_fit(columns: float, expected: str) -> None:
     metrics = "train/loss 0.5132, train/accuracy 0.91, 12,345 examples/s"
     assert shortened(metrics, columns - BESIDE) == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        pytest.param(
+            "trainer=gpu",
+            "trainer=gpu needs a CUDA device",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
+        ("data.path=nowhere/at/all", "does not exist"),
+    ],
+)
+def test_what_is_not_there_is_a_user_error(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str], word: str, sentence: str
+) -> None:
+    assert train(word, "runs=mistyped") == 2
+    said = "".join(capsys.readouterr())
+    assert sentence in said
+    assert "Traceback" not in said
+    assert not list((tmp_path / "mistyped").glob("*"))
 
 
 def test_a_start_from_elsewhere_without_a_terminal(tmp_path: Path) -> None:

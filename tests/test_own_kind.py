@@ -16,6 +16,7 @@ import torch
 from arclight import load
 from tests.conftest import PROJECT
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("own kind")]  # they share a run
 FEW = ("experiment=project", "trainer.max_epochs=3", "preflight=false")
 SPACE = """# @package _global_
 defaults:
@@ -53,7 +54,6 @@ def weights(run: Path) -> dict[str, Any]:
     return state["state_dict"]  # type: ignore[no-any-return]
 
 
-@pytest.mark.slow
 def test_run_is_evaluated_exported_and_reproduced(run: Path, tmp_path: Path) -> None:
     metrics = json.loads((run / "summary.json").read_text())["metrics"]
     assert f"{metrics['test/rmse']}" in good("scripts/evaluate.py", f"run={run}")
@@ -71,7 +71,6 @@ def test_run_is_evaluated_exported_and_reproduced(run: Path, tmp_path: Path) -> 
     assert load(run).answers(tmp_path / "noisy.csv")[0] == header
 
 
-@pytest.mark.slow
 def test_killed_run_resumes_to_exactly_the_same_weights(run: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut"
     command = [sys.executable, "train.py", *FEW, f"run_dir={cut}"]
@@ -88,7 +87,6 @@ def test_killed_run_resumes_to_exactly_the_same_weights(run: Path, tmp_path: Pat
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
-@pytest.mark.slow
 def test_search(tmp_path: Path) -> None:
     (tmp_path / "configs" / "search").mkdir(parents=True)
     (tmp_path / "configs" / "search" / "mine.yaml").write_text(SPACE)

@@ -20,7 +20,7 @@ import pytest
 from tests.docs.pages import BLOCK, FOLLOWED, PAGES, PROJECT, Command, commands
 from tests.pictures import image_folder, picture, tar_shards
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("docs")]  # they share a project
 
 SHORT = (
     *("trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1"),
@@ -130,10 +130,10 @@ class Typist:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        paths = {"PYTHONPATH": str(root / "src"), "ARCLIGHT_CACHE": str(root / "cache")}
         quiet = {"OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "HF_HUB_OFFLINE": "1"}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self.environment = {**os.environ, **paths, **quiet, "PATH": path, "COLUMNS": "200"}
+        self.environment = {**os.environ, **quiet, "PATH": path, "COLUMNS": "200"}
+        self.environment["PYTHONPATH"] = str(root / "src")
         self._process = subprocess.Popen(
             [sys.executable, str(PROJECT / "tests/docs/typist.py"), str(root)],
             stdin=subprocess.PIPE,

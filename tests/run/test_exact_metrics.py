@@ -212,11 +212,11 @@ def assert_all_end_alike(run: RunDirectory, copies: list[Path]) -> None:
 
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "everything that is logged": ("many.Many", {}),
-    "plateau by step": ("many.Many", {"task_keys": {"interval": "step"}}),
+    "plateau by step": ("many.Many", {"task_keys": {"interval": "step"}, "max_epochs": 2}),
     "two optimizers": ("lit.Two", {"max_epochs": None, "max_steps": 7}),
     "validation within a step": (
         "many.Many",
-        {"accumulate_grad_batches": 3, "val_check_interval": 2, "max_epochs": 4},
+        {"accumulate_grad_batches": 3, "val_check_interval": 2},
     ),
     "reloaded data": ("many.Many", {"data": "Reloaded", "reload_dataloaders_every_n_epochs": 2}),
 }

@@ -20,13 +20,14 @@ SMALL = (
     "model.d_model=16",
     "model.n_layers=1",
     "model.dropout=0.1",
-    "data.limit=96",
+    "data.limit=64",
     "data.batch_size=16",
     "trainer.max_epochs=2",
     "trainer.log_every_n_steps=2",
     "callbacks.checkpoints.every_n_steps=1",
 )
 EVERYTHING = (
+    "data.limit=96",
     "callbacks.ema.decay=0.9",
     "callbacks.early_stopping.patience=50",
     "callbacks.checkpoints.keep_best=2",

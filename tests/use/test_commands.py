@@ -315,7 +315,7 @@ def test_two_processes_share_one_directory_and_test_every_example_once(
     composed: Composed, tmp_path: Path
 ) -> None:
     """359 test images on two processes: an odd number, without padding."""
-    config = composed("trainer=ddp_cpu", "trainer.max_epochs=1", "trainer.log_every_n_steps=5")
+    config = composed("trainer=ddp_cpu", "model.widths=[4,8]", "trainer.max_epochs=1")
     run = create(tmp_path / "ddp", tmp_path, "ddp", config, [], {})
     assert execute(run) == 0
     assert [f.name for f in tmp_path.iterdir()] == ["ddp"]
@@ -344,18 +344,11 @@ def test_help_and_cfg_import_nothing_but_hydra(folder: Path) -> None:
     [
         ("model=vitt", "model=vitt does not exist: did you mean model=vit?"),
         ("trainer.max_epoch=3", "did you mean trainer.max_epochs?"),
-        ("trainer=gpu", "trainer=gpu needs a CUDA device"),
-        ("data.path=nowhere/at/all", "does not exist"),
     ],
 )
 def test_a_mistyped_override_is_a_user_error_with_exit_code_2(
     folder: Path, word: str, sentence: str
 ) -> None:
-    if word == "trainer=gpu":
-        import torch
-
-        if torch.cuda.is_available():
-            pytest.skip("there is a GPU")
     done = train(word, "runs=mistyped", cwd=folder)
     assert done.returncode == 2
     assert sentence in done.stderr + done.stdout

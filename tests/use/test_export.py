@@ -29,7 +29,7 @@ from tests.conftest import Composed, options
 from tests.pictures import picture
 
 FEW = ("data.limit=8", "data.batch_size=4")
-SHALLOW = dict.fromkeys(("vit_small", "vit_base", "vit_large", "vit_huge"), "model.n_layers=1")
+SIZES = {"vit_small", "vit_base", "vit_large", "vit_huge"}  # vit_tiny with other numbers
 OF_TEXT = ("gpt", "llama")  # whose own text takes a while to encode
 # Forms that a row has not, and the sentence that says so.
 WITHOUT = {
@@ -46,7 +46,7 @@ WITHOUT = {
 
 def run_of(composed: Composed, folder: Path, model: str, *words: str) -> RunDirectory:
     """A run with a checkpoint of weights that are larger than a start, so that differences show."""
-    shallow = [SHALLOW[model]] if model in SHALLOW else []
+    shallow = ["model.n_layers=1"] if model == "vit_tiny" else []
     folder.mkdir(exist_ok=True)
     text = folder / "text.txt"
     text.write_text("def read(file):\n    return 1\n\n" * 300)
@@ -82,7 +82,11 @@ def exported(run: RunDirectory, model: str, format: str) -> None:
 def rows(*fast: str) -> list[Any]:
     """All rows; those that show no more than these are slow."""
     marks: dict[bool, Any] = {True: (), False: pytest.mark.slow}
-    return [pytest.param(name, marks=marks[name in fast]) for name in options("model")]
+    return [
+        pytest.param(name, marks=marks[name in fast])
+        for name in options("model")
+        if name not in SIZES
+    ]
 
 
 @pytest.mark.parametrize("model", ["vit", pytest.param("clip", marks=pytest.mark.slow)])

@@ -163,6 +163,7 @@ QUICK = (evaluated, predicted, handed_on, foreseen, listed_in_a_table, debugged_
 SLOW = (as_onnx, done_again, batch_found, debugged_in_part, profiled, overfitted)
 
 
+@pytest.mark.xdist_group("gallery")  # they share the runs
 @pytest.mark.parametrize("name", MINIATURE)
 @pytest.mark.parametrize(
     "act", [*QUICK, *(pytest.param(act, marks=pytest.mark.slow) for act in SLOW)]
