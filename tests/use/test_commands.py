@@ -311,6 +311,7 @@ def test_out_of_memory_in_evaluation_suggests_a_smaller_batch(
     )
 
 
+@pytest.mark.slow
 def test_two_processes_share_one_directory_and_test_every_example_once(
     composed: Composed, tmp_path: Path
 ) -> None:
