@@ -41,6 +41,7 @@ def test_a_notebook_is_its_text_and_has_no_outputs(text: Path) -> None:
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook["cells"])
 
 
+@pytest.mark.usefixtures("plots")
 @each
 def test_its_code_runs(
     composed: Composed,
