@@ -160,14 +160,23 @@ def overfitted(asked: Asked) -> None:
 
 
 QUICK = (evaluated, predicted, handed_on, foreseen, listed_in_a_table, debugged_fast)
-SLOW = (as_onnx, done_again, batch_found, debugged_in_part, profiled, overfitted)
+SLOW = (done_again, batch_found, debugged_in_part, overfitted)
+FEW_OF_THEM = {  # the others show nothing else
+    as_onnx: ("multilabel", "tabular_regression", "self_supervised"),  # see tests/use for models
+    profiled: ("tabular", "gan"),  # gan has its own loop
+}
+ACTS = [
+    *((act, name) for act in QUICK for name in MINIATURE),
+    *(
+        pytest.param(act, name, marks=pytest.mark.slow)
+        for act in (*SLOW, *FEW_OF_THEM)
+        for name in FEW_OF_THEM.get(act, MINIATURE)
+    ),
+]
 
 
 @pytest.mark.xdist_group("gallery")  # they share the runs
-@pytest.mark.parametrize("name", MINIATURE)
-@pytest.mark.parametrize(
-    "act", [*QUICK, *(pytest.param(act, marks=pytest.mark.slow) for act in SLOW)]
-)
+@pytest.mark.parametrize(("act", "name"), ACTS)
 def test_tools_work_on_every_experiment(
     act: Callable[[Asked], None],
     name: str,
