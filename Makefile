@@ -34,7 +34,7 @@ project: $(READY) ## a package of your own to start from: make project NAME=myla
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
 
 test: $(READY) ## the fast tests, on all cores; of some files: make test TESTS=tests/config
-	$(PYTEST) --dist worksteal $(TESTS)
+	$(PYTEST) $(TESTS)
 
 test-slow: $(READY) ## the slower proofs, on all cores
 	$(PYTEST) -m slow --dist loadgroup
