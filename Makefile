@@ -20,7 +20,7 @@ $(READY): pyproject.toml $(LOCK)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@sed -n '/^uv==/,/^    # via/p' $(LOCK) > $(VENV)/bootstrap.txt
 	$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/bootstrap.txt
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes $(BYTECODE) $(LOCK)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes $(BYTECODE) -r $(LOCK)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(BYTECODE) --editable .
 	@touch $@
 

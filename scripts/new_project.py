@@ -38,7 +38,8 @@ def main() -> None:
     except Refused as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         sys.exit(2)
-    print(f"Created {', '.join(made)}, and added {name} to pyproject.toml.")
+    print("\n  ".join(["Created:", *made]))
+    print(f"Added {name} to pyproject.toml.")
     print(f"Train it: python train.py experiment={name}")
 
 

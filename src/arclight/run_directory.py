@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -164,10 +165,23 @@ def open_run(path: str | Path) -> RunDirectory:
     """
     run = RunDirectory(Path(path).expanduser())
     if not run.path.is_dir():
-        raise UserError(f"{path} is not a folder; type a run directory, such as runs/NAME.")
+        raise UserError(_not_there(path))
     if not (run.config_file.is_file() and run.summary_file.is_file()):
         raise UserError(f"{path} is not a run directory: it has no config.yaml and summary.json.")
     return run
+
+
+def _not_there(path: str | Path) -> str:
+    """Says which run directory was meant, or where it was looked for."""
+    where = Path(path).expanduser()
+    if where.is_file() and (run := where.parent.parent / "config.yaml").is_file():
+        return f"{path} is a file, not a folder; type its run directory, {run.parent}."
+    for folder in (where.parent, Path("runs") / where.parent):
+        found = [one.parent.name for one in folder.glob("*/config.yaml")]
+        if close := get_close_matches(where.name, found, n=1):
+            return f"{path} is not a folder: did you mean {folder / close[0]}?"
+    looked = "" if where.is_absolute() else f" in {Path.cwd()}"
+    return f"{path} is not a folder{looked}; type a run directory, such as runs/NAME."
 
 
 def create(

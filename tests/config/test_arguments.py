@@ -72,10 +72,17 @@ def test_the_settings_of_a_paper_are_printed(said: Any) -> None:
     [
         (["run="], "run is empty: type run=VALUE, or leave it out."),
         (["run=''"], "run is empty: type run=VALUE"),
-        (["=x"], "=x is not of the form key=value; the keys are run, output."),
-        (["run"], "run is not of the form key=value"),
+        (
+            ["=x"],
+            "=x is not of the form KEY=VALUE, without spaces around the equals sign; the",
+        ),
+        (["run"], "run is not of the form KEY=VALUE"),
+        (
+            ["run", "runs/a"],
+            "run is not of the form KEY=VALUE: type run=runs/a; the keys are ",
+        ),
         (["rnu=x"], "rnu is unknown: did you mean run?"),
-        (["output=x"], "run must be given: type run=VALUE."),
+        (["output=x"], "run must be given: type run=runs/NAME."),
         (["run=null"], "run must be given"),
         (["run=x", "--cfg", "hydra"], "--cfg hydra: type --cfg job."),
         (["run=x", "--cfg"], "--cfg: type --cfg job."),

@@ -43,7 +43,7 @@ def test_overrides_that_hydra_parses_are_unchanged() -> None:
     ("override", "sentence"),
     [
         ("model", "model is not of the form KEY=VALUE"),
-        ("model.activation_checkpointing=true", "choose a model that has it: auto, bert,"),
+        ("model.activation_checkpointing=true", "choose another model that has it: auto, bert,"),
         ("run_dir=a(b", "type 'run_dir=\"a(b\"' with all its quotes."),
         ("seed=0,1", "type -m seed=0,1 to run each, 'seed=[0,1]' for a list, or 'seed=\"0,1\"'"),
     ],

@@ -106,6 +106,16 @@ def test_mixed_runs_in_a_row_are_rejected(
     assert len(script(tmp_path, "by=model,optimizer.lr").splitlines()) == 4
 
 
+def test_runs_of_another_task_are_left_out_of_the_rows(
+    make_run: MakeRun, script: Script, tmp_path: Path
+) -> None:
+    make_run(tmp_path / "a", "seed=0", metrics={"val/accuracy": 0.5})
+    make_run(tmp_path / "b", "optimizer.lr=0.5", metrics={"test/rmse": 0.1})
+    make_run(tmp_path / "c", "optimizer.lr=0.5", status="interrupted")
+    read = csv.DictReader(StringIO(script(tmp_path, "by=seed", "metrics=test/rmse", "format=csv")))
+    assert [(row["n"], row["unfinished"]) for row in read] == [("1", "1")]
+
+
 @pytest.mark.parametrize("damage", ["summary.json", "config.yaml", "overrides.yaml"])
 def test_a_damaged_run_is_reported_and_the_others_are_shown(
     make_run: MakeRun, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]

@@ -75,6 +75,26 @@ def test_a_folder_that_is_not_a_run_is_rejected(tmp_path: Path) -> None:
         open_run(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("model", r"model is not a folder: did you mean runs/model\?"),
+        ("runs/modle", r"runs/modle is not a folder: did you mean runs/model\?"),
+        ("other", r"other is not a folder in .*; type a run directory, such as runs/NAME"),
+        ("runs/model/checkpoints/a.ckpt", r"is a file, not a folder; type its run directory, runs"),
+    ],
+)
+def test_the_run_that_was_meant_is_named(
+    typed: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(Path("runs")).path.rename("runs/model")
+    Path("runs/model/checkpoints").mkdir(exist_ok=True)
+    Path("runs/model/checkpoints/a.ckpt").touch()
+    with pytest.raises(UserError, match=sentence):
+        open_run(typed)
+
+
 def test_unfinished_runs_are_found_newest_first(tmp_path: Path) -> None:
     assert not list(unfinished(tmp_path))
     older, newer, finished = make(tmp_path), make(tmp_path), make(tmp_path)

@@ -21,7 +21,7 @@ from tests.conftest import CONFIGS, Composed, Package
 DATA = """
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 
 class Spots(LightningDataModule):
@@ -44,7 +44,12 @@ class Spots(LightningDataModule):
         return DataLoader(self.val, self.hparams.batch_size)
 
     def test_dataloader(self):
-        return DataLoader(self.test, self.hparams.batch_size)
+        return DataLoader(self.test, self.hparams.batch_size, collate_fn=noisy)
+
+
+def noisy(samples):
+    x, y = default_collate(samples)
+    return x + torch.randn_like(x), y
 """
 
 LIT = """
@@ -122,6 +127,11 @@ class Two(L.LightningModule):
 class Silent(Two):
     def validation_step(self, batch, batch_idx):
         pass
+
+
+class Pair(Silent):
+    def forward(self, first, second):
+        return self.a(first) + self.b(second)
 
 
 class Still(Silent):
@@ -207,6 +217,8 @@ def test_its_metrics_are_in_the_file_the_summary_and_the_notebook(made: Any) -> 
     again = load(run.path)
     assert len(again.metrics) == len(rows)
     assert again.predict(torch.zeros(3, 4)).shape == (3, 2)
+    with pytest.raises(UserError, match=r"type run\.predict\(INPUTS\)"):
+        again.predict()
     assert next(iter(again.data.test_dataloader()))[0].shape == (8, 4)
 
 
@@ -275,6 +287,9 @@ def test_without_a_monitor_the_last_is_tested(made: Any) -> None:
     run = made("Silent", monitor=None)
     assert execute(run) == 0
     assert run.summary["tested_checkpoint"] == "last.ckpt"
+    log = " ".join(run.log_file.read_text().split())
+    assert "length 3 epochs" in log
+    assert "as no callbacks.checkpoints.monitor=METRIC selects the best" in log
 
 
 def test_state_that_cannot_be_loaded_again_is_named_at_the_first_save(made: Any) -> None:
@@ -319,6 +334,13 @@ def test_debug_options_work(made: Any, debug: str) -> None:
         warnings.filterwarnings("ignore", "ReduceLROnPlateau conditioned on metric val_loss")
         assert execute(run) == 0, run.summary["error"]
     assert run.summary["resume"] == "exact"
+
+
+def test_an_export_needs_an_example_of_each_input(made: Any) -> None:
+    run = made("Pair", max_steps=1)
+    assert execute(run) == 0
+    with pytest.raises(UserError, match=r"set `self\.example_input_array = \(first, second\)`"):
+        export(str(run.path), "onnx")
 
 
 def test_without_a_forward_there_is_nothing_to_export(made: Any) -> None:

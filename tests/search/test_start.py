@@ -1,5 +1,6 @@
 """Errors before training, and the output of a dry run."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,7 @@ def test_conditions_hold_in_the_trials_configs(
     said = capsys.readouterr().out
     assert said.count("arclight.training.optimizers.sgd") == 3
     assert "momentum: 0.9\n" not in said
+    assert re.search(r"# trial 0 of 4: .* optimizer=sgd optimizer.momentum=0\.", said)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from arclight.config.help.completion import complete
 from arclight.config.suggest import did_you_mean
+from arclight.config.typed import not_key_value
 from arclight.errors import UserError
 
 Number = TypeVar("Number", int, float)
@@ -32,9 +33,8 @@ def arguments(
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise UserError(
-                f"{word} is not of the form key=value; the keys are {', '.join(known)}."
-            )
+            said = not_key_value(word, words, known[0]).rstrip(".")
+            raise UserError(f"{said}; the keys are {', '.join(known)}.")
         if key not in known:
             raise UserError(f"{key} is unknown{did_you_mean(key, known)}")
         if not value.strip(" \"'"):
@@ -48,7 +48,8 @@ def arguments(
         sys.exit(0)
     for key in required:
         if key not in given:
-            raise UserError(f"{key} must be given: type {key}=VALUE.")
+            value = "runs/NAME" if key == "run" else "VALUE"
+            raise UserError(f"{key} must be given: type {key}={value}.")
     return given
 
 

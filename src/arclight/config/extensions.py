@@ -1,6 +1,6 @@
 """The extensions of a run: new ends that were set after its start, as stored in its config."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ KEY = "extensions"
 ENDS = ("trainer.max_epochs", "trainer.max_steps")
 """Keys that may be typed together with `resume=RUN`, to give a run another end."""
 
+
 Extend = Literal["stretch", "restart", "constant"]
 
 _KINDS = {
@@ -19,6 +20,14 @@ _KINDS = {
     "epoch": annotation("Natural"),
     "extend": annotation('Literal["stretch", "restart", "constant"]'),
 }
+
+
+def keeps_its_config(resume: object, others: Sequence[str]) -> str:
+    """Says that these overrides cannot be typed together with `resume=RUN`."""
+    return (
+        f"resume={resume} continues a run with its own config, of which only {' and '.join(ENDS)} "
+        f"may change: leave out {' '.join(others)}, or start a new run."
+    )
 
 
 @dataclass(frozen=True)
@@ -76,8 +85,8 @@ def _of_the_schedule(config: Mapping[str, Any], last: Extension) -> str:
         name = config["task"]["_target_"].rpartition(".")[2]
         how = "stretched" if last.extend == "stretch" else "restarted"
         return (
-            f"extend={last.extend}: the schedule of {name}, if it has one, is {how} for this end "
-            "if its code reads the number of steps from the trainer"
+            f"extend={last.extend}: a schedule of {name} that reads its length from the trainer is "
+            f"{how} for this end"
         )
     if last.extend == "restart":
         return "extend=restart: the schedule starts again, for the remaining steps"

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from arclight.config.best_of import key_of
-from arclight.config.layout import NAMED
+from arclight.config.layout import COMMANDS, NAMED, ROOT
 from arclight.config.options import options
-from arclight.config.typed import as_typed
+from arclight.config.typed import as_typed, not_key_value
 from arclight.errors import UserError
 
 
@@ -30,16 +30,18 @@ def quoted(overrides: Sequence[str]) -> list[str]:
         OverridesError: an override has no key, or sets a config group to something that is not a
             name.
     """
-    faults = {override: fault for override in overrides if (fault := _fault(override))}
+    faults = {override: fault for override in overrides if (fault := _fault(override, overrides))}
     readable = [_quoted(override) for override in overrides if override not in faults]
     if faults:
         raise OverridesError(list(faults.values()), readable)
     return readable
 
 
-def _fault(override: str) -> str | None:
+def _fault(override: str, overrides: Sequence[str]) -> str | None:
     if key_of(override) == "" and not override.startswith("-"):  # for example =3, +=3 or ~
-        return f"{override} is not of the form KEY=VALUE."
+        return not_key_value(override, overrides)
+    if said := _with_dashes(override):
+        return said
     if override.endswith("=None") and not override.startswith("-"):
         return (
             f"{override} is the text None: Hydra writes None as null, so type {override[:-4]}null."
@@ -47,6 +49,16 @@ def _fault(override: str) -> str | None:
     if not override.startswith(("-", "~")) and not _is_choice(override):
         return _no_choice(override)
     return None
+
+
+def _with_dashes(override: str) -> str | None:
+    """What to type in place of `--seed=1` or `--seed`; None for Hydra's own flags."""
+    key, equals, value = override.partition("=")
+    name = key.removeprefix("--")
+    if name == key or not ("." in name or name in (*ROOT, *COMMANDS) or options(name)):
+        return None
+    typed = f"{name}={as_typed(value) if equals else 'VALUE'}"
+    return f"{key} is not a flag: keys have no dashes; type {typed}."
 
 
 def _is_choice(override: str) -> bool:

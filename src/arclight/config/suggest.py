@@ -3,13 +3,16 @@
 import difflib
 from collections.abc import Iterable
 
+MANY = 60  # choices that a sentence lists
+
 
 def did_you_mean(word: str, choices: Iterable[str], prefix: str = "") -> str:
     """Ends a sentence about an unknown name with the nearest choice, or with all choices."""
     known = sorted(choices)
     if close := nearest(word, known):
         return f": did you mean {prefix}{close}?"
-    return f": it accepts {', '.join(known)}." if known else ": it accepts none."
+    shown = ", ".join(known) if len(known) <= MANY else f"{', '.join(known[:MANY])}, ..."
+    return f": it accepts {shown}." if known else "."
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
@@ -35,4 +38,15 @@ def key_meant(key: str, keys: Iterable[str]) -> str:
         return f": did you mean {close}?"
     if siblings:
         return did_you_mean("", [f"{parent}.{sibling}" for sibling in siblings])
+    if not parent and (ends := _ending_with(key, known)):
+        return f": did you mean {' or '.join(ends[:2])}?"
     return did_you_mean(key, [k for k in known if "." not in k])
+
+
+def _ending_with(name: str, keys: Iterable[str]) -> list[str]:
+    """The keys with this or a similar last part: `trainer.max_epochs` for `epochs`."""
+    leaves: dict[str, list[str]] = {}
+    for key in keys:
+        leaves.setdefault(key.rpartition(".")[2], []).append(key)
+    longer = [key for leaf, found in leaves.items() if leaf.endswith(f"_{name}") for key in found]
+    return leaves.get(name) or longer or leaves.get(nearest(name, leaves) or "", [])

@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -40,3 +42,28 @@ def pasted(key: str, value: Any) -> str:
     if text.startswith("'") and not set('"\\') & set(value):  # the shell needs the single quotes
         text = f'"{value}"'
     return shlex.quote(f"{key}={text}")
+
+
+def not_key_value(word: str, words: Sequence[str], key_of_runs: str = "resume") -> str:
+    """Says what to type in place of a word without `KEY=VALUE`, by the words around it.
+
+    Args:
+        word: the faulty word.
+        words: the command line.
+        key_of_runs: the key that takes a run directory.
+    """
+    start = f"{word} is not of the form KEY=VALUE"
+    at = list(words).index(word) if word in words else len(words)
+    before, after = "".join(words[:at][-1:]), [*words[at + 1 : at + 3], "", ""]
+    if word.startswith("=") and before.isidentifier() and (value := word[1:] or after[0]):
+        return f"{start}: type {before}={value}, without spaces."
+    if after[0].startswith("=") and (value := after[0][1:] or after[1]):
+        return f"{start}: type {word}={value}, without spaces."
+    if word.isidentifier() and after[0] and not re.search("=|^-", after[0]):  # KEY VALUE
+        return f"{start}: type {word}={shlex.quote(after[0])}."
+    if "=" in before and not word.startswith(("=", "+", "~")):  # KEY=VALUE with spaces
+        key, _, value = before.partition("=")
+        return f"{start}: if it belongs to {key}, type {pasted(key, f'{value} {word}')}."
+    if Path(word, "config.yaml").is_file():
+        return f"{start}: type {pasted(key_of_runs, word)}."
+    return f"{start}, without spaces around the equals sign."

@@ -26,7 +26,8 @@ class Preflight:
         examples: size of the training set.
         batch: examples of one step on all devices; `parts`: the number of parts into which devices
             and gradient accumulation split it.
-        steps: optimizer steps of the whole run.
+        steps: optimizer steps of the whole run, at most; 0: not known.
+        epochs: of the whole run, if they may end it before `steps`; 0: they do not.
         step: the costs of one part; None: unknown, and `unknown` says why.
         evaluated: examples of an evaluation batch on one device.
         evaluation: bytes of its activations; 0: no more than those of a training step.
@@ -42,6 +43,7 @@ class Preflight:
     batch: int
     parts: int
     steps: int
+    epochs: int
     step: StepCosts | None
     unknown: str
     evaluated: int
@@ -91,10 +93,11 @@ class Preflight:
             free = f" of {gib(self.free)} free" if self.free else ""
             listed = ", ".join(f"{name} {gib(size)}" for name, size in parts.items() if size)
             rows.append(("memory", f"about {gib(self.peak or 0)}{free}: {listed}"))
-        length = f"{self.steps:,} steps" if self.steps else "no limit on the steps"
-        if self.least_seconds is not None and self.steps:
-            length += f", at least {duration(self.least_seconds)} {self.rate_is}"
-        rows.append(("length", length))
+        ends = [(self.steps, "steps"), (self.epochs, "epochs")]
+        length = " or ".join(f"{count:,} {unit}" for count, unit in ends if count)
+        if self.steps and (self.least_seconds or 0) >= 1:
+            length += f", at least {duration(self.least_seconds or 0)} {self.rate_is}"
+        rows.append(("length", length or "no limit on the steps"))
         return rows
 
 
@@ -125,15 +128,15 @@ def forecast(
         batch = config["data"].get("batch_size", data.batch_size)
     weights = list((task.model if isinstance(task, Task) else task).parameters())
     examples = facts.sizes.get("train", 0)
+    counted = bool(batch and examples)
     counts = Preflight(
         parameters=sum(p.numel() for p in weights),
         trained=sum(p.numel() for p in weights if p.requires_grad),
         examples=examples,
         batch=batch,
         parts=parts,
-        steps=steps_of(trainer, examples, batch)
-        if batch and examples
-        else max(0, trainer["max_steps"] or 0),
+        steps=steps_of(trainer, examples, batch) if counted else max(0, trainer["max_steps"] or 0),
+        epochs=0 if counted else max(0, trainer["max_epochs"] or 0),
         step=None,
         unknown=(
             f"{type(task).__name__} is a plain LightningModule, so only parameters are counted"

@@ -11,7 +11,7 @@ from arclight.config.best_of import key_of
 from arclight.config.checks.fault import Fault
 from arclight.config.checks.node_faults import misfit
 from arclight.config.compose import typed_overrides
-from arclight.config.extensions import ENDS
+from arclight.config.extensions import keeps_its_config
 from arclight.config.freeze import freeze
 from arclight.config.help.explain import explain
 from arclight.config.help.located import check_typed, located
@@ -46,10 +46,7 @@ def require_alone(cfg: DictConfig, overrides: Sequence[str]) -> None:
         if not is_end(one) and key_of(one) not in ("resume", "runs", "check", "extend")
     ]
     if others:
-        raise UserError(
-            f"resume={cfg.resume} continues a run with its own config, of which only "
-            f"{' and '.join(ENDS)} may change; leave out {' '.join(others)}."
-        )
+        raise UserError(keeps_its_config(cfg.resume, others))
 
 
 def require_no_extend(overrides: Sequence[str]) -> None:

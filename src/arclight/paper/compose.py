@@ -60,7 +60,7 @@ def _unknown(words: Sequence[str]) -> str | None:
     for word in words:
         group, _, key = key_of(word).partition(".")
         if group == "paper" and key and key.split(".")[0] not in known:
-            return f"paper.{key} is unknown{did_you_mean(key, known)}"
+            return f"paper.{key} is unknown{did_you_mean(key, known, 'paper.')}"
     return None
 
 
@@ -71,7 +71,7 @@ def _check(node: dict[str, Any]) -> None:
         if value == "???":
             faults.append(f"paper.{key} must be given: type paper.{key}=VALUE.")
         elif key not in known:
-            faults.append(f"paper.{key} is unknown{did_you_mean(key, list(known))}")
+            faults.append(f"paper.{key} is unknown{did_you_mean(key, list(known), 'paper.')}")
         elif not fits(value, known[key].annotation):
             faults.append(f"paper.{key}={value} should be {in_words(known[key].annotation)}.")
     if faults:

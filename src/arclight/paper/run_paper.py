@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from arclight.config.compose import hydra_ready
+from arclight.config.options import options
+from arclight.config.typed import not_key_value
 from arclight.console import attach, say
 from arclight.errors import UserError
 from arclight.masking import masked_overrides
@@ -161,4 +163,6 @@ def require_words(words: Sequence[str]) -> None:
     """Raises `UserError` if an argument does not have the form KEY=VALUE."""
     for word in words:
         if "=" not in word and not word.startswith("~"):
-            raise UserError(f"{word} is not of the form KEY=VALUE, without spaces around =.")
+            if word in options("paper"):
+                raise UserError(f"{word} is not of the form KEY=VALUE: type paper={word}.")
+            raise UserError(not_key_value(word, words))

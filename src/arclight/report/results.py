@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from arclight.config.freeze import flatten
-from arclight.config.suggest import did_you_mean
+from arclight.config.suggest import key_meant
 from arclight.errors import UserError
 from arclight.reading import read_manifest, read_mapping, read_overrides, read_summary
 
@@ -145,4 +145,4 @@ def require_known(results: Sequence[Result], key: str) -> None:
     """Raises `UserError` if no run has this key."""
     known = {k for r in results for k in (*r.settings, *r.metrics)} | {"status"}
     if key not in known:
-        raise UserError(f"{key} is not a key of these runs{did_you_mean(key, sorted(known))}")
+        raise UserError(f"{key} is not a key of these runs{key_meant(key, sorted(known))}")

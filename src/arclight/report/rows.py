@@ -65,7 +65,8 @@ def grouped(
     """One row for each combination of the keys: the number of finished runs, and their means.
 
     Unfinished runs are counted but left out of the means; seeds and folds are pooled. Runs on
-    different data are in different rows.
+    different data are in different rows. Finished runs without any of the metrics are left out:
+    they are of another task.
 
     Args:
         by: the keys.
@@ -77,6 +78,8 @@ def grouped(
     """
     for key in by:
         require_known(results, key)
+    if metrics:
+        results = [r for r in results if r.status != "finished" or {*metrics} & {*r.metrics}]
     if not mixed:  # never average over several data sets
         by = [*by, *(key for key in DATA if key not in by and varies(results, key))]
     groups: dict[str, list[Result]] = {}
@@ -105,7 +108,8 @@ def _require_unmixed(by: Sequence[str], groups: Iterable[Sequence[Result]]) -> N
     for group in groups:
         keys = distinguishing(group)
         if keys:
-            title = ", ".join(f"{key}={short(group[0].settings.get(key))}" for key in by)
+            values = {key: short(group[0].settings.get(key)) for key in by}
+            title = ", ".join(f"{key}={value}" for key, value in values.items() if value)
             shown = keys[:SHOWN_KEYS]
             more = f" and {len(keys) - len(shown)} more keys" if keys[SHOWN_KEYS:] else ""
             lines = ", ".join(f"{key} ({_values_of(group, key)})" for key in shown)

@@ -80,6 +80,8 @@ def closing(run: RunDirectory, results: dict[str, Any]) -> list[tuple[str, str]]
     costs = results["costs"]
     where = "".join(f", {p} {costs[f'{p}_ms']:.2f}" for p in PHASES if costs).replace("_", "-")
     tested = f"{results['tested_checkpoint']} of step {results['tested_step']}"
+    if not (run.config["callbacks"].get("checkpoints") or {}).get("monitor"):
+        tested += ", as no callbacks.checkpoints.monitor=METRIC selects the best"
     rows = [*metrics, ("tested", tested), ("trained", spent)]
     if costs:
         rows.append(("ms per step", where.removeprefix(", ")))

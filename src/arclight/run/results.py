@@ -9,6 +9,8 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from arclight.console import say
 from arclight.costs.timing import forward_seconds
+from arclight.data.exact import make_exact
+from arclight.data.module import DataModule
 from arclight.errors import UserError
 from arclight.run.assembly import Parts
 from arclight.run.failures import out_of_memory, unvalidated_metric
@@ -61,7 +63,12 @@ def is_tested(parts: Parts) -> bool:
 
 
 def test(trainer: L.Trainer, parts: Parts) -> dict[str, float]:
-    """Tests the task with its current weights, and returns the logged metrics."""
+    """Tests the task with its current weights, and returns the logged metrics.
+
+    A random sample of the test set is the same in every test.
+    """
+    if not isinstance(parts.data, DataModule):
+        make_exact(parts.data, parts.config["seed"], say)
     logged = trainer.test(parts.task, datamodule=parts.data, verbose=False)
     return rounded({name: value for one in logged for name, value in one.items()})
 

@@ -13,6 +13,7 @@ from arclight.config.checks.check import check
 from arclight.config.compose import chosen_options, composed, freeze_as_composed
 from arclight.config.freeze import flatten
 from arclight.config.help.hydra_errors import in_a_sentence
+from arclight.config.help.left_out import left_out
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 from arclight.search.space import ABSENT, Assignment, Parameter, assignments, lookup
@@ -130,6 +131,8 @@ def _misfits(parameter: Parameter, config: dict[str, Any]) -> list[str]:
 
 
 def _unknown(key: str, config: dict[str, Any]) -> str:
+    if said := left_out(key, config):
+        return said
     known = [k for k, _ in flatten(config)]
     siblings = [k for k in known if k.rpartition(".")[0] == key.rpartition(".")[0]]
     hint = did_you_mean(key, known)

@@ -14,6 +14,7 @@ from arclight.config.compose import hydra_ready, typed_overrides
 from arclight.config.environment import hidden
 from arclight.config.freeze import differences
 from arclight.config.help.located import check_typed
+from arclight.config.typed import shown
 from arclight.errors import UserError
 from arclight.files import open_lock, write_text
 from arclight.masking import masked_overrides
@@ -106,7 +107,8 @@ def _show(
         claim.release()
         config = composer.config(claim.values)
         check(config)
-        print(f"# trial {claim.number} of {study.wanted}")
+        values = " ".join(f"{key}={shown(value)}" for key, value in claim.values.items())
+        print(f"# trial {claim.number} of {study.wanted}: {values}")
         print(yaml.safe_dump(config, sort_keys=False))
 
 

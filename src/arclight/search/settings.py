@@ -92,8 +92,9 @@ class Search:
         monitor = checkpoints.get("monitor")
         if not self.objectives and monitor is None:
             raise UserError(
-                "callbacks.checkpoints.monitor is null, so no metric selects the best trial: "
-                "type callbacks.checkpoints.monitor=NAME, or give search.objectives."
+                "No metric selects the best trial: type callbacks.checkpoints.monitor=val_loss "
+                "callbacks.checkpoints.mode=min, with a metric that the module logs, or add "
+                "objectives: [{metric: val_loss, direction: minimize}] to the search."
             )
         nodes = self.objectives or [
             {

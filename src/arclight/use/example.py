@@ -88,7 +88,7 @@ def example(usage: Usage, format: str, place: Path, script: str) -> str:
         opened = opened.format(name=json.dumps(place.name))
     needs = " ".join(dict.fromkeys([*packages, *usage.packages]))
     lines = [
-        f'"""Ask the model: python {script} {usage.asks}',
+        f'"""Use the model: python {script} {usage.asks}',
         "",
         f"Needs: pip install {needs}",
         '"""',
@@ -101,6 +101,7 @@ def example(usage: Usage, format: str, place: Path, script: str) -> str:
         *sorted({*imports, *usage.imports}, key=_as_sorted),
         "",
     ]
+    lines += ["if len(sys.argv) == 1:", "    sys.exit(__doc__)", ""]
     code = usage.code.strip()
     gap = 1 if isinstance(usage, HubUsage) and not code.startswith("def ") else 2
     return "\n".join([*lines, opened.rstrip(), *[""] * gap, code, ""])

@@ -1,6 +1,7 @@
 """Export a run's model to a file or a folder, and verify its outputs."""
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import Literal
@@ -92,7 +93,7 @@ def export(
                 f"{difference:.1e} for outputs up to {size:.1e}; it was removed. Type "
                 "another format."
             )
-        write_beside(one, format, part / place.name, usage, license)
+        script = write_beside(one, format, part / place.name, usage, license)
         settle(part, place)
     except (OSError, SafetensorError) as error:
         said = getattr(error, "strerror", None) or str(error)
@@ -103,9 +104,12 @@ def export(
     finally:
         shutil.rmtree(part, ignore_errors=True)
     print(
-        f"{place} has the outputs of {run}: the largest difference is {difference:.1e}, for "
+        f"{place} gives the outputs of the run: the largest difference is {difference:.1e}, for "
         f"outputs up to {size:.1e} (allowed: {TOLERANCE:g} of that)."
     )
+    if usage and script:
+        example = (place if place.is_dir() else place.parent) / script
+        print(f"Use it: python {shlex.quote(str(example))} {usage.asks}")
     if push is not None:
         upload(place, push, private)
     return place

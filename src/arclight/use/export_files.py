@@ -11,7 +11,7 @@ from arclight.use.trained import Trained
 
 def write_beside(
     one: Trained, format: str, place: Path, usage: Usage | None, license: str | None
-) -> None:
+) -> str | None:
     """Writes `example.py` and `README.md` into an exported folder, or beside an exported file.
 
     Beside `model.onnx` they are `model_onnx_example.py` and `model_onnx_README.md`, since other
@@ -23,6 +23,9 @@ def write_beside(
         place: the exported file or folder.
         usage: the example of the task; None: it has none.
         license: for the card; None: not stated.
+
+    Returns:
+        The name of the example; None if there is none.
     """
     before = f"{place.parent}/{place.name.replace('.', '_')}_"
     if place.is_dir():
@@ -33,3 +36,4 @@ def write_beside(
         write_text(script, code)
     content = card(one, format, place, usage, (script.name, code) if code else None, license)
     write_text(Path(f"{before}README.md"), content)
+    return script.name if code else None

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arclight.config.only_reading import only_reading
+from arclight.errors import UserError
 from arclight.provenance.code import warn_of_changes
 from arclight.run.opened import open_checked
 from arclight.run_directory import RunDirectory
@@ -73,7 +74,15 @@ class LoadedRun:
 
         Args:
             inputs: the model's inputs, such as images `(batch, channels, height, width)`.
+
+        Raises:
+            UserError: there are no inputs.
         """
+        if not inputs:
+            raise UserError(
+                "predict needs the inputs of the model: type run.predict(INPUTS), for example with "
+                "a batch of run.data.test_dataloader()."
+            )
         import torch
         from lightning.pytorch.utilities.model_helpers import is_overridden
 

@@ -1,5 +1,6 @@
 """Loads a run's trained model, and example inputs for it, from its directory."""
 
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,9 +69,23 @@ class Trained:
                 f"{type(self.task).__name__} does not define example inputs: set "
                 "`self.example_input_array`, a tensor or a tuple of tensors, in its constructor."
             )
+        self._require_accepted(list(named.values()))
         return {
             name: one[torch.arange(batch) % len(one)].contiguous() for name, one in named.items()
         }
+
+    def _require_accepted(self, values: list[Any]) -> None:
+        """Raises `UserError` if `forward` takes another number of inputs."""
+        forward = inspect.signature(self.model.forward)
+        try:
+            forward.bind(*values)
+        except TypeError as error:
+            names = ", ".join(forward.parameters)
+            raise UserError(
+                f"{type(self.task).__name__}.forward takes ({names}), and the example has "
+                f"{len(values)}: set `self.example_input_array = ({names})`, a tuple of tensors, "
+                "in the constructor."
+            ) from error
 
     def _first_of_data(self) -> Any:
         """The inputs of a batch of (inputs, targets): its first part."""

@@ -82,6 +82,25 @@ def test_fault_of_a_file_is_reported_with_the_file() -> None:
     assert line_of("model/bert_masked.yaml", "betas") in output
 
 
+@pytest.mark.parametrize(
+    ("overrides", "mode"),
+    [
+        (["callbacks.checkpoints.monitor=val/loss"], "min"),
+        (["task=image_regression", "callbacks.checkpoints.monitor=val_acc"], "max"),
+    ],
+)
+def test_the_worst_value_of_a_metric_cannot_select_the_best_checkpoint(
+    overrides: list[str], mode: str
+) -> None:
+    words = [*overrides, f"callbacks.checkpoints.mode={mode}"]
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        wrong = freeze_as_composed(compose("train", overrides, return_hydra_config=True))
+        right = freeze_as_composed(compose("train", words, return_hydra_config=True))
+        check_typed(right, words)
+        with pytest.raises(UserError, match=f"type callbacks.checkpoints.mode={mode}"):
+            check_typed(wrong, overrides)
+
+
 def test_override_that_adds_a_key_should_be_left_out() -> None:
     (output,) = faults("+data.zzz=1")
     assert output.endswith("Leave out +data.zzz=1.")

@@ -14,6 +14,10 @@ Config = dict[str, Any]
 WHOLE_STEPS = "arclight.data.module.DataModule"
 """Data modules in which `batch_size` counts the samples of a step over all processes."""
 
+LOWER_IS_BETTER = {"loss", "error", "perplexity", "rmse", "mse", "mae", "nll", "wer", "cer"}
+HIGHER_IS_BETTER = {"acc", "accuracy", "f1", "auroc", "auc", "iou", "dice", "r2", "bleu"}
+"""Last words of the names of metrics, such as `val_loss` and `val/accuracy`."""
+
 _PLACE = re.compile(r"(^|_)(path|root|folder|dir|file)$")
 
 
@@ -28,6 +32,24 @@ def faults_of_combinations(config: Config) -> Iterator[Fault]:
         yield from _of_empty_places(data)
         if isinstance(trainer, dict):
             yield from _of_shares(trainer, data)
+
+
+def faults_of_the_monitor(config: Config) -> Iterator[Fault]:
+    """A metric whose worst value would select the best checkpoint."""
+    callbacks = config.get("callbacks")
+    node = callbacks.get("checkpoints") if isinstance(callbacks, dict) else None
+    if not isinstance(node, dict):
+        return
+    monitor, mode = node.get("monitor"), node.get("mode")
+    last = re.split(r"[/_.]", str(monitor).lower())[-1]
+    wanted = "min" if last in LOWER_IS_BETTER else "max" if last in HIGHER_IS_BETTER else mode
+    if mode in ("min", "max") and mode != wanted:
+        key, worst = "callbacks.checkpoints", "highest" if mode == "max" else "lowest"
+        message = (
+            f"{key}.monitor={monitor} with {key}.mode={mode} would keep the checkpoint with the "
+            f"{worst} {monitor}: type {key}.mode={wanted}."
+        )
+        yield Fault(message, (f"{key}.monitor", f"{key}.mode"))
 
 
 def _of_the_end(trainer: Config) -> Iterator[Fault]:

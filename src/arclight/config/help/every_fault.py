@@ -1,7 +1,8 @@
 """Collect all faults of a command line; Hydra alone stops at the first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -9,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from arclight.config.best_of import key_of
 from arclight.config.compose import freeze_as_composed, typed_overrides
 from arclight.config.freeze import flatten, plain
 from arclight.config.help.hydra_errors import culprit, in_a_sentence
@@ -41,6 +43,7 @@ def every_fault(arguments: Sequence[str], configs: Path) -> list[str]:
 def _of_a_job(overrides: list[str], arguments: Sequence[str]) -> list[str]:
     left, complaints, checked = list(overrides), list[Exception](), list[str]()
     keys: list[str] = []
+    config: dict[str, Any] = {}
     while True:
         try:
             cfg = compose("train", overrides=left, return_hydra_config=True)
@@ -57,7 +60,19 @@ def _of_a_job(overrides: list[str], arguments: Sequence[str]) -> list[str]:
                 left.remove(override)
                 continue
         break
-    return [*(in_a_sentence(error, keys, arguments) for error in complaints), *checked]
+    said = [in_a_sentence(error, keys, arguments, config) for error in complaints]
+    return [*said, *_not_typed(checked, {key_of(one) for one in {*overrides} - {*left}})]
+
+
+def _not_typed(lines: Iterable[str], removed: Collection[str]) -> Iterator[str]:
+    """The lines, except about missing keys that are in an override with another fault."""
+    wanted = True
+    for line in lines:
+        if not line.startswith(" "):  # otherwise a sample of a file, after the sentence
+            key, missing, _ = line.partition(" must be given")
+            wanted = not (missing and key in removed)
+        if wanted:
+            yield line
 
 
 def _jobs(overrides: list[str]) -> Iterator[list[str]]:

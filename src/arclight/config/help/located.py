@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from arclight.config.checks.check import check
+from arclight.config.checks.combinations import faults_of_the_monitor
 from arclight.config.checks.fault import ConfigError, Fault
 from arclight.config.help.formats import formats
 from arclight.config.help.origin import Link, Origins
@@ -20,6 +21,8 @@ from arclight.masking import masked_overrides
 def check_typed(config: dict[str, Any], overrides: Sequence[str]) -> None:
     """Checks a config like `check`, and says where the faulty values were set.
 
+    Also checks that the best checkpoint is not the worst; runs that exist can still be read.
+
     Args:
         config: the frozen config.
         overrides: the overrides that it was composed from.
@@ -27,10 +30,13 @@ def check_typed(config: dict[str, Any], overrides: Sequence[str]) -> None:
     Raises:
         UserError: one line for each fault of the config.
     """
+    faults = list(faults_of_the_monitor(config))
     try:
         check(config)
     except ConfigError as error:
-        raise UserError("\n".join(located(error.faults, overrides))) from error
+        faults = [*error.faults, *faults]
+    if faults:
+        raise UserError("\n".join(located(faults, overrides)))
 
 
 def located(faults: Sequence[Fault], overrides: Sequence[str]) -> list[str]:
