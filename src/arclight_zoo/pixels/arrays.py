@@ -1,12 +1,15 @@
 """Read images that are stored as arrays: `.npy` files, and the pages of TIFF files."""
 
 import io
+import threading
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
+_one_at_a_time = threading.Lock()  # the filter of warnings belongs to the process
 MAGIC = b"\x93NUMPY"
 
 
@@ -29,6 +32,34 @@ def read_stack(image: Image.Image) -> NDArray[Any]:
         ValueError: the pages differ in size.
     """
     return np.stack([np.asarray(page) for page in ImageSequence.Iterator(image)], axis=-1)
+
+
+def read_wide(image: Image.Image, stored: bytes) -> NDArray[Any] | None:
+    """An image with 16 bits for each colour, `(height, width, bands)`; None for any other image.
+
+    Pillow opens them with 8 bits, which would leave few shades of values that use 12 bits.
+    Transparency is dropped.
+
+    Raises:
+        ValueError: its format is not PNG.
+    """
+    if image.mode not in ("RGB", "RGBA", "LA") or not image.tile:
+        return None
+    arguments = image.tile[0][3]
+    raw = arguments[0] if isinstance(arguments, tuple) else arguments
+    if not isinstance(raw, str) or ";16" not in raw:
+        return None
+    if image.format != "PNG":
+        raise ValueError(
+            "its pixels have 16 bits for each colour, which are read only from PNG and .npy files"
+        )
+    import torch
+    from torchvision.io import ImageReadMode, decode_png
+
+    content = torch.frombuffer(bytearray(stored), dtype=torch.uint8)
+    with _one_at_a_time, warnings.catch_warnings(action="ignore"):  # torchvision will drop it
+        bands = decode_png(content, ImageReadMode.UNCHANGED).numpy()
+    return np.ascontiguousarray(np.moveaxis(bands, 0, -1)[..., : 1 if len(bands) < 3 else 3])
 
 
 def read_array(stored: bytes) -> NDArray[Any]:

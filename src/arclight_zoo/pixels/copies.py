@@ -1,7 +1,6 @@
 """Find copies of an image in several splits, or with several labels."""
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from arclight_zoo.pixels.stage import Part
 from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.splits import same_content
+from arclight_zoo.reading.threads import in_threads
 
 _READERS = 8
 _WORDS = {"train": "training", "val": "validation"}
@@ -61,6 +61,5 @@ def _contents(part: Part) -> Iterator[bytes]:
     if part.pixels is not None:
         yield from (image.tobytes() for image in part.images().numpy())
         return
-    with ThreadPoolExecutor(_READERS) as threads:
-        for some in np.array_split(part.rows, -(-len(part) // 256)):
-            yield from threads.map(part.split.content, some.tolist())
+    for some in np.array_split(part.rows, -(-len(part) // 256)):
+        yield from in_threads(part.split.content, some.tolist(), _READERS)

@@ -15,19 +15,29 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from arclight.errors import UserError
-from arclight_zoo.pixels.arrays import MAGIC, is_stack, read_array, read_stack
+from arclight_zoo.pixels.arrays import MAGIC, is_stack, read_array, read_stack, read_wide
 from arclight_zoo.pixels.depth import Decoded, Span, channels_of, shades, size_of
 from arclight_zoo.pixels.image_facts import ImageFacts
 
 Encoded = bytes | Path
 Take = Callable[[Decoded, bytes], Any]
 """Takes an opened, lazily decoded image and its file's bytes, and returns what is needed."""
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, MemoryError)
+_DAMAGED = (
+    *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, MemoryError),
+    RuntimeError,  # torchvision's
+)
+_HEIC = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
 _ORIENTATION = 0x0112  # the Exif tag for the camera's orientation
 
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000")
 """The formats to read. Pillow supports more, but some, such as EPS, start other programs."""
+
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".npy"),
+    *(".jfif", ".jpe", ".apng", ".pgm", ".ppm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k"),
+)
+"""The suffixes of these formats, and of arrays."""
 
 LARGEST = 256 * 2**20  # bytes of an image file
 warnings.simplefilter("error", Image.DecompressionBombWarning)  # Pillow only warns
@@ -53,8 +63,9 @@ def upright(image: Decoded, stored: bytes = b"") -> Decoded:
         if is_stack(image):
             image = read_stack(image)
         else:
+            plain = is_plain(image)  # before decoding, since it may look at other pages
             image.load()
-            return image if is_plain(image) else _finite(ImageOps.exif_transpose(image))
+            return image if plain else _finite(ImageOps.exif_transpose(image))
     return _finite(image)
 
 
@@ -83,6 +94,8 @@ def read_image(encoded: Encoded, where: str, otherwise: str = "", take: Take = u
         if stored.startswith(MAGIC):
             return take(read_array(stored), stored)
         with Image.open(io.BytesIO(stored), formats=_formats()) as image:
+            if (wide := read_wide(image, stored)) is not None:
+                return take(wide, stored)
             return take(image, stored)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(
@@ -90,10 +103,33 @@ def read_image(encoded: Encoded, where: str, otherwise: str = "", take: Take = u
             f"memory: make it smaller{otherwise}."
         ) from error
     except _DAMAGED as error:  # Pillow's errors on damaged files
-        why = f" ({error})" if type(error) is ValueError and "its pixels" in str(error) else ""
+        why = _why(encoded, error)
         raise UserError(
-            f"{where} cannot be read as an image{why}: replace or remove it{otherwise}."
+            f"{where} cannot be read as an image{f' ({why})' if why else ''}: replace or remove it"
+            f"{otherwise}."
         ) from error
+
+
+def _why(encoded: Encoded, error: Exception) -> str:
+    """What an unreadable file is instead of an image; empty if it is not known."""
+    try:
+        stored = encoded if isinstance(encoded, bytes) else _content(encoded)
+    except OSError as reason:
+        return (reason.strerror or "").lower()
+    except ValueError as reason:
+        return str(reason)
+    start = stored[:200].lstrip().lower()
+    kinds = {
+        "it is empty": not stored,
+        "it is a HEIC image: convert it to JPEG or PNG": stored[4:12] in _HEIC,
+        "it is a web page": start.startswith((b"<!doctype", b"<html")),
+        "it is a Git LFS pointer: type git lfs pull": start.startswith(b"version https://git-lfs"),
+        "it is a zip archive": start.startswith(b"pk\x03\x04"),
+    }
+    told = isinstance(error, ValueError) and (
+        stored.startswith(MAGIC) or "its pixels" in str(error)
+    )
+    return next((what for what, true in kinds.items() if true), str(error) if told else "")
 
 
 @cache
@@ -193,6 +229,8 @@ def to_channels(image: Image.Image, channels: int) -> Image.Image:
     require_bands(channels_of(image), channels)
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
+    elif image.mode == "LAB":  # which Pillow only converts to RGB
+        image = image.convert("RGB")
     mode = "L" if channels == 1 else "RGB"
     return image if image.mode == mode else image.convert(mode)
 

@@ -227,7 +227,7 @@ class ImageData(DividedData):
         if source.label_column:
             count = sum(len(split.labels) for split in source.splits.values())
             require_shared(source.path, source.label_column, source.class_names, count)
-        self.notes += similar_names(source.class_names)
+        self.notes += [*similar_names(source.class_names), *source.notes]
         return source
 
     def _strata(self, split: Split) -> Rows:

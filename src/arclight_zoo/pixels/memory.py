@@ -6,7 +6,6 @@ plain copies of lines. `tests/data/test_throughput.py` measures the gain.
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from arclight_zoo.pixels.decode import Shape
 from arclight_zoo.pixels.source import Split
 from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.splits import Rows
+from arclight_zoo.reading.threads import in_threads
 
 
 def decoded(split: Split, shape: Shape, cache: Path) -> NDArray[np.uint8]:
@@ -44,9 +44,8 @@ def decode_rows(split: Split, rows: Rows, shape: Shape) -> NDArray[np.uint8]:
     def decode(i: int) -> None:
         images[i] = shape.pixels(split.image(int(rows[i])))
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:  # Pillow releases the GIL
-        for _ in threads.map(decode, range(len(rows))):
-            pass
+    for _ in in_threads(decode, range(len(rows)), min(8, os.cpu_count() or 1)):
+        pass
     return images
 
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from arclight_zoo.pixels.fit import by_size
 from arclight_zoo.pixels.source import Source, Split
 from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.classes import require_several
+from arclight_zoo.reading.threads import in_threads
 
 _LOOKED_AT = 32  # images of each split
 
@@ -71,16 +71,24 @@ def find_span(image: Callable[[int], Decoded], count: int, fingerprint: str, cac
         cache: folder for the result.
 
     Raises:
-        UserError: all pixels have one value.
+        UserError: all pixels have one value, or some images hold fractions and others integers.
     """
 
     def measure() -> NDArray[np.float64]:
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-            limits = list(threads.map(lambda i: _limits(image(i)), range(count)))
+        threads = min(8, os.cpu_count() or 1)
+        limits = list(in_threads(lambda i: _limits(image(i)), range(count), threads))
         low, high, whole = zip(*limits, strict=True)
-        return np.array([np.nanmin(low), np.nanmax(high), min(whole)])
+        of_deep = np.array(whole)[~np.isnan(low)]
+        return np.array([np.nanmin(low), np.nanmax(high), of_deep.min(), of_deep.max()])
 
-    low, high, whole = cached(cache, f"value range 1|{fingerprint}|{count}", measure).tolist()
+    ranges = cached(cache, f"value range 2|{fingerprint}|{count}", measure).tolist()
+    low, high, whole, any_whole = ranges
+    if any_whole > whole:
+        raise UserError(
+            f"Some images hold fractions and others integers with more than 8 bits ({low:g} to "
+            f"{high:g} in all), so they have no common scale: store all in the same way, or type "
+            "data.value_range=[LOW,HIGH] with the values for black and white."
+        )
     if low == high:
         raise UserError(f"All pixels of all training images are {low:g}: check data.path.")
     return span_of(low, high, bool(whole))

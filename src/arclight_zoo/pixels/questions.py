@@ -9,10 +9,11 @@ from torch import Tensor
 
 from arclight.errors import UserError
 from arclight.tasks.question import Question
-from arclight_zoo.pixels.decode import model_input
+from arclight_zoo.pixels.decode import IMAGE_SUFFIXES, model_input
 from arclight_zoo.pixels.image_facts import ImageFacts
 
 BATCH = 256
+_OF_PHONES = (".heic", ".heif", ".jxl")  # are not read, but named in the answer
 
 
 def image_batches(
@@ -47,8 +48,9 @@ def image_files(place: Path) -> list[Path]:
     """
     if place.is_file():
         return [place]
-    known = {*Image.registered_extensions(), ".npy"}
-    files = sorted(f for f in place.rglob("*") if f.suffix.lower() in known)
+    known = {*Image.registered_extensions(), *IMAGE_SUFFIXES, *_OF_PHONES}
+    files = sorted(f for f in place.rglob("*") if f.suffix.lower() in known and not f.is_dir())
+    files = [f for f in files if not any(p.startswith(".") for p in f.relative_to(place).parts)]
     if not files:
         raise UserError(f"input={place} holds no image: type input=FOLDER with image files.")
     return files

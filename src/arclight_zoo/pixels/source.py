@@ -56,12 +56,14 @@ class Source:
         splits: by name.
         label_column: the column whose distinct values are the classes; None: the source declares
             its classes.
+        notes: messages about the data.
     """
 
     path: str
     class_names: list[str]
     splits: dict[str, Split]
     label_column: str | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_short(self.class_names)

@@ -71,7 +71,12 @@ def open_source(
             f"data.path={path} is a file: type data.path={folder.parent}, the folder it is in."
         )
     if folder.is_dir():
-        from arclight_zoo.pixels.folder import holds_class_folders, open_folder
+        from arclight_zoo.pixels.folder import (
+            folder_without_classes,
+            holds_class_folders,
+            open_folder,
+            without_classes,
+        )
 
         if holds_class_folders(folder):
             return converted(open_folder(folder, wanted), targets)
@@ -81,6 +86,8 @@ def open_source(
             assert label_column is None or isinstance(label_column, str)
             opened = open_tars(folder, cache or cache_folder(None), label_column, wanted)
             return converted(opened, targets)
+        if (split := folder_without_classes(folder)) and label_column is None:
+            raise UserError(without_classes(split))
     elif _means_a_folder(path):
         raise UserError(
             f"data.path={path} does not exist (looked for {folder.absolute()}): "

@@ -47,7 +47,7 @@ def converted(source: Source, targets: Targets) -> Source:
         name: replace(split, labels=table[split.labels])  # type: ignore[type-var]
         for name, split in source.splits.items()
     }
-    return Source(source.path, names, splits)
+    return Source(source.path, names, splits, notes=source.notes)
 
 
 def _named_by_numbers(source: Source) -> NDArray[np.float32]:

@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arclight.errors import UserError
-from arclight_zoo.pixels.decode import OR_SKIP, Take, read_image, upright
-from arclight_zoo.pixels.folder import IMAGE_SUFFIXES
+from arclight_zoo.pixels.decode import IMAGE_SUFFIXES, OR_SKIP, Take, read_image, upright
 from arclight_zoo.pixels.source import Source, Split
 from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.classes import require_short

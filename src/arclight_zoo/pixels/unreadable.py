@@ -6,7 +6,6 @@ runs depend only on the files, all processes agree, and the count is exact.
 
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from arclight_zoo.pixels.decode import Take, upright
 from arclight_zoo.pixels.source import Split
 from arclight_zoo.reading.cache import cached
 from arclight_zoo.reading.splits import Rows
+from arclight_zoo.reading.threads import in_threads
 
 NAMED = 5  # most images in a message
 
@@ -105,9 +105,8 @@ def _unreadable(split: Split, cache: Path) -> Rows:
     n = len(split.labels)
 
     def look() -> Rows:
-        with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as threads:
-            bad = threads.map(lambda row: _is_faulty(split, row), range(n))
-            return np.flatnonzero(np.fromiter(bad, dtype=bool, count=n))
+        bad = in_threads(lambda row: _is_faulty(split, row), range(n), min(32, os.cpu_count() or 1))
+        return np.flatnonzero(np.fromiter(bad, dtype=bool, count=n))
 
     return np.asarray(cached(cache, f"unreadable 1|{split.fingerprint}|{n}", look))
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,14 @@ def fault(
             )
     if cells is not None and place.is_dir() and (other := _other_kind(place, cells)):
         return other
+    if place.is_dir() and "No (supported) data files" in str(cause):
+        files = (f for f in place.rglob("*") if f.is_file() and not f.name.startswith("."))
+        kinds = sorted({suffix_of(f) or f.name for f in islice(files, 10_000)})
+        some = f"only {', '.join(kinds[:5])} files" if kinds else "no files"
+        return (
+            f"data.path={path} holds {some}, which cannot be read: convert them, or type "
+            f"data.path=FOLDER with one that holds {holds}."
+        )
     if "corresponds to no data" in str(cause):
         return f"{path} has no rows: fill it, or type another data.path."
     words = " ".join(str(cause).split())[:300].rstrip(".")

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from arclight.errors import UserError
-from arclight_zoo.pixels.decode import Encoded, read_image
-from arclight_zoo.pixels.folder import IMAGE_SUFFIXES
+from arclight_zoo.pixels.decode import IMAGE_SUFFIXES, Encoded, read_image
 from arclight_zoo.pixels.hub_images import HubSplit, encoded_images
 from arclight_zoo.pixels.scenes import COUNTS, DIGITS, scenes
 from arclight_zoo.reading.hub import known_column, load_splits

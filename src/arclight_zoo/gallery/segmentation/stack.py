@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from arclight_zoo.gallery.segmentation.pairs import Pairs
 from arclight_zoo.pixels.decode import require_bands, to_channels
 from arclight_zoo.pixels.depth import Decoded, Span, channels_of, is_deep, shades, size_of
 from arclight_zoo.reading.cache import cached
+from arclight_zoo.reading.threads import in_threads
 
 IGNORED = 255  # in a mask: unlabelled, as in Pascal VOC
 _INSPECTED = 16  # images of each split
@@ -72,9 +72,8 @@ def stacked(
             made[i, :channels] = image_pixels(image, channels, size, span)
             made[i, channels] = _classes(mask, size, pairs.where(i)) + np.uint8(1)  # 255 becomes 0
 
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-            for _ in threads.map(decode, range(pairs.count)):
-                pass
+        for _ in in_threads(decode, range(pairs.count), min(8, os.cpu_count() or 1)):
+            pass
         return made
 
     return cached(cache, f"pairs 2|{pairs.fingerprint}|{channels}|{size}|{span}", make)
