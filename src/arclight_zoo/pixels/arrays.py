@@ -43,9 +43,10 @@ def read_wide(image: Image.Image, stored: bytes) -> NDArray[Any] | None:
     Raises:
         ValueError: its format is not PNG.
     """
-    if image.mode not in ("RGB", "RGBA", "LA") or not image.tile:
+    tiles = getattr(image, "tile", None)
+    if image.mode not in ("RGB", "RGBA", "LA") or not tiles:
         return None
-    arguments = image.tile[0][3]
+    arguments = tiles[0][3]
     raw = arguments[0] if isinstance(arguments, tuple) else arguments
     if not isinstance(raw, str) or ";16" not in raw:
         return None

@@ -10,7 +10,12 @@ from arclight_zoo.reading.splits import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
 
 __all__ = ["Cells", "first_row", "suffix_of", "table_files"]
 
-_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_MARKS = {  # UTF-32 first, since its mark begins with that of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _SHOWN = 40  # characters of a cell
 
 
@@ -32,13 +37,24 @@ class Cells:
         options: dict[str, Any] = {"encoding": encoding} if encoding and kind != "parquet" else {}
         if kind == "csv":
             options |= {"keep_default_na": False, "na_values": ["", *self.missing]}
+            options |= {"sep": "\t"} if suffix_of(file) == ".tsv" else {}
         return options
 
 
 def encoding_of(file: Path) -> str | None:
-    """The encoding that a file's byte order mark declares; None without a mark."""
+    """The encoding that a file's byte order mark, or zeros in its first characters, declare.
+
+    None if it has neither.
+    """
     with file.open("rb") as opened:
-        return _MARKS.get(opened.read(2))
+        begin = opened.read(4)
+    if len(begin) == 4 and not begin.startswith(tuple(_MARKS)):
+        zeros = [byte == 0 for byte in begin]
+        if zeros == [False, True, False, True]:
+            return "utf-16-le"
+        if zeros == [True, False, True, False]:
+            return "utf-16-be"
+    return next((name for mark, name in _MARKS.items() if begin.startswith(mark)), None)
 
 
 def suffix_of(file: Path) -> str:

@@ -15,7 +15,15 @@ def numbered(values: Mapping[str, Sequence[Any]]) -> tuple[list[str], dict[str, 
 
     A split whose labels are all -1 is unlabelled: its numbers stay -1, which is no class. In a
     split with other labels too, -1 is a label like them.
+
+    Raises:
+        UserError: some labels are lists or objects.
     """
+    if any(isinstance(value, list | dict) for own in values.values() for value in own):
+        raise UserError(
+            "Some labels are lists or objects, not classes: give each row one label, in a column "
+            "of its own."
+        )
     known = {s: own for s, own in values.items() if any(v not in _WITHHELD for v in own)}
     distinct = sorted({value for own in known.values() for value in own})
     require_short(distinct)

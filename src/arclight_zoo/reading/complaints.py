@@ -1,5 +1,6 @@
 """Find out why a file or folder cannot be read as a table."""
 
+import csv
 import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -22,6 +23,27 @@ def require_commas(place: Path) -> None:
         encoding = encoding_of(place) or "utf-8-sig"
         with place.open(encoding=encoding, errors="replace") as lines:
             refuse_separator(str(place), lines.readline().rstrip("\r\n"))
+
+
+def require_distinct_names(place: Path, cells: Cells) -> None:
+    """Raises `UserError` for a csv file with two columns of the same name.
+
+    Args:
+        place: a file, or a folder of files.
+        cells: how they are read.
+    """
+    files = [place] if place.is_file() else sorted(place.iterdir())
+    for file in files:
+        if suffix_of(file) != ".csv" or not file.is_file():
+            continue
+        encoding = cells.encoding or encoding_of(file) or "utf-8-sig"
+        with file.open(encoding=encoding, errors="replace", newline="") as lines:
+            try:
+                header = next(csv.reader(lines), [])
+            except csv.Error:
+                continue  # reading the table reports it
+        if twice := next((name for name in header if name and header.count(name) > 1), None):
+            raise UserError(f"{file} has several columns named {twice}: give each its own name.")
 
 
 def refuse_separator(path: str, header: str) -> None:
@@ -125,9 +147,14 @@ def _other_kind(folder: Path, cells: Cells) -> str | None:
         before, first = first, first or (file, table)
         if before is None:
             continue
+        if lacks := [c for c in before[1].columns if c not in table.columns]:
+            return f"{file} has no column {lacks[0]}, which {before[0].name} has: add it."
+        if more := [c for c in table.columns if c not in before[1].columns]:
+            return (
+                f"{file} has a column {more[0]}, which {before[0].name} lacks: add it there, or "
+                "remove it."
+            )
         for column in before[1].columns:
-            if column not in table.columns:
-                return f"{file} has no column {column}, which {before[0].name} has: add it."
             if table[column].isna().all():
                 return (
                     f"The column {column} of {file} is empty: fill it, or type another split, "

@@ -17,7 +17,14 @@ from arclight_zoo.reading.splits import Wanted
 
 _COMMIT = re.compile(r"@[0-9a-f]{40}/")
 
-TABLES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "text"}
+TABLES = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".parquet": "parquet",
+    ".txt": "text",
+}
 """The `datasets` builder for a single file, by its suffix."""
 
 
@@ -102,9 +109,9 @@ def split_files(path: str, place: Path | None) -> dict[str, tuple[list[str], str
 def _text_tables(folder: Path) -> tuple[str, Path] | None:
     """The format of the tables directly in a folder, and one of these, if all are csv or json."""
     files = [f for f in folder.iterdir() if f.is_file() and suffix_of(f) in TABLES]
-    kinds = {TABLES[suffix_of(file)]: file for file in sorted(files)}
-    (first, *others) = kinds.items() or [("", folder)]
-    return first if not others and first[0] in ("csv", "json") else None
+    kinds = {(TABLES[suffix_of(f)], suffix_of(f) == ".tsv"): f for f in sorted(files)}
+    ((kind, _), first), *others = kinds.items() or [(("", False), folder)]
+    return (kind, first) if not others and kind in ("csv", "json") else None
 
 
 def _identity(files: Any) -> str:

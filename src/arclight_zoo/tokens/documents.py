@@ -32,13 +32,24 @@ def open_table(path: str, cells: Cells | None = None, wanted: "Wanted" = tuple) 
     from arclight_zoo.reading.hub import load_splits
 
     place = Path(path).expanduser()
-    looks_local = path.startswith((".", "/", "~")) or suffix_of(place) in (".csv", ".jsonl", ".txt")
+    looks_local = path.startswith((".", "/", "~")) or suffix_of(place) in (
+        ".csv",
+        ".tsv",
+        ".jsonl",
+        ".txt",
+    )
     if not place.exists() and (looks_local or address(path)[0].count("/") > 1):
         raise UserError(
             f"data.path={path} does not exist (looked for {place.absolute()}): "
             "type data.path=FILE with the file or folder of your text."
         )
-    return load_splits(path, place if place.exists() else None, TEXTS, cells, wanted)
+    table = load_splits(path, place if place.exists() else None, TEXTS, cells, wanted)
+    if any("__index_level_0__" in rows.features for rows in table.values()):  # by pandas
+        raise UserError(
+            f"The rows of {path} have more cells than its first line has names: quote texts that "
+            'contain commas, as in "one, two", and name each column.'
+        )
+    return table
 
 
 def column(path: str, table: Any, given: str | None, key: str, usual: Sequence[str]) -> str:

@@ -138,6 +138,11 @@ def _texts(path: str, table: Any, name: str, key: str) -> Splits:
     texts = {split: _cells(path, split, rows, name) for split, rows in table.items()}
     for split, cells in texts.items():
         bad = [i for i, cell in enumerate(cells) if not isinstance(cell, str) or not cell]
+        if bad and not any(isinstance(cell, str) for cell in cells):
+            raise UserError(
+                f"The column {name} of {path} holds no text (its first cell is {cells[0]!r}): type "
+                f"data.{key}=NAME with another of {', '.join(table[split].features)}."
+            )
         if bad:
             raise UserError(
                 f"{which_rows(bad, path, split)} no text in {name}: remove "

@@ -1,6 +1,8 @@
 """Tables with odd cells, types, suffixes and encodings."""
 
 import gc
+import json
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from arclight.errors import UserError
 from arclight_zoo.gallery.tabular.data import TableData
+from arclight_zoo.gallery.tabular.question import read_rows
 from arclight_zoo.text.labelled import LabelledText
 
 
@@ -124,7 +127,10 @@ def test_suffixes_in_any_case(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("stored", "given"),
-    [("utf-16", None), ("utf-8-sig", None), ("latin-1", "latin-1"), ("cp1252", "cp1252")],
+    [
+        *((name, None) for name in ("utf-16", "utf-8-sig", "utf-32", "utf-16-le", "utf-16-be")),
+        *((name, name) for name in ("latin-1", "cp1252")),
+    ],
 )
 def test_encodings_are_detected_or_must_be_given(
     tmp_path: Path, stored: str, given: str | None
@@ -140,3 +146,141 @@ def test_a_request_for_a_column_shows_the_first_row(tmp_path: Path) -> None:
     file = csv(tmp_path / "a.csv", ["a", "b"] * 12, "review,stars")
     with pytest.raises(UserError, match="Its first row: review='text number 0', stars='a'"):
         texts(file)
+
+
+WORDS_OF_24 = [f"row {i}" for i in range(24)]
+BOTH = ["a", "b"] * 12
+
+
+def lines(header: str, row: str) -> str:
+    """A csv file of 24 rows; `{i}` is the row's number and `{label}` its class."""
+    made = [row.format(i=i, x=(i * 7) % 24 / 8, label=BOTH[i]) for i in range(24)]
+    return "\n".join([header, *made]) + "\n"
+
+
+def numbers(folder: Path, content: str, suffix: str = ".csv", **given: Any) -> TableData:
+    (folder / f"a{suffix}").write_text(content)
+    data = TableData(str(folder / f"a{suffix}"), target="label", **given)
+    data.setup()
+    return data
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "columns", "note"),
+    [
+        (",x,label", "{i},{x},{label}", ["x"], "Left out columns without a name"),
+        ("x,label,", "{x},{label},", ["x"], "Left out columns without a name"),
+        ("id,x,label", "{i},{x},{label}", ["id", "x"], "number the rows .*: id"),
+        ("x,c,label", "{x},5,{label}", ["x", "c"], "one value in all training rows: c"),
+        ("x,label", "{x},{label}\n,", ["x"], "Left out 24 empty rows"),
+    ],
+)
+def test_columns_and_rows_of_a_spreadsheet(
+    tmp_path: Path, header: str, row: str, columns: list[str], note: str
+) -> None:
+    data = numbers(tmp_path, lines(header, row))
+    assert data.facts.columns.numbers == columns
+    assert any(re.search(note, one) for one in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "sentence"),
+    [
+        ("x,x,label", "1,{x},{label}", "several columns named x"),
+        ("x,label,label", "{x},1,{label}", "several columns named label"),
+        ("x,label", "{x},{label},more,3", "more cells than its first line"),
+        ("title\nx,z,label", "{x},1,{label}", "more cells than its first line"),
+        ("x,label", '"{i},5",{label}', r"written as '.*,5': write them as 1234\.5"),
+        ("x,label", '"1,{i}00",{label}', r"written as '1,.*'.*data\.categorical=\[x\]"),
+        ("x,label", "{i}%,{label}", "written as '.*%'"),
+        ("x,label", "${x},{label}", r"written as '\$"),
+        ("x,label", "1e{i}00,{label}", "infinite in x|too large"),
+    ],
+)
+def test_tables_that_would_be_misread_are_rejected(
+    tmp_path: Path, header: str, row: str, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        numbers(tmp_path, lines(header, row))
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "n/a", "?"])
+def test_words_among_numbers_are_named(tmp_path: Path, word: str) -> None:
+    cells = [str(i / 7) if i % 8 else word for i in range(80)]
+    rows = "\n".join(f"{cell},{i},{'ab'[i % 2]}" for i, cell in enumerate(cells))
+    with pytest.raises(UserError, match=rf"the word {re.escape(word)}: type data\.missing="):
+        numbers(tmp_path, f"x,z,label\n{rows}\n")
+    assert numbers(tmp_path, f"x,z,label\n{rows}\n", missing=[word]).facts.columns.gaps == ["x"]
+
+
+@pytest.mark.parametrize("value", [[1, 2], {"a": 1}])
+def test_nested_values_are_rejected(tmp_path: Path, value: Any) -> None:
+    rows = [{"x": i, "m": value, "label": BOTH[i]} for i in range(24)]
+    with pytest.raises(UserError, match=r"column m .* lists or objects"):
+        numbers(tmp_path, "\n".join(map(json.dumps, rows)), ".jsonl")
+    rows = [{"text": WORDS_OF_24[i], "label": [BOTH[i]]} for i in range(24)]
+    (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(UserError, match="labels are lists or objects"):
+        texts(tmp_path / "b.jsonl")
+
+
+@pytest.mark.parametrize("test", [["z,label", "1,{label}"], ["x,z,label", ",1,{label}"]])
+def test_a_column_that_is_empty_in_one_split_is_rejected(tmp_path: Path, test: list[str]) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "train.csv").write_text(lines("x,z,label", "{x},{i},{label}"))
+    (tmp_path / "d" / "test.csv").write_text(lines(*test))
+    with pytest.raises(UserError, match="column x is missing or empty in split test"):
+        TableData(str(tmp_path / "d"), target="label").setup()
+
+
+def test_a_target_with_one_value_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"have the label 2\.5, so there is nothing to predict"):
+        numbers(tmp_path, lines("x,label", "{x},2.5"))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".json", ".jsonl"])
+def test_predictions_read_cells_as_training_does(tmp_path: Path, suffix: str) -> None:
+    """Also where a column's other rows would give the cell another type."""
+    names = ("x", "code", "flag", "day", "label")
+    rows = [
+        (i / 7 + 0.01, f"0{i % 3}" if i % 6 else "A", i % 2 == 0, f"2020-01-0{i % 4 + 1}", BOTH[i])
+        for i in range(24)
+    ]
+
+    def stored(some: list[tuple[Any, ...]]) -> str:
+        as_json = [json.dumps(dict(zip(names, row, strict=True))) for row in some]
+        if suffix in (".json", ".jsonl"):
+            return f"[{','.join(as_json)}]" if suffix == ".json" else "\n".join(as_json)
+        by = "," if suffix == ".csv" else "\t"
+        return "\n".join(by.join(map(str, row)) for row in [names, *some]) + "\n"
+
+    data = numbers(tmp_path, stored(rows), suffix)
+    file = tmp_path / f"new{suffix}"
+    whole = read_rows(tmp_path / f"a{suffix}", data.facts)
+    assert (whole[:, 1:] > 0).all()  # no category is unknown
+    for i in (1, 6):
+        file.write_text(stored(rows[i : i + 1]))
+        assert (read_rows(file, data.facts)[0] == whole[i]).all()
+
+
+@pytest.mark.parametrize("header", ["text,label", "label,text"])
+def test_texts_with_unquoted_commas_are_rejected(tmp_path: Path, header: str) -> None:
+    row = "one, two {i},{label}" if header.startswith("text") else "{label},one, two {i}"
+    (tmp_path / "a.csv").write_text(lines(header, row))
+    with pytest.raises(UserError, match="quote texts that contain commas"):
+        texts(tmp_path / "a.csv")
+
+
+def test_a_column_of_numbers_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(lines("text,label", "{i},{label}"))
+    with pytest.raises(UserError, match=r"column text .* holds no text \(its first cell is 0\)"):
+        texts(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "d/train.tsv", "d/TRAIN.TSV"])
+def test_tables_separated_by_tabs(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(lines("text\tlabel", "one, two {i}\t{label}").replace("\ta\n", "\tNA\n"))
+    data = texts(file if file.parent == tmp_path else file.parent)
+    assert data.facts.class_names == ["NA", "b"]

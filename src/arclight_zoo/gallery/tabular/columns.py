@@ -1,5 +1,6 @@
 """Encode columns as numbers, with statistics of the training rows."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 MANY = 20  # distinct texts that a column may always have
-FEW_WORDS = 3  # most distinct words in a column of numbers
+_BOOLEANS = {"False", "True"}
 UNKNOWN = 0  # the code of unknown categories and empty cells
 
 
@@ -65,8 +66,7 @@ class Columns:
             parts.append(np.where(empty[name], 0.0, (values - mean) / std))
         parts += [empty[name].astype(float) for name in self.gaps]
         for name, known in self.categories.items():
-            number: dict[str | None, int] = {value: i for i, value in enumerate(known, 1)}
-            parts.append(np.array([number.get(cell, UNKNOWN) for cell in as_texts(table[name])]))
+            parts.append(np.array(_numbered(as_texts(table[name]), known)))
         return np.stack(parts, axis=1).astype(np.float32)
 
 
@@ -100,19 +100,17 @@ def fit_columns(
             values = as_numbers(column, name, path)
             numbers.append(name)
             means.append(float(np.nanmean(values)))
-            stds.append(float(np.nanstd(values)) or 1.0)
+            with np.errstate(over="ignore"):
+                stds.append(float(np.nanstd(values)) or 1.0)
+            if not np.isfinite(stds[-1]):
+                raise UserError(
+                    f"The column {name} of {path} has values up to {np.nanmax(abs(values)):g}, too "
+                    f"large to be scaled: convert it to other units, or type data.drop=[{name}]."
+                )
             if np.isnan(values).any():
                 gaps.append(name)
             continue
         texts = sorted({cell for cell in as_texts(column) if cell is not None})
-        words = [text for text in texts if not _is_number(text)]
-        if name not in categorical and len(texts) > MANY and len(words) <= FEW_WORDS:
-            raise UserError(
-                f"The column {name} of {path} holds numbers and the "
-                f"{'words' if words[1:] else 'word'} {', '.join(words)}: type "
-                f"data.missing=[{','.join(words)}] if that means an empty cell, or "
-                f"data.categorical=[{name}]."
-            )
         if len(texts) > MANY and 2 * len(texts) > len(table):
             raise UserError(
                 f"The column {name} of {path} has {len(texts)} different values in {len(table)} "
@@ -125,12 +123,12 @@ def fit_columns(
     return Columns(numbers, means, stds, gaps, categories)
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text is a finite number."""
     try:
-        float(text)
+        return math.isfinite(float(text))
     except ValueError:
         return False
-    return True
 
 
 def is_numeric(column: "Series[Any]") -> bool:
@@ -160,5 +158,33 @@ def as_numbers(column: "Series[Any]", name: str, where: str) -> NDArray[np.float
 
 
 def as_texts(column: "Series[Any]") -> list[str | None]:
-    """The cells as text; None for empty cells."""
-    return [None if gone else str(cell) for cell, gone in zip(column, column.isna(), strict=True)]
+    """The cells as text; None for empty cells.
+
+    A whole number is written without a point, since gaps make a column of integers one of
+    fractions; a date without a time of day is written alone.
+    """
+    return [None if gone else _text(cell) for cell, gone in zip(column, column.isna(), strict=True)]
+
+
+def _text(cell: Any) -> str:
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell).removesuffix(" 00:00:00") if hasattr(cell, "isoformat") else str(cell)
+
+
+def _numbered(cells: Sequence[str | None], known: Sequence[str]) -> list[int]:
+    """The number of each cell's category, from 1; equal numbers and booleans may differ in text."""
+    number = {value: i for i, value in enumerate(known, 1)}
+    aliases: dict[Any, int] = {}
+    if _BOOLEANS.issuperset(known):
+        aliases = {value.lower(): i for value, i in number.items()}
+    elif all(map(is_number, known)):
+        aliases = {float(value): i for value, i in number.items()}
+
+    def find(cell: str | None) -> int:
+        if cell is None or cell in number:
+            return number.get(cell or "", UNKNOWN)
+        key: Any = float(cell) if is_number(cell) else cell.lower()
+        return aliases.get(key, UNKNOWN)
+
+    return [find(cell) for cell in cells]

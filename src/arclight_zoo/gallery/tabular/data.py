@@ -13,6 +13,7 @@ from arclight import Facts, UserError
 from arclight.data.order import EvalBatches, TrainBatches
 from arclight.data.rows import RowLoader
 from arclight.ranges import Count, Share
+from arclight_zoo.gallery.tabular.cleaning import checked, cleaned
 from arclight_zoo.gallery.tabular.columns import as_numbers, as_texts, fit_columns, is_numeric
 from arclight_zoo.gallery.tabular.facts import TableFacts
 from arclight_zoo.gallery.tabular.table import listed, open_table, require_target
@@ -94,17 +95,24 @@ class TableData(DividedData):
         if hasattr(self, "facts"):
             return
         splits = open_table(self.path, self.cells, self.division.wanted)
+        splits, self.notes = cleaned(self.path, splits, (*self.drop, *self.categorical))
         target = require_target(self.path, splits, self.target)
         columns = self._inputs(splits, target)
+        self.notes += checked(self.path, splits, columns, self.categorical)
         class_names, targets = self._targets(splits, target)
         tables, truths = self._divide(splits, targets, bool(class_names))
         if class_names:
             counts = np.bincount(truths["train"], minlength=len(class_names)).tolist()
-            self.notes = similar_names(class_names) + untrained(class_names, counts)
+            self.notes += similar_names(class_names) + untrained(class_names, counts)
         inputs = fit_columns(tables["train"], columns, self.categorical, self.path)
         mean, std = 0.0, 1.0
         if not class_names:
-            mean, std = float(truths["train"].mean()), float(truths["train"].std()) or 1.0
+            mean, std = float(truths["train"].mean()), float(truths["train"].std())
+            if not std:
+                raise UserError(
+                    f"All training rows of {self.path} have the {target} {mean:g}, so there is "
+                    "nothing to predict: choose another data.target."
+                )
         self.parts: dict[str, tuple[Tensor, Tensor]] = {}
         digest = hashlib.sha256()
         for name in STAGES:
@@ -122,6 +130,7 @@ class TableData(DividedData):
             std=std,
             inputs=asdict(inputs),
             missing=list(self.cells.missing),
+            encoding=self.cells.encoding,
         )
 
     def _inputs(self, splits: "dict[str, DataFrame]", target: str) -> list[str]:

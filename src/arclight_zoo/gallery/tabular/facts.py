@@ -20,6 +20,7 @@ class TableFacts(Facts):
         std: of its numbers in the training rows.
         inputs: the fields of `Columns`.
         missing: values that count as empty cells.
+        encoding: of csv files; None: UTF-8, unless a byte order mark says otherwise.
     """
 
     target: str
@@ -28,6 +29,7 @@ class TableFacts(Facts):
     std: float
     inputs: dict[str, Any]
     missing: list[str] = field(default_factory=list)
+    encoding: str | None = None
 
     @property
     def columns(self) -> Columns:

@@ -9,6 +9,7 @@ import numpy as np
 
 from arclight import UserError
 from arclight_zoo.reading.cells import Cells, first_row, suffix_of
+from arclight_zoo.reading.complaints import require_distinct_names
 from arclight_zoo.reading.hub import load_splits
 from arclight_zoo.reading.missing import which_rows
 from arclight_zoo.reading.splits import Wanted
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")  # with scikit-learn
-FILES = (".csv", ".parquet", ".jsonl")
+FILES = (".csv", ".tsv", ".parquet", ".jsonl", ".json")
 HOLDS = "csv, jsonl or parquet files, named by split (train.csv, test.csv)"
 
 
@@ -40,6 +41,8 @@ def open_table(path: str, cells: Cells, wanted: Wanted) -> "dict[str, DataFrame]
             f"data.path={path} does not exist (looked for {place.absolute()}): type data.path=FILE "
             "with a csv or parquet file."
         )
+    if place.exists():
+        require_distinct_names(place, cells)
     splits = load_splits(path, place if place.exists() else None, HOLDS, cells, wanted)
     return {str(name): split.to_pandas() for name, split in splits.items()}
 

@@ -17,10 +17,20 @@ _VALUES = """    value = float(outputs[0]) * float(known["std"]) + float(known["
 def table_usage(facts: TableFacts) -> Usage:
     """The example of a program that predicts the class or value of each row of a csv file."""
     answer = _CLASSES if facts.class_names else _VALUES
+    encoding = json.dumps(facts.encoding or "utf-8-sig")
     missing = json.dumps(["", *facts.missing])
     code = f"""{SOFTMAX if facts.class_names else ""}
 classes, columns = json.loads(known["classes"]), json.loads(known["inputs"])
 means, stds = (dict(zip(columns["numbers"], columns[key])) for key in ("means", "stds"))
+
+
+def category(cell, words):  # its number; equal numbers and booleans may differ in text
+    if {{*words}} <= {{"False", "True"}}:
+        cell = cell.capitalize()
+    try:
+        return 1 + [float(w) for w in words].index(float(cell))
+    except ValueError:
+        return words.index(cell) + 1 if cell in words else 0
 
 
 def encoded(row):  # numbers, 1 for empty ones, and numbers of categories (0: unknown)
@@ -28,11 +38,11 @@ def encoded(row):  # numbers, 1 for empty ones, and numbers of categories (0: un
     scaled = [0 if v is None else (v - means[c]) / stds[c] for c, v in numbers.items()]
     gaps = [numbers[c] is None for c in columns["gaps"]]
     named = columns["categories"].items()
-    categories = [words.index(row[c]) + 1 if row[c] in words else 0 for c, words in named]
+    categories = [category(row[c], words) for c, words in named]
     return np.array([[*scaled, *gaps, *categories]], np.float32)
 
 
-for i, row in enumerate(csv.DictReader(open(sys.argv[1], encoding="utf-8-sig", newline="")), 1):
+for i, row in enumerate(csv.DictReader(open(sys.argv[1], encoding={encoding}, newline="")), 1):
     outputs = model(rows=encoded(row))[0][0]
 {answer.format(target=json.dumps(facts.target))}    print(json.dumps({{"row": str(i), **answer}}))
 """

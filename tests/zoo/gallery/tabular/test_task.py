@@ -52,7 +52,7 @@ def asked(run: RunDirectory, made: pd.DataFrame, target: str, folder: Path) -> N
     with pytest.raises(UserError, match=r"bad\.csv has no column town: add it"):
         predict(str(run.path), str(folder / "bad.csv"))
     (folder / "bad.txt").touch()
-    with pytest.raises(UserError, match=r"bad\.txt is not a \.csv, \.parquet, \.jsonl file"):
+    with pytest.raises(UserError, match=r"bad\.txt is not a \.csv, \.tsv, \.parquet, \.jsonl,"):
         predict(str(run.path), str(folder / "bad.txt"))
 
 
