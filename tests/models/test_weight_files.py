@@ -2,6 +2,7 @@
 
 import importlib
 from argparse import Namespace
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,31 @@ WAYS: dict[str, Any] = {
         "when": datetime.now(),
         "args": Namespace(out=Path("x")),
     },
+    "parts of it wrapped": lambda w: {
+        "model": {f"_fsdp_wrapped_module.{n.replace('.', '._orig_mod.')}": t for n, t in w.items()}
+    },
+    "a tuple": lambda w: (prefixed(w, "module."), {"epoch": 3}),
+    "an average by torch-ema": lambda w: {
+        "ema": {"decay": 0.9, "shadow_params": [t / 2 for t in w.values()]},
+        "model": w,
+    },
+    "more of numpy": lambda w: {
+        "net": w,
+        "best": [np.int16(1), np.bool_(True), np.float16(1), np.str_("a"), np.arange(3)],
+        "counts": Counter("ab"),
+        "seen": {1, 2},
+    },
+    "DINO": lambda w: {
+        "student": prefixed(halved(w), "module.backbone."),
+        "teacher": {**prefixed(w, "backbone."), "head.mlp.0.weight": torch.ones(2)},
+    },
+    "MoCo": lambda w: {
+        "state_dict": {
+            **prefixed(w, "module.encoder_q."),
+            **prefixed(halved(w), "module.encoder_k."),
+            "module.queue": torch.ones(3, 5),
+        }
+    },
     "other names": lambda w: {f"layer{i}.w": t for i, t in enumerate(w.values())},
 }
 
@@ -91,9 +117,46 @@ def test_weights_in_many_formats(tmp_path: Path, way: str, suffix: str) -> None:
     assert found.taken.keys() == own.keys()
     assert all(torch.equal(found.taken[name], own[name] + 1) for name in own)
     left = {"with a loss": ["criterion.weight"], "a teacher": ["head.weight"]}
-    if way != "Lightning with an average":
+    left["DINO"] = ["head.mlp.0.weight"]
+    if way not in ("Lightning with an average", "MoCo"):
         assert found.left_out == left.get(way, [])
     assert bool(found.renamed) == (way == "other names")
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["3.weight_g", "3.weight_v"], "factors of a weight"),
+        (["3.parametrizations.weight.original0", "3.parametrizations.weight.original1"], "factors"),
+        (["3.weight_orig", "3.weight_mask"], "pruned"),
+        (["3.weight", "3.lora_A.weight"], "holds adapters"),
+        (["3.weight", "3.zero_point"], "holds quantised"),
+        (["3.qweight"], "holds quantised"),
+    ],
+)
+def test_weights_that_need_a_computation_are_rejected(
+    tmp_path: Path, names: list[str], sentence: str
+) -> None:
+    own = net().state_dict()
+    kept = {name: tensor for name, tensor in own.items() if name != "3.weight"}
+    torch.save(kept | dict.fromkeys(names, own["3.weight"]), tmp_path / "a.pt")
+    with pytest.raises(UserError, match=sentence):
+        read_weights(tmp_path / "a.pt", "it", own)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8])
+def test_integers_are_not_weights(tmp_path: Path, dtype: torch.dtype) -> None:
+    own = net().state_dict()
+    torch.save(own | {"3.weight": own["3.weight"].to(dtype)}, tmp_path / "a.pt")
+    with pytest.raises(UserError, match=r"quantised weights \(3\.weight\)"):
+        read_weights(tmp_path / "a.pt", "it", own)
+
+
+def test_names_of_another_kind_are_not_matched_by_shape() -> None:
+    own = net().state_dict()
+    other = {n.replace("1.weight", "x.bias"): t for n, t in own.items() if n != "1.bias"}
+    other["x.weight"] = own["1.bias"]
+    assert "1.bias" in lacking(matched(other, own), own)
 
 
 def test_safetensors_with_any_suffix(tmp_path: Path) -> None:
@@ -159,6 +222,9 @@ class Code:
         ({"a": 1}, "holds no tensors by name"),
         ([torch.ones(1)], "holds no tensors by name"),
         (None, "cannot be read as weights"),
+        (b"\x89HDF\r\n\x1a\n" + b"0" * 50, "torch.save did not write it"),
+        (b"GGUF" + b"\3\0\0\0" * 5, "torch.save did not write it"),
+        (b'{"a": 1}', "torch.save did not write it"),
         (b"", "is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:a", "is a Git LFS pointer"),
         (b"\n<!DOCTYPE html><html></html>", "is a web page"),

@@ -5,9 +5,10 @@ import pathlib
 import re
 import zipfile
 from argparse import Namespace
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,18 @@ import torch
 from torch import Tensor
 
 from arclight.errors import UserError
-from arclight.models.weight_matching import AVERAGED, matched
+from arclight.models.weight_matching import AVERAGED, changed_weights, matched
 
 __all__ = ["Weights", "read_weights"]
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt", ".tar")
 _PLAIN: list[Any] = [
-    *(Namespace, defaultdict, datetime.datetime, datetime.date, datetime.timedelta),
+    *(list, dict, set, tuple, int, float, str, bool, Counter, defaultdict),
+    *(Namespace, SimpleNamespace, datetime.datetime, datetime.date, datetime.timedelta),
     *(pathlib.PurePosixPath, pathlib.PosixPath),
     *(np.dtype, np.ndarray, np.float64(0).__reduce__()[0], np.ones(1).__reduce__()[0]),
-    *(type(np.dtype(code)) for code in ("f8", "f4", "f2", "i8", "i4", "u1", "?")),
+    *(type(np.dtype(code)) for code in ("e", "f", "d", "?", "U", "S", "O")),
+    *(type(np.dtype(code)) for code in ("b", "h", "i", "l", "B", "H", "I", "L")),
 ]
 """Types that training scripts save beside weights: arguments, times, paths, numpy's numbers."""
 
@@ -79,12 +82,14 @@ def read_weights(file: Path, what: str, own: Mapping[str, Tensor] | None = None)
                 "model.state_dict() alone, by safetensors or torch.save."
             ) from error
         raise UserError(
-            f"{what} cannot be read as weights ({_short(error)}): name a file with a state dict, "
+            f"{what} cannot be read as weights ({_reason(error)}): name a file with a state dict, "
             f"such as {', '.join(SUFFIXES[:3])}."
         ) from error
     weights = _unwrapped(kept, own)
     if not weights:
         raise UserError(f"{what} holds no tensors by name: save model.state_dict() in it.")
+    if changed := changed_weights(weights, own or {}):
+        raise UserError(f"{what} {changed}")
     return weights
 
 
@@ -94,7 +99,12 @@ def _is_safetensors(file: Path) -> bool:
         return opened.read(9)[8:9] == b"{"
 
 
-def _short(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    """The cause in one short line."""
+    if "eights only load failed" in str(error):  # a page of advice surrounds the cause
+        found = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))
+        unknown = found is None or "Unsupported operand" in found[1]
+        return "torch.save did not write it" if unknown else found[1].strip()[:120]  # type: ignore
     return " ".join(str(error).split())[:120].rstrip(".") or type(error).__name__
 
 
@@ -140,6 +150,8 @@ def _unwrapped(kept: Any, own: Mapping[str, Tensor] | None) -> Weights:
 
 def _parts(kept: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
     """The mappings of a checkpoint with the tensors in each, except optimizer states."""
+    if isinstance(kept, list | tuple):
+        kept = {str(i): one for i, one in enumerate(kept) if isinstance(one, Mapping)}
     if not isinstance(kept, Mapping) or "param_groups" in kept or len(path) > 3:
         return
     arrays = {str(k): _as_tensor(v) for k, v in kept.items() if not isinstance(v, Mapping)}
