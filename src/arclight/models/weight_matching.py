@@ -18,8 +18,7 @@ _WITHIN = re.compile(
 )
 _QUANTISED = "holds quantised weights ({}): name a file with weights in floating point."
 _CHANGED = {
-    r"\.lora_\w+(\.|$)": "holds adapters ({}): before saving, merge them with merge_and_unload() of "
-    "peft.",
+    r"\.lora_\w+(\.|$)": "holds adapters ({}): before saving, call merge_and_unload() of peft.",
     r"\.(parametrizations\..+|weight_[gv])$": "holds factors of a weight ({}): before saving, call "
     "torch.nn.utils.parametrize.remove_parametrizations, or remove_weight_norm.",
     r"\.weight_(orig|mask)$": "holds a pruned weight ({}): before saving, call "

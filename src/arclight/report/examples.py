@@ -50,7 +50,8 @@ def read_examples(file: Path) -> Examples | None:
     from pyarrow import ArrowException, parquet
 
     try:
-        table = parquet.read_table(file)
+        with file.open("rb") as opened:  # pyarrow takes no undecodable path
+            table = parquet.read_table(opened)
         columns = [table[name].to_numpy() for name in ("id", "target", "prediction", "score")]
     except (ArrowException, OSError, KeyError, ValueError, RecursionError) as error:
         raise UserError(f"{file} cannot be read as predictions: {error}") from error

@@ -78,6 +78,8 @@ def shades(image: Decoded, span: Span | None) -> Image.Image | NDArray[np.uint8]
         if span is None and image.mode.startswith("I;16"):
             span = 0.0, 65535.0
         return Image.fromarray(_to_8_bits(np.asarray(image), span))
+    if span is None and image.dtype == np.uint16:
+        span = 0.0, 65535.0
     pixels = image if image.dtype == np.uint8 else _to_8_bits(image, span)
     if pixels.shape[2] == 1:
         return Image.fromarray(pixels[..., 0])

@@ -6,31 +6,50 @@ from arclight_zoo.pixels.image_facts import ImageFacts
 _MODES = {1: "L", 3: "RGB"}
 PACKAGES = ("Pillow",)
 
+_READ = '''
+
+def eight(values):
+    """Values of any kind as 8 bits."""
+    if values.dtype in (np.uint8, bool):
+        return values * np.uint8(255 if values.dtype == bool else 1)
+    shades = (values.astype(float) - BLACK) * (255 / (WHITE - BLACK))
+    return np.rint(shades.clip(0, 255)).astype(np.uint8)
+
+
+def bands_of(file):
+    """An array (.npy), or the grey pages of a TIFF file, as height x width x bands."""
+    if file.endswith(".npy"):
+        bands = np.atleast_3d(np.load(file))
+        return eight(np.moveaxis(bands, 0, -1) if bands.shape[0] < bands.shape[2] else bands)
+    image = Image.open(file)
+    if image.format == "TIFF" and image.n_frames > 1 and len(image.getbands()) == 1:
+        return eight(np.dstack([np.asarray(page) for page in ImageSequence.Iterator(image)]))
+'''
 _PICTURE = '''
 
 def square(file):
     """An image file as SIZE x SIZE pixels of 8 bits."""
-    image = ImageOps.exif_transpose(Image.open(file))
+    if (bands := bands_of(file)) is not None:
+        image = Image.fromarray(bands[..., 0] if bands.shape[2] == 1 else bands)
+    else:
+        image = Image.open(file){checked}
+        image = ImageOps.exif_transpose(image)
     if image.mode[0] in "IF":  # more than 8 bits
-        shades = (np.asarray(image, float) - BLACK) * (255 / (WHITE - BLACK))
-        image = Image.fromarray(np.rint(shades.clip(0, 255)).astype(np.uint8))
+        image = Image.fromarray(eight(np.asarray(image)))
+    if image.mode == "LAB":
+        image = image.convert("RGB")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return resized(image.convert("{mode}")){coloured}
 '''
+_CHECKED = """
+        if image.mode[0] not in "IF" and ";16" in str(image.tile):
+            sys.exit(f"{file} has 16 bits a colour, but Pillow reads 8: save it as .npy")"""
 _BANDS = '''
 
 def square(file):
-    """An array (.npy), or the pages of a TIFF file, as SIZE x SIZE x bands of 8 bits."""
-    if file.endswith(".npy"):
-        bands = np.atleast_3d(np.load(file))
-        if bands.shape[0] < bands.shape[2]:
-            bands = np.moveaxis(bands, 0, -1)
-    else:
-        bands = np.dstack([np.asarray(page) for page in ImageSequence.Iterator(Image.open(file))])
-    if bands.dtype != np.uint8:
-        shades = (bands.astype(float) - BLACK) * (255 / (WHITE - BLACK))
-        bands = np.rint(shades.clip(0, 255)).astype(np.uint8)
+    """An array, or the pages of a TIFF file, as SIZE x SIZE x bands of 8 bits."""
+    bands = bands_of(file)
     return np.dstack([resized(Image.fromarray(one)) for one in np.moveaxis(bands, -1, 0)])
 '''
 _CENTRE = '''
@@ -60,9 +79,8 @@ def prepared(file):
 
 def image_imports(facts: ImageFacts) -> tuple[str, ...]:
     """Lines that import what `image_reader` needs."""
-    return (
-        f"from PIL import Image, {'ImageOps' if facts.channels in _MODES else 'ImageSequence'}",
-    )
+    some = ["Image", *(["ImageOps"] if facts.channels in _MODES else []), "ImageSequence"]
+    return (f"from PIL import {', '.join(some)}",)
 
 
 def image_reader(
@@ -86,10 +104,12 @@ def image_reader(
     if normal:
         constants += [f"MEAN = np.array({facts.mean}, np.float32)",
                       f"STD = np.array({facts.std}, np.float32)"]  # fmt: skip
-    read = _BANDS
+    read = _READ + _BANDS
     if facts.channels in _MODES:
         again = '.convert("RGB")' if coloured and facts.channels == 1 else ""
-        read = _PICTURE.format(mode=_MODES[facts.channels], coloured=again)
+        checked = _CHECKED if facts.span else ""
+        mode = _MODES[facts.channels]
+        read = _READ + _PICTURE.format(mode=mode, coloured=again, checked=checked)
     parts = ["\n".join(constants) + "\n", _WHOLE if whole else _CENTRE, read]
     return "".join([*parts, *([_PREPARED] if normal else [])])
 
