@@ -18,6 +18,7 @@ from arclight.errors import UserError
 from arclight_zoo.pixels.arrays import MAGIC, is_stack, read_array, read_stack, read_wide
 from arclight_zoo.pixels.depth import Decoded, Span, channels_of, shades, size_of
 from arclight_zoo.pixels.image_facts import ImageFacts
+from arclight_zoo.pixels.instead import instead
 
 Encoded = bytes | Path
 Take = Callable[[Decoded, bytes], Any]
@@ -26,7 +27,6 @@ _DAMAGED = (
     *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, MemoryError),
     RuntimeError,  # torchvision's
 )
-_HEIC = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
 _ORIENTATION = 0x0112  # the Exif tag for the camera's orientation
 
 
@@ -111,25 +111,12 @@ def read_image(encoded: Encoded, where: str, otherwise: str = "", take: Take = u
 
 
 def _why(encoded: Encoded, error: Exception) -> str:
-    """What an unreadable file is instead of an image; empty if it is not known."""
     try:
-        stored = encoded if isinstance(encoded, bytes) else _content(encoded)
+        return instead(encoded if isinstance(encoded, bytes) else _content(encoded), error)
     except OSError as reason:
         return (reason.strerror or "").lower()
     except ValueError as reason:
         return str(reason)
-    start = stored[:200].lstrip().lower()
-    kinds = {
-        "it is empty": not stored,
-        "it is a HEIC image: convert it to JPEG or PNG": stored[4:12] in _HEIC,
-        "it is a web page": start.startswith((b"<!doctype", b"<html")),
-        "it is a Git LFS pointer: type git lfs pull": start.startswith(b"version https://git-lfs"),
-        "it is a zip archive": start.startswith(b"pk\x03\x04"),
-    }
-    told = isinstance(error, ValueError) and (
-        stored.startswith(MAGIC) or "its pixels" in str(error)
-    )
-    return next((what for what, true in kinds.items() if true), str(error) if told else "")
 
 
 @cache
