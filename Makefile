@@ -77,6 +77,7 @@ safety: $(READY) ## attack the commands with files of strangers, damage and secr
 	ARCLIGHT_SAFETY=whole $(BIN)/python -m pytest tests/safety tests/config/test_file_overrides.py tests/test_reading.py \
 		tests/config/test_only_reading.py tests/training/test_shards.py tests/test_cells.py \
 		tests/run/test_lost_workers.py tests/test_signals.py -m "" -q --table
+	$(BIN)/python -m tests.safety.limits
 
 faults: $(READY) ## kill, interrupt and starve runs for hours, and print what came out
 	$(BIN)/python scripts/faults.py

@@ -5,8 +5,10 @@ before it is loaded, by its size, its depth, and the number of values after its 
 """
 
 import csv
+import gc
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,14 @@ class DamagedFileError(UserError):
     """Raised when a file of a run cannot be read, or has the wrong content."""
 
 
+def require_regular(path: Path) -> None:
+    """Raises `DamagedFileError` for a pipe or a device, whose reading may never end."""
+    with suppress(PermissionError):  # opening the file says why
+        if not path.exists() or path.is_file() or path.is_dir():
+            return
+        raise DamagedFileError(f"{path} is a pipe or a device, not a file: replace it by a file.")
+
+
 def read_text(path: Path, largest: int) -> str:
     """Reads the text of a file.
 
@@ -54,6 +64,7 @@ def read_text(path: Path, largest: int) -> str:
     Raises:
         DamagedFileError: the file is missing, unreadable, empty, too large, or not UTF-8.
     """
+    require_regular(path)
     try:
         with path.open("rb") as file:
             content = file.read(largest + 1)
@@ -116,7 +127,8 @@ def read_json(path: Path) -> dict[str, Any]:
         DamagedFileError: it cannot be read, is not valid JSON, or is not an object.
     """
     try:
-        content = json.loads(read_text(path, LARGEST_JSON))
+        with _without_collection():
+            content = json.loads(read_text(path, LARGEST_JSON))
     except RecursionError as error:
         raise DamagedFileError(
             f"{path} is nested too deeply, so it cannot be a file of a run."
@@ -164,6 +176,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     Raises:
         DamagedFileError: it cannot be read, or is not such a file.
     """
+    require_regular(path)
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file, strict=True))
@@ -179,6 +192,17 @@ def read_rows(path: Path) -> list[dict[str, str]]:
                 f"{path} is damaged: line {number} does not have one value per column."
             )
     return rows
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Stops garbage collection, which would scan millions of new lists repeatedly."""
+    restore = gc.enable if gc.isenabled() else gc.disable
+    gc.disable()
+    try:
+        yield
+    finally:
+        restore()
 
 
 def _require_types(content: Mapping[str, Any], types: Mapping[str, Any], path: Path) -> None:

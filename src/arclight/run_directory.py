@@ -17,7 +17,13 @@ import yaml
 
 from arclight.errors import UserError
 from arclight.files import NoLocksError, lock, open_lock, remove_leftovers, write_json, write_text
-from arclight.reading import DamagedFileError, read_manifest, read_mapping, read_summary
+from arclight.reading import (
+    DamagedFileError,
+    read_manifest,
+    read_mapping,
+    read_summary,
+    require_regular,
+)
 
 SHOWN = 40  # characters of the run's name in the temporary name of its directory
 LOCK = ".lock"  # locked by the process that executes the directory
@@ -125,8 +131,9 @@ class RunDirectory:
             yield
 
     def _require_no_links(self) -> None:
-        """Raises `UserError` if executing the run would write or delete through a link."""
+        """Raises `UserError` if executing the run would write or delete through a link or pipe."""
         for place in self.path.iterdir():
+            require_regular(place)
             if place.is_symlink():
                 raise UserError(
                     f"{place} is a link, and runs do not write or delete through links: replace it "

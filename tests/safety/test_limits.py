@@ -2,6 +2,7 @@
 
 import gc
 import io
+import os
 import resource
 import struct
 import zlib
@@ -12,9 +13,16 @@ import pytest
 from PIL import Image
 
 from arclight.errors import UserError
+from arclight.models.weight_files import read_weights
+from arclight.reading import read_json, read_rows, read_yaml
+from arclight.report import examples
+from arclight.report.examples import read_examples
+from arclight.training.checkpoint_files import UnreadableCheckpointError
+from arclight.training.checkpoint_files import read as read_checkpoint
 from arclight_zoo.pixels.decode import LARGEST, read_image
 from arclight_zoo.pixels.image_data import ImageData
 from arclight_zoo.reading.classes import LONGEST, numbered, require_short
+from tests.safety.large_files import deflated, of_predictions
 
 MOST = 500 * 2**20  # bytes by which the process may grow
 
@@ -130,3 +138,49 @@ def test_a_label_of_megabytes_is_no_class(
 def test_a_name_as_long_as_they_are_is_a_class() -> None:
     require_short(["x" * LONGEST])
     assert numbered({"train": ["a", "x" * LONGEST]})[0][1] == "x" * LONGEST
+
+
+NAMES = {"no JSON": "[", "deep lists": "[" * 100_000, "a number": "3", "numbers": "[1]"}
+
+
+@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+def test_other_class_names_are_reported(tmp_path: Path, names: str) -> None:
+    file = tmp_path / "a.parquet"
+    of_predictions(names)(file)
+    with pytest.raises(UserError, match=r"a\.parquet cannot be read as predictions: "):
+        read_examples(file)
+
+
+def test_many_equal_rows_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, growth: Callable[[], int]
+) -> None:
+    monkeypatch.setattr(examples, "MOST", 1)
+    of_predictions("[]")(tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="has 2 rows, and at most 1 are read"):
+        read_examples(tmp_path / "a.parquet")
+
+
+def test_compressed_weights_are_not_read(tmp_path: Path, growth: Callable[[], int]) -> None:
+    deflated(tmp_path / "a.pt", megabytes=1)
+    with pytest.raises(UserError, match="is a compressed zip file"):
+        read_weights(tmp_path / "a.pt", "a.pt")
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "YAML": read_yaml,
+    "JSON": read_json,
+    "rows": read_rows,
+    "a checkpoint": read_checkpoint,
+    "weights": lambda file: read_weights(file, str(file)),
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+@pytest.mark.parametrize("make", [os.mkfifo, lambda file: file.symlink_to("/dev/zero")])
+def test_a_pipe_is_not_read(
+    tmp_path: Path, make: Callable[[Path], None], read: Callable[[Path], object]
+) -> None:
+    make(tmp_path / "a")
+    with pytest.raises((UserError, UnreadableCheckpointError)) as raised:
+        read(tmp_path / "a")
+    assert "a pipe or a device" in f"{raised.value} {raised.value.__cause__}"

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from arclight.errors import UserError
 from arclight.models.weight_matching import AVERAGED, changed_weights, matched
+from arclight.reading import require_regular
 
 __all__ = ["Weights", "read_weights"]
 
@@ -59,6 +60,7 @@ def read_weights(file: Path, what: str, own: Mapping[str, Tensor] | None = None)
     Raises:
         UserError: the file is damaged, contains more than plain data, or has no tensors.
     """
+    require_regular(file)
     if file.suffix == ".safetensors" or _is_safetensors(file):
         from safetensors.torch import load_file
 
@@ -118,14 +120,23 @@ def _no_checkpoint(file: Path) -> str | None:
         return "is a Git LFS pointer, not weights: type git lfs pull in its repository."
     if begin.startswith((b"<!doctype", b"<html")):
         return "is a web page, not weights: download the file itself."
-    if zipfile.is_zipfile(file):
+    return _no_plain_archive(file) if zipfile.is_zipfile(file) else None
+
+
+def _no_plain_archive(file: Path) -> str | None:
+    """Describes a zip file that `torch.save` did not write; None if it may have written it."""
+    try:
         with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-        if any(name.endswith("constants.pkl") for name in names):
-            return (
-                "is a TorchScript archive, and code in a file is not run: save "
-                "torch.jit.load(FILE).state_dict() by torch.save."
-            )
+            members = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
+        return "is a damaged zip file: replace it."
+    if any(one.filename.endswith("constants.pkl") for one in members):
+        return (
+            "is a TorchScript archive, and code in a file is not run: save "
+            "torch.jit.load(FILE).state_dict() by torch.save."
+        )
+    if any(one.compress_type != zipfile.ZIP_STORED for one in members):
+        return "is a compressed zip file, which could fill the memory: save it by torch.save."
     return None
 
 

@@ -1,5 +1,6 @@
 """Reads `predictions.parquet`: a run's predictions for its test set."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arclight.errors import UserError
+
+COLUMNS = ["id", "target", "prediction", "score"]
+MOST = 10_000_000  # rows, which take 320 MB
 
 
 @dataclass(frozen=True)
@@ -41,20 +45,42 @@ def read_examples(file: Path) -> Examples | None:
     """A run's predictions; None if the file does not exist.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: the file cannot be read, is too large, or has other content.
     """
     if not file.is_file():
         return None
-    import json
-
     from pyarrow import ArrowException, parquet
 
     try:
-        with file.open("rb") as opened:  # pyarrow takes no undecodable path
-            table = parquet.read_table(opened)
-        columns = [table[name].to_numpy() for name in ("id", "target", "prediction", "score")]
+        with file.open("rb") as given, parquet.ParquetFile(given) as opened:  # of any path
+            rows = opened.metadata.num_rows
+            if rows > MOST:  # a small file can have any number of equal rows
+                raise UserError(
+                    f"{file} has {rows:,} rows, and at most {MOST:,} are read as predictions."
+                )
+            names = _class_names((opened.schema_arrow.metadata or {}).get(b"class_names", b"[]"))
+            _require_numbers(opened.schema_arrow)
+            table = opened.read(COLUMNS)
+        if any(table[name].null_count for name in COLUMNS):
+            raise ValueError("some of its values are missing")
+        columns = [table[name].to_numpy() for name in COLUMNS]
     except (ArrowException, OSError, KeyError, ValueError, RecursionError) as error:
         raise UserError(f"{file} cannot be read as predictions: {error}") from error
-    names = json.loads((table.schema.metadata or {}).get(b"class_names", b"[]"))
     ids, targets, predictions, scores = columns
     return Examples(ids, targets, predictions, scores, names)
+
+
+def _class_names(encoded: bytes) -> list[str]:
+    names = json.loads(encoded)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("its class names should be a list of texts")
+    return names
+
+
+def _require_numbers(schema: Any) -> None:
+    from pyarrow import types
+
+    for name in COLUMNS:
+        kind = schema.field(name).type
+        if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+            raise ValueError(f"its {name} should be numbers, and not {kind}")

@@ -12,6 +12,7 @@ import torch
 from arclight.errors import UserError
 from arclight.files import TEMPORARY
 from arclight.models.sharded import is_shard
+from arclight.reading import require_regular
 from arclight.training.finite import require_finite
 
 MAX_VALUES = 10**8  # in a checkpoint; a few lists that contain each other can expand to more
@@ -33,6 +34,7 @@ def read(path: Path, shards: bool = True) -> dict[str, Any]:
         UnreadableCheckpointError: the file is truncated, damaged, or not a checkpoint of a run.
     """
     try:
+        require_regular(path)
         with zipfile.ZipFile(path) as archive:
             if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
                 raise UnreadableCheckpointError(f"{path} is compressed; checkpoints never are")
