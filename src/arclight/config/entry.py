@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from traceback import format_exception
+from traceback import format_exception, walk_tb
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,11 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
         if full:
             raise
         _end(_complaint(error, configs))
+    except ValueError as error:
+        file = _with_defaults(error)
+        if full or file is None:
+            raise
+        _end(f"The defaults of {file} have an option that is not a text: {error}.")
     except OSError as error:  # some errors of Hydra are OSErrors
         if full or error.errno != errno.ENAMETOOLONG:
             raise
@@ -73,6 +78,15 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
         if full:
             raise
         _end(_not_yaml(error))
+
+
+def _with_defaults(error: ValueError) -> str | None:
+    """The config whose defaults list Hydra could not read, such as `experiment/mine`."""
+    if "in defaults" not in str(error):
+        return None
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    paths = [frame.f_locals.get("config_path") for frame in frames]
+    return next((path for path in reversed(paths) if isinstance(path, str)), None)
 
 
 def without_home() -> str:

@@ -48,7 +48,29 @@ def _fault(override: str, overrides: Sequence[str]) -> str | None:
         )
     if not override.startswith(("-", "~")) and not _is_choice(override):
         return _no_choice(override)
-    return None
+    return None if override.startswith("-") or _is_named(override) else _no_choice(override)
+
+
+def _is_named(override: str) -> bool:
+    """Whether the values are texts, if the key is a config group: no option is called 3 or true."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import QuotedString
+    from hydra.errors import HydraException
+
+    group = key_of(override).partition("@")[0]
+    if "=" not in override or not (options(group) or _OF_HYDRA.fullmatch(group)):
+        return True
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException:  # it is reported later
+        return True
+    several = parsed.is_sweep_override()
+    values = list(parsed.sweep_iterator()) if several else [parsed.value()]
+    names = (str, QuotedString, dict, *(() if parsed.is_delete() else (list,)))
+    return all(value is None or isinstance(value, names) for value in values)
+
+
+_OF_HYDRA = re.compile(r"hydra(/\w+)?")
 
 
 def _with_dashes(override: str) -> str | None:
@@ -77,10 +99,11 @@ def _is_choice(override: str) -> bool:
 
 def _no_choice(override: str) -> str:
     group = key_of(override)
-    message = (
-        f"{override} is not one of its choices: type {group}=NAME: the choices are "
-        f"{', '.join(options(group))}."
-    )
+    if override.startswith("~"):
+        return f"{override} is not of the form ~{group} or ~{group}=NAME."
+    choices = options(group.partition("@")[0])
+    listed = f": the choices are {', '.join(choices)}" if choices else ""
+    message = f"{override} is not one of its choices: type {group}=NAME{listed}."
     return message + (f" {group}.NAME=null leaves one of them out." if group in NAMED else "")
 
 

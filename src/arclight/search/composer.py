@@ -14,6 +14,7 @@ from arclight.config.compose import chosen_options, composed, freeze_as_composed
 from arclight.config.freeze import flatten
 from arclight.config.help.hydra_errors import in_a_sentence
 from arclight.config.help.left_out import left_out
+from arclight.config.overrides import quoted
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
 from arclight.search.space import ABSENT, Assignment, Parameter, assignments, lookup
@@ -64,7 +65,7 @@ class Composer:
         if words not in self._composed:
             chosen = [word.split("=")[0] for word in words]
             typed = [o for o in self.overrides if o.split("=")[0] not in chosen]
-            self._composed[words] = composed([*typed, *words])
+            self._composed[words] = composed([*typed, *quoted(words)])
         return self._composed[words]
 
 
