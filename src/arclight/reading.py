@@ -7,6 +7,7 @@ before it is loaded, by its size, its depth, and the number of values after its 
 import csv
 import gc
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ _NUMBER = (int, float)
 OF_A_SUMMARY = {
     "metrics": (dict, type(None)),
     "seconds": _NUMBER,
+    **dict.fromkeys(("parameters", "epochs", "training_seconds"), (*_NUMBER, type(None))),
     "times_resumed": int,
     "error": (str, type(None)),
     "tested": list,
@@ -165,6 +167,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if "run_id" not in manifest:
         raise DamagedFileError(f"{path} is damaged: it has no run_id.")
     _require_types(manifest, OF_A_MANIFEST, path)
+    for later in manifest.get("continued", ()):
+        entry = {"time": None, "code": None, **_mapping(later, path)}
+        _require_types(entry, {**OF_A_MANIFEST, "time": str}, path)
     return manifest
 
 
@@ -211,6 +216,8 @@ def _require_types(content: Mapping[str, Any], types: Mapping[str, Any], path: P
             raise DamagedFileError(
                 f"{path} is damaged: its {key} is a {type(content[key]).__name__}."
             )
+        if isinstance(content.get(key), int) and abs(content[key]) > sys.float_info.max:
+            raise DamagedFileError(f"{path} is damaged: its {key} is too large.")
 
 
 def _mapping(content: Any, path: Path) -> dict[str, Any]:

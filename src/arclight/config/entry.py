@@ -10,6 +10,7 @@ from traceback import format_exception, walk_tb
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from arclight.cells import visible
 from arclight.config.project import PROJECT
 from arclight.dotenv import read_dotenv
 from arclight.errors import RunFailedError, UserError
@@ -102,7 +103,7 @@ def _masked_traceback(
 
 
 def _end(sentence: str) -> None:
-    print(f"error: {masked(sentence)}", file=sys.stderr)
+    print(f"error: {visible(masked(sentence))}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from arclight.cells import visible
 from arclight.config.best_of import key_of
 from arclight.config.checks.fault import Fault
 from arclight.config.checks.node_faults import misfit
@@ -109,7 +110,7 @@ def check_job(cfg: DictConfig, hydra: Any) -> None:
     try:
         check_only(cfg, hydra)
     except UserError as error:
-        print(f"error: {masked(str(error))}", file=sys.stderr)
+        print(f"error: {visible(masked(str(error)))}", file=sys.stderr)
         folder = Path(hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{hydra.job.num}{FAULTY}").touch()

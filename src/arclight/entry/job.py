@@ -10,6 +10,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from arclight.cells import visible
 from arclight.config.compose import typed_overrides
 from arclight.config.entry import EXIT_USER_ERROR
 from arclight.config.freeze import freeze, plain
@@ -38,10 +39,10 @@ def start_job(make: Callable[[], RunDirectory], cfg: DictConfig) -> None:
     try:
         code = execute(make())
     except AnotherConfigError as error:
-        print(f"error: {masked(str(error))}", file=sys.stderr)
+        print(f"error: {visible(masked(str(error)))}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     except UserError as error:
-        print(f"error: {masked(str(error))}", file=sys.stderr)
+        print(f"error: {visible(masked(str(error)))}", file=sys.stderr)
         _note_failure(cfg, str(error), str(error))
     except Exception as error:
         print(masked(traceback.format_exc()), file=sys.stderr)

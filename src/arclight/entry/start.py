@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from arclight.cells import visible
 from arclight.config.compose import chosen_options, typed_overrides
 from arclight.config.entry import EXIT_USER_ERROR
 from arclight.config.freeze import differences
@@ -75,7 +76,7 @@ def start(cfg: DictConfig) -> None:
         if several and not (cfg.get("check") or cfg.get("explain")):
             raise RunFailedError(str(error)) from error
         # Printed here, since Hydra would add a line to the message.
-        print(f"error: {masked(str(error))}", file=sys.stderr)
+        print(f"error: {visible(masked(str(error)))}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     if code == EXIT_USER_ERROR and is_new and run.path.is_dir() and not run.has_trained:
         shutil.rmtree(run.path)  # the error is already printed; this frees the name of the run

@@ -1,5 +1,6 @@
 """Plots of runs and searches, with a folder for each."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,8 @@ def find_searches(places: Sequence[str | Path]) -> list[Path]:
 def study_of(results: Sequence[Result]) -> "tuple[Study, list[str]]":
     """Runs as a study in memory; the keys that differ are its parameters.
 
-    The objective is the metric by which most finished runs select checkpoints.
+    The objective is the metric by which most finished runs select checkpoints; runs without it, and
+    those where it is not finite, are left out.
     """
     import optuna
     from optuna.trial import create_trial
@@ -57,7 +59,7 @@ def study_of(results: Sequence[Result]) -> "tuple[Study, list[str]]":
     name = max(monitors, key=monitors.count)
     upwards = larger_is_better(name, results)
     study = optuna.create_study(direction="maximize" if upwards else "minimize")
-    having = [result for result in results if name in result.metrics]
+    having = [r for r in results if math.isfinite(r.metrics.get(name, math.nan))]
     columns = {
         key: [result.settings[key] for result in having]
         for key in differing(having)

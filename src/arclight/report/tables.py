@@ -15,7 +15,7 @@ def markdown(rows: Rows) -> str:
     if not rows:
         return ""
     lines = [
-        list(rows[0]),
+        [visible(name) for name in rows[0]],
         *(["" if v is None else visible(str(v)) for v in r.values()] for r in rows),
     ]
     lines = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
