@@ -26,4 +26,4 @@ def test_control_characters_are_escaped() -> None:
     assert visible("a\nb") == "a\nb"
     assert visible("\udcff") == "\udcff"
     for write in FORMATS.values():
-        assert "\x1b" not in write([{"a": "\x1b[2J"}])
+        assert "\x1b" not in write([{"a\x1b[2J": "\x1b[2J"}])

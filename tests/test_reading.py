@@ -1,5 +1,6 @@
 """Damaged and untrusted files are rejected with one sentence."""
 
+import json
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from arclight.reading import DamagedFileError, read_json, read_mapping, read_yaml
+from arclight.reading import (
+    DamagedFileError,
+    read_json,
+    read_manifest,
+    read_mapping,
+    read_summary,
+    read_yaml,
+)
 
 BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
@@ -82,3 +90,28 @@ def test_valid_config_is_read(tmp_path: Path) -> None:
     file.write_text("a: &a {b: [1, x]}\nc: *a\nd: {<<: *a, e: null}\n")
     inner = {"b": [1, "x"]}
     assert read_mapping(file) == {"a": inner, "c": inner, "d": {**inner, "e": None}}
+
+
+SUMMARIES = {
+    "parameters": [1],
+    "epochs": {"a": 1},
+    "training_seconds": "x",
+    "seconds": 10**400,
+    "metrics": {"val/loss": 10**400},
+}
+
+
+@pytest.mark.parametrize(("key", "value"), SUMMARIES.items(), ids=SUMMARIES)
+def test_numbers_of_a_summary_are_numbers(tmp_path: Path, key: str, value: Any) -> None:
+    file = tmp_path / "summary.json"
+    file.write_text(json.dumps({"status": "finished", key: value}))
+    with pytest.raises(DamagedFileError, match=r"summary\.json is damaged: its "):
+        read_summary(file)
+
+
+@pytest.mark.parametrize("later", [1, {}, {"code": {}}, {"code": [1], "time": "now"}])
+def test_entries_of_a_manifest_are_complete(tmp_path: Path, later: Any) -> None:
+    file = tmp_path / "manifest.json"
+    file.write_text(json.dumps({"run_id": "a", "continued": [later]}))
+    with pytest.raises(DamagedFileError, match=r"manifest\.json is damaged: it"):
+        read_manifest(file)

@@ -5,16 +5,16 @@ before it is loaded, by its size, its depth, and the number of values after its 
 """
 
 import csv
-import gc
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from arclight.collection import paused_collection
 from arclight.errors import UserError
 
 LARGEST_YAML = 2 * 1024**2  # bytes
@@ -129,7 +129,7 @@ def read_json(path: Path) -> dict[str, Any]:
         DamagedFileError: it cannot be read, is not valid JSON, or is not an object.
     """
     try:
-        with _without_collection():
+        with paused_collection():
             content = json.loads(read_text(path, LARGEST_JSON))
     except RecursionError as error:
         raise DamagedFileError(
@@ -197,17 +197,6 @@ def read_rows(path: Path) -> list[dict[str, str]]:
                 f"{path} is damaged: line {number} does not have one value per column."
             )
     return rows
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Stops garbage collection, which would scan millions of new lists repeatedly."""
-    restore = gc.enable if gc.isenabled() else gc.disable
-    gc.disable()
-    try:
-        yield
-    finally:
-        restore()
 
 
 def _require_types(content: Mapping[str, Any], types: Mapping[str, Any], path: Path) -> None:

@@ -13,6 +13,7 @@ import yaml
 from hydra import initialize_config_dir
 
 from arclight.config.best_of import expand
+from arclight.config.entry import plain_errors
 from arclight.errors import UserError
 from arclight.report.best import words_of
 from arclight.report.differences import differing
@@ -262,3 +263,27 @@ def test_runs_on_other_data_are_separate_rows() -> None:
     rows = grouped(runs, ["model"], ["a"])
     assert [(row["data.path"], row["n"]) for row in rows] == [("digits", 2), ("noise", 1)]
     assert "data.path" not in grouped(runs[:2], ["model"], ["a"])[0]
+
+
+def test_figures_leave_out_metrics_that_are_not_finite(
+    make_run: MakeRun, tmp_path: Path, script: Script
+) -> None:
+    for seed, accuracy in enumerate([0.1, 0.2, float("nan")]):
+        metrics = {"val/accuracy": accuracy}
+        make_run(tmp_path / "runs" / str(seed), f"seed={seed}", metrics=metrics, status="finished")
+    script(tmp_path / "runs", f"figures={tmp_path / 'figures'}")
+    assert list((tmp_path / "figures").glob("*.png"))
+
+
+def test_an_error_sends_no_escape_codes(
+    make_run: MakeRun, tmp_path: Path, script: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = {"val/accuracy\x1b[2J": 0.5}
+    make_run(tmp_path / "run", metrics=metrics, status="finished")
+    with pytest.raises(UserError) as raised:
+        script(tmp_path, "sort=val/accuracy")
+    with pytest.raises(SystemExit), plain_errors():
+        raise raised.value
+    said = capsys.readouterr().err
+    assert r"\x1b[2J" in said
+    assert "\x1b" not in said

@@ -146,7 +146,7 @@ def as_numbers(column: "Series[Any]", name: str, where: str) -> NDArray[np.float
     """
     try:
         values: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"The column {name} of {where} should hold numbers ({error}): fix it, or type "
             f"data.categorical=[{name}] before training."

@@ -159,13 +159,14 @@ class TableData(DividedData):
         import pandas
 
         every = pandas.concat([table[target] for table in splits.values()])
+        if is_numeric(every):
+            values = {n: as_numbers(t[target], target, self.path) for n, t in splits.items()}
         if (self.predict or _kind(every)) == "values":
             if not is_numeric(every):
                 raise UserError(
                     f"data.predict=values needs numbers, but {target} of {self.path} holds "
                     f"{every.iloc[0]!r}: type data.predict=classes, or data.target=COLUMN."
                 )
-            values = {n: as_numbers(t[target], target, self.path) for n, t in splits.items()}
             return [], values
         cells = {name: as_texts(table[target]) for name, table in splits.items()}
         if is_numeric(every) and (every == every.round()).all():  # 2 comes before 10

@@ -91,6 +91,7 @@ def test_empty_cells_and_new_categories(tmp_path: Path) -> None:
         (lambda t: t.assign(id=[f"n{i}" for i in range(N)]), {"target": "price"}, r"drop=\[id\]"),
         (lambda t: t.assign(note=None), {"target": "price"}, "note of .* is empty in all"),
         (lambda t: t.assign(age=np.inf), {"target": "price"}, "is infinite in age"),
+        (lambda t: t.assign(price=np.inf), {"target": "price"}, "is infinite in price"),
         (lambda t: t, {"target": "price", "drop": ["agee"]}, "data.drop names agee, not a col"),
         (lambda t: t[["price"]], {"target": "price"}, "has no column besides the target"),
         (lambda t: t, {"target": "cheap", "predict": "values"}, "data.predict=values needs numb"),
