@@ -170,7 +170,7 @@ def test_runs_with_another_config_are_left_out_and_reported(filled: Filled) -> N
     [
         (["paper=tinny"], "did you mean paper=tiny"),
         (["paper.seeds=[0,1]"], "Choose a paper"),
-        (["paper=tiny", "paper.sedes=[0]"], "did you mean seeds"),
+        (["paper=tiny", "paper.sedes=[0]"], "did you mean paper.seeds"),
         (["paper=tiny", "paper.seeds=[0,0]"], "different seeds"),
         (["paper=tiny", "paper.vary=[seed]"], "vary: seed is unknown"),
         (["paper=tiny", "paper.vary=[fold]"], "go together"),
