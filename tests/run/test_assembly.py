@@ -10,7 +10,7 @@ from arclight.files import write_json
 from arclight.run.assembly import build_parts
 from arclight.run.panels import opening
 from arclight.tasks.task import Task
-from tests.conftest import PROJECT, Composed
+from tests.conftest import Composed
 from tests.pictures import image_folder
 
 
@@ -19,10 +19,7 @@ from tests.pictures import image_folder
     [
         (("model=cnn", "data=stdlib_packages"), "learns from labelled images, and the data are la"),
         (("model=cnn", "data=digits_captions"), "and the data are images with texts"),
-        (
-            ("model=t5", "data=text_file", f"data.path={PROJECT}/README.md"),
-            "learns from pairs of texts, and the data are running text",
-        ),
+        (("model=t5", "data=stdlib"), "learns from pairs of texts, and the data are running text"),
         (
             ("model=vit", "data=dates", "task=sequence_to_sequence"),
             "needs image_size and in_channels and num_classes, which these data do not define",
