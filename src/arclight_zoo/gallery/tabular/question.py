@@ -53,7 +53,6 @@ def read_rows(place: Path, facts: TableFacts) -> NDArray[np.float32]:
     except (ValueError, OSError) as error:  # includes pandas' own errors
         words = " ".join(str(error).split()).rstrip(".")
         raise UserError(f"input={place} cannot be read ({words}): fix or convert it.") from error
-    table = table[~table.isna().all(axis=1)]  # as in training
     if not len(table):
         raise UserError(f"input={place} has no rows: fill it.")
     return facts.columns.encode(table, str(place))
