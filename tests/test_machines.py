@@ -42,7 +42,6 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handlers: None) -> Tr
     def call(*overrides: str) -> int:
         resumed = overrides[0].startswith("resume=") if overrides else False
         overrides = overrides if resumed else (*overrides, *TINY)
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # which plain_errors changes
         monkeypatch.setattr(sys, "argv", ["train.py", *overrides])
         try:
             with plain_errors(CONFIGS):

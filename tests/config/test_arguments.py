@@ -23,7 +23,6 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     def call(script: str, *words: str) -> tuple[int, str, str]:
         file = PROJECT / "scripts" / f"{script}.py"
         monkeypatch.setattr(sys, "argv", [str(file), *words])
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # which each command changes
         code = 0
         try:
             runpy.run_path(str(file), run_name="__main__")

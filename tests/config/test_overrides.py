@@ -58,9 +58,8 @@ def test_error_for_unparsable_overrides(override: str, sentence: str) -> None:
 
 
 def test_config_that_is_not_yaml_is_a_user_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # plain_errors changes it
     (tmp_path / "train.yaml").write_text("a: 1\nb: [\n")
     with (
         pytest.raises(SystemExit) as end,

@@ -45,7 +45,8 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
     read_dotenv(PROJECT / ".env")
     masked_overrides(sys.argv[1:])  # remembers the secrets that must not be written
     mask_logs()
-    full = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
+    before = os.environ.get("HYDRA_FULL_ERROR", "0")
+    full = before != "0"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise, so that we write the message
     try:
         yield
@@ -79,6 +80,8 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
         if full:
             raise
         _end(_not_yaml(error))
+    finally:
+        os.environ["HYDRA_FULL_ERROR"] = before
 
 
 def _with_defaults(error: ValueError) -> str | None:

@@ -4,6 +4,7 @@ import ast
 import sysconfig
 from collections.abc import Iterator
 from functools import lru_cache
+from io import StringIO
 from pathlib import Path
 
 LEFT_OUT = {"test", "tests", "site-packages", "idlelib", "lib2to3", "turtledemo", "ensurepip"}
@@ -39,7 +40,7 @@ def functions(source: str) -> Iterator[str]:
 
     Methods are dedented.
     """
-    lines = source.splitlines(keepends=True)
+    lines = list(StringIO(source))  # splitlines() would also split at form feeds
     for node in _outermost(ast.parse(source)):
         indent = " " * node.col_offset  # strings within may be less indented
         yield "".join(

@@ -1,6 +1,5 @@
 """`explain=KEY` shows where values were set; `check=only` only checks the config."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -116,7 +115,6 @@ def train(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         cwd=folder,
-        env=os.environ | {"HYDRA_FULL_ERROR": "0"},
     )
 
 

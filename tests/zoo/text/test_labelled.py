@@ -12,7 +12,7 @@ from arclight.errors import UserError
 from arclight_zoo.text.labelled import LabelledText
 from arclight_zoo.tokens import tokenizer as tokenizers
 from arclight_zoo.tokens.ragged import ragged
-from arclight_zoo.tokens.stdlib import PACKAGES, labelled_functions
+from arclight_zoo.tokens.stdlib import PACKAGES, functions, labelled_functions
 from tests.conftest import SHARED_DATA
 
 COLOURS = ("red", "green", "blue")
@@ -115,6 +115,13 @@ def test_splits_of_a_folder(tmp_path: Path) -> None:
     data = ready(tmp_path / "set", tmp_path)
     assert data.facts.sizes == {"train": 80, "val": 20, "test": 20}
     assert said(data, "test") == [(r["text"], r["label"]) for r in table[100:]]
+
+
+def test_form_feeds_do_not_end_lines() -> None:
+    source = "a = 1\n\f\ndef f():\n    return '\f'\n\n\nclass C:\n    def g(self):\n        pass\n"
+    assert list(functions(source)) == [
+        "def f():\n    return '\f'\n", "def g(self):\n    pass\n"
+    ]  # fmt: skip
 
 
 def test_the_functions_of_the_library() -> None:
