@@ -2,13 +2,15 @@
 
 import errno
 import os
+import select
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import format_exception, walk_tb
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from arclight.cells import visible
 from arclight.config.project import PROJECT
@@ -37,7 +39,7 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import MarkedYAMLError
 
-    from arclight.config.help.formats import register_help
+    from arclight.config.help.resolvers import register_help
     from arclight.config.overrides import OverridesError
 
     register_help()
@@ -71,6 +73,11 @@ def plain_errors(configs: Path | None = None) -> Iterator[None]:
         if full or file is None:
             raise
         _end(f"The defaults of {file} have an option that is not a text: {error}.")
+    except BrokenPipeError:
+        if full or not _is_closed(sys.stdout):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at exit
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:  # some errors of Hydra are OSErrors
         if full or error.errno != errno.ENAMETOOLONG:
             raise
@@ -91,6 +98,13 @@ def _with_defaults(error: ValueError) -> str | None:
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     paths = [frame.f_locals.get("config_path") for frame in frames]
     return next((path for path in reversed(paths) if isinstance(path, str)), None)
+
+
+def _is_closed(stream: TextIO) -> bool:
+    """Whether nobody reads what is written, as with `| head`."""
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLOUT)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def without_home() -> str:

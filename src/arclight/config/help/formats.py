@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from arclight.config.options import options
 from arclight.config.project import PROJECT
 
@@ -74,15 +72,6 @@ def formats_help(option: str | None, group: str = "data") -> str:
         return "\n".join([f"{group}={option} reads", *map(str, found)])
     known = [name for name in options(group) if formats(name, group)]
     return f"What files of your own should look like: --help with {group}={'|'.join(known)}"
-
-
-def register_help() -> None:
-    """Makes `${formats_help:OPTION}` work in Hydra's help."""
-
-    def said(option: str | None) -> str:
-        return formats_help(option).replace("$", "$$")  # the help is a `string.Template`
-
-    OmegaConf.register_new_resolver("formats_help", said, replace=True)
 
 
 def markdown(group: str = "data") -> str:
