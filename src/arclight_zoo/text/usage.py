@@ -16,11 +16,11 @@ ASKS = "TEXTS.txt"
 NEW = 50  # tokens that an example adds to a text
 
 
-def _hub_usage(code: str, pipeline: str, names: str, *imports: str) -> HubUsage:
-    """The example of a transformers folder; its code imports these names of the library."""
+def _hub_usage(code: str, pipeline: str, *imports: str) -> HubUsage:
+    """The example of a transformers folder, whose code begins with these lines of imports."""
     return HubUsage(
         asks=ASKS,
-        imports=(*imports, f"from transformers import {names}"),
+        imports=imports,
         packages=("torch",),
         code=code,
         library="transformers",
@@ -54,7 +54,7 @@ ask = pipeline("text-classification", model=str(FOLDER), top_k=None)
     chances = {{one["label"]: one["score"] for one in found}}
     print(json.dumps({{"text": text, "label": found[0]["label"], "probabilities": chances}}))
 """
-    return _hub_usage(code, "text-classification", "pipeline")
+    return _hub_usage(code, "text-classification", "from transformers import pipeline")
 
 
 def next_usage(facts: TextFacts, run: Path) -> Usage:
