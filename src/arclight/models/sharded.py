@@ -1,5 +1,7 @@
 """Operations that all processes of a sharded model must do together."""
 
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import torch.distributed as dist
@@ -34,6 +36,15 @@ def all_ended(done: Tensor, model: nn.Module) -> bool:
 def is_shard(tensor: Tensor) -> bool:
     """Whether it is a `DTensor`; importing that class would take a second."""
     return hasattr(tensor, "full_tensor")
+
+
+def holds_shards(params: Iterable[Any]) -> bool:
+    """Whether parameters, or groups of an optimizer, are sharded.
+
+    Of torch's fused kernels, only those of Adam and AdamW take shards.
+    """
+    groups = [group["params"] if isinstance(group, Mapping) else [group] for group in params]
+    return any(map(is_shard, chain.from_iterable(groups)))
 
 
 def _mesh(model: nn.Module) -> Any:

@@ -11,6 +11,7 @@ from arclight.config.build import build
 from arclight.config.layout import ENGINE_KEYS
 from arclight.config.signatures.signature import parameters, takes
 from arclight.errors import UserError
+from arclight.models.sharded import holds_shards
 from arclight.training.optimizers import decay_groups
 
 Node = dict[str, Any]
@@ -46,11 +47,9 @@ class ConfiguredOptimizer:
             return made
         if isinstance(params, nn.Module):
             params = self._groups(params, node, engine)
-        given = (
-            {"fused": True}
-            if fused and node.get("fused") is None and takes(target, "fused")
-            else {}
-        )
+        params = list(params)
+        may_fuse = fused and not holds_shards(params) and node.get("fused") is None
+        given = {"fused": True} if may_fuse and takes(target, "fused") else {}
         optimizer: Optimizer = build(node, group="optimizer", params=params, **given)
         return optimizer
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from arclight.models.depths import depths_of
+from arclight.models.sharded import holds_shards
 from arclight.ranges import NonNegative, Positive, Share
 
 
@@ -70,6 +71,7 @@ def sgd(
     nesterov: bool = True,
     layer_decay: Positive = 1.0,
 ) -> torch.optim.Optimizer:
-    """SGD with (Nesterov) momentum, with torch's fused kernel if `fused`."""
+    """SGD with (Nesterov) momentum, with torch's fused kernel if `fused` and nothing is sharded."""
     groups = decay_groups(model, weight_decay, lr, layer_decay)
+    fused = fused and not holds_shards(groups)
     return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=fused)
