@@ -3,11 +3,14 @@
 import difflib
 from typing import Any
 
+import torch
 from torch import nn
 
 from arclight.errors import UserError
 from arclight.ranges import Count, Share
 from arclight_zoo.pixels.fit import is_small
+
+_LARGE = 64  # pixels per side, which all models of timm take, unless they have a fixed size
 
 
 def timm_model(
@@ -30,13 +33,14 @@ def timm_model(
         drop_path_rate: stochastic depth (Huang et al., 2016), if the model supports it.
         small_images: replace a ResNet's stem by a 3x3 convolution of stride 1 without pooling, as
             He et al. (2016) do for images of 32 pixels. None: for images up to 48 pixels.
-        image_size: pixels per side; decides `small_images` if that is None.
+        image_size: pixels per side; decides `small_images` if that is None. The model must take
+            images of this size.
         activation_checkpointing: recompute a block's activations in the backward pass instead of
             storing them (Chen et al., 2016).
 
     Raises:
-        UserError: timm has no such model, `small_images` is set for a model that is not a ResNet,
-            or the model does not support activation checkpointing.
+        UserError: timm has no such model, it does not take images of this size, `small_images` is
+            set for a model that is not a ResNet, or activation checkpointing is not supported.
     """
     import timm
 
@@ -53,9 +57,29 @@ def timm_model(
     if small_images:
         _shrink_stem(model, name)
     model.small_images = small_images  # type: ignore[assignment]
+    if image_size is not None:
+        _require_size(model, name, in_channels, image_size)
     if activation_checkpointing:
         _checkpoint_activations(model, name)
     return model
+
+
+def _require_size(model: Any, name: str, in_channels: int, image_size: int) -> None:
+    known = model.pretrained_cfg
+    if image_size >= _LARGE and not known.get("fixed_input_size"):
+        return
+    device = next(model.parameters()).device
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, in_channels, image_size, image_size, device=device))
+    except (RuntimeError, AssertionError) as error:  # timm raises either
+        size = known["input_size"][-1] if known.get("fixed_input_size") else _LARGE
+        raise UserError(
+            f"model.name={name} does not take images of {image_size} pixels: "
+            f"type data.image_size={size}."
+        ) from error
+    finally:
+        model.train()
 
 
 def _checkpoint_activations(model: nn.Module, name: str) -> None:

@@ -53,3 +53,15 @@ def test_activation_checkpointing_recomputes_blocks_with_the_same_gradients() ->
 def test_models_without_checkpointing_are_rejected() -> None:
     with pytest.raises(UserError, match=r"type model\.activation_checkpointing=false"):
         timm_model("selecsls42", num_classes=4, activation_checkpointing=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "suits"),
+    [("convnext_atto", 8, 64), ("vit_tiny_patch16_224", 32, 224), ("efficientnet_b0", 16, None)],
+)
+def test_images_that_the_model_does_not_take(name: str, size: int, suits: int | None) -> None:
+    if suits is None:
+        assert timm_model(name, num_classes=4, image_size=size).training
+        return
+    with pytest.raises(UserError, match=f"of {size} pixels: type data.image_size={suits}"):
+        timm_model(name, num_classes=4, image_size=size)
