@@ -172,14 +172,18 @@ def _directive(value: Any, name: str, module: str) -> str:
             return f"`{name}`: see `arclight`."
         kind = "autoclass" if inspect.isclass(value) else "autofunction"
         members = "\n:members:\n:show-inheritance:" if kind == "autoclass" else ""
-        if inspect.isclass(value) and "LightningModule" in {c.__name__ for c in value.__mro__[1:]}:
-            members += "\n:inherited-members: LightningModule"  # those of its bases in the engine
+        if others := [c.__name__ for c in getattr(value, "__mro__", ()) if not _is_ours(c)]:
+            members += f"\n:inherited-members: {', '.join(others)}"  # leaves these bases out
         return f"```{{eval-rst}}\n.. {kind}:: {home}.{value.__qualname__}{_indented(members)}\n```"
     words = [one.words for one in get_args(value) if hasattr(one, "words")]  # a range
     described = words[0] if words else _text(module, name)
     if described is None:
         raise ValueError(f"{module}.{name} has no text behind it")
     return f"`{name}`: {' '.join(described.split())}"
+
+
+def _is_ours(value: type) -> bool:
+    return value.__module__.partition(".")[0] == "arclight"
 
 
 def _text(module: str, name: str) -> str | None:
