@@ -1,11 +1,11 @@
 """The settings of a paper, explained in `configs/paper/_paper.yaml`."""
 
-import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
+from arclight.metric_names import better_direction
 from arclight.paper.claims import Claim, parse, require_known
 from arclight.ranges import Count, Natural, NonNegative, Positive
 
@@ -142,8 +142,7 @@ class Paper:
 
 def is_upwards(metric: str) -> bool:
     """Whether larger values are better, by the metric's name."""
-    tail = metric.rpartition("/")[2]
-    return not re.search("loss|error|perplexity|bits|latency|seconds|parameters|rmse|mae", tail)
+    return better_direction(metric) != "min"
 
 
 def _named(node: Any, key: str) -> list[Row]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from arclight.config.suggest import did_you_mean
 from arclight.errors import UserError
+from arclight.metric_names import better_direction
 from arclight.report.results import OTHER, Result
 
 MAX_METRICS = 4  # metrics shown by default if a run does not have its monitored metric
@@ -47,4 +48,4 @@ def larger_is_better(name: str, results: Sequence[Result]) -> bool:
     for result in results:
         if result.monitor.rpartition("/")[2] == tail:
             return bool(result.config.get("callbacks.checkpoints.mode") == "max")
-    return tail not in OTHER and not re.search("loss|error|perplexity|bits|latency", tail)
+    return tail not in OTHER and better_direction(name) != "min"

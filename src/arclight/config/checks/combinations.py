@@ -8,15 +8,13 @@ from arclight.config.checks.fault import Fault
 from arclight.config.signatures.lineage import lineage
 from arclight.config.signatures.source import resolve
 from arclight.config.typed import shown
+from arclight.metric_names import better_direction
 
 Config = dict[str, Any]
 
 WHOLE_STEPS = "arclight.data.module.DataModule"
 """Data modules in which `batch_size` counts the samples of a step over all processes."""
 
-LOWER_IS_BETTER = {"loss", "error", "perplexity", "rmse", "mse", "mae", "nll", "wer", "cer"}
-HIGHER_IS_BETTER = {"acc", "accuracy", "f1", "auroc", "auc", "iou", "dice", "r2", "bleu"}
-"""Last words of the names of metrics, such as `val_loss` and `val/accuracy`."""
 
 _PLACE = re.compile(r"(^|_)(path|root|folder|dir|file)$")
 
@@ -41,8 +39,7 @@ def faults_of_the_monitor(config: Config) -> Iterator[Fault]:
     if not isinstance(node, dict):
         return
     monitor, mode = node.get("monitor"), node.get("mode")
-    last = re.split(r"[/_.]", str(monitor).lower())[-1]
-    wanted = "min" if last in LOWER_IS_BETTER else "max" if last in HIGHER_IS_BETTER else mode
+    wanted = better_direction(str(monitor)) or mode
     if mode in ("min", "max") and mode != wanted:
         key, worst = "callbacks.checkpoints", "highest" if mode == "max" else "lowest"
         message = (
